@@ -1,0 +1,1 @@
+"""Skeletons: reading, writing and drawing keypoints."""
