@@ -1,0 +1,1 @@
+"""The networks: denoising UNet and ReferenceNet (one class), motion modules, Pose Guider."""

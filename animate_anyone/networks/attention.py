@@ -1,0 +1,229 @@
+"""Spatial transformers: self-attention that also sees the reference, and cross-attention.
+
+Paper, section 3.2: the reference's features stand beside the frame's own along the width, and of
+the result only the frame's half is kept. So a frame's queries see its own tokens and the
+reference's, and the reference's half needs no queries: its keys and values are all that counts,
+and they are the same for every frame and step.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..protocols import AttentionFunction
+from .layers import Factory, FeedForward, picture, tokens
+
+
+def sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Run PyTorch's own attention kernels on (b, heads, n, d)."""
+    return functional.scaled_dot_product_attention(query, key, value)
+
+
+class KeyValue(NamedTuple):
+    """What queries look at."""
+
+    key: Tensor  # (b, heads, n, d)
+    value: Tensor  # (b, heads, n, d)
+
+
+@dataclass(frozen=True)
+class BlockCondition:
+    """What one transformer block sees besides the frames, b rows of them."""
+
+    cross: Tensor | KeyValue  # (b, 1, c): a one-token context's constant; else b rows of tokens
+    reference: KeyValue | None  # one row, or one per attending row
+    attends: tuple[bool, ...]  # per row: does it see the reference?
+
+
+def split_heads(
+    x: Tensor,  # (b, n, heads*d)
+    heads: int,
+) -> Tensor:  # (b, heads, n, d), a view
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(
+    x: Tensor,  # (b, heads, n, d)
+) -> Tensor:  # (b, n, heads*d)
+    return x.transpose(1, 2).flatten(2)
+
+
+class Attention(nn.Module):
+    """The four projections around scaled dot-product attention."""
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        make: Factory,
+        *,
+        context: int | None = None,  # width of what is looked at, if not of the tokens
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = make.linear(channels, channels, bias=False)
+        self.to_k = make.linear(context or channels, channels, bias=False)
+        self.to_v = make.linear(context or channels, channels, bias=False)
+        self.to_out = nn.ModuleList([make.linear(channels, channels)])
+
+    def query(self, x: Tensor) -> Tensor:
+        return split_heads(self.to_q(x), self.heads)
+
+    def key_value(
+        self,
+        x: Tensor,  # (b, n, context)
+    ) -> KeyValue:
+        return KeyValue(
+            split_heads(self.to_k(x), self.heads), split_heads(self.to_v(x), self.heads)
+        )
+
+    def out(self, x: Tensor) -> Tensor:
+        return self.to_out[0](merge_heads(x))
+
+    def constant(
+        self,
+        token: Tensor,  # (b, 1, context)
+    ) -> Tensor:  # (b, 1, c)
+        """Return the result of attention to a single token, which no query can change."""
+        return self.to_out[0](self.to_v(token))
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention with the reference, cross-attention, feed-forward."""
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        context: int,
+        ff_mult: int,
+        make: Factory,
+        *,
+        tail: bool = True,  # False: norm1 only, for ReferenceNet's last block
+    ) -> None:
+        super().__init__()
+        self.tail = tail
+        self.norm1 = make.layer_norm(channels)
+        if not tail:
+            return
+        self.attn1 = Attention(channels, heads, make)
+        self.norm2 = make.layer_norm(channels)
+        self.attn2 = Attention(channels, heads, make, context=context)
+        self.norm3 = make.layer_norm(channels)
+        self.ff = FeedForward(channels, ff_mult, make)
+
+    def cross(
+        self,
+        context: Tensor,  # (b, n, context)
+    ) -> Tensor | KeyValue:
+        """Return what cross-attention to this context will need: for one token, the result."""
+        one_token = context.shape[1] == 1
+        return self.attn2.constant(context) if one_token else self.attn2.key_value(context)
+
+    def forward(
+        self,
+        x: Tensor,  # (b*f, n, c)
+        seen: Tensor,  # (b*f, n, c), norm1 of x: what self-attention looks at
+        condition: BlockCondition,
+        attention: AttentionFunction,
+    ) -> Tensor:  # (b*f, n, c)
+        x = x + self.attn1.out(self._self_attention(seen, condition, attention))
+        x = self._cross_attention(x, condition, attention)
+        return x + self.ff(self.norm3(x))
+
+    def _self_attention(
+        self, seen: Tensor, condition: BlockCondition, attention: AttentionFunction
+    ) -> Tensor:
+        query, (key, value) = self.attn1.query(seen), self.attn1.key_value(seen)
+        if condition.reference is None:
+            return attention(query, key, value)
+        frames = query.shape[0] // len(condition.attends)
+        parts = []
+        for rows, reference_rows, attends in _runs(condition.attends):
+            clip = slice(rows.start * frames, rows.stop * frames)
+            own = KeyValue(key[clip], value[clip])
+            if attends:
+                own = _beside(own, condition.reference, reference_rows, frames)
+            parts.append(attention(query[clip], *own))
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat([part.transpose(1, 2) for part in parts]).transpose(1, 2)
+
+    def _cross_attention(
+        self, x: Tensor, condition: BlockCondition, attention: AttentionFunction
+    ) -> Tensor:
+        clips = x.unflatten(0, (len(condition.attends), -1))
+        if isinstance(condition.cross, Tensor):
+            return (clips + condition.cross.to(x)[:, None]).flatten(0, 1)
+        # All frames of a row look at the same tokens, so their queries form one long sequence.
+        query = self.attn2.query(self.norm2(clips.flatten(1, 2)))
+        key, value = condition.cross
+        seen = self.attn2.out(attention(query, key.to(x), value.to(x)))
+        return x + seen.unflatten(1, clips.shape[1:3]).flatten(0, 1)
+
+
+def _runs(attends: tuple[bool, ...]) -> Iterator[tuple[slice, slice, bool]]:
+    """Yield runs of rows that agree: the rows, their reference's rows, do they attend."""
+    row = reference_row = 0
+    for value, group in groupby(attends):
+        count = len(list(group))
+        used = count if value else 0
+        yield slice(row, row + count), slice(reference_row, reference_row + used), value
+        row, reference_row = row + count, reference_row + used
+
+
+def _beside(own: KeyValue, reference: KeyValue, rows: slice, frames: int) -> KeyValue:
+    """Append the reference's tokens to those of every frame, copying each value once."""
+    joined = []
+    for mine, theirs in zip(own, reference, strict=True):
+        mine = mine.transpose(1, 2).unflatten(0, (-1, frames))
+        theirs = theirs if theirs.shape[0] == 1 else theirs[rows]
+        theirs = theirs.to(mine).transpose(1, 2)[:, None]
+        theirs = theirs.expand(*mine.shape[:2], *theirs.shape[2:])
+        joined.append(torch.cat([mine, theirs], dim=2).flatten(0, 1).transpose(1, 2))
+    return KeyValue(*joined)
+
+
+class SpatialTransformer(nn.Module):
+    """A transformer block on the tokens of each frame, between two projections."""
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        context: int,
+        ff_mult: int,
+        groups: int,
+        make: Factory,
+        *,
+        tail: bool = True,
+    ) -> None:
+        super().__init__()
+        self.norm = make.group_norm(groups, channels, eps=1e-6)
+        self.proj_in = make.conv(channels, channels, kernel=1)
+        block = TransformerBlock(channels, heads, context, ff_mult, make, tail=tail)
+        self.transformer_blocks = nn.ModuleList([block])
+        if tail:
+            self.proj_out = make.conv(channels, channels, kernel=1)
+
+    def forward(
+        self,
+        x: Tensor,  # (b*f, c, h, w)
+        code: Tensor | None,  # (1, h*w, c) position code, in x's dtype
+        condition: BlockCondition | None,  # None: there is no tail, only `seen` is wanted
+        attention: AttentionFunction,
+    ) -> tuple[Tensor, Tensor]:  # (b*f, c, h, w); (b*f, h*w, c) what self-attention looked at
+        hidden = tokens(self.proj_in(self.norm(x)))
+        block = self.transformer_blocks[0]
+        seen = block.norm1(hidden)
+        if code is not None:
+            seen = seen + code
+        if condition is None:
+            return x, seen
+        hidden = block(hidden, seen, condition, attention)
+        return x + self.proj_out(picture(hidden, x.shape[2])), seen

@@ -1,0 +1,58 @@
+"""Starting weights for training from nothing."""
+
+import math
+
+import torch
+from torch import nn
+
+from .attention import TransformerBlock
+from .pose_guider import PaperPoseGuider, PoseGuider
+from .position import frame_table
+from .temporal import FramePosition, TemporalTransformer
+
+
+@torch.no_grad()
+def initialise(
+    module: nn.Module,
+    *,
+    generator: torch.Generator | None = None,
+    tie_query_key: bool = False,  # self-attention starts by looking at similar tokens
+) -> nn.Module:
+    """Fill every weight and buffer of a network and return the network.
+
+    Convolutions and linear layers start uniform within 1/sqrt(fan-in). Motion modules and Pose
+    Guider end in zeros, so that they change nothing until they are trained (paper, sections 3.2
+    and 3.3). With `tie_query_key`, spatial self-attention starts with equal, orthogonal query and
+    key projections: a token then attends to its likes, and with a position code to the same place
+    of the reference, which is where learning to copy begins.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            _fill_uniform(part, generator)
+        elif isinstance(part, nn.GroupNorm | nn.LayerNorm):
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)
+        elif isinstance(part, FramePosition):
+            part.pe.copy_(frame_table(*part.pe.shape[1:]))
+    for part in module.modules():
+        if isinstance(part, TemporalTransformer):
+            _fill_zero(part.proj_out)
+        elif isinstance(part, PoseGuider | PaperPoseGuider):
+            _fill_zero(part.conv_out)
+        elif tie_query_key and isinstance(part, TransformerBlock) and part.tail:
+            nn.init.orthogonal_(part.attn1.to_q.weight, gain=0.7, generator=generator)
+            part.attn1.to_k.weight.copy_(part.attn1.to_q.weight)
+            nn.init.orthogonal_(part.attn1.to_v.weight, generator=generator)
+    return module
+
+
+def _fill_uniform(part: nn.Linear | nn.Conv2d, generator: torch.Generator | None) -> None:
+    bound = 1 / math.sqrt(part.weight[0].numel())
+    nn.init.uniform_(part.weight, -bound, bound, generator=generator)
+    if part.bias is not None:
+        nn.init.uniform_(part.bias, -bound, bound, generator=generator)
+
+
+def _fill_zero(part: nn.Linear | nn.Conv2d) -> None:
+    nn.init.zeros_(part.weight)
+    nn.init.zeros_(part.bias)

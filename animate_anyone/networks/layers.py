@@ -1,0 +1,170 @@
+"""The small parts of the networks: convolutional blocks, time embedding, feed-forward.
+
+Feature maps are (b*f, c, h, w), frames folded into the batch, in channels_last memory, so that
+`tokens` and `picture` only change the view. Modules come from `Factory`, never from torch.nn
+directly: inside a host its own classes cast, quantise and offload the weights.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .position import timestep_code
+
+
+@dataclass(frozen=True)
+class Factory:
+    """Where modules come from, and the dtype and device they are made in."""
+
+    operations: Any = torch.nn  # offers Linear, Conv2d, GroupNorm, LayerNorm
+    dtype: torch.dtype | None = None
+    device: torch.device | str | None = None
+
+    def linear(self, inputs: int, outputs: int, *, bias: bool = True) -> nn.Module:
+        return self.operations.Linear(
+            inputs, outputs, bias=bias, dtype=self.dtype, device=self.device
+        )
+
+    def conv(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+        return self.operations.Conv2d(
+            inputs,
+            outputs,
+            kernel,
+            stride=stride,
+            padding=(kernel - 1) // 2,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    def group_norm(self, groups: int, channels: int, eps: float) -> nn.Module:
+        return self.operations.GroupNorm(
+            groups, channels, eps=eps, dtype=self.dtype, device=self.device
+        )
+
+    def layer_norm(self, channels: int) -> nn.Module:
+        return self.operations.LayerNorm(channels, eps=1e-5, dtype=self.dtype, device=self.device)
+
+
+def tokens(
+    x: Tensor,  # (b, c, h, w), channels_last
+) -> Tensor:  # (b, h*w, c)
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def picture(
+    x: Tensor,  # (b, h*w, c)
+    rows: int,
+) -> Tensor:  # (b, c, h, w), channels_last
+    return x.unflatten(1, (rows, -1)).permute(0, 3, 1, 2)
+
+
+def normalise(
+    norm: nn.Module,
+    x: Tensor,  # (b*f, c, h, w)
+    frames: int,  # 1: statistics of each frame alone; f: of the whole clip
+) -> Tensor:  # (b*f, c, h, w)
+    if frames == 1:
+        return norm(x)
+    height, width = x.shape[2:]
+    clip = picture(x.permute(0, 2, 3, 1).reshape(-1, frames * height * width, x.shape[1]), frames)
+    return picture(tokens(norm(clip)).reshape(-1, height * width, x.shape[1]), height)
+
+
+class TimeEmbedding(nn.Module):
+    """Noise levels to the vectors that every residual block adds."""
+
+    def __init__(self, channels: int, make: Factory) -> None:
+        super().__init__()
+        self.channels = channels
+        self.linear_1 = make.linear(channels, 4 * channels)
+        self.linear_2 = make.linear(4 * channels, 4 * channels)
+
+    def forward(
+        self,
+        timesteps: Tensor,  # (n,), 0..999
+        dtype: torch.dtype,
+    ) -> Tensor:  # (n, 4*channels)
+        code = timestep_code(timesteps, self.channels).to(dtype)
+        return self.linear_2(functional.silu(self.linear_1(code)))
+
+
+class ResnetBlock(nn.Module):
+    """Two normed convolutions around the time vector, beside a shortcut."""
+
+    def __init__(
+        self, inputs: int, outputs: int, time_channels: int, groups: int, make: Factory
+    ) -> None:
+        super().__init__()
+        self.norm1 = make.group_norm(groups, inputs, eps=1e-5)
+        self.conv1 = make.conv(inputs, outputs)
+        self.time_emb_proj = make.linear(time_channels, outputs)
+        self.norm2 = make.group_norm(groups, outputs, eps=1e-5)
+        self.conv2 = make.conv(outputs, outputs)
+        self.conv_shortcut = make.conv(inputs, outputs, kernel=1) if inputs != outputs else None
+
+    def forward(
+        self,
+        x: Tensor,  # (b*f, inputs, h, w)
+        time: Tensor,  # (b*f, time_channels), activated
+        norm_frames: int = 1,  # frames that share their norms' statistics
+    ) -> Tensor:  # (b*f, outputs, h, w)
+        hidden = self.conv1(functional.silu(normalise(self.norm1, x, norm_frames)))
+        hidden = hidden + self.time_emb_proj(time)[:, :, None, None]
+        hidden = self.conv2(functional.silu(normalise(self.norm2, hidden, norm_frames)))
+        return hidden + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+
+
+class Downsample(nn.Module):
+    """Halve the sides, rounding up."""
+
+    def __init__(self, channels: int, make: Factory) -> None:
+        super().__init__()
+        self.conv = make.conv(channels, channels, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class Upsample(nn.Module):
+    """Enlarge to the size of the next skip connection, which an odd side does not double to."""
+
+    def __init__(self, channels: int, make: Factory) -> None:
+        super().__init__()
+        self.conv = make.conv(channels, channels)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.conv(functional.interpolate(x, size=size, mode="nearest"))
+
+
+class GatedLinear(nn.Module):
+    """GEGLU: half of the outputs gate the other half."""
+
+    def __init__(self, inputs: int, outputs: int, make: Factory) -> None:
+        super().__init__()
+        self.proj = make.linear(inputs, 2 * outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return value * functional.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    """The token-wise network of a transformer block."""
+
+    def __init__(self, channels: int, mult: int, make: Factory) -> None:
+        super().__init__()
+        inner = channels * mult
+        # Place 1 was dropout in the public networks; the names of the weights count it.
+        self.net = nn.ModuleList(
+            [
+                GatedLinear(channels, inner, make),
+                nn.Identity(),
+                make.linear(inner, channels),
+            ]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net[2](self.net[0](x))

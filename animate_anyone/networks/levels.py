@@ -1,0 +1,147 @@
+"""The levels of the UNet: layers of one width, on the way down, in the middle, on the way up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..config import UNetConfig
+from ..protocols import AttentionFunction
+from .attention import BlockCondition, KeyValue, SpatialTransformer
+from .layers import Downsample, Factory, ResnetBlock, Upsample
+from .temporal import MotionModule
+
+
+@dataclass(frozen=True)
+class PreparedCondition:
+    """Everything that the denoiser derives from context, reference and its own weights.
+
+    It holds for a whole sampling run; after weights change (a LoRA) it must be made anew.
+    """
+
+    reference: tuple[KeyValue, ...] | None  # per transformer block, in order of execution
+    cross: tuple[Tensor | KeyValue, ...]  # per block: (b, 1, c) for a one-token context
+    attends: tuple[bool, ...]  # per row: does it see the reference?
+
+    def block(self, index: int) -> BlockCondition:
+        """Return the part that one transformer block sees."""
+        reference = None if self.reference is None else self.reference[index]
+        return BlockCondition(self.cross[index], reference, self.attends)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What every level is told in one forward call of the network."""
+
+    time: Tensor  # (b*f, 4*c), activated
+    frames: int
+    norm_frames: int  # frames that share the statistics of the residual blocks' norms
+    codes: tuple[Tensor | None, ...]  # per level: (1, n, c) position code
+    condition: PreparedCondition
+    attention: AttentionFunction
+    collect: bool  # keep what self-attention looked at: ReferenceNet's result
+    checkpointing: bool
+
+
+class Level(nn.Module):
+    """Layers of one width; each is a residual block, a spatial transformer, a motion module."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        make: Factory,
+        *,
+        level: int,  # 0 is full resolution
+        inputs: Sequence[int],  # channels that each residual block is given
+        first: int,  # number of the first transformer, in order of execution
+        tails: Sequence[bool],  # one per transformer: False builds its entry only
+        motions: int,
+    ) -> None:
+        super().__init__()
+        self.level, self.first = level, first
+        channels, time = config.block_out_channels[level], 4 * config.block_out_channels[0]
+        width = (channels, config.heads, config.cross_attention_dim, config.ff_mult)
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(count, channels, time, config.norm_groups, make) for count in inputs]
+        )
+        self.attentions = nn.ModuleList(
+            [SpatialTransformer(*width, config.norm_groups, make, tail=tail) for tail in tails]
+        )
+        self.motion_modules = nn.ModuleList(
+            [MotionModule(channels, config.motion, make) for _ in range(motions) if config.motion]
+        )
+
+    def layer(self, number: int, x: Tensor, call: Call) -> tuple[Tensor, list[Tensor]]:
+        """Return the features after one layer, and what its self-attention looked at."""
+        if call.checkpointing and torch.is_grad_enabled():
+            return checkpoint(self._layer, number, x, call, use_reentrant=False)
+        return self._layer(number, x, call)
+
+    def _layer(self, number: int, x: Tensor, call: Call) -> tuple[Tensor, list[Tensor]]:
+        looked_at = []
+        x = self.resnets[number](x, call.time, call.norm_frames)
+        if number < len(self.attentions):
+            attention = self.attentions[number]
+            tail = attention.transformer_blocks[0].tail
+            condition = call.condition.block(self.first + number) if tail else None
+            x, seen = attention(x, call.codes[self.level], condition, call.attention)
+            looked_at = [seen] if call.collect else []
+        if number < len(self.motion_modules):
+            x = self.motion_modules[number](x, call.frames, call.attention)
+        return x, looked_at
+
+
+class DownLevel(Level):
+    """Layers, then half the resolution, except at the lowest level."""
+
+    def __init__(self, config: UNetConfig, make: Factory, *, last: bool, **layers: Any) -> None:
+        super().__init__(config, make, **layers)
+        channels = config.block_out_channels[self.level]
+        self.downsamplers = nn.ModuleList([] if last else [Downsample(channels, make)])
+
+    def forward(
+        self, x: Tensor, call: Call
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # features, skip connections, looked at
+        skips, looked_at = [], []
+        for number in range(len(self.resnets)):
+            x, seen = self.layer(number, x, call)
+            skips.append(x)
+            looked_at += seen
+        for downsample in self.downsamplers:
+            x = downsample(x)
+            skips.append(x)
+        return x, skips, looked_at
+
+
+class MidLevel(Level):
+    """A layer and one more residual block."""
+
+    def forward(self, x: Tensor, call: Call) -> tuple[Tensor, list[Tensor]]:
+        x, looked_at = self.layer(0, x, call)
+        return self.resnets[1](x, call.time, call.norm_frames), looked_at
+
+
+class UpLevel(Level):
+    """Layers on the features beside their skip connections, then the next resolution."""
+
+    def __init__(self, config: UNetConfig, make: Factory, **layers: Any) -> None:
+        super().__init__(config, make, **layers)
+        channels = config.block_out_channels[self.level]
+        self.upsamplers = nn.ModuleList([Upsample(channels, make)] if self.level else [])
+
+    def forward(
+        self,
+        x: Tensor,
+        skips: list[Tensor],  # of the whole network; this level takes its own from the end
+        call: Call,
+    ) -> tuple[Tensor, list[Tensor]]:
+        looked_at = []
+        for number in range(len(self.resnets)):
+            x, seen = self.layer(number, torch.cat([x, skips.pop()], dim=1), call)
+            looked_at += seen
+        for upsample in self.upsamplers:
+            x = upsample(x, skips[-1].shape[2:])
+        return x, looked_at

@@ -1,0 +1,62 @@
+"""Sine tables that tell attention where a token lies: in the clip, or in the picture."""
+
+import math
+
+import torch
+from torch import Tensor
+
+SHORTEST_WAVE = 4.0  # latent rows or columns
+LONGEST_WAVE = 256.0  # longer than any picture that the networks see at once
+
+
+def frame_table(
+    frames: int,
+    channels: int,
+    device: torch.device | str | None = None,
+) -> Tensor:  # (1, frames, channels), float32
+    """Return the sine table of "Attention is all you need": sine on even, cosine on odd places."""
+    place = torch.arange(frames, dtype=torch.float32, device=device)[:, None]
+    even = torch.arange(0, channels, 2, dtype=torch.float32, device=device)
+    angle = place * torch.exp(even * (-math.log(10000.0) / channels))
+    table = torch.zeros(1, frames, channels, device=device)
+    table[0, :, 0::2] = angle.sin()
+    table[0, :, 1::2] = angle.cos()[:, : channels // 2]
+    return table
+
+
+def picture_code(
+    rows: int,
+    columns: int,
+    channels: int,
+    *,
+    stride: int,  # latent cells per token, along either side
+    size: tuple[int, int],  # (h, w) of the whole latent picture
+    device: torch.device | str | None = None,
+) -> Tensor:  # (1, rows * columns, channels), float32, -1..1
+    """Return a code of each token's place, the same for the same place at every resolution.
+
+    Coordinates are latent cells from the middle of the picture, so that pictures of different
+    sizes agree about their middle and no size is out of range.
+    """
+    quarter = channels // 4
+    steps = torch.linspace(0, 1, max(quarter, 2), device=device)[:quarter]
+    waves = SHORTEST_WAVE * (LONGEST_WAVE / SHORTEST_WAVE) ** steps
+    code = torch.zeros(rows, columns, channels, device=device)
+    for axis, count in enumerate((rows, columns)):
+        place = (torch.arange(count, device=device) + 0.5) * stride - size[axis] / 2
+        angle = 2 * math.pi * place[:, None] / waves
+        waves_here = torch.cat([angle.sin(), angle.cos()], dim=1)
+        first = axis * 2 * quarter
+        code[..., first : first + 2 * quarter] = waves_here[:, None] if axis == 0 else waves_here
+    return code.reshape(1, rows * columns, channels)
+
+
+def timestep_code(
+    timesteps: Tensor,  # (n,), 0..999
+    channels: int,
+) -> Tensor:  # (n, channels), float32
+    """Return the sine code of noise levels: cosines first, as Stable Diffusion has it."""
+    half = channels // 2
+    place = torch.arange(half, dtype=torch.float32, device=timesteps.device)
+    angle = timesteps.float()[:, None] * torch.exp(place * (-math.log(10000.0) / half))
+    return torch.cat([angle.cos(), angle.sin()], dim=1)

@@ -1,0 +1,111 @@
+"""Motion modules: attention along the frames at every place of the picture.
+
+Paper, section 3.3, in the layout of AnimateDiff. The frames are never moved in memory: every
+projection works on tokens, and attention reads a strided view.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ..config import MotionConfig
+from ..protocols import AttentionFunction
+from .layers import Factory, FeedForward, picture, tokens
+from .position import frame_table
+
+
+class FramePosition(nn.Module):
+    """The table of frame positions. It lies in the weight files, so it is a buffer."""
+
+    def __init__(self, frames: int, channels: int, device: torch.device | str | None) -> None:
+        super().__init__()
+        self.pe: Tensor
+        self.register_buffer("pe", frame_table(frames, channels, device))
+
+    def forward(
+        self,
+        x: Tensor,  # (b, f, n, c)
+    ) -> Tensor:
+        # Hosts may leave buffers on another device and in another dtype than the weights.
+        return x + self.pe[0, : x.shape[1], None].to(x)
+
+
+class TemporalAttention(nn.Module):
+    """Self-attention of each place over the frames."""
+
+    def __init__(self, channels: int, config: MotionConfig, make: Factory) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.to_q = make.linear(channels, channels, bias=False)
+        self.to_k = make.linear(channels, channels, bias=False)
+        self.to_v = make.linear(channels, channels, bias=False)
+        self.to_out = nn.ModuleList([make.linear(channels, channels)])
+        self.pos_encoder = FramePosition(config.max_frames, channels, make.device)
+
+    def forward(
+        self,
+        x: Tensor,  # (b, f, n, c), normed
+        attention: AttentionFunction,
+    ) -> Tensor:  # (b, f, n, c)
+        x = self.pos_encoder(x)
+        rows = zip(self.to_q(x), self.to_k(x), self.to_v(x), strict=True)
+        # One row at a time: only then are the places a batch with a single stride.
+        seen = [attention(*(self._places(part) for part in row)) for row in rows]
+        merged = [part.permute(2, 0, 1, 3).flatten(2) for part in seen]
+        return self.to_out[0](torch.stack(merged) if len(merged) > 1 else merged[0][None])
+
+    def _places(
+        self,
+        x: Tensor,  # (f, n, c)
+    ) -> Tensor:  # (n, heads, f, d), a view
+        return x.unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)
+
+
+class TemporalBlock(nn.Module):
+    """Temporal self-attentions and a feed-forward."""
+
+    def __init__(self, channels: int, config: MotionConfig, make: Factory) -> None:
+        super().__init__()
+        count = config.attention_blocks
+        self.attention_blocks = nn.ModuleList(
+            [TemporalAttention(channels, config, make) for _ in range(count)]
+        )
+        self.norms = nn.ModuleList([make.layer_norm(channels) for _ in range(count)])
+        self.ff = FeedForward(channels, config.ff_mult, make)
+        self.ff_norm = make.layer_norm(channels)
+
+    def forward(self, x: Tensor, attention: AttentionFunction) -> Tensor:
+        for norm, attend in zip(self.norms, self.attention_blocks, strict=True):
+            x = x + attend(norm(x), attention)
+        return x + self.ff(self.ff_norm(x))
+
+
+class TemporalTransformer(nn.Module):
+    """The temporal block between two projections, added to its input."""
+
+    def __init__(self, channels: int, config: MotionConfig, make: Factory) -> None:
+        super().__init__()
+        self.norm = make.group_norm(config.norm_groups, channels, eps=1e-6)
+        self.proj_in = make.linear(channels, channels)
+        self.transformer_blocks = nn.ModuleList([TemporalBlock(channels, config, make)])
+        self.proj_out = make.linear(channels, channels)
+
+    def forward(
+        self,
+        x: Tensor,  # (b*f, c, h, w)
+        frames: int,
+        attention: AttentionFunction,
+    ) -> Tensor:  # (b*f, c, h, w)
+        hidden = self.proj_in(tokens(self.norm(x))).unflatten(0, (-1, frames))
+        hidden = self.transformer_blocks[0](hidden, attention)
+        return x + picture(self.proj_out(hidden.flatten(0, 1)), x.shape[2])
+
+
+class MotionModule(nn.Module):
+    """A temporal transformer under the name that the weight files give it."""
+
+    def __init__(self, channels: int, config: MotionConfig, make: Factory) -> None:
+        super().__init__()
+        self.temporal_transformer = TemporalTransformer(channels, config, make)
+
+    def forward(self, x: Tensor, frames: int, attention: AttentionFunction) -> Tensor:
+        return self.temporal_transformer(x, frames, attention)

@@ -1,0 +1,300 @@
+"""The denoising UNet and ReferenceNet: one class, as the paper has it.
+
+ReferenceNet is the UNet without temporal layers and without an output: its features are returned
+as values, the denoiser turns them into keys and values once (`prepare`) and is given the result
+with every step. Parameter names are those of the public checkpoints.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..config import UNetConfig
+from ..errors import ConfigError, InputError
+from ..protocols import AttentionFunction
+from .attention import TransformerBlock, sdpa
+from .layers import Factory, TimeEmbedding, normalise
+from .levels import Call, DownLevel, Level, MidLevel, PreparedCondition, UpLevel
+from .position import picture_code
+
+__all__ = ["PreparedCondition", "UNet"]
+
+
+class UNet(nn.Module):
+    """Denoising UNet, or ReferenceNet where the configuration has no output channels."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        *,
+        operations: Any = torch.nn,  # offers Linear, Conv2d, GroupNorm, LayerNorm
+        attention: AttentionFunction = sdpa,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        checkpointing: bool = False,  # training: recompute each layer in the backward pass
+    ) -> None:
+        super().__init__()
+        self.config, self.attention, self.checkpointing = config, attention, checkpointing
+        make = Factory(operations, dtype, device)
+        channels = config.block_out_channels
+        self.conv_in = make.conv(config.in_channels, channels[0])
+        self.time_embedding = TimeEmbedding(channels[0], make)
+        self._build_levels(make)
+        if config.out_channels is not None:
+            self.conv_norm_out = make.group_norm(config.norm_groups, channels[0], eps=1e-5)
+            self.conv_out = make.conv(channels[0], config.out_channels)
+
+    def _build_levels(self, make: Factory) -> None:
+        config, per_level = self.config, self.config.layers_per_block
+        channels, depth = config.block_out_channels, len(config.block_out_channels)
+        transformers, skips, width = 0, [channels[0]], channels[0]
+        self.down_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList()
+        for level in range(depth):
+            last = level == depth - 1
+            layers = {
+                "inputs": [width] + [channels[level]] * (per_level - 1),
+                "tails": [True] * per_level * config.attention_levels[level],
+                "motions": per_level,
+            }
+            down = DownLevel(config, make, last=last, level=level, first=transformers, **layers)
+            self.down_blocks.append(down)
+            transformers += len(down.attentions)
+            width = channels[level]
+            skips += [width] * (per_level + (not last))
+        self.mid_block = MidLevel(
+            config,
+            make,
+            level=depth - 1,
+            inputs=[width, width],
+            first=transformers,
+            tails=[True],
+            motions=int(config.motion is not None and config.motion.mid_block),
+        )
+        transformers += 1
+        for level in reversed(range(depth)):
+            inputs = []
+            for _ in range(per_level + 1):
+                inputs.append(width + skips.pop())
+                width = channels[level]
+            tails = [True] * (per_level + 1) * config.attention_levels[level]
+            if level == 0 and tails and config.out_channels is None:
+                tails[-1] = False  # nobody reads what follows the last features
+            layers = {"inputs": inputs, "tails": tails, "motions": per_level + 1}
+            up = UpLevel(config, make, level=level, first=transformers, **layers)
+            self.up_blocks.append(up)
+            transformers += len(up.attentions)
+
+    def reference_features(
+        self,
+        latents: Tensor,  # (r, c, h, w), in the denoiser's scale
+        context: Tensor,  # (r, n, d) image tokens
+    ) -> tuple[Tensor, ...]:  # per transformer block: (r, tokens, channels)
+        """Return what self-attention looked at, at timestep 0, in order of execution."""
+        if self.config.out_channels is not None:
+            raise ConfigError(
+                "reference_features was asked of a denoiser; build ReferenceNet from "
+                "`config.reference()`."
+            )
+        timesteps = torch.zeros(len(latents), 1, device=latents.device)
+        call = self._call(latents[:, :, None], timesteps, self.prepare(context), collect=True)
+        return self._run(self._first_features(latents[:, :, None], None), call)[1]
+
+    def prepare(
+        self,
+        context: Tensor,  # (b, n, d) image tokens
+        reference: Sequence[Tensor] | None = None,  # ReferenceNet's features: 1 or `attends` rows
+        attends: Sequence[bool] | None = None,  # (b,) does the row see the reference? all do
+    ) -> PreparedCondition:
+        """Return what this network's weights make of context and reference, once for all steps."""
+        blocks = [block for block in self._transformer_blocks() if block.tail]
+        attends = _attends(attends, len(context), reference)
+        if reference is not None and len(reference) != len(blocks):
+            raise InputError(
+                f"reference got {len(reference)} feature maps; this network has {len(blocks)} "
+                "transformer blocks. Use the ReferenceNet that belongs to the denoiser."
+            )
+        return PreparedCondition(
+            cross=tuple(block.cross(context) for block in blocks),
+            reference=None
+            if reference is None
+            else tuple(
+                block.attn1.key_value(features.to(context))
+                for block, features in zip(blocks, reference, strict=True)
+            ),
+            attends=attends,
+        )
+
+    def forward(
+        self,
+        latents: Tensor,  # (b, c, f, h, w)
+        timesteps: Tensor,  # (b,) or (b, f), 0..999
+        condition: PreparedCondition,
+        pose: Tensor | None = None,  # (b or 1, c', f, h, w), see `_first_features`
+        *,
+        down_residuals: Sequence[Tensor | None] | None = None,  # ControlNet: (b*f, c, h, w) each
+        mid_residual: Tensor | None = None,  # (b*f, c, h, w)
+        attention: AttentionFunction | None = None,  # for this call instead of the network's own
+    ) -> Tensor:  # (b, c_out, f, h, w)
+        """Return the network's prediction for every frame."""
+        self._check(latents, condition)
+        if timesteps.ndim == 1:
+            timesteps = timesteps[:, None].expand(-1, latents.shape[2])
+        call = self._call(latents, timesteps, condition, attention=attention)
+        x = self._first_features(latents, pose)
+        x, _ = self._run(x, call, down_residuals, mid_residual)
+        x = functional.silu(normalise(self.conv_norm_out, x, call.norm_frames))
+        return self.conv_out(x).unflatten(0, (-1, call.frames)).transpose(1, 2)
+
+    def _run(
+        self,
+        x: Tensor,  # (b*f, c, h, w)
+        call: Call,
+        down_residuals: Sequence[Tensor | None] | None = None,
+        mid_residual: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Go down, through the middle and up; return the last features and those collected."""
+        skips, looked_at = [x], []
+        for down in self.down_blocks:
+            x, more, seen = down(x, call)
+            skips += more
+            looked_at += seen
+        if down_residuals is not None:
+            skips = _add_residuals(skips, down_residuals)
+        x, seen = self.mid_block(x, call)
+        looked_at += seen
+        if mid_residual is not None:
+            x = x + mid_residual.to(x)
+        for up in self.up_blocks:
+            x, seen = up(x, skips, call)
+            looked_at += seen
+        return x, tuple(looked_at)
+
+    def _first_features(self, latents: Tensor, pose: Tensor | None) -> Tensor:
+        """Return conv_in's output with the pose added where its channels say it belongs.
+
+        Features as wide as the latents are the paper's form and added to the noise; those as wide
+        as conv_in's output are the public form and added after it.
+        """
+        inputs, width = self.config.in_channels, self.config.block_out_channels[0]
+        shape = (latents.shape[0], *latents.shape[2:])
+        if pose is not None and (
+            pose.shape[1] not in (inputs, width)
+            or pose.shape[0] not in (1, shape[0])
+            or pose.shape[2:] != shape[1:]
+        ):
+            raise InputError(
+                f"pose got shape {tuple(pose.shape)}; for latents {tuple(latents.shape)} it must "
+                f"have 1 or {shape[0]} rows, {width} channels ({inputs} from the paper's Pose "
+                f"Guider), then {shape[1:]} frames, rows and columns. Draw the poses for this clip."
+            )
+        if pose is not None and pose.shape[1] == inputs:
+            latents, pose = latents + pose.to(latents), None
+        x = self.conv_in(_fold_frames(latents))
+        if pose is not None:
+            x = x + _fold_frames(pose.to(x).expand(shape[0], -1, -1, -1, -1))
+        return x
+
+    def _call(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,  # (b, f)
+        condition: PreparedCondition,
+        *,
+        attention: AttentionFunction | None = None,
+        collect: bool = False,
+    ) -> Call:
+        frames = latents.shape[2]
+        time = self.time_embedding(timesteps.flatten().to(latents.device), latents.dtype)
+        return Call(
+            time=functional.silu(time),
+            frames=frames,
+            norm_frames=frames if self.config.norm_over_frames else 1,
+            codes=self._position_codes(latents),
+            condition=condition,
+            attention=attention or self.attention,
+            collect=collect,
+            checkpointing=self.checkpointing,
+        )
+
+    def _position_codes(self, latents: Tensor) -> tuple[Tensor | None, ...]:
+        config = self.config
+        if not config.position_code:
+            return (None,) * len(config.block_out_channels)
+        size = rows, columns = latents.shape[3], latents.shape[4]
+        codes = []
+        for level, channels in enumerate(config.block_out_channels):
+            code = picture_code(
+                rows, columns, channels, stride=2**level, size=size, device=latents.device
+            )
+            codes.append((code * config.position_code).to(self._compute_dtype(latents)))
+            rows, columns = -(-rows // 2), -(-columns // 2)
+        return tuple(codes)
+
+    @staticmethod
+    def _compute_dtype(latents: Tensor) -> torch.dtype:
+        device = latents.device.type
+        if torch.is_autocast_enabled(device):
+            return torch.get_autocast_dtype(device)
+        return latents.dtype
+
+    def _transformer_blocks(self) -> Iterator[TransformerBlock]:
+        levels: list[Level] = [*self.down_blocks, self.mid_block, *self.up_blocks]
+        for level in levels:
+            for transformer in level.attentions:
+                yield transformer.transformer_blocks[0]
+
+    def _check(self, latents: Tensor, condition: PreparedCondition) -> None:
+        rows, frames, motion = latents.shape[0], latents.shape[2], self.config.motion
+        if motion is not None and frames > motion.max_frames:
+            raise InputError(
+                f"latents got {frames} frames; the motion modules have positions for "
+                f"{motion.max_frames}. Sample in windows of at most {motion.max_frames} frames."
+            )
+        if rows != len(condition.attends):
+            raise InputError(
+                f"latents got {rows} rows; the condition was prepared for "
+                f"{len(condition.attends)}. Prepare it with one context per row."
+            )
+
+
+def _fold_frames(
+    x: Tensor,  # (b, c, f, h, w)
+) -> Tensor:  # (b*f, c, h, w), channels_last
+    x = x.transpose(1, 2).flatten(0, 1)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _attends(
+    attends: Sequence[bool] | None, rows: int, reference: Sequence[Tensor] | None
+) -> tuple[bool, ...]:
+    """Return one answer per row, refusing counts that do not fit together."""
+    if reference is None:
+        return (False,) * rows
+    answers = (True,) * rows if attends is None else tuple(bool(value) for value in attends)
+    if len(answers) != rows:
+        raise InputError(
+            f"attends got {len(answers)} values; it needs one per context row, {rows}."
+        )
+    counts = {len(features) for features in reference}
+    if not counts <= {1, sum(answers)}:
+        raise InputError(
+            f"reference got {sorted(counts)} rows; it needs 1, or one for each of the "
+            f"{sum(answers)} rows that attend to it."
+        )
+    return answers
+
+
+def _add_residuals(skips: Sequence[Tensor], residuals: Sequence[Tensor | None]) -> list[Tensor]:
+    """Add a ControlNet's residuals, of which None is nothing, to the skip connections."""
+    if len(residuals) != len(skips):
+        raise InputError(
+            f"down_residuals got {len(residuals)} tensors; this network has {len(skips)} skip "
+            "connections. Use a ControlNet made for the same layout of UNet."
+        )
+    return [
+        skip if residual is None else skip + residual.to(skip)
+        for skip, residual in zip(skips, residuals, strict=True)
+    ]
