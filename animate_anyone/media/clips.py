@@ -1,0 +1,115 @@
+"""Clips in: video files and folders of pictures, frame by frame."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from PIL import ImageOps
+
+from ..errors import InputError, MediaError
+from ..types import Size
+from .pictures import PICTURE_SUFFIXES, cause_of, opened_picture, read_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipInfo:
+    """What is known of a clip before its frames are decoded."""
+
+    path: Path
+    frames: int
+    size: Size  # of the first frame
+    fps: Fraction | None  # None: a folder of pictures has no speed
+    has_audio: bool
+
+
+def clip_info(path: Path | str) -> ClipInfo:
+    """Describe a video file, a folder of pictures or a single picture; decodes no video."""
+    path = Path(path)
+    pictures = _pictures(path)
+    if pictures is not None:
+        with opened_picture(pictures[0]) as image:
+            size = Size(*ImageOps.exif_transpose(image).size)
+        return ClipInfo(path=path, frames=len(pictures), size=size, fps=None, has_audio=False)
+    with _opened_video(path) as container:
+        stream = container.streams.video[0]
+        fps = stream.average_rate or stream.guessed_rate
+        size = Size(stream.codec_context.width, stream.codec_context.height)
+        has_audio = bool(container.streams.audio)
+        frames = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
+    return ClipInfo(path=path, frames=frames, size=size, fps=fps, has_audio=has_audio)
+
+
+def frames_of(path: Path | str) -> Iterator[np.ndarray]:
+    """Yield the frames of a video file or folder of pictures, (H, W, 3) uint8 RGB, one by one.
+
+    Pictures of a folder come in the natural order of their names (frame2 before frame10).
+    """
+    path = Path(path)
+    pictures = _pictures(path)
+    if pictures is not None:
+        for picture in pictures:
+            yield read_bytes(picture)
+        return
+    with _opened_video(path) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for frame in container.decode(video=0):
+            # A phone stores how it was held; quarter turns counter-clockwise.
+            turns = round(getattr(frame, "rotation", 0) / 90) % 4
+            yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+
+
+def _pictures(path: Path) -> list[Path] | None:
+    """Return the picture files that `path` stands for, or None if it is a video."""
+    if path.is_dir():
+        found = [each for each in path.iterdir() if each.suffix.lower() in PICTURE_SUFFIXES]
+        if not found:
+            raise InputError(
+                f"frames got {path}; the folder holds no pictures "
+                f"({', '.join(sorted(PICTURE_SUFFIXES))}). Choose another or give a video file."
+            )
+        return sorted(found, key=_natural)
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return [path]
+    return None
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    return [
+        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)
+    ]
+
+
+def open_clip(path: Path) -> InputContainer:
+    """Open a video or sound file; whatever goes wrong with it is raised with its name."""
+    if not path.is_file():
+        raise InputError(f"frames got {path}; there is no such file or folder. Check the path.")
+    try:
+        return av.open(str(path))
+    except (OSError, av.FFmpegError) as error:
+        raise MediaError(_cannot_decode(path, error)) from error
+
+
+@contextmanager
+def _opened_video(path: Path) -> Iterator[InputContainer]:
+    container = open_clip(path)
+    try:
+        if not container.streams.video:
+            raise InputError(f"frames got {path}; it holds no video. Choose a video file.")
+        yield container
+    except (OSError, av.FFmpegError) as error:
+        raise MediaError(_cannot_decode(path, error)) from error
+    finally:
+        container.close()
+
+
+def _cannot_decode(path: Path, error: Exception) -> str:
+    return (
+        f"frames got {path}; it cannot be decoded ({cause_of(error)}). "
+        f"It may be cut short or damaged: copy or export it again."
+    )

@@ -1,0 +1,158 @@
+"""Single pictures: read, converted, written, laid out on a sheet."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..errors import InputError, MediaError
+
+logger = logging.getLogger(__name__)
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def read_picture(
+    path: Path | str,
+    longest: int | None = None,  # pixels; a picture whose longer side exceeds this is reduced
+) -> Tensor:  # (1, 3, H, W) float32 RGB, 0..1
+    """Return a picture, turned upright; transparent parts become white."""
+    return to_pixels(read_bytes(Path(path), longest)[None])
+
+
+def to_pixels(
+    frames: np.ndarray,  # (f, H, W, 3) uint8
+) -> Tensor:  # (f, 3, H, W) float32, 0..1
+    """Turn bytes as files hold them into the core's pixels."""
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255)
+
+
+def to_bytes(
+    frames: Tensor,  # (f, 3, H, W), 0..1; values outside are clipped
+) -> np.ndarray:  # (f, H, W, 3) uint8
+    """Turn the core's pixels into bytes as files hold them, rounding to the nearest."""
+    scaled = frames.detach().float().clamp(0, 1).mul(255).round_().to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def read_bytes(
+    path: Path,
+    longest: int | None = None,  # pixels, as in read_picture
+) -> np.ndarray:  # (H, W, 3) uint8 RGB
+    """Return a picture as bytes, turned upright; transparent parts become white."""
+    with opened_picture(path) as image:
+        before = image.size
+        if longest is not None and max(before) > longest:
+            image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+            logger.warning("%s: %dx%d pixels, reduced to %dx%d", path, *before, *image.size)
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # 16 bits of grey; PIL would clip them at 255
+            grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+            return np.repeat(grey[:, :, None], 3, 2)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            if image.getextrema()[3][0] < 255:
+                logger.warning("%s: has transparent parts, laid on white", path)
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image)
+        return np.asarray(image.convert("RGB")).copy()
+
+
+@contextmanager
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """Open a picture file; whatever goes wrong with it is raised with its name."""
+    if not path.is_file():
+        raise InputError(f"picture got {path}; there is no such file. Check the path.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                yield image
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"picture got {path}; it has more than 178 million pixels. Reduce it first."
+        ) from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise MediaError(
+            f"picture got {path}; it cannot be decoded ({error}). Save it again as PNG."
+        ) from error
+
+
+def write_picture(
+    path: Path | str,
+    picture: np.ndarray,  # (H, W, 3) uint8 RGB
+) -> None:
+    """Write a picture file; its format follows the suffix. A failed write leaves no file."""
+    path = Path(path)
+    part = part_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(part)
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        raise MediaError(cannot_write(path, error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def contact_sheet(
+    rows: Mapping[str, Sequence[np.ndarray]],  # label -> frames (H, W, 3) uint8
+    cell: int = 128,  # pixels; height of a frame on the sheet
+) -> np.ndarray:  # (H, W, 3) uint8 RGB
+    """Lay rows of frames out under each other, each with its label at the left."""
+    if not rows or not all(len(frames) for frames in rows.values()):
+        raise InputError(
+            f"rows got {[len(frames) for frames in rows.values()]} frames; every row of a contact "
+            f"sheet needs at least one. Leave the empty ones out."
+        )
+    label_px = 12 + 9 * max(len(label) for label in rows)
+    strips = []
+    for label, frames in rows.items():
+        name = np.full((cell, label_px, 3), 255, np.uint8)
+        place = (6, cell // 2 + 5)
+        cv2.putText(name, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        strips.append(np.concatenate([name, *(_to_height(frame, cell) for frame in frames)], 1))
+    width = max(strip.shape[1] for strip in strips)
+    filled = [
+        np.pad(strip, ((0, 2), (0, width - strip.shape[1]), (0, 0)), constant_values=255)
+        for strip in strips
+    ]
+    return np.concatenate(filled)
+
+
+def spread(frames: int, count: int) -> list[int]:
+    """Return at most `count` frame numbers, evenly spread from the first to the last."""
+    if frames <= count:
+        return list(range(frames))
+    return [round(i * (frames - 1) / max(count - 1, 1)) for i in range(count)]
+
+
+def _to_height(frame: np.ndarray, height: int) -> np.ndarray:
+    width = max(1, round(frame.shape[1] * height / frame.shape[0]))
+    way = cv2.INTER_AREA if height < frame.shape[0] else cv2.INTER_NEAREST
+    return cv2.resize(frame, (width, height), interpolation=way)
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written until it is complete."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def cannot_write(path: Path, error: Exception) -> str:
+    """What to say when writing a file failed."""
+    return (
+        f"out got {path}; it cannot be written ({cause_of(error)}). "
+        f"Free some space or choose another place."
+    )
+
+
+def cause_of(error: Exception) -> str:
+    """The system's own words for what went wrong."""
+    return getattr(error, "strerror", None) or str(error)

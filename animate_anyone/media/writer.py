@@ -1,0 +1,195 @@
+"""Clips out: H.264 video, with the sound of another clip."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+
+from ..errors import InputError, MediaError
+from ..types import Size
+from .clips import open_clip
+from .pictures import cannot_write, part_of
+
+logger = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")  # what VideoWriter writes
+_COPIED_AUDIO = frozenset({"aac", "mp3", "ac3", "alac"})  # others are encoded again, as AAC
+
+
+class VideoWriter:
+    """Writes an H.264 video frame by frame; the file appears only when it is complete.
+
+    An exception inside the `with` block (an interrupt, a full disk) removes what was written
+    and leaves an older file of that name alone.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,  # .mp4, .mov or .mkv
+        size: Size,
+        fps: Fraction | float,  # frames per second
+        *,
+        audio_from: Path | str | None = None,  # clip whose sound accompanies the frames
+        crf: int = 16,  # 0..51, lower is better and larger
+    ) -> None:
+        self.path = Path(path)
+        self.size = size
+        self.fps = Fraction(fps).limit_denominator(1001)
+        self.frames = 0
+        self._audio_from = None if audio_from is None else Path(audio_from)
+        self._crf = crf
+        self._part = part_of(self.path)
+        if self.path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise InputError(
+                f"out got {self.path.name!r}; video is written as {', '.join(VIDEO_SUFFIXES)}. "
+                f"Choose one of these endings."
+            )
+        if not 1 <= self.fps <= 1000:
+            raise InputError(f"fps got {fps}; it must lie in 1..1000. Choose for instance 30.")
+
+    def __enter__(self) -> "VideoWriter":
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._container: OutputContainer = av.open(str(self._part), "w")
+        except (OSError, av.FFmpegError) as error:
+            raise MediaError(cannot_write(self.path, error)) from error
+        try:
+            self._video = self._container.add_stream("libx264", rate=self.fps)
+            # Chroma is stored at half size, so an odd picture is written one pixel larger.
+            self._video.width = self.size.width + self.size.width % 2
+            self._video.height = self.size.height + self.size.height % 2
+            self._video.pix_fmt = "yuv420p"
+            self._video.options = {"crf": str(self._crf)}
+            self._audio = self._open_audio()
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def write(
+        self,
+        frames: np.ndarray,  # (f, H, W, 3) or (H, W, 3), uint8 RGB
+    ) -> None:
+        """Append frames."""
+        frames = frames[None] if frames.ndim == 3 else frames
+        if frames.shape[1:] != (self.size.height, self.size.width, 3):
+            raise InputError(
+                f"frames got shape {frames.shape}; this video takes (f, {self.size.height}, "
+                f"{self.size.width}, 3). Resize them first."
+            )
+        with self._naming_the_file():
+            for frame in frames:
+                odd = ((0, self.size.height % 2), (0, self.size.width % 2), (0, 0))
+                picture = av.VideoFrame.from_ndarray(np.pad(frame, odd, "edge"), format="rgb24")
+                picture.pts = self.frames
+                picture.time_base = 1 / self.fps
+                self._container.mux(self._video.encode(picture))
+                self.frames += 1
+                if self._audio:
+                    self._audio.copy_until(self.frames / self.fps)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            if not self.frames:
+                raise InputError("frames got none; a video needs at least one. Write some first.")
+            with self._naming_the_file():
+                self._container.mux(self._video.encode(None))
+                if self._audio:
+                    self._audio.finish()
+                self._container.close()
+                self._part.replace(self.path)
+        finally:
+            self._abandon()
+
+    def _open_audio(self) -> "_AudioCarrier | None":
+        if self._audio_from is None or self._audio_from.is_dir():
+            return None
+        source = open_clip(self._audio_from)
+        if not source.streams.audio:
+            source.close()
+            return None
+        return _AudioCarrier(source, self._container)
+
+    def _abandon(self) -> None:
+        """Close everything and remove the unfinished file; does nothing after success."""
+        if getattr(self, "_audio", None):
+            self._audio.source.close()
+        try:
+            self._container.close()
+        except (OSError, av.FFmpegError):
+            logger.debug("closing the unfinished %s failed too", self._part)
+        self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            raise MediaError(cannot_write(self.path, error)) from error
+
+
+class _AudioCarrier:
+    """Carries the sound of one clip into another, packet by packet, cut at the video's end."""
+
+    def __init__(self, source: InputContainer, target: OutputContainer) -> None:
+        self.source = source
+        stream = source.streams.audio[0]
+        self._target = target
+        self._copied = stream.codec_context.name in _COPIED_AUDIO
+        self._out: AudioStream
+        if self._copied:
+            self._out = target.add_stream_from_template(stream)
+        else:
+            self._out = target.add_stream("aac", rate=stream.codec_context.sample_rate)
+            self._out.codec_context.layout = stream.codec_context.layout
+        start = 0 if not source.streams.video else source.streams.video[0].start_time or 0
+        base = source.streams.video[0].time_base if source.streams.video else None
+        self._start = start * (base or Fraction(0))
+        self._parts = source.demux(stream) if self._copied else source.decode(stream)
+        self._next: av.Packet | av.AudioFrame | None = None
+
+    def copy_until(self, seconds: Fraction) -> None:
+        """Carry over everything that begins before this time."""
+        while True:
+            if self._next is None:
+                self._next = next((part for part in self._parts if part.pts is not None), None)
+            part = self._next
+            if part is None or part.time_base is None or part.pts is None:
+                return
+            if part.pts * part.time_base - self._start >= seconds:
+                return
+            self._carry(part)
+            self._next = None
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        if not self._copied:
+            self._target.mux(self._out.encode(None))
+        self.source.close()
+
+    def _carry(self, part: av.Packet | av.AudioFrame) -> None:
+        if part.pts is None or part.time_base is None:
+            return
+        shift = round(self._start / part.time_base)
+        part.pts -= shift
+        if isinstance(part, av.AudioFrame):
+            self._target.mux(self._out.encode(part))
+            return
+        part.dts = None if part.dts is None else part.dts - shift
+        part.stream = self._out
+        self._target.mux(part)

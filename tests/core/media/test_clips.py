@@ -1,0 +1,221 @@
+import resource
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from animate_anyone.errors import InputError, MediaError
+from animate_anyone.media import VideoWriter, clip_info, frames_of
+from animate_anyone.types import Size
+
+
+def frame_of(value: int) -> np.ndarray:
+    """A grey frame with a brighter right half."""
+    frame = np.full((48, 64, 3), value, np.uint8)
+    frame[:, 32:] += 40
+    return frame
+
+
+def write_all(path: Path, frames: Iterable[np.ndarray]) -> None:
+    with VideoWriter(path, Size(64, 48), 30) as writer:
+        for frame in frames:
+            writer.write(frame)
+
+
+def write_clip(path: Path, frames: int, fps: Fraction | int = 30, **options: object) -> None:
+    with VideoWriter(path, Size(64, 48), fps, **options) as writer:  # type: ignore[arg-type]
+        for index in range(frames):
+            writer.write(frame_of(5 * index % 200))
+
+
+def write_sound(path: Path, seconds: float, codec: str, with_video: bool = True) -> None:
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25) if with_video else None
+        sound = container.add_stream(codec, rate=48000)
+        sound.codec_context.layout = "mono"
+        if video is not None:
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            for index in range(round(seconds * 25)):
+                picture = av.VideoFrame.from_ndarray(frame_of(0), format="rgb24")
+                picture.pts = index
+                container.mux(video.encode(picture))
+            container.mux(video.encode(None))
+        tone = np.sin(np.arange(round(seconds * 48000)) * 0.05).astype(np.float32) * 0.3
+        for start in range(0, len(tone), 960):
+            chunk = (tone[None, start : start + 960] * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(chunk, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 48000, start
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may grow beyond 8 kB, which is how a full disk looks to a writer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_video_round_trip_keeps_frames_order_and_speed(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"clip{suffix}"
+    write_clip(path, 12, Fraction(24000, 1001))
+    info = clip_info(path)
+    frames = list(frames_of(path))
+
+    assert (info.frames, info.size, info.has_audio) == (12, Size(64, 48), False)
+    assert info.fps == Fraction(24000, 1001)
+    assert len(frames) == 12
+    for index, frame in enumerate(frames):
+        assert np.abs(frame.astype(int) - frame_of(5 * index)).max() <= 4
+
+
+def test_odd_sizes_are_written_one_pixel_larger(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "odd.mp4", Size(33, 17), 30) as writer:
+        writer.write(np.full((2, 17, 33, 3), 90, np.uint8))
+
+    assert clip_info(tmp_path / "odd.mp4").size == Size(34, 18)
+
+
+def test_colours_survive(tmp_path: Path) -> None:
+    frame = np.zeros((48, 96, 3), np.uint8)
+    frame[:, :32, 0] = frame[:, 32:64, 1] = frame[:, 64:, 2] = 200
+    with VideoWriter(tmp_path / "colours.mp4", Size(96, 48), 30) as writer:
+        writer.write(frame)
+    (again,) = frames_of(tmp_path / "colours.mp4")
+
+    middle = np.array([16, 48, 80])
+    assert np.abs(again[24, middle].astype(int) - frame[24, middle]).max() < 8
+
+
+def test_folder_is_read_in_natural_order(tmp_path: Path) -> None:
+    for number in (10, 2, 1):
+        Image.new("RGB", (6, 4), (number, 0, 0)).save(tmp_path / f"frame{number}.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+
+    assert [frame[0, 0, 0] for frame in frames_of(tmp_path)] == [1, 2, 10]
+    info = clip_info(tmp_path)
+    assert (info.frames, info.size, info.fps) == (3, Size(6, 4), None)
+
+
+def test_single_picture_is_a_clip_of_one_frame(tmp_path: Path) -> None:
+    Image.new("RGB", (6, 4)).save(tmp_path / "pose.png")
+
+    assert (
+        clip_info(tmp_path / "pose.png").frames == len(list(frames_of(tmp_path / "pose.png"))) == 1
+    )
+
+
+def test_frames_are_decoded_only_when_asked_for(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", 40)
+    data = (tmp_path / "clip.mp4").read_bytes()
+    assert next(frames_of(tmp_path / "clip.mp4")).shape == (48, 64, 3)
+    # A clip whose end is missing still gives its first frame before it fails.
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
+    with pytest.raises(MediaError, match=r"cut\.mp4; it cannot be decoded"):
+        list(frames_of(tmp_path / "cut.mp4"))
+
+
+def test_inputs_that_are_no_clips_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.mp4; there is no such file or folder"):
+        clip_info(tmp_path / "gone.mp4")
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(MediaError, match=r"text\.mp4; it cannot be decoded"):
+        next(frames_of(tmp_path / "text.mp4"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="the folder holds no pictures"):
+        next(frames_of(tmp_path / "empty"))
+    write_sound(tmp_path / "sound.mp4", 0.2, "aac", with_video=False)
+    with pytest.raises(InputError, match=r"sound\.mp4; it holds no video"):
+        clip_info(tmp_path / "sound.mp4")
+
+
+@pytest.mark.parametrize(
+    ("source", "codec"), [("tone.mp4", "aac"), ("tone.mkv", "libopus"), ("tone.mov", "pcm_s16le")]
+)
+def test_sound_is_carried_over_and_cut_at_the_end(tmp_path: Path, source: str, codec: str) -> None:
+    write_sound(tmp_path / source, 1.0, codec)
+    write_clip(tmp_path / "clip.mp4", 15, audio_from=tmp_path / source)
+
+    assert clip_info(tmp_path / "clip.mp4").has_audio
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        frames = list(container.decode(audio=0))
+    heard = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    assert 0.45 < len(heard) / 48000 < 0.6
+    assert np.abs(heard[5000:15000]).max() == pytest.approx(0.3, abs=0.05)
+
+
+def test_copied_sound_is_bit_for_bit_the_same(tmp_path: Path) -> None:
+    write_sound(tmp_path / "tone.mp4", 0.5, "aac")
+    write_clip(tmp_path / "clip.mp4", 30, audio_from=tmp_path / "tone.mp4")
+
+    packets = []
+    for name in ("tone.mp4", "clip.mp4"):
+        with av.open(str(tmp_path / name)) as container:
+            packets.append([bytes(p) for p in container.demux(audio=0) if p.size])
+    assert packets[0] == packets[1]
+
+
+def test_silent_source_gives_a_silent_video(tmp_path: Path) -> None:
+    write_clip(tmp_path / "silent.mp4", 3)
+    write_clip(tmp_path / "clip.mp4", 3, audio_from=tmp_path / "silent.mp4")
+
+    assert not clip_info(tmp_path / "clip.mp4").has_audio
+
+
+def test_interrupt_leaves_no_file_and_keeps_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"old")
+
+    def frames() -> Iterator[np.ndarray]:
+        yield frame_of(0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_all(path, frames())
+
+    assert [each.name for each in tmp_path.iterdir()] == ["clip.mp4"]
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.usefixtures("small_disk")
+@pytest.mark.parametrize("frames", [4, 60])
+def test_full_disk_is_named_and_leaves_no_file(tmp_path: Path, frames: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (frames, 48, 64, 3), np.uint8)
+    with pytest.raises(MediaError, match=r"clip\.mp4; it cannot be written \(File too large\)"):
+        write_all(tmp_path / "clip.mp4", noise)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(MediaError, match=r"out got .*clip\.mp4; it cannot be written"),
+        VideoWriter(tmp_path / "file" / "clip.mp4", Size(64, 48), 30),
+    ):
+        pass
+
+
+def test_writer_refuses_what_it_cannot_write(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"out got 'clip\.avi'; video is written as \.mp4"):
+        VideoWriter(tmp_path / "clip.avi", Size(64, 48), 30)
+    with pytest.raises(InputError, match="fps got 0"):
+        VideoWriter(tmp_path / "clip.mp4", Size(64, 48), 0)
+    with (
+        pytest.raises(InputError, match=r"frames got shape \(1, 8, 8, 3\)"),
+        VideoWriter(tmp_path / "clip.mp4", Size(64, 48), 30) as writer,
+    ):
+        writer.write(np.zeros((8, 8, 3), np.uint8))
+    with (
+        pytest.raises(InputError, match="frames got none"),
+        VideoWriter(tmp_path / "clip.mp4", Size(64, 48), 30),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
