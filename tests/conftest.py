@@ -1,0 +1,97 @@
+"""What all tests share: seeds, threads, the ComfyUI host, and a summary by rings."""
+
+import os
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from comfy_hosts import ComfyHost, find_hosts, why_no_host
+
+GOLDEN = Path(__file__).parent / "golden"
+RINGS = {
+    1: "core (no ComfyUI, no network, no GPU)",
+    2: "nodes in process",
+    3: "headless server",
+    4: "browser",
+}
+RING_FOLDERS = {"nodes": 2, "server": 3, "browser": 4}
+
+settings.register_profile("short", max_examples=60, deadline=None, derandomize=True)
+settings.load_profile("short")
+torch.set_num_threads(min(4, os.cpu_count() or 1))
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Make every test start from the same random state."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Return the folder with numbers of the public implementation."""
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def comfy_host() -> ComfyHost:
+    """Return the ComfyUI to test on; without one the test is skipped."""
+    hosts = find_hosts()
+    if not hosts:
+        pytest.skip(why_no_host())
+    return hosts[0]
+
+
+def pytest_runtest_setup(item):
+    """Skip what this machine cannot run."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    if (item.get_closest_marker("host") or item.get_closest_marker("server")) and not find_hosts():
+        pytest.skip(why_no_host())
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many tests of which ring ran, and loudly which ring did not."""
+    counts, reasons = _by_ring(terminalreporter.stats)
+    hosts = find_hosts()
+    host = f"ComfyUI {hosts[0].version}, {hosts[0].path}" if hosts else why_no_host()
+    terminalreporter.section("rings")
+    terminalreporter.line(f"host: {host}")
+    for ring, title in RINGS.items():
+        count = counts[ring]
+        line = f"ring {ring} {title}: {count['passed']} passed, {count['failed']} failed"
+        line += f", {count['error']} errors, {count['skipped']} skipped"
+        terminalreporter.line(line, red=bool(count["failed"] + count["error"]))
+        if count["passed"] + count["failed"] + count["error"] == 0:
+            why = "; ".join(reasons[ring]) or "no test of it was selected"
+            terminalreporter.line(f"!!! RING {ring} DID NOT RUN: {why}", yellow=True, bold=True)
+
+
+def _by_ring(stats):
+    counts = {ring: Counter() for ring in RINGS}
+    reasons = {ring: {} for ring in RINGS}  # a dict keeps the order and drops repetitions
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in stats.get(outcome, []):
+            ring = ring_of(report.nodeid)
+            counts[ring][outcome] += 1
+            if outcome == "skipped":
+                reasons[ring][_reason(report)] = None
+    return counts, reasons
+
+
+def ring_of(nodeid):
+    """Return the ring of a test from the folder in which it lies."""
+    parts = Path(nodeid.split("::")[0]).parts
+    return next((RING_FOLDERS[part] for part in parts if part in RING_FOLDERS), 1)
+
+
+def _reason(report):
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")
