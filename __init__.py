@@ -1,0 +1,10 @@
+"""ComfyUI's way in. Nothing is imported until ComfyUI asks for the nodes."""
+
+from typing import Any
+
+
+async def comfy_entrypoint() -> Any:  # noqa: ANN401 - the class exists only inside the host
+    """Return the extension that holds our nodes."""
+    from .nodes import AnimateAnyoneExtension
+
+    return AnimateAnyoneExtension()
