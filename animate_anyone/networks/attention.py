@@ -9,7 +9,7 @@ and they are the same for every frame and step.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -211,6 +211,10 @@ class SpatialTransformer(nn.Module):
         if tail:
             self.proj_out = make.conv(channels, channels, kernel=1)
 
+    @property
+    def block(self) -> TransformerBlock:
+        return cast(TransformerBlock, self.transformer_blocks[0])
+
     def forward(
         self,
         x: Tensor,  # (b*f, c, h, w)
@@ -219,11 +223,10 @@ class SpatialTransformer(nn.Module):
         attention: AttentionFunction,
     ) -> tuple[Tensor, Tensor]:  # (b*f, c, h, w); (b*f, h*w, c) what self-attention looked at
         hidden = tokens(self.proj_in(self.norm(x)))
-        block = self.transformer_blocks[0]
-        seen = block.norm1(hidden)
+        seen = self.block.norm1(hidden)
         if code is not None:
             seen = seen + code
         if condition is None:
             return x, seen
-        hidden = block(hidden, seen, condition, attention)
+        hidden = self.block(hidden, seen, condition, attention)
         return x + self.proj_out(picture(hidden, x.shape[2])), seen

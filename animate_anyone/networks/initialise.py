@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from .attention import TransformerBlock
+from .attention import Attention, TransformerBlock
 from .pose_guider import PaperPoseGuider, PoseGuider
 from .position import frame_table
 from .temporal import FramePosition, TemporalTransformer
@@ -33,16 +33,14 @@ def initialise(
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
         elif isinstance(part, FramePosition):
-            part.pe.copy_(frame_table(*part.pe.shape[1:]))
+            part.pe.copy_(frame_table(part.pe.shape[1], part.pe.shape[2]))
     for part in module.modules():
         if isinstance(part, TemporalTransformer):
             _fill_zero(part.proj_out)
         elif isinstance(part, PoseGuider | PaperPoseGuider):
             _fill_zero(part.conv_out)
         elif tie_query_key and isinstance(part, TransformerBlock) and part.tail:
-            nn.init.orthogonal_(part.attn1.to_q.weight, gain=0.7, generator=generator)
-            part.attn1.to_k.weight.copy_(part.attn1.to_q.weight)
-            nn.init.orthogonal_(part.attn1.to_v.weight, generator=generator)
+            _tie(part.attn1, generator)
     return module
 
 
@@ -53,6 +51,15 @@ def _fill_uniform(part: nn.Linear | nn.Conv2d, generator: torch.Generator | None
         nn.init.uniform_(part.bias, -bound, bound, generator=generator)
 
 
-def _fill_zero(part: nn.Linear | nn.Conv2d) -> None:
-    nn.init.zeros_(part.weight)
-    nn.init.zeros_(part.bias)
+def _fill_zero(part: nn.Module) -> None:
+    for parameter in part.parameters():
+        nn.init.zeros_(parameter)
+
+
+def _tie(attention: Attention, generator: torch.Generator | None) -> None:
+    query, key, value = (
+        part.get_parameter("weight") for part in (attention.to_q, attention.to_k, attention.to_v)
+    )
+    nn.init.orthogonal_(query, gain=0.7, generator=generator)
+    key.copy_(query)
+    nn.init.orthogonal_(value, generator=generator)

@@ -5,8 +5,9 @@ Feature maps are (b*f, c, h, w), frames folded into the batch, in channels_last 
 directly: inside a host its own classes cast, quantise and offload the weights.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,23 @@ from torch.nn import functional
 from .position import timestep_code
 
 
+class Operations(Protocol):
+    """Offers modules with the arguments of torch.nn: torch.nn itself, or a host's own."""
+
+    Linear: Callable[..., nn.Module]
+    Conv2d: Callable[..., nn.Module]
+    GroupNorm: Callable[..., nn.Module]
+    LayerNorm: Callable[..., nn.Module]
+
+
+TORCH = cast(Operations, torch.nn)
+
+
 @dataclass(frozen=True)
 class Factory:
     """Where modules come from, and the dtype and device they are made in."""
 
-    operations: Any = torch.nn  # offers Linear, Conv2d, GroupNorm, LayerNorm
+    operations: Operations = TORCH
     dtype: torch.dtype | None = None
     device: torch.device | str | None = None
 

@@ -1,8 +1,7 @@
 """The levels of the UNet: layers of one width, on the way down, in the middle, on the way up."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,48 +45,51 @@ class Call:
     checkpointing: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """What a level is built of."""
+
+    level: int  # 0 is full resolution
+    inputs: tuple[int, ...]  # channels that each residual block is given
+    first: int  # number of the first transformer, in order of execution
+    tails: tuple[bool, ...]  # one per transformer: False builds its entry only
+    motions: int  # motion modules
+
+
 class Level(nn.Module):
     """Layers of one width; each is a residual block, a spatial transformer, a motion module."""
 
-    def __init__(
-        self,
-        config: UNetConfig,
-        make: Factory,
-        *,
-        level: int,  # 0 is full resolution
-        inputs: Sequence[int],  # channels that each residual block is given
-        first: int,  # number of the first transformer, in order of execution
-        tails: Sequence[bool],  # one per transformer: False builds its entry only
-        motions: int,
-    ) -> None:
+    def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
         super().__init__()
-        self.level, self.first = level, first
-        channels, time = config.block_out_channels[level], 4 * config.block_out_channels[0]
+        self.level, self.first = layers.level, layers.first
+        channels, time = config.block_out_channels[layers.level], 4 * config.block_out_channels[0]
         width = (channels, config.heads, config.cross_attention_dim, config.ff_mult)
+        groups, motion = config.norm_groups, config.motion
         self.resnets = nn.ModuleList(
-            [ResnetBlock(count, channels, time, config.norm_groups, make) for count in inputs]
+            [ResnetBlock(inputs, channels, time, groups, make) for inputs in layers.inputs]
         )
         self.attentions = nn.ModuleList(
-            [SpatialTransformer(*width, config.norm_groups, make, tail=tail) for tail in tails]
+            [SpatialTransformer(*width, groups, make, tail=tail) for tail in layers.tails]
         )
         self.motion_modules = nn.ModuleList(
-            [MotionModule(channels, config.motion, make) for _ in range(motions) if config.motion]
+            [MotionModule(channels, motion, make) for _ in range(layers.motions) if motion]
         )
 
     def layer(self, number: int, x: Tensor, call: Call) -> tuple[Tensor, list[Tensor]]:
         """Return the features after one layer, and what its self-attention looked at."""
         if call.checkpointing and torch.is_grad_enabled():
-            return checkpoint(self._layer, number, x, call, use_reentrant=False)
+            again = checkpoint(self._layer, number, x, call, use_reentrant=False)
+            return cast(tuple[Tensor, list[Tensor]], again)
         return self._layer(number, x, call)
 
     def _layer(self, number: int, x: Tensor, call: Call) -> tuple[Tensor, list[Tensor]]:
         looked_at = []
         x = self.resnets[number](x, call.time, call.norm_frames)
         if number < len(self.attentions):
-            attention = self.attentions[number]
-            tail = attention.transformer_blocks[0].tail
+            transformer = cast(SpatialTransformer, self.attentions[number])
+            tail = transformer.block.tail
             condition = call.condition.block(self.first + number) if tail else None
-            x, seen = attention(x, call.codes[self.level], condition, call.attention)
+            x, seen = transformer(x, call.codes[self.level], condition, call.attention)
             looked_at = [seen] if call.collect else []
         if number < len(self.motion_modules):
             x = self.motion_modules[number](x, call.frames, call.attention)
@@ -97,8 +99,9 @@ class Level(nn.Module):
 class DownLevel(Level):
     """Layers, then half the resolution, except at the lowest level."""
 
-    def __init__(self, config: UNetConfig, make: Factory, *, last: bool, **layers: Any) -> None:
-        super().__init__(config, make, **layers)
+    def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
+        super().__init__(config, layers, make)
+        last = self.level == len(config.block_out_channels) - 1
         channels = config.block_out_channels[self.level]
         self.downsamplers = nn.ModuleList([] if last else [Downsample(channels, make)])
 
@@ -127,8 +130,8 @@ class MidLevel(Level):
 class UpLevel(Level):
     """Layers on the features beside their skip connections, then the next resolution."""
 
-    def __init__(self, config: UNetConfig, make: Factory, **layers: Any) -> None:
-        super().__init__(config, make, **layers)
+    def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
+        super().__init__(config, layers, make)
         channels = config.block_out_channels[self.level]
         self.upsamplers = nn.ModuleList([Upsample(channels, make)] if self.level else [])
 

@@ -8,14 +8,13 @@ public weights use another form, 3x3 convolutions with three halvings.
 """
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..config import PoseGuiderConfig
-from .layers import Factory
+from .layers import TORCH, Factory, Operations
 
 
 class PoseGuider(nn.Module):
@@ -72,7 +71,7 @@ class PaperPoseGuider(nn.Module):
 def build_pose_guider(
     config: PoseGuiderConfig,
     *,
-    operations: Any = torch.nn,
+    operations: Operations = TORCH,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> nn.Module:

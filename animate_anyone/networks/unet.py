@@ -6,7 +6,7 @@ with every step. Parameter names are those of the public checkpoints.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,9 @@ from torch.nn import functional
 from ..config import UNetConfig
 from ..errors import ConfigError, InputError
 from ..protocols import AttentionFunction
-from .attention import TransformerBlock, sdpa
-from .layers import Factory, TimeEmbedding, normalise
-from .levels import Call, DownLevel, Level, MidLevel, PreparedCondition, UpLevel
+from .attention import SpatialTransformer, TransformerBlock, sdpa
+from .layers import TORCH, Factory, Operations, TimeEmbedding, normalise
+from .levels import Call, DownLevel, Layers, Level, MidLevel, PreparedCondition, UpLevel
 from .position import picture_code
 
 __all__ = ["PreparedCondition", "UNet"]
@@ -30,7 +30,7 @@ class UNet(nn.Module):
         self,
         config: UNetConfig,
         *,
-        operations: Any = torch.nn,  # offers Linear, Conv2d, GroupNorm, LayerNorm
+        operations: Operations = TORCH,  # where modules come from
         attention: AttentionFunction = sdpa,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -49,43 +49,53 @@ class UNet(nn.Module):
 
     def _build_levels(self, make: Factory) -> None:
         config, per_level = self.config, self.config.layers_per_block
-        channels, depth = config.block_out_channels, len(config.block_out_channels)
+        channels, attention = config.block_out_channels, config.attention_levels
+        levels = range(len(channels))
         transformers, skips, width = 0, [channels[0]], channels[0]
         self.down_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList()
-        for level in range(depth):
-            last = level == depth - 1
-            layers = {
-                "inputs": [width] + [channels[level]] * (per_level - 1),
-                "tails": [True] * per_level * config.attention_levels[level],
-                "motions": per_level,
-            }
-            down = DownLevel(config, make, last=last, level=level, first=transformers, **layers)
-            self.down_blocks.append(down)
-            transformers += len(down.attentions)
+        for level in levels:
+            layers = Layers(
+                level=level,
+                inputs=(width, *[channels[level]] * (per_level - 1)),
+                first=transformers,
+                tails=(True,) * per_level * attention[level],
+                motions=per_level,
+            )
+            self.down_blocks.append(DownLevel(config, layers, make))
+            transformers += len(layers.tails)
             width = channels[level]
-            skips += [width] * (per_level + (not last))
-        self.mid_block = MidLevel(
-            config,
-            make,
-            level=depth - 1,
-            inputs=[width, width],
+            skips += [width] * (per_level + (level != levels[-1]))
+        mid_motions = int(config.motion is not None and config.motion.mid_block)
+        layers = Layers(
+            level=levels[-1],
+            inputs=(width, width),
             first=transformers,
-            tails=[True],
-            motions=int(config.motion is not None and config.motion.mid_block),
+            tails=(True,),
+            motions=mid_motions,
         )
+        self.mid_block = MidLevel(config, layers, make)
         transformers += 1
-        for level in reversed(range(depth)):
+        for level in reversed(levels):
             inputs = []
             for _ in range(per_level + 1):
                 inputs.append(width + skips.pop())
                 width = channels[level]
-            tails = [True] * (per_level + 1) * config.attention_levels[level]
-            if level == 0 and tails and config.out_channels is None:
-                tails[-1] = False  # nobody reads what follows the last features
-            layers = {"inputs": inputs, "tails": tails, "motions": per_level + 1}
-            up = UpLevel(config, make, level=level, first=transformers, **layers)
-            self.up_blocks.append(up)
-            transformers += len(up.attentions)
+            layers = Layers(
+                level=level,
+                inputs=tuple(inputs),
+                first=transformers,
+                tails=self._up_tails(level),
+                motions=per_level + 1,
+            )
+            self.up_blocks.append(UpLevel(config, layers, make))
+            transformers += len(layers.tails)
+
+    def _up_tails(self, level: int) -> tuple[bool, ...]:
+        if not self.config.attention_levels[level]:
+            return ()
+        # Nobody reads what follows ReferenceNet's last features.
+        read = level > 0 or self.config.out_channels is not None
+        return (True,) * self.config.layers_per_block + (read,)
 
     def reference_features(
         self,
@@ -241,10 +251,9 @@ class UNet(nn.Module):
         return latents.dtype
 
     def _transformer_blocks(self) -> Iterator[TransformerBlock]:
-        levels: list[Level] = [*self.down_blocks, self.mid_block, *self.up_blocks]
-        for level in levels:
-            for transformer in level.attentions:
-                yield transformer.transformer_blocks[0]
+        for level in (*self.down_blocks, self.mid_block, *self.up_blocks):
+            for transformer in cast(Level, level).attentions:
+                yield cast(SpatialTransformer, transformer).block
 
     def _check(self, latents: Tensor, condition: PreparedCondition) -> None:
         rows, frames, motion = latents.shape[0], latents.shape[2], self.config.motion
