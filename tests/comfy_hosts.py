@@ -1,15 +1,22 @@
 """Finds the ComfyUI installations that the node tests run on. Standard library only.
 
-`python tests/comfy_hosts.py` writes their folders, one per line, the first one is the main one.
+python tests/comfy_hosts.py            write their folders, one per line, the main one first
+python tests/comfy_hosts.py --install  install what they need into the running environment
 """
 
+import hashlib
 import os
 import re
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+FRONT_END = re.compile(
+    r"^comfyui[-_](?:frontend[-_]package|workflow[-_]templates|embedded[-_]docs)==.+$",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -21,13 +28,18 @@ class ComfyHost:
 
     @property
     def extra_packages(self) -> Path | None:
-        """A folder with the front-end packages of an older host, beside it: site-<version>.
+        """Return the folder with this host's own front-end packages, if it has one.
 
-        Two hosts in one environment need different versions of those; the tests put the folder
-        in front on PYTHONPATH.
+        Two hosts in one environment need different versions of those. The tests put the folder
+        in front on PYTHONPATH: `site-<version>` beside the checkout, or what `--install` made.
         """
-        folder = self.path.parent / f"site-{self.version}"
-        return folder if folder.is_dir() else None
+        beside = self.path.parent / f"site-{self.version}"
+        return next((folder for folder in (beside, self.made_packages) if folder.is_dir()), None)
+
+    @property
+    def made_packages(self) -> Path:
+        """Return the folder into which `install` puts them."""
+        return Path(sys.prefix) / f"site-{self.version}"
 
 
 def find_hosts() -> list[ComfyHost]:
@@ -55,6 +67,34 @@ def why_no_host() -> str:
     return "no ComfyUI: set COMFYUI_PATH, clone into its custom_nodes, or use ~/comfy/ComfyUI"
 
 
+def install(hosts: list[ComfyHost]) -> None:
+    """Install the main host's requirements, and the others' front-end packages beside them.
+
+    A stamp in the environment makes the second call quick.
+    """
+    if not hosts:
+        sys.stdout.write(f"Rings 2 to 4 will be skipped: {why_no_host()}\n")
+        return
+    main, *others = hosts
+    requirements = main.path / "requirements.txt"
+    stamp = Path(sys.prefix) / ".host"
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        sys.stdout.write(f"Installing the requirements of ComfyUI {main.version}\n")
+        _pip("-r", str(requirements))
+        stamp.write_text(wanted)
+    for host in others:
+        packages = FRONT_END.findall((host.path / "requirements.txt").read_text())
+        if host.extra_packages is None and packages:
+            sys.stdout.write(f"Installing the front end of ComfyUI {host.version}\n")
+            _pip("--no-deps", "--target", str(host.made_packages), *packages)
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*command, *arguments], check=True)
+
+
 def _is_host(folder: Path) -> bool:
     return (folder / "main.py").is_file() and (folder / "comfy" / "model_patcher.py").is_file()
 
@@ -66,5 +106,8 @@ def _version(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    for host in find_hosts():
-        sys.stdout.write(f"{host.path}\n")
+    if sys.argv[1:] == ["--install"]:
+        install(find_hosts())
+    else:
+        for found in find_hosts():
+            sys.stdout.write(f"{found.path}\n")

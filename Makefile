@@ -1,0 +1,49 @@
+# Commands of a checkout. They need Python 3.10 or newer, git and the package registries; everything
+# is installed into .venv, and only where it is missing or its list has changed.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$p" && break; \
+	done)
+VENV := .venv
+PY := $(VENV)/bin/python
+TORCH := torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0
+HAS_TORCH := from importlib.util import find_spec as f; import sys; \
+	sys.exit(not all(map(f, ("torch", "torchvision", "torchaudio"))))
+
+.PHONY: help demo test lint format
+
+help:
+	@echo "make demo    animate the bundled character; leaves an MP4 and a contact sheet"
+	@echo "make test    run all tests, on every ComfyUI that is found"
+	@echo "make lint    check style and types"
+	@echo "make format  apply the style"
+
+demo: $(VENV)/.packages
+	$(PY) -m animate_anyone demo
+
+# The first ComfyUI sees all tests; further ones the tests that need a host.
+test: $(VENV)/.packages
+	@$(PY) tests/comfy_hosts.py --install
+	$(PY) -m pytest
+	@$(PY) tests/comfy_hosts.py | tail -n +2 | while IFS= read -r host; do \
+		echo "Once more on $$host"; \
+		COMFYUI_PATH="$$host" $(PY) -m pytest tests/nodes tests/server </dev/null || exit 1; \
+	done
+
+lint: $(VENV)/.packages
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+
+format: $(VENV)/.packages
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 or newer found; name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.packages: requirements.txt requirements-dev.txt | $(PY)
+	@$(PY) -c '$(HAS_TORCH)' || $(PY) -m pip install --disable-pip-version-check $(TORCH)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@

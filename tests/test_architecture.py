@@ -1,0 +1,232 @@
+"""The import ladder: who may import whom, and what stays outside of which part."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = "animate_anyone"
+LEVELS = {
+    "types": 0,
+    "errors": 0,
+    "protocols": 0,
+    "config": 1,
+    "networks": 2,
+    "diffusion": 2,
+    "pose": 2,
+    "media": 2,
+    "weights": 3,
+    "animate": 3,
+    "parity": 4,
+    "evaluation": 4,
+    "training": 4,
+    "__main__": 5,
+}
+SIDEWAYS = {("training", "evaluation")}  # the one arrow between parts of one level
+HOST_PACKAGES = {
+    "comfy",
+    "comfy_api",
+    "comfy_execution",
+    "comfy_extras",
+    "execution",
+    "folder_paths",
+    "latent_preview",
+    "nodes",
+    "server",
+}
+HOST_BEHIND_ONE_FILE = HOST_PACKAGES - {"comfy_api"}
+LATE_PACKAGES = {"diffusers", "transformers"}  # their moving APIs must not break an import of ours
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for package in (CORE, "nodes")
+    for path in (ROOT / package).rglob("*.py")
+)
+
+
+def part_of(path: str) -> str:
+    """Return the part of the core that a file belongs to: its module or package below the root."""
+    return Path(path).parts[1].removesuffix(".py")
+
+
+def imports_of(tree: ast.Module) -> Iterator[tuple[int, int, str, bool]]:
+    """Give (line, leading dots, dotted name, executed on import) of every import."""
+    inside_functions = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    for_checker = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.dump(branch.test)
+        for node in ast.walk(branch)
+    }
+    for node in ast.walk(tree):
+        executed = id(node) not in inside_functions | for_checker
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, 0, alias.name, executed
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                base = f"{node.module}." if node.module else ""
+                yield node.lineno, node.level, base + alias.name, executed
+
+
+def target_part(path: str, dots: int, name: str) -> str | None:
+    """Return the part of the core that a relative import reaches, None outside the core."""
+    folder = list(Path(path).parent.parts)
+    reached = folder[: len(folder) - (dots - 1)] + name.split(".")
+    if dots > len(folder):
+        reached = name.split(".")  # from the pack's root
+    return reached[1] if len(reached) > 1 and reached[0] == CORE else None
+
+
+def complaints(path: str, source: str) -> list[str]:
+    """Return what is wrong with the imports and calls of one file."""
+    tree = ast.parse(source)
+    found = []
+    for line, dots, name, executed in imports_of(tree):
+        reasons = _relative(path, dots, name) if dots else _absolute(path, name, executed)
+        found += [f"{path}:{line}: {reason}" for reason in reasons]
+    found += [f"{path}:{line}: {reason}" for line, reason in _calls(path, tree)]
+    return found
+
+
+def _relative(path: str, dots: int, name: str) -> list[str]:
+    target = target_part(path, dots, name)
+    if target is None or not path.startswith(CORE):
+        return []
+    own = part_of(path)
+    if target not in LEVELS:
+        return [f"{target} has no place in the ladder"]
+    if own == target or own == "__init__" or (own, target) in SIDEWAYS:
+        return []
+    if LEVELS[target] >= LEVELS[own]:
+        return [f"{own} (level {LEVELS[own]}) imports {target} (level {LEVELS[target]})"]
+    return []
+
+
+def _absolute(path: str, name: str, executed: bool) -> list[str]:
+    package = name.split(".")[0]
+    in_core = path.startswith(CORE)
+    reasons = []
+    if package == CORE or (package == "nodes" and in_core):
+        reasons.append(f"absolute import of {name}: a second copy of every class; use dots")
+    elif in_core and package in HOST_PACKAGES:
+        reasons.append(f"the core imports the host: {name}")
+    elif package in HOST_BEHIND_ONE_FILE and path != "nodes/host.py":
+        reasons.append(f"{name} is for nodes/host.py alone")
+    if package in LATE_PACKAGES and not in_core:
+        reasons.append(f"the nodes import {package}")
+    elif package in LATE_PACKAGES and executed:
+        reasons.append(f"{package} is imported where used, not at the top")
+    return reasons
+
+
+def _calls(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called == "print" and not path.endswith("__main__.py"):
+            yield node.lineno, "print outside a command; use logging"
+        if called == "torch.manual_seed":
+            yield node.lineno, "global seed; pass a torch.Generator"
+
+
+def test_every_part_has_a_place_in_the_ladder():
+    parts = {part_of(path) for path in SOURCES if path.startswith(CORE)} - {"__init__"}
+    assert parts <= set(LEVELS)
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_file_keeps_to_the_ladder(path):
+    assert complaints(path, (ROOT / path).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("animate_anyone/networks/unet.py", "from ..diffusion.schedule import NoiseSchedule"),
+        ("animate_anyone/networks/unet.py", "from .. import media"),
+        ("animate_anyone/config.py", "from .networks import unet"),
+        ("animate_anyone/animate.py", "from .weights.load import Models"),
+        ("animate_anyone/evaluation/frames.py", "from ..training import data"),
+        ("animate_anyone/pose/draw.py", "from ..somewhere import thing"),
+        ("animate_anyone/pose/draw.py", "import animate_anyone.types"),
+        ("animate_anyone/pose/draw.py", "def f():\n    from animate_anyone import types"),
+        ("nodes/pose.py", "from animate_anyone.pose import draw"),
+        ("animate_anyone/media.py", "import comfy.utils"),
+        ("animate_anyone/media.py", "def f():\n    import folder_paths"),
+        ("nodes/models.py", "import comfy.model_management"),
+        ("nodes/models.py", "import nodes"),
+        ("animate_anyone/weights/load.py", "from diffusers import AutoencoderKL"),
+        ("animate_anyone/weights/load.py", "try:\n    import transformers\nexcept E: pass"),
+        ("nodes/models.py", "def f():\n    import transformers"),
+        ("animate_anyone/media.py", "print('hello')"),
+        ("nodes/pose.py", "torch.manual_seed(1)"),
+    ],
+)
+def test_wrong_arrows_are_caught(path, source):
+    assert len(complaints(path, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        (
+            "animate_anyone/networks/unet.py",
+            "from ..config import UNetConfig\nfrom . import layers",
+        ),
+        ("animate_anyone/networks/unet.py", "from .attention import sdpa"),
+        ("animate_anyone/training/loop.py", "from ..evaluation.frames import psnr"),
+        ("animate_anyone/weights/load.py", "from ..networks.unet import UNet"),
+        ("animate_anyone/weights/load.py", "def f():\n    import diffusers"),
+        (
+            "animate_anyone/diffusion/schedule.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import diffusers",
+        ),
+        ("nodes/models.py", "from ..animate_anyone.weights import load\nfrom . import host"),
+        ("nodes/models.py", "from comfy_api.latest import io"),
+        ("nodes/host.py", "import comfy.sd\nimport folder_paths"),
+        ("animate_anyone/__main__.py", "from .animate import animate\nprint('x')"),
+    ],
+)
+def test_right_arrows_are_left_alone(path, source):
+    assert complaints(path, source) == []
+
+
+def test_windows_are_plain_arithmetic():
+    source = (ROOT / CORE / "diffusion" / "windows.py").read_text(encoding="utf-8")
+    names = {name.split(".")[0] for _, dots, name, _ in imports_of(ast.parse(source)) if not dots}
+    assert names <= sys.stdlib_module_names
+
+
+def test_root_file_imports_nothing_of_ours_when_loaded():
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    executed = [name for _, _, name, executed in imports_of(tree) if executed]
+    assert {name.split(".")[0] for name in executed} <= sys.stdlib_module_names
+
+
+def test_what_the_nodes_need_loads_neither_diffusers_nor_transformers():
+    modules = [
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path in SOURCES
+        if path.startswith(CORE) and LEVELS.get(part_of(path), 0) <= 3
+    ]
+    script = f"""
+import importlib, sys
+for name in {modules}:
+    importlib.import_module(name)
+print(sorted(set(sys.modules) & {LATE_PACKAGES}))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "[]"
