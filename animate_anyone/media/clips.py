@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from PIL import ImageOps
 
 from ..errors import InputError, MediaError
@@ -91,7 +92,7 @@ def open_clip(path: Path) -> InputContainer:
         raise InputError(f"frames got {path}; there is no such file or folder. Check the path.")
     try:
         return av.open(str(path))
-    except (OSError, av.FFmpegError) as error:
+    except (OSError, FFmpegError) as error:
         raise MediaError(_cannot_decode(path, error)) from error
 
 
@@ -102,7 +103,7 @@ def _opened_video(path: Path) -> Iterator[InputContainer]:
         if not container.streams.video:
             raise InputError(f"frames got {path}; it holds no video. Choose a video file.")
         yield container
-    except (OSError, av.FFmpegError) as error:
+    except (OSError, FFmpegError) as error:
         raise MediaError(_cannot_decode(path, error)) from error
     finally:
         container.close()

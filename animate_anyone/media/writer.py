@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 
 from ..errors import InputError, MediaError
 from ..types import Size
@@ -46,6 +47,7 @@ class VideoWriter:
         self._audio_from = None if audio_from is None else Path(audio_from)
         self._crf = crf
         self._part = part_of(self.path)
+        self._audio: _AudioCarrier | None = None
         if self.path.suffix.lower() not in VIDEO_SUFFIXES:
             raise InputError(
                 f"out got {self.path.name!r}; video is written as {', '.join(VIDEO_SUFFIXES)}. "
@@ -58,7 +60,7 @@ class VideoWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._container: OutputContainer = av.open(str(self._part), "w")
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, FFmpegError) as error:
             raise MediaError(cannot_write(self.path, error)) from error
         try:
             self._video = self._container.add_stream("libx264", rate=self.fps)
@@ -127,11 +129,11 @@ class VideoWriter:
 
     def _abandon(self) -> None:
         """Close everything and remove the unfinished file; does nothing after success."""
-        if getattr(self, "_audio", None):
+        if self._audio is not None:
             self._audio.source.close()
         try:
             self._container.close()
-        except (OSError, av.FFmpegError):
+        except (OSError, FFmpegError):
             logger.debug("closing the unfinished %s failed too", self._part)
         self._part.unlink(missing_ok=True)
 
@@ -139,7 +141,7 @@ class VideoWriter:
     def _naming_the_file(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, FFmpegError) as error:
             raise MediaError(cannot_write(self.path, error)) from error
 
 

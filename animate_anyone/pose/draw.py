@@ -121,7 +121,7 @@ def _draw_bodies(canvas: np.ndarray, bodies: Sequence[_Joints], stroke: float) -
             centre = (int((a[0] + b[0]) / 2), int((a[1] + b[1]) / 2))
             axes = (int(math.dist(a, b) / 2), radius)
             angle = int(math.degrees(math.atan2(a[1] - b[1], a[0] - b[0])))
-            polygon = cv2.ellipse2Poly(centre, axes, angle, 0, 360, 1)
+            polygon = np.asarray(cv2.ellipse2Poly(centre, axes, angle, 0, 360, 1))
             cv2.fillConvexPoly(canvas, polygon, colour)
     for joint, colour in enumerate(COLOURS):
         seen = [joints[joint] for joints in bodies]

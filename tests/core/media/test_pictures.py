@@ -9,12 +9,15 @@ from PIL import Image
 from animate_anyone.errors import InputError, MediaError
 from animate_anyone.media import (
     contact_sheet,
+    fit_frame,
+    fit_picture,
     read_picture,
     spread,
     to_bytes,
     to_pixels,
     write_picture,
 )
+from animate_anyone.types import Size
 
 
 def test_transparent_parts_become_white_and_this_is_reported(
@@ -122,6 +125,35 @@ def test_unwritable_picture_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"out got .*picture\.unknown; it cannot be written"):
         write_picture(tmp_path / "picture.unknown", np.zeros((4, 4, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def test_fitted_picture_keeps_its_shape_and_continues_its_edges() -> None:
+    picture = torch.zeros(1, 3, 40, 20)
+    picture[..., 10:] = 1
+    fitted = fit_picture(picture, Size(40, 40))
+
+    assert fitted.shape == (1, 3, 40, 40)
+    assert torch.equal(fitted[..., 10:30], picture)
+    assert not fitted[..., :10].any()
+    assert (fitted[..., 30:] == 1).all()
+    assert fit_picture(picture, Size(20, 40)) is picture
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (800, 3), (7, 900), (33, 65)])
+def test_any_picture_fits_any_size(width: int, height: int) -> None:
+    fitted = fit_picture(torch.rand(1, 3, height, width), Size(64, 48))
+
+    assert fitted.shape == (1, 3, 48, 64)
+    assert 0 <= fitted.min() <= fitted.max() <= 1
+    assert fit_frame(np.zeros((height, width, 3), np.uint8), Size(64, 48)).shape == (48, 64, 3)
+
+
+def test_fitted_frame_lies_on_black() -> None:
+    fitted = fit_frame(np.full((20, 40, 3), 200, np.uint8), Size(40, 40))
+
+    assert (fitted[10:30] == 200).all()
+    assert not fitted[:10].any()
+    assert not fitted[30:].any()
 
 
 def test_contact_sheet_has_one_strip_per_row() -> None:
