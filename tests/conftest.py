@@ -57,8 +57,9 @@ def pytest_runtest_setup(item):
         pytest.skip(why_no_host())
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
     """Say how many tests of which ring ran, and loudly which ring did not."""
+    everything = config.args_source is not pytest.Config.ArgsSource.ARGS
     counts, reasons = _by_ring(terminalreporter.stats)
     hosts = find_hosts()
     host = f"ComfyUI {hosts[0].version}, {hosts[0].path}" if hosts else why_no_host()
@@ -66,11 +67,13 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.line(f"host: {host}")
     for ring, title in RINGS.items():
         count = counts[ring]
+        if not (everything or count.total()):
+            continue
         line = f"ring {ring} {title}: {count['passed']} passed, {count['failed']} failed"
         line += f", {count['error']} errors, {count['skipped']} skipped"
         terminalreporter.line(line, red=bool(count["failed"] + count["error"]))
         if count["passed"] + count["failed"] + count["error"] == 0:
-            why = "; ".join(reasons[ring]) or "no test of it was selected"
+            why = "; ".join(reasons[ring]) or "there is no test of it"
             terminalreporter.line(f"!!! RING {ring} DID NOT RUN: {why}", yellow=True, bold=True)
 
 
