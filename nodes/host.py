@@ -1,0 +1,243 @@
+"""ComfyUI as the nodes see it: folders, devices, memory, progress, interruption, sampling.
+
+The only file that imports `comfy` or `folder_paths`. Everything here works on both supported
+hosts (0.3.64 and 0.33); where they differ, the difference is settled here.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import comfy.clip_vision
+import comfy.context_windows
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.model_sampling
+import comfy.ops
+import comfy.patcher_extension
+import comfy.sample
+import comfy.samplers
+import comfy.sd
+import comfy.supported_models_base
+import comfy.utils
+import folder_paths
+import latent_preview
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from comfy_execution.graph_utils import ExecutionBlocker
+from torch import Tensor, nn
+
+BaseModel = comfy.model_base.BaseModel
+ClipVision = comfy.clip_vision.ClipVisionModel
+ContextHandler = comfy.context_windows.ContextHandlerABC
+LatentFormat = comfy.latent_formats.LatentFormat
+Sd15Latents = comfy.latent_formats.SD15
+ModelPatcher = comfy.model_patcher.ModelPatcher
+ModelType = comfy.model_base.ModelType
+SupportedModel = comfy.supported_models_base.BASE
+Vae = comfy.sd.VAE
+WrapperExecutor = comfy.patcher_extension.WrapperExecutor
+Wrappers = comfy.patcher_extension.WrappersMP
+get_wrappers = comfy.patcher_extension.get_all_wrappers
+attention = optimized_attention
+
+FOLDER = "animate_anyone"
+SAMPLERS = comfy.samplers.KSampler.SAMPLERS
+SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
+DTYPES: Mapping[str, torch.dtype | None] = {
+    "automatic": None,
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+}
+
+log = logging.getLogger(__name__)
+
+
+class CleanModelSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.X0):
+    """Discrete sampling for networks that predict the clean latents."""
+
+
+def register_folder() -> None:
+    """Make models/animate_anyone known, beside what extra_model_paths.yaml says of it."""
+    default = str(Path(folder_paths.models_dir) / FOLDER)
+    paths, suffixes = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
+    union = [*paths, *([] if default in paths else [default])]
+    known = set(suffixes) | set(folder_paths.supported_pt_extensions)
+    folder_paths.folder_names_and_paths[FOLDER] = (union, known)
+
+
+def model_files() -> list[str]:
+    """Return the weight files in the model folders."""
+    return folder_paths.get_filename_list(FOLDER)
+
+
+def model_path(name: str) -> Path:
+    """Return where a file of `model_files` lies."""
+    return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+
+
+def input_files(suffixes: tuple[str, ...]) -> list[str]:
+    """Return the files in the input folder that end so."""
+    folder = Path(folder_paths.get_input_directory())
+    return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(suffixes))
+
+
+def input_path(name: str) -> Path:
+    """Return where an input file lies, a name outside the folder being refused."""
+    return Path(folder_paths.get_annotated_filepath(name))
+
+
+def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, str]:
+    """Return a free file name in the output folder, and its subfolder for the browser."""
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory(), width, height
+    )
+    return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+
+
+def check_interrupt() -> None:
+    """Raise if the user has cancelled the run."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
+
+def progress(total: int) -> Callable[[int, int], None]:
+    """Return the core's progress callback, shown as the node's progress bar."""
+    bar = comfy.utils.ProgressBar(total)
+
+    def report(done: int, total: int) -> None:
+        check_interrupt()
+        bar.update_absolute(done, total)
+
+    return report
+
+
+def missing(message: str) -> ExecutionBlocker:
+    """Return an output that stops what is connected to it with this message."""
+    return ExecutionBlocker(message)
+
+
+def intermediate_device() -> torch.device:
+    """Return where results between nodes are kept."""
+    return comfy.model_management.intermediate_device()
+
+
+def choose_dtypes(parameters: int, chosen: str) -> tuple[torch.dtype, torch.dtype | None]:
+    """Return the dtype of the weights, and the one to compute in if that is another."""
+    supported = [torch.float16, torch.bfloat16, torch.float32]
+    dtype = DTYPES[chosen] or comfy.model_management.unet_dtype(
+        model_params=parameters, supported_dtypes=supported
+    )
+    device = comfy.model_management.get_torch_device()
+    return dtype, comfy.model_management.unet_manual_cast(dtype, device, supported)
+
+
+def pick_operations(dtype: torch.dtype, compute: torch.dtype | None) -> Any:
+    """Return the layer classes that cast and offload their weights as the host wants."""
+    return comfy.ops.pick_operations(dtype, compute)
+
+
+def make_patcher(
+    model: nn.Module, fill: Callable[[bool], None], *, disable_dynamic: bool = False
+) -> ModelPatcher:
+    """Return the module under the host's memory management.
+
+    `fill` puts the weights in; it is told whether the host wants to own the file's tensors (0.33
+    with dynamic VRAM) instead of copies.
+    """
+    device = comfy.model_management.get_torch_device()
+    offload = comfy.model_management.unet_offload_device()
+    # Looked up at call time: 0.33 replaces the class once it knows the graphics card.
+    newest = getattr(comfy.model_patcher, "CoreModelPatcher", ModelPatcher)
+    chosen = ModelPatcher if disable_dynamic else newest
+    patcher = chosen(model, load_device=device, offload_device=offload)
+    if not comfy.model_management.is_device_cpu(offload):
+        model.to(offload)
+    fill(getattr(patcher, "is_dynamic", bool)())
+    return patcher
+
+
+def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Run the host's attention on (b, heads, n, d)."""
+    heads = query.shape[1]
+    return attention(query, key, value, heads, skip_reshape=True, skip_output_reshape=True)
+
+
+@contextmanager
+def loaded(
+    patcher: ModelPatcher, working_bytes: float
+) -> Iterator[tuple[torch.device, torch.dtype]]:
+    """Hold a network on its device; gives the device and the dtype to compute in."""
+    comfy.model_management.load_models_gpu([patcher], memory_required=working_bytes)
+    check_interrupt()
+    with torch.inference_mode():
+        yield patcher.load_device, patcher.model.compute_dtype
+
+
+def build_vae(weights: Mapping[str, Tensor]) -> Vae:
+    """Return a VAE from a state dict in a layout that the host knows."""
+    vae = Vae(sd=dict(weights))
+    vae.throw_exception_if_invalid()
+    return vae
+
+
+def build_clip_vision(config: Path, weights: Mapping[str, Tensor]) -> ClipVision:
+    """Return a CLIP vision model of the configuration in a JSON file."""
+    model = ClipVision(str(config))
+    absent, _ = model.load_sd(dict(weights))
+    if absent := [key for key in absent if not key.endswith("position_ids")]:
+        raise ValueError(f"CLIP vision weights lack {', '.join(absent)}.")
+    return model
+
+
+def sample(
+    model: ModelPatcher,
+    *,
+    noise: Tensor,
+    latent: Tensor,
+    conditioning: tuple[list, list],  # positive, negative
+    cfg: float,
+    sampler: str,
+    sigmas: Tensor,
+    seed: int,
+) -> Tensor:
+    """Return the latents that a stock sampler makes of the noise."""
+    latent = comfy.sample.fix_empty_latent_channels(model, latent)
+    return comfy.sample.sample_custom(
+        model,
+        noise,
+        cfg,
+        comfy.samplers.sampler_object(sampler),
+        sigmas,
+        *conditioning,
+        latent,
+        callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )
+
+
+def stock_sigmas(model: ModelPatcher, scheduler: str, steps: int) -> Tensor:
+    """Return the noise levels of one of the host's schedulers."""
+    model_sampling = model.get_model_object("model_sampling")
+    return comfy.samplers.calculate_sigmas(model_sampling, scheduler, steps).cpu()
+
+
+def budget_memory_per_window(model: ModelPatcher) -> None:
+    """Let the host estimate memory for one window instead of the whole clip."""
+    comfy.context_windows.create_prepare_sampling_wrapper(model)
+
+
+def frame_window(frames: tuple[int, ...], total: int) -> Any:
+    """Return the host's record of which frames a call sees."""
+    window = comfy.context_windows.IndexListContextWindow
+    extra = (
+        {"total_frames": total} if "total_frames" in inspect.signature(window).parameters else {}
+    )
+    return window(list(frames), dim=0, **extra)

@@ -1,0 +1,56 @@
+"""The socket types of this pack, each beside the record that it carries.
+
+Reference and pose are tuples, because the host measures the memory of its cached results only
+inside lists and tuples.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from comfy_api.latest import io
+from torch import Tensor, nn
+
+from ..animate_anyone.config import Preset
+from ..animate_anyone.types import Size
+from .host import ModelPatcher
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that runs outside the sampler: ReferenceNet or Pose Guider."""
+
+    patcher: ModelPatcher  # this attribute lets the host find and offload the network
+    preset: Preset
+
+    @property
+    def module(self) -> nn.Module:
+        """Return the network itself."""
+        return self.patcher.model
+
+
+class Reference(NamedTuple):
+    """What the denoiser reads from the reference picture."""
+
+    features: tuple[Tensor, ...]  # one per transformer block: (1, n, c)
+    token: Tensor  # (1, 1, d), the picture's image embedding
+    preset: Preset
+
+
+class Pose(NamedTuple):
+    """The driving motion: features for short clips, pictures for long ones."""
+
+    features: Tensor | None  # (f, c, h, w) on the CPU
+    pictures: Tensor | None  # (f, 3, H, W) uint8 on the CPU
+    size: Size  # pixels of the video to make
+    guider: Network
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.pictures if self.features is None else self.features)
+
+
+ReferenceNetSocket = io.Custom("AA_REFERENCE_NET")
+PoseGuiderSocket = io.Custom("AA_POSE_GUIDER")
+ReferenceSocket = io.Custom("AA_REFERENCE")
+PoseSocket = io.Custom("AA_POSE")
+KeypointsSocket = io.Custom("POSE_KEYPOINT")
