@@ -5,13 +5,12 @@ clips of a guidance pair one after the other.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from PIL import Image as PictureFile
 from torch import Tensor
-from torch.nn import functional
 
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
@@ -54,30 +53,34 @@ def image_to_bytes(
     return image.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
 
 
-def frames_to_bytes(
-    frames: Tensor,  # (f, 3, H, W), 0..1
-) -> Tensor:  # (f, 3, H, W), uint8, CPU
-    """Return frames in a quarter of the memory."""
-    return frames.mul(255).round().to("cpu", torch.uint8)
+def image_size(image: Tensor) -> Size:
+    """Return the size of an IMAGE in pixels."""
+    return Size(image.shape[2], image.shape[1])
+
+
+def image_chunks(
+    image: Tensor,  # IMAGE
+    name: str,  # of the socket, for messages
+    frames: int,  # in a chunk
+) -> Iterator[np.ndarray]:  # (f', H, W, 3), uint8
+    """Yield an IMAGE as pictures of bytes, some frames at a time."""
+    image_to_frames(image[:1], name)
+    for part in image.split(frames):
+        yield image_to_bytes(frames_to_image(image_to_frames(part, name)))
+
+
+def as_tensor(pictures: np.ndarray) -> Tensor:
+    """Return an array as a tensor of the same memory."""
+    return torch.from_numpy(pictures)
 
 
 def bytes_to_frames(
-    frames: Tensor,  # (f, 3, H, W), uint8
-    like: Tensor,  # tells device and dtype
+    pictures: Tensor,  # (f, H, W, 3), uint8
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> Tensor:  # (f, 3, H, W), 0..1
-    """Return what `frames_to_bytes` packed."""
-    return frames.to(like).div_(255)
-
-
-def resize(
-    frames: Tensor,  # (f, 3, H, W), 0..1
-    size: Size,
-) -> Tensor:  # (f, 3, size.height, size.width), 0..1
-    """Return frames of this size, smoothly resampled."""
-    if tuple(frames.shape[2:]) == (size.height, size.width):
-        return frames
-    target = (size.height, size.width)
-    return functional.interpolate(frames, target, mode="bicubic", antialias=True).clamp(0, 1)
+    """Return pictures of bytes as a network takes them."""
+    return pictures.to(device).movedim(-1, 1).to(dtype).div_(255)
 
 
 def rows_to_clips(
@@ -189,6 +192,6 @@ def squash(
     side: int,  # pixels
 ) -> Tensor:  # IMAGE (1, side, side, 3)
     """Return a picture squashed to a square, by the very filter that CLIP's users train with."""
-    values = frames_to_bytes(picture)[0].movedim(0, -1).contiguous().numpy()
+    values = image_to_bytes(frames_to_image(picture))[0]
     small = PictureFile.fromarray(values).resize((side, side), PictureFile.Resampling.BICUBIC)
     return frames_to_image(np.asarray(small)[None].copy())

@@ -1,14 +1,19 @@
-"""Pictures through the networks that run before sampling: VAE, image encoder, ReferenceNet,
-Pose Guider."""
+"""Pictures through the networks that run before sampling: VAE, image encoder, ReferenceNet, Pose
+Guider."""
 
 import logging
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
 
+import numpy as np
+from comfy_api.input import VideoInput
 from torch import Tensor
 
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
 from . import convert, host
-from .sizes import fitting_size
+from .rendering import video_file
 from .sockets import Network, Pose, Reference
 
 CHUNK_FRAMES = 8  # pose pictures in the Pose Guider at once
@@ -19,32 +24,50 @@ WORKING_BYTES_PER_PIXEL = 1500  # of ReferenceNet and Pose Guider, generously
 log = logging.getLogger(__name__)
 
 
+def fitting_size(
+    wanted: Size,  # 0 where nothing is wanted
+    own: Size,
+) -> Size:
+    """Return the wanted size, or the own one, in multiples of 8 pixels.
+
+    With one wanted side the other follows the own shape.
+    """
+    from ..animate_anyone.animate import snap_size
+
+    width = wanted.width or own.width * (wanted.height or own.height) / own.height
+    height = wanted.height or own.height * (wanted.width or own.width) / own.width
+    size = snap_size(Size(round(width), round(height)))
+    if size != own:
+        told = (own.width, own.height, size.width, size.height)
+        log.info("Size: %dx%d becomes %dx%d pixels.", *told)
+    return size
+
+
 def encode_reference(
     image: Tensor,  # IMAGE, one picture
     vae: host.Vae,
     clip_vision: host.ClipVision,
     net: Network,
-    width: int,  # pixels; 0 as suits the weights
-    height: int,
+    size: Size,  # pixels; 0 as suits the weights
 ) -> Reference:
     """Return what the denoiser reads from the picture of a character."""
-    frames = convert.image_to_frames(image, "image")
-    if len(frames) != 1:
+    from ..animate_anyone.media import fit_picture
+
+    picture = convert.image_to_frames(image, "image")
+    if len(picture) != 1:
         raise InputError(
-            f"image got {len(frames)} pictures; a reference is one picture. Choose it with an "
+            f"image got {len(picture)} pictures; a reference is one picture. Choose it with an "
             "ImageFromBatch node."
         )
     preset = net.preset
-    size = fitting_size(Size(width, height), Size(preset.width, preset.height))
-    log.info("Reference: %dx%d pixels become %dx%d.", *frames.shape[:1:-1], size.width, size.height)
-    picture = convert.resize(frames, size)
-    latents = vae.encode(convert.frames_to_image(picture))
+    size = fitting_size(size, Size(preset.width, preset.height))
+    token = image_token(picture, clip_vision, preset.unet.cross_attention_dim)
+    latents = vae.encode(convert.frames_to_image(fit_picture(picture, size)))
     if latents.shape[1] != preset.unet.in_channels:
         raise InputError(
             f"vae got one with {latents.shape[1]} latent channels; {preset.title} needs "
             f"{preset.unet.in_channels}. Connect the VAE that belongs to the weights."
         )
-    token = image_token(picture, clip_vision, preset.unet.cross_attention_dim)
     working = WORKING_BYTES_PER_PIXEL * size.width * size.height
     with host.loaded(net.patcher, working) as (device, dtype):
         latents = (latents * preset.latent_scale).to(device, dtype)
@@ -72,38 +95,70 @@ def image_token(
 
 
 def encode_pose(
-    image: Tensor,  # IMAGE, skeletons on black
+    image: Tensor | None,  # IMAGE, skeletons on black
+    video: VideoInput | None,  # or the same as a clip, which is read frame by frame
     guider: Network,
-    width: int,  # pixels; 0 as the pictures are
-    height: int,
+    size: Size,  # pixels; 0 as the pictures are
     keep: str,  # one of KEEP
 ) -> Pose:
     """Return the driving motion as the denoiser takes it."""
-    frames = convert.image_to_frames(image, "image")
-    own = Size(frames.shape[3], frames.shape[2])
-    size = fitting_size(Size(width, height), own)
-    if size != own:
-        log.info("Pose: %dx%d pixels become %dx%d.", own.width, own.height, size.width, size.height)
-    outputs = guider.preset.pose_guider.out_channels
-    feature_bytes = len(frames) * outputs * size.width * size.height // 64 * 2
-    if keep == "features" or (keep == "automatic" and feature_bytes <= FEATURE_BYTES):
-        return Pose(pose_features(frames, guider, size), None, size, guider)
-    chunks = frames.split(CHUNK_FRAMES)
-    pictures = [convert.frames_to_bytes(convert.resize(part, size)) for part in chunks]
-    return Pose(None, convert.join(pictures), size, guider)
+    if (image is None) == (video is None):
+        raise InputError(
+            f"image and video got {'nothing' if image is None else 'both'}; connect the drawn "
+            "poses to one of them."
+        )
+    with video_file(video) as path:
+        if path is None:
+            own = convert.image_size(image)
+            frames, total = convert.image_chunks(image, "image", CHUNK_FRAMES), len(image)
+        else:
+            own, frames, total = _clip_chunks(path)
+        size = fitting_size(size, own)
+        chunks = (_fitted(chunk, size) for chunk in frames)
+        outputs = guider.preset.pose_guider.out_channels
+        feature_bytes = total * outputs * size.width * size.height // 64 * 2
+        if keep == "features" or (keep == "automatic" and feature_bytes <= FEATURE_BYTES):
+            return Pose(pose_features(chunks, total, guider, size), None, size, guider)
+        return Pose(None, convert.join(list(_reported(chunks, total))), size, guider)
 
 
 def pose_features(
-    frames: Tensor,  # (f, 3, H, W), 0..1
+    chunks: Iterable[Tensor],  # (f', H, W, 3) uint8
+    total: int,  # frames, for the progress bar
     guider: Network,
     size: Size,
 ) -> Tensor:  # (f, c, h, w), on the host's intermediate device
     """Return the Pose Guider's features of all frames, computed a few frames at a time."""
     parts, kept = [], host.intermediate_device()
-    report, total = host.progress(len(frames)), len(frames)
     working = WORKING_BYTES_PER_PIXEL * size.width * size.height * CHUNK_FRAMES
     with host.loaded(guider.patcher, working) as (device, dtype):
-        for chunk in frames.split(CHUNK_FRAMES):
-            parts.append(guider.module(convert.resize(chunk, size).to(device, dtype)).to(kept))
-            report(min(len(parts) * CHUNK_FRAMES, total), total)
+        for chunk in _reported(chunks, total):
+            frames = convert.bytes_to_frames(chunk, device, dtype)
+            parts.append(guider.module(frames).to(kept))
     return convert.join(parts)
+
+
+def _reported(chunks: Iterable[Tensor], total: int) -> Iterator[Tensor]:
+    report, done = host.progress(total), 0
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        report(min(done, total), total)
+
+
+def _clip_chunks(path: Path) -> tuple[Size, Iterator[np.ndarray], int]:
+    """Return size, frames and number of frames of a video file."""
+    from ..animate_anyone.media import clip_info, frames_of
+
+    info, frames = clip_info(path), frames_of(path)
+    chunks = iter(lambda: list(islice(frames, CHUNK_FRAMES)), [])
+    return info.size, map(np.stack, chunks), info.frames
+
+
+def _fitted(frames: np.ndarray, size: Size) -> Tensor:
+    """Return pose pictures in this size, their shape kept, as bytes."""
+    from ..animate_anyone.media.pictures import fit_frame
+
+    if frames.shape[1:3] == (size.height, size.width):
+        return convert.as_tensor(frames)
+    return convert.as_tensor(np.stack([fit_frame(frame, size) for frame in frames]))

@@ -4,8 +4,9 @@ from comfy_api.latest import io
 
 from ..animate_anyone.config import AA_MINI, PRESETS
 from ..animate_anyone.errors import InputError
+from ..animate_anyone.types import Size
 from ..animate_anyone.weights.sources import WeightPaths
-from . import host
+from . import convert, host
 from .checks import checked
 from .encoding import encode_reference
 from .loading import Source, load_networks
@@ -106,11 +107,16 @@ class EncodeReference(io.ComfyNode):
                     max=4096,
                     step=8,
                     tooltip="Pixels. The picture is fitted into this size, its margins repeated. "
-                    "0 takes the size that suits the weights. Give the size of the video if it "
-                    "has another shape.",
+                    "0 takes the size of pose_image, or the one that suits the weights.",
                 ),
                 io.Int.Input(
                     "height", default=0, min=0, max=4096, step=8, tooltip="Pixels, as for width."
+                ),
+                io.Image.Input(
+                    "pose_image",
+                    optional=True,
+                    tooltip="The drawn poses, only for their size: reference and video then have "
+                    "the same, which is what the networks were trained on.",
                 ),
             ],
             outputs=[ReferenceSocket.Output(display_name="reference")],
@@ -126,10 +132,12 @@ class EncodeReference(io.ComfyNode):
         reference_net: Network,
         width: int,
         height: int,
+        pose_image: io.Image.Type | None = None,
     ) -> io.NodeOutput:
-        return io.NodeOutput(
-            encode_reference(image, vae, clip_vision, reference_net, width, height)
-        )
+        size = Size(width, height)
+        if size == Size(0, 0) and pose_image is not None:
+            size = convert.image_size(pose_image)
+        return io.NodeOutput(encode_reference(image, vae, clip_vision, reference_net, size))
 
 
 def source_of(preset: str, files: dict[str, str]) -> Source:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from comfy_api.input import VideoInput
 from comfy_api.latest import io
 
 from ..animate_anyone.config import AA_MINI
@@ -9,7 +10,6 @@ from ..animate_anyone.types import Size
 from . import convert, encoding, host
 from .checks import checked
 from .examples import EXAMPLES, example
-from .sizes import fitting_size
 from .sockets import KeypointsSocket, Network, PoseGuiderSocket, PoseSocket
 
 
@@ -118,7 +118,7 @@ class DrawPose(io.ComfyNode):
         from ..animate_anyone.pose.skeleton import parse_keypoints
 
         clip = parse_keypoints(keypoints)
-        size = fitting_size(Size(width, height), clip.canvas)
+        size = encoding.fitting_size(Size(width, height), clip.canvas)
         return io.NodeOutput(convert.frames_to_image(draw_pose(clip, size, hands=hands, face=face)))
 
 
@@ -134,7 +134,6 @@ class EncodePose(io.ComfyNode):
             description="Runs the Pose Guider over drawn poses. Their number is the number of "
             "frames of the video, their size is its size.",
             inputs=[
-                io.Image.Input("image", tooltip="Drawn poses, one per frame of the video."),
                 PoseGuiderSocket.Input("pose_guider", tooltip="From Load Models."),
                 io.Int.Input(
                     "width",
@@ -155,6 +154,15 @@ class EncodePose(io.ComfyNode):
                     "left to do while sampling) or pictures (a tenth of it, features are computed "
                     "for each window again). Automatic holds features up to 512 MB.",
                 ),
+                io.Image.Input(
+                    "image", optional=True, tooltip="Drawn poses, one per frame of the video."
+                ),
+                io.Video.Input(
+                    "video",
+                    optional=True,
+                    tooltip="A clip of drawn poses instead of image; it is read frame by frame, so "
+                    "that a long one needs no memory.",
+                ),
             ],
             outputs=[PoseSocket.Output(display_name="pose")],
         )
@@ -162,6 +170,13 @@ class EncodePose(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, image: io.Image.Type, pose_guider: Network, width: int, height: int, keep: str
+        cls,
+        pose_guider: Network,
+        width: int,
+        height: int,
+        keep: str,
+        image: io.Image.Type | None = None,
+        video: VideoInput | None = None,
     ) -> io.NodeOutput:
-        return io.NodeOutput(encoding.encode_pose(image, pose_guider, width, height, keep))
+        size = Size(width, height)
+        return io.NodeOutput(encoding.encode_pose(image, video, pose_guider, size, keep))

@@ -40,7 +40,7 @@ class Pose(NamedTuple):
     """The driving motion: features for short clips, pictures for long ones."""
 
     features: Tensor | None  # (f, c, h, w) on the CPU
-    pictures: Tensor | None  # (f, 3, H, W) uint8 on the CPU
+    pictures: Tensor | None  # (f, H, W, 3) uint8 on the CPU
     size: Size  # pixels of the video to make
     guider: Network
 
