@@ -1,0 +1,147 @@
+"""One file for a whole weight set: safetensors with a prefix per network, preset in the metadata.
+
+The file is written tensor by tensor, so that no more than one of them is in memory.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..config import Preset
+from ..errors import WeightsError
+from ..networks.pose_guider import build_pose_guider
+from ..networks.unet import UNet
+from ..protocols import Progress
+from .assign import placed
+from .detect import reference_surplus
+from .encoders import image_encoder_config
+from .presets import preset_metadata
+from .read import Weights, from_tensors
+from .report import check_keys
+from .sources import BUNDLE_PARTS, Parts
+
+FORMAT = "animate_anyone bundle 1"
+
+_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+def write_bundle(
+    parts: Parts,
+    preset: Preset,
+    path: str | Path,
+    dtype: torch.dtype | None = None,  # None: each tensor keeps its own
+    progress: Progress | None = None,
+) -> None:
+    """Write all parts into one file, after the strict key report; tensors of no use are left out.
+
+    The file appears under its name only when it is whole.
+    """
+    kept = checked_parts(parts, preset)
+    metadata = {"format": FORMAT, **preset_metadata(preset)}
+    if parts.image_encoder:
+        metadata["image_encoder"] = json.dumps(image_encoder_config(parts.image_encoder))
+    tensors = [(f"{name}.{key}", weights, key) for name, weights in kept.items() for key in weights]
+    write_tensors(path, tensors, metadata, dtype, progress)
+
+
+def checked_parts(parts: Parts, preset: Preset) -> dict[str, Weights]:
+    """Return the parts that are there, each with exactly the tensors its network has."""
+    present = {name: getattr(parts, name) for name in BUNDLE_PARTS}
+    kept = {name: weights for name, weights in present.items() if weights}
+    surplus = reference_surplus(preset.unet)
+    kept["reference_net"] = parts.reference_net.without(surplus)
+    reference = preset.unet.reference()
+    check_keys(UNet(preset.unet, device="meta"), kept["denoiser"], "a denoising UNet")
+    check_keys(UNet(reference, device="meta"), kept["reference_net"], "a ReferenceNet")
+    guider = build_pose_guider(preset.pose_guider, device="meta")
+    check_keys(guider, kept["pose_guider"], "a Pose Guider")
+    return kept
+
+
+def save_weights(
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    preset: Preset | None = None,  # stored, so that the file can be read without guessing
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write the tensors of one network to a safetensors file, whole or not at all."""
+    weights = from_tensors({key: tensor.detach() for key, tensor in tensors.items()}, str(path))
+    metadata = preset_metadata(preset) if preset else {}
+    write_tensors(path, [(key, weights, key) for key in weights], metadata, dtype)
+
+
+def write_tensors(
+    path: str | Path,
+    tensors: Iterable[tuple[str, Weights, str]],  # name in the file, where it comes from, its key
+    metadata: Mapping[str, str],
+    dtype: torch.dtype | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a safetensors file tensor by tensor."""
+    path, tensors = Path(path), list(tensors)
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"output got {str(path)!r}; its name must end in .safetensors.")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(_header(tensors, metadata, dtype))
+            for done, (_, weights, key) in enumerate(tensors, start=1):
+                file.write(_data(weights, key, dtype))
+                if progress:
+                    progress(done, len(tensors))
+        partial.replace(path)
+    except OSError as error:
+        raise WeightsError(
+            f"output {path} cannot be written ({error}); check the folder and its free space."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _header(
+    tensors: list[tuple[str, Weights, str]],
+    metadata: Mapping[str, str],
+    dtype: torch.dtype | None,
+) -> bytes:
+    entries: dict[str, object] = {"__metadata__": dict(metadata)}
+    offset = 0
+    for name, weights, key in tensors:
+        kind = _stored_dtype(weights[key], key, dtype)
+        size = weights[key].numel() * kind.itemsize
+        entries[name] = {
+            "dtype": _NAMES[kind],
+            "shape": list(weights.shapes[key]),
+            "data_offsets": [offset, offset + size],
+        }
+        offset += size
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _stored_dtype(tensor: Tensor, key: str, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the dtype that `placed` gives this tensor."""
+    if dtype is None or not tensor.is_floating_point() or key.endswith("pos_encoder.pe"):
+        return tensor.dtype
+    return dtype
+
+
+def _data(weights: Weights, key: str, dtype: torch.dtype | None) -> memoryview:
+    tensor = placed(weights, key, dtype or weights[key].dtype, "cpu")
+    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]

@@ -1,0 +1,226 @@
+"""The two networks beside ours: pictures to latents and back, and a picture to one token.
+
+Their classes are stable ones of diffusers and transformers, imported when a file is loaded.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, WeightsError
+from .assign import assign
+from .detect import describe, identify
+from .read import Weights
+from .report import Shapes
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+class DiffusersAutoencoder:
+    """A VAE or a tiny autoencoder of diffusers; frames go through it in chunks."""
+
+    def __init__(
+        self,
+        network: Any,  # noqa: ANN401  (AutoencoderKL or AutoencoderTiny)
+        latent_scale: float,  # what the denoiser's latents are multiples of
+        chunk_frames: int = 4,  # frames at once: bounds the memory of long clips
+    ) -> None:
+        self.network = network
+        self.latent_scale = latent_scale
+        self.chunk_frames = chunk_frames
+
+    @torch.no_grad()
+    def encode(
+        self,
+        frames: Tensor,  # (f, 3, H, W), 0..1
+    ) -> Tensor:  # (f, c, H/8, W/8)
+        """Return the latents' mean, in the denoiser's scale."""
+        if frames.shape[-1] % 8 or frames.shape[-2] % 8:
+            raise InputError(
+                f"frames got {frames.shape[-1]}x{frames.shape[-2]} pixels; both sides must be "
+                "multiples of 8. Resize or crop them."
+            )
+        return torch.cat([self._encode(part) for part in frames.split(self.chunk_frames)])
+
+    @torch.no_grad()
+    def decode(
+        self,
+        latents: Tensor,  # (f, c, h, w)
+    ) -> Tensor:  # (f, 3, 8h, 8w), 0..1
+        """Return the pictures of latents in the denoiser's scale."""
+        return torch.cat([self._decode(part) for part in latents.split(self.chunk_frames)])
+
+    def _encode(self, frames: Tensor) -> Tensor:
+        encoded = self.network.encode(self._own(frames) * 2 - 1)
+        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        return (latents * self.latent_scale).to(frames)
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        pictures = self.network.decode(self._own(latents) / self.latent_scale).sample
+        return (pictures.to(latents) / 2 + 0.5).clamp(0, 1)
+
+    def _own(self, x: Tensor) -> Tensor:
+        return x.to(self.network.device, self.network.dtype)
+
+
+class ClipImageEncoder:
+    """A CLIP vision model with projection, fed as the public implementation feeds it."""
+
+    def __init__(self, network: Any) -> None:  # noqa: ANN401  (CLIPVisionModelWithProjection)
+        self.network = network
+
+    @torch.no_grad()
+    def encode(
+        self,
+        picture: Tensor,  # (1, 3, H, W), 0..1
+    ) -> Tensor:  # (1, 1, d)
+        """Return the projected embedding of the picture, squashed to the model's square."""
+        side = self.network.config.image_size
+        pixels = clip_pixels(picture, side).to(self.network.device, self.network.dtype)
+        return self.network(pixel_values=pixels).image_embeds[:, None].to(picture)
+
+
+def clip_pixels(
+    picture: Tensor,  # (1, 3, H, W), 0..1
+    side: int,  # pixels
+) -> Tensor:  # (1, 3, side, side), normalised
+    """Return the picture squashed to a square as PIL does it (bicubic, 8 bit), CLIP-normalised."""
+    from PIL import Image
+
+    values = picture[0].float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    small = Image.fromarray(values).resize((side, side), Image.Resampling.BICUBIC)
+    pixels = _pixels(small).permute(2, 0, 1)[None] / 255
+    mean, std = (torch.tensor(row).view(1, 3, 1, 1) for row in (CLIP_MEAN, CLIP_STD))
+    return (pixels - mean) / std
+
+
+def _pixels(picture: "Image.Image") -> Tensor:
+    width, height = picture.size
+    data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return data.view(height, width, 3).float()
+
+
+def load_autoencoder(
+    weights: Weights,
+    latent_scale: float,
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> DiffusersAutoencoder:
+    """Return the autoencoder of a file: AutoencoderKL or AutoencoderTiny, by its shapes.
+
+    Tiny autoencoders are trained on latents in the denoiser's scale already.
+    """
+    kind = identify(weights.shapes)
+    if kind == "autoencoder_tiny":
+        network, latent_scale = _build_tiny(weights.shapes), 1.0
+    elif kind == "autoencoder_kl":
+        network = _build_kl(weights.shapes)
+        weights = _with_new_attention_names(weights, network)
+    else:
+        raise WeightsError(f"autoencoder got {weights.source}, which is {describe(kind)}.")
+    assign(network, weights, "an autoencoder", dtype, device)
+    return DiffusersAutoencoder(network, latent_scale)
+
+
+def load_image_encoder(
+    weights: Weights, dtype: torch.dtype, device: torch.device | str
+) -> ClipImageEncoder:
+    """Return the image encoder of a file.
+
+    Heads and activation come from the JSON beside it, or from its metadata; without them they are
+    those of CLIP (64 channels a head, quick GELU).
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    if identify(weights.shapes) != "image_encoder":
+        kind = describe(identify(weights.shapes))
+        raise WeightsError(f"image_encoder got {weights.source}, which is {kind}.")
+    config = image_encoder_config(weights)
+    with torch.device("meta"):
+        network = CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+    positions = "vision_model.embeddings.position_ids"  # a count from zero, stored by old versions
+    assign(network, weights, "a CLIP vision model", dtype, device, (positions,))
+    embeddings: Any = network.vision_model.embeddings
+    embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
+    return ClipImageEncoder(network)
+
+
+def image_encoder_config(weights: Weights) -> dict[str, Any]:
+    """Return the CLIPVisionConfig fields of an image encoder: from shapes, heads from metadata."""
+    shapes = weights.shapes
+    told = json.loads(weights.metadata.get("image_encoder", "{}"))
+    hidden, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
+    places = shapes["vision_model.embeddings.position_embedding.weight"][0] - 1
+    layer = "vision_model.encoder.layers."
+    return {
+        "hidden_size": hidden,
+        "patch_size": patch,
+        "image_size": patch * round(places**0.5),
+        "intermediate_size": shapes[f"{layer}0.mlp.fc1.weight"][0],
+        "num_hidden_layers": len(
+            {key[len(layer) :].split(".")[0] for key in shapes if layer in key}
+        ),
+        "projection_dim": shapes["visual_projection.weight"][0],
+        "num_attention_heads": told.get("num_attention_heads", max(hidden // 64, 1)),
+        "hidden_act": told.get("hidden_act", "quick_gelu"),
+        "layer_norm_eps": told.get("layer_norm_eps", 1e-5),
+    }
+
+
+def _build_kl(shapes: Shapes) -> nn.Module:
+    from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
+
+    levels = len({key.split(".")[2] for key in shapes if key.startswith("encoder.down_blocks.")})
+    resnets = [key for key in shapes if key.startswith("encoder.down_blocks.0.resnets.")]
+    widths = [shapes[f"encoder.down_blocks.{i}.resnets.0.conv1.weight"][0] for i in range(levels)]
+    options: dict[str, Any] = {
+        "block_out_channels": tuple(widths),
+        "layers_per_block": len({key.split(".")[4] for key in resnets}),
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "latent_channels": shapes["decoder.conv_in.weight"][1],
+    }
+    with torch.device("meta"):
+        return AutoencoderKL(**options)
+
+
+def _with_new_attention_names(weights: Weights, network: nn.Module) -> Weights:
+    """Rename the attention of early diffusers files, and give 1x1 convolutions as matrices."""
+    names = {}
+    for key in weights:
+        parts = key.split(".")
+        if "attentions" in parts and parts[-2] in _OLD_ATTENTION:
+            parts[-2] = _OLD_ATTENTION[parts[-2]]
+        names[key] = ".".join(parts)
+    renamed = weights.renamed(names)
+    flat = {
+        key: shape[:2]
+        for key, shape in renamed.shapes.items()
+        if ".attentions." in key and shape[2:] == (1, 1)
+    }
+
+    def fetch(key: str) -> Tensor:
+        return renamed[key].flatten(1) if key in flat else renamed[key]
+
+    return Weights(weights.source, {**renamed.shapes, **flat}, fetch, weights.metadata)
+
+
+def _build_tiny(shapes: Shapes) -> nn.Module:
+    from diffusers import AutoencoderTiny  # pyright: ignore[reportPrivateImportUsage]
+
+    last = max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.layers."))
+    widths = (shapes["encoder.layers.0.weight"][0],) * 4
+    with torch.device("meta"):
+        return AutoencoderTiny(
+            latent_channels=shapes[f"encoder.layers.{last}.weight"][0],
+            encoder_block_out_channels=widths,
+            decoder_block_out_channels=widths,
+        )

@@ -1,0 +1,114 @@
+"""Weight files become networks, from any of the forms in which weight sets are published."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..config import PoseGuiderConfig, Preset, UNetConfig, get_preset
+from ..errors import WeightsError
+from ..networks.attention import sdpa
+from ..networks.pose_guider import build_pose_guider
+from ..networks.unet import UNet
+from ..protocols import AttentionFunction, Autoencoder, ImageEncoder
+from .assign import assign
+from .detect import detect_pose_guider, detect_unet, reference_surplus
+from .encoders import load_autoencoder, load_image_encoder
+from .presets import detect_preset, preset_from_metadata
+from .sources import Parts, WeightPaths, open_parts
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Models:
+    """Everything one animation needs."""
+
+    preset: Preset
+    denoiser: UNet
+    reference_net: UNet
+    pose_guider: nn.Module
+    autoencoder: Autoencoder | None  # None: the weight set has none
+    image_encoder: ImageEncoder | None
+
+
+def load_models(
+    source: str | Path | WeightPaths | Iterable[str | Path],
+    *,
+    preset: Preset | str | None = None,  # None: the one of this layout
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    operations=torch.nn,  # noqa: ANN001  (a namespace of layers)
+    attention: AttentionFunction = sdpa,
+) -> Models:
+    """Load a weight set from "aa-mini", a bundle, a folder, several files or a file per slot."""
+    parts = open_parts(source)
+    preset = resolve_preset(parts, preset)
+    build = {"operations": operations, "dtype": dtype, "device": "meta"}
+    denoiser = UNet(preset.unet, attention=attention, **build)
+    reference_net = UNet(preset.unet.reference(), attention=attention, **build)
+    pose_guider = build_pose_guider(preset.pose_guider, **build)
+    ignored = reference_surplus(preset.unet)
+    assign(denoiser, parts.denoiser, "a denoising UNet", dtype, device)
+    assign(reference_net, parts.reference_net, "a ReferenceNet", dtype, device, ignored)
+    assign(pose_guider, parts.pose_guider, "a Pose Guider", dtype, device)
+    logger.info("Loaded %s (%s) from %s", preset.title, preset.licence, parts.denoiser.source)
+    return Models(
+        preset=preset,
+        denoiser=denoiser,
+        reference_net=reference_net,
+        pose_guider=pose_guider,
+        autoencoder=load_autoencoder(parts.autoencoder, preset.latent_scale, dtype, device)
+        if parts.autoencoder
+        else None,
+        image_encoder=load_image_encoder(parts.image_encoder, dtype, device)
+        if parts.image_encoder
+        else None,
+    )
+
+
+def load_mini(*, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Models:
+    """Load the weights that come with this package."""
+    return load_models("aa-mini", dtype=dtype, device=device)
+
+
+def resolve_preset(parts: Parts, preset: Preset | str | None = None) -> Preset:
+    """Return the preset of opened parts, with their networks exactly as found.
+
+    A given preset settles what shapes cannot say; the files' own metadata come second, the known
+    preset of the same layout last.
+    """
+    wanted = get_preset(preset) if isinstance(preset, str) else preset
+    known = wanted or preset_from_metadata(parts.metadata)
+    _, unet = detect_unet(parts.denoiser.shapes, known)
+    _, reference = detect_unet(parts.reference_net.shapes, known)
+    guider = detect_pose_guider(parts.pose_guider.shapes)
+    _check_pair(unet, reference, parts)
+    _check_guider(unet, guider, parts)
+    if wanted:
+        return replace(wanted, unet=unet, pose_guider=guider)
+    return detect_preset(unet, guider, parts.metadata)
+
+
+def _check_pair(unet: UNetConfig, reference: UNetConfig, parts: Parts) -> None:
+    ours, other = (replace(config.reference(), in_channels=0) for config in (unet, reference))
+    if ours != other:
+        raise WeightsError(
+            f"reference_net got {parts.reference_net.source} with widths "
+            f"{reference.block_out_channels} and context {reference.cross_attention_dim}; the "
+            f"denoising UNet {parts.denoiser.source} has {unet.block_out_channels} and "
+            f"{unet.cross_attention_dim}. Choose two networks of one weight set."
+        )
+
+
+def _check_guider(unet: UNetConfig, guider: PoseGuiderConfig, parts: Parts) -> None:
+    wanted = unet.block_out_channels[0] if guider.form == "conv3" else unet.in_channels
+    if guider.out_channels != wanted:
+        raise WeightsError(
+            f"pose_guider got {parts.pose_guider.source} with {guider.out_channels} output "
+            f"channels; the denoising UNet {parts.denoiser.source} needs {wanted}. Choose the "
+            "Pose Guider of this weight set."
+        )

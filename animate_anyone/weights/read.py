@@ -1,0 +1,203 @@
+"""Weight files as mappings of tensors that are read when asked for.
+
+Only safetensors and plain state dicts are opened: a pickle is read with `weights_only=True`, so
+code in it never runs. Tensors of both kinds are mapped from disk, not copied.
+"""
+
+import json
+import pickle
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import WeightsError
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+_CONTAINERS = ("state_dict", "model", "module")  # keys under which training scripts nest weights
+_WRAPPERS = ("module.", "_orig_mod.")  # prefixes that distributed training and compiling leave
+
+
+class Weights(Mapping[str, Tensor]):
+    """Tensors of one file, or of several put together, with their shapes known beforehand."""
+
+    def __init__(
+        self,
+        source: str,  # file names, for messages
+        shapes: Mapping[str, tuple[int, ...]],
+        fetch: Callable[[str], Tensor],
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self.source = source
+        self.shapes = dict(shapes)
+        self.metadata = dict(metadata or {})
+        self._fetch = fetch
+
+    def __getitem__(self, key: str) -> Tensor:
+        if key not in self.shapes:
+            raise KeyError(key)
+        return self._fetch(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def renamed(self, names: Mapping[str, str]) -> "Weights":
+        """Return a view that holds the keys of `names` only, each under its new name."""
+        old = {new: key for key, new in names.items()}
+        shapes = {new: self.shapes[key] for new, key in old.items()}
+        return Weights(self.source, shapes, lambda key: self._fetch(old[key]), self.metadata)
+
+    def part(self, prefix: str) -> "Weights":
+        """Return the view of all keys that begin with `prefix`, without it."""
+        return self.renamed({key: key[len(prefix) :] for key in self if key.startswith(prefix)})
+
+    def without(self, keys: set[str]) -> "Weights":
+        """Return a view that lacks `keys`."""
+        return self.renamed({key: key for key in self if key not in keys})
+
+    def updated(self, other: "Weights") -> "Weights":
+        """Return both together; where a key is in both, `other` wins."""
+
+        def fetch(key: str) -> Tensor:
+            return other[key] if key in other.shapes else self[key]
+
+        source = self.source if other.source == self.source else f"{self.source} + {other.source}"
+        return Weights(
+            source, {**self.shapes, **other.shapes}, fetch, {**self.metadata, **other.metadata}
+        )
+
+
+def from_tensors(
+    tensors: Mapping[str, Tensor], source: str, metadata: Mapping[str, str] | None = None
+) -> Weights:
+    """Return tensors that are in memory already as `Weights`."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    return Weights(source, shapes, tensors.__getitem__, metadata)
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Open a weight file; nothing but its key list is read now.
+
+    Containers (`state_dict`) and prefixes that every key carries (`module.`) are taken off. The
+    file must stay where it is while the result, or a tensor from it, is in use.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"weight file got {str(path)!r}, which is not a file; check the path.")
+    if path.stat().st_size == 0:
+        raise WeightsError(f"{path} is empty (0 bytes); download it again.")
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(
+            f"{path} ends in {path.suffix!r}; weight files end in {', '.join(SUFFIXES)}."
+        )
+    weights = _safetensors(path) if path.suffix == ".safetensors" else _pickle(path)
+    if not weights:
+        raise WeightsError(f"{path} holds no tensors; choose a file with network weights.")
+    return _unwrapped(weights)
+
+
+def _unwrapped(weights: Weights) -> Weights:
+    for prefix in _WRAPPERS:
+        if all(key.startswith(prefix) for key in weights):
+            return _unwrapped(weights.part(prefix))
+    return weights
+
+
+def _safetensors(path: Path) -> Weights:
+    from safetensors import SafetensorError, safe_open
+
+    header = _safetensors_header(path)
+    try:
+        handle = safe_open(path, framework="pt")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is a damaged safetensors file ({error}).") from error
+    metadata = header.pop("__metadata__", {})
+    shapes = {key: tuple(entry["shape"]) for key, entry in header.items()}
+    return Weights(str(path), shapes, handle.get_tensor, metadata)
+
+
+def _safetensors_header(path: Path) -> dict[str, Any]:
+    """Return the JSON header, having compared what it announces with the size of the file."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > size - 8:
+            raise WeightsError(
+                f"{path} is not a whole safetensors file: its header would be {length} bytes long, "
+                f"the file has {size}. It is truncated or of another format; download it again."
+            )
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+        entries = [entry for key, entry in header.items() if key != "__metadata__"]
+        end = max((entry["data_offsets"][1] for entry in entries), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise WeightsError(
+            f"{path} has no readable safetensors header ({error}); it is damaged or of another "
+            "format. Download it again."
+        ) from error
+    if 8 + length + end > size:
+        raise WeightsError(
+            f"{path} is truncated: its header announces {8 + length + end} bytes, the file has "
+            f"{size}. Download it again."
+        )
+    return header
+
+
+def _pickle(path: Path) -> Weights:
+    tensors = _state_dict(_load_pickle(path), path)
+    return from_tensors(tensors, str(path))
+
+
+def _load_pickle(path: Path) -> Any:  # noqa: ANN401  (whatever the pickle holds)
+    try:
+        try:
+            return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        except RuntimeError as error:
+            if "mmap can only be used" not in str(error):
+                raise
+        return torch.load(path, map_location="cpu", weights_only=True)  # files before torch 1.6
+    except pickle.UnpicklingError as error:
+        if "Unsupported" not in str(error):
+            raise _damaged(path, error) from error
+        raise WeightsError(
+            f"{path} holds more than tensors and plain values, possibly code, and is refused "
+            f"({_first_line(error)}). Only safetensors and plain state dicts are opened; ask its "
+            "author for a safetensors file."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path} cannot be read as a PyTorch file ({_first_line(error)}): it is truncated, damaged "
+        "or of another format. Download it again."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0][:200]
+
+
+def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401
+    """Return the tensors of a checkpoint, looking into the usual containers."""
+    if not isinstance(value, dict):
+        raise WeightsError(
+            f"{path} holds a {type(value).__name__}; a weight file holds a state dict, that is "
+            "tensors by name."
+        )
+    tensors = {key: item for key, item in value.items() if isinstance(item, Tensor)}
+    if tensors:
+        return tensors
+    for name in _CONTAINERS:
+        if isinstance(value.get(name), dict):
+            return _state_dict(value[name], path)
+    return {}

@@ -1,0 +1,235 @@
+"""From files, a folder, a bundle or a preset's name to the five parts of a weight set.
+
+Each file says by its tensors what it is. Files that the caller puts into a named slot are checked
+against that slot, so that swapped or wrong files are refused by name.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..config import AA_MINI, PRESETS
+from ..errors import WeightsError
+from .detect import describe, identify, motion_widths
+from .read import SUFFIXES, Weights, read_weights
+
+MINI_FOLDER = Path(__file__).parent / "mini"
+BUNDLE_PARTS = ("denoiser", "reference_net", "pose_guider", "autoencoder", "image_encoder")
+
+_SLOTS = {  # slot: kinds of file that fit, and what the slot is called in messages
+    "denoiser": (("denoiser", "unet"), "a denoising UNet"),
+    "reference_net": (("reference_net", "unet"), "a ReferenceNet"),
+    "pose_guider": (("pose_guider",), "a Pose Guider"),
+    "motion": (("motion", "denoiser"), "a motion module file"),
+    "autoencoder": (("autoencoder_kl", "autoencoder_tiny"), "an autoencoder"),
+    "image_encoder": (("image_encoder",), "a CLIP vision model with projection"),
+}
+_REQUIRED = ("denoiser", "reference_net", "pose_guider")
+_FITTING = {kind for kinds, _ in _SLOTS.values() for kind in kinds} | {"bundle"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightPaths:
+    """One file for each slot."""
+
+    denoiser: Path
+    reference_net: Path
+    pose_guider: Path
+    motion: Path | None = None  # None: the denoiser has motion modules, or stays without
+    autoencoder: Path | None = None
+    image_encoder: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The opened parts of a weight set. Motion modules are among the denoiser's tensors."""
+
+    denoiser: Weights
+    reference_net: Weights
+    pose_guider: Weights
+    autoencoder: Weights | None = None
+    image_encoder: Weights | None = None
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the files say about themselves; the denoiser has the last word."""
+        return {
+            **self.pose_guider.metadata,
+            **self.reference_net.metadata,
+            **self.denoiser.metadata,
+        }
+
+
+def open_parts(
+    source: str | Path | WeightPaths | Iterable[str | Path],
+    named: Mapping[str, str | Path] | None = None,  # files by slot, beside those of `source`
+) -> Parts:
+    """Open a weight set: "aa-mini", a bundle, a folder, several files, or a file for each slot."""
+    if isinstance(source, WeightPaths):
+        slots = {field.name: getattr(source, field.name) for field in fields(source)}
+        return _parts(_opened_slots({slot: path for slot, path in slots.items() if path}))
+    if isinstance(source, str | Path):
+        source = [_folder_of_preset(source)]
+    paths = [Path(path) for path in source]
+    slots = _opened_slots(named or {})
+    if len(paths) == 1 and paths[0].is_dir():
+        return _parts({**_sorted_files(_weight_files(paths[0]), strict=False), **slots})
+    return _parts({**_sorted_files(paths), **slots})
+
+
+def require_kind(weights: Weights, slot: str) -> None:
+    """Raise WeightsError, saying what the file is, unless it fits the slot."""
+    kinds, name = _SLOTS[slot]
+    kind = identify(weights.shapes)
+    if kind in kinds:
+        return
+    other = next((title for fits, title in _SLOTS.values() if kind in fits), None)
+    hint = f"choose the file of {name}"
+    if slot in ("denoiser", "reference_net") and kind in ("reference_net", "denoiser"):
+        hint = "the files of ReferenceNet and denoising UNet seem to be swapped"
+    elif other:
+        hint += f" here, and this one where {other} is asked for"
+    raise WeightsError(f"{slot} got {weights.source}, which is {describe(kind)}; {hint}.")
+
+
+def with_motion(denoiser: Weights, motion: Weights) -> Weights:
+    """Return the denoiser's tensors with the motion modules of another file."""
+    require_kind(motion, "motion")
+    modules = motion.renamed({key: key for key in motion if ".motion_modules." in key})
+    widths = tuple(
+        shape[0]
+        for key, shape in sorted(denoiser.shapes.items())
+        if key.startswith("down_blocks.") and key.endswith(".resnets.0.conv1.weight")
+    )
+    found = motion_widths(modules.shapes)
+    if found != widths:
+        raise WeightsError(
+            f"motion got {motion.source}, whose modules have the widths {found}; the denoising "
+            f"UNet {denoiser.source} has {widths}. Choose the motion file of this UNet."
+        )
+    plain = {key for key in denoiser if ".motion_modules." in key}
+    return denoiser.without(plain).updated(modules)
+
+
+def sidecar(path: str | Path) -> dict[str, Any]:
+    """Return the JSON that lies beside a weight file: its own name, or `config.json`."""
+    path = Path(path)
+    for candidate in (path.with_suffix(".json"), path.with_name("config.json")):
+        if candidate.is_file():
+            try:
+                return dict(json.loads(candidate.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise WeightsError(
+                    f"{candidate} is not a JSON object ({error}); mend it or take it away."
+                ) from error
+    return {}
+
+
+def _folder_of_preset(source: str | Path) -> Path:
+    if source == AA_MINI.name:
+        return MINI_FOLDER
+    if source in PRESETS and not Path(source).exists():
+        raise WeightsError(
+            f"weights got the preset {str(source)!r}, whose files are not part of this package; "
+            f"fetch them with `python -m animate_anyone download {source} --to FOLDER` and give "
+            "FOLDER instead."
+        )
+    return Path(source)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Return the weight files of a folder and of the folders in it, hidden ones excepted."""
+    found = [
+        path
+        for pattern in ("*", "*/*")
+        for path in sorted(folder.glob(pattern))
+        if path.suffix in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not found:
+        raise WeightsError(
+            f"{folder} holds no weight files ({', '.join(SUFFIXES)}); choose the folder with the "
+            "denoising UNet, the ReferenceNet and the Pose Guider."
+        )
+    return found
+
+
+def _opened_slots(paths: Mapping[str, str | Path]) -> dict[str, Weights]:
+    opened = {}
+    for slot, path in paths.items():
+        opened[slot] = _with_sidecar(read_weights(path), Path(path))
+        require_kind(opened[slot], slot)
+    return opened
+
+
+def _sorted_files(paths: list[Path], *, strict: bool = True) -> dict[str, Weights]:
+    """Sort files into slots by their tensors; files of no use are an error only if named."""
+    kinds: dict[str, list[Weights]] = {}
+    for path in paths:
+        weights = read_weights(path)
+        kind = identify(weights.shapes)
+        if kind not in _FITTING and strict:
+            raise WeightsError(
+                f"weights got {path}, which is {describe(kind)}; it has no place in a weight set."
+            )
+        kinds.setdefault(kind, []).append(_with_sidecar(weights, path))
+    if "bundle" in kinds:
+        return _bundle_parts(_only("bundle", kinds["bundle"]))
+    heads = kinds.get("denoiser", []) + kinds.get("unet", [])
+    bodies = kinds.get("reference_net", [])
+    if not bodies and len(heads) == 2 and len(kinds.get("unet", [])) == 1:
+        heads, bodies = kinds["denoiser"], kinds["unet"]
+    slots = {
+        "denoiser": heads,
+        "reference_net": bodies,
+        "pose_guider": kinds.get("pose_guider", []),
+        "motion": kinds.get("motion", []),
+        "autoencoder": kinds.get("autoencoder_kl", []) + kinds.get("autoencoder_tiny", []),
+        "image_encoder": kinds.get("image_encoder", []),
+    }
+    return {slot: _only(slot, found) for slot, found in slots.items() if found}
+
+
+def _only(slot: str, found: list[Weights]) -> Weights:
+    if len(found) > 1:
+        names = ", ".join(weights.source for weights in found)
+        raise WeightsError(
+            f"{slot} got {len(found)} files that fit ({names}); name the one to use, or take the "
+            "others away."
+        )
+    return found[0]
+
+
+def _with_sidecar(weights: Weights, path: Path) -> Weights:
+    """Attach the image encoder's configuration, which its tensors do not tell."""
+    if identify(weights.shapes) != "image_encoder" or "image_encoder" in weights.metadata:
+        return weights
+    found = sidecar(path)
+    if found:
+        weights.metadata["image_encoder"] = json.dumps(found)
+    return weights
+
+
+def _bundle_parts(bundle: Weights) -> dict[str, Weights]:
+    parts = {name: bundle.part(f"{name}.") for name in BUNDLE_PARTS}
+    for name, weights in parts.items():
+        weights.source = f"{bundle.source} ({name})"
+        if weights:
+            require_kind(weights, name)
+    return {name: weights for name, weights in parts.items() if weights}
+
+
+def _parts(opened: dict[str, Weights]) -> Parts:
+    missing = [slot for slot in _REQUIRED if slot not in opened]
+    if missing:
+        found = ", ".join(weights.source for weights in opened.values()) or "nothing"
+        raise WeightsError(
+            f"weights lack {' and '.join(_SLOTS[slot][1] for slot in missing)}; found {found}. Add "
+            "the missing file."
+        )
+    motion = opened.pop("motion", None)
+    parts = Parts(**opened)
+    return replace(parts, denoiser=with_motion(parts.denoiser, motion)) if motion else parts
