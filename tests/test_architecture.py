@@ -21,9 +21,11 @@ LEVELS = {
     "media": 2,
     "weights": 3,
     "animate": 3,
+    "estimate": 3,
     "parity": 4,
     "evaluation": 4,
     "training": 4,
+    "commands": 5,
     "__main__": 5,
 }
 SIDEWAYS = {("training", "evaluation")}  # the one arrow between parts of one level

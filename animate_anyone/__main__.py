@@ -1,0 +1,39 @@
+"""The command line: `python -m animate_anyone COMMAND`."""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from .errors import AnimateAnyoneError
+
+# Modules that offer `add_parser(subparsers)`, in the order of the help text. Their parser sets
+# `run`, a function of the parsed arguments that returns the exit code; whatever is heavy is
+# imported in there, so that help and mistyped commands answer at once.
+COMMANDS = ("commands.demo", "commands.animate", "parity.command")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors that a user can mend are told without a traceback."""
+    parser = argparse.ArgumentParser(
+        prog="python -m animate_anyone",
+        description="One picture of a character and a driving motion become a video.",
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        importlib.import_module(f".{name}", __package__).add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        return options.run(options)
+    except AnimateAnyoneError as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,312 @@
+"""The paper's figure 2: a reference picture and pose pictures become the frames of a clip."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .config import Preset
+from .diffusion.fusing import predict_in_windows
+from .diffusion.guidance import guide
+from .diffusion.noise import draw_noise, shuffle_noise
+from .diffusion.samplers import SAMPLERS, SamplingStep, sample
+from .diffusion.schedule import NoiseSchedule
+from .diffusion.windows import Window, WindowConfig, plan_windows
+from .errors import InputError, WeightsError
+from .media import fit_picture, to_pixels
+from .networks.unet import PreparedCondition, UNet
+from .protocols import Autoencoder, ImageEncoder, Progress
+from .types import Size
+
+logger = logging.getLogger(__name__)
+
+KEPT_POSE_BYTES = 128 << 20  # pose features of longer clips are computed when a window needs them
+PIXELS_PER_LATENT = 8
+
+
+class Networks(Protocol):
+    """The networks of one weight set, as `weights.load.Models` holds them."""
+
+    preset: Preset
+    denoiser: UNet
+    reference_net: UNet
+    pose_guider: nn.Module
+    autoencoder: Autoencoder | None
+    image_encoder: ImageEncoder | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a clip is sampled."""
+
+    steps: int = 20
+    guidance: float = 3.5  # 1: none, at half the cost; more follows the reference harder
+    sampler: str = "ddim"
+    seed: int = 0
+    windows: WindowConfig = field(default_factory=WindowConfig)
+    windows_per_call: int = 1  # more use the device better and need more memory
+    shared_noise: float = 0.0  # 0..1, the part of the noise that all frames have in common
+    repeat_noise: bool = False  # start all windows from the same noise, shuffled
+    frames_per_decode: int = 8  # bounds the memory of decoding
+
+
+def sampling_of(preset: Preset) -> Sampling:
+    """Return the sampling that a weight set was made for."""
+    overlap = min(4, preset.window_frames - 1)
+    return Sampling(
+        steps=preset.steps,
+        guidance=preset.guidance,
+        windows=WindowConfig(length=preset.window_frames, overlap=overlap),
+    )
+
+
+def animate(
+    models: Networks,
+    reference: Tensor,  # (1, 3, any H, any W), 0..1
+    poses: np.ndarray,  # (f, H, W, 3) uint8 pictures of skeletons; their size is the clip's
+    sampling: Sampling | None = None,  # None: what the preset says
+    *,
+    progress: Progress | None = None,  # called after each window of each step
+) -> Iterator[Tensor]:  # chunks of (f', 3, H, W), 0..1, in order
+    """Sample a clip, then return an iterator that decodes it chunk by chunk.
+
+    Of the whole clip only the latents, the pose pictures as bytes and, for a short clip, the pose
+    features are held; the frames never stand in memory together.
+    """
+    sampling = sampling or sampling_of(models.preset)
+    check_inputs(models, reference, poses, sampling)
+    H, W = poses.shape[1:3]
+
+    condition = _Condition(models, reference, Size(W, H), guided=sampling.guidance != 1)
+    pose = PoseFeatures(models.pose_guider, poses)
+    noise = _noise(models.preset, poses.shape, sampling)
+    latents = denoise(models, condition, pose, noise, sampling, progress)
+    return decode(models, latents, sampling.frames_per_decode)
+
+
+class _Condition:
+    """What the reference picture says, encoded once for the whole clip."""
+
+    @torch.no_grad()
+    def __init__(self, models: Networks, reference: Tensor, size: Size, *, guided: bool) -> None:
+        assert models.image_encoder is not None
+        assert models.autoencoder is not None
+        like = next(models.denoiser.parameters())
+        token = models.image_encoder.encode(reference).to(like)
+        picture = _fitted(reference, size)
+        latents = models.autoencoder.encode(picture).to(like)
+        self._features = models.reference_net.reference_features(latents, token)
+        self._denoiser = models.denoiser
+        # The unconditional row: no picture, no reference, but the pose (paper, section 3.2).
+        self._tokens = torch.cat([torch.zeros_like(token), token]) if guided else token
+        self._attends = (False, True) if guided else (True,)
+        self._prepared: dict[int, PreparedCondition] = {}
+        self.rows = len(self._attends)
+
+    def for_windows(self, count: int) -> PreparedCondition:
+        """Return it for so many windows in one call, in rows: all unconditional, all conditional.
+
+        It depends on the weights as they are now, so it is made per sampling run.
+        """
+        if count not in self._prepared:
+            tokens = self._tokens.repeat_interleave(count, dim=0)
+            attends = [attends for attends in self._attends for _ in range(count)]
+            self._prepared[count] = self._denoiser.prepare(tokens, self._features, attends)
+        return self._prepared[count]
+
+
+class PoseFeatures:
+    """The Pose Guider's features of frames: kept for a short clip, else made on demand."""
+
+    def __init__(
+        self,
+        guider: nn.Module,
+        poses: np.ndarray,  # (f, H, W, 3) uint8
+        kept_bytes: int = KEPT_POSE_BYTES,
+    ) -> None:
+        self._guider, self._poses = guider, poses
+        self._kept: Tensor | None = None
+        chunks = torch.arange(len(poses)).split(8)
+        first = self._make(chunks[0].tolist())
+        if first[0].nbytes * len(poses) <= kept_bytes:
+            others = (self._make(chunk.tolist()) for chunk in chunks[1:])
+            self._kept = torch.cat([first, *others])
+
+    def of(
+        self,
+        frames: Sequence[int],
+    ) -> Tensor:  # (1, c, len(frames), h, w)
+        """Return the features of these frames."""
+        features = self._make(frames) if self._kept is None else self._kept[list(frames)]
+        return features.transpose(0, 1)[None]
+
+    @torch.no_grad()
+    def _make(self, frames: Sequence[int]) -> Tensor:
+        like = next(self._guider.parameters())
+        return self._guider(to_pixels(self._poses[list(frames)]).to(like))
+
+
+@torch.no_grad()
+def denoise(
+    models: Networks,
+    condition: _Condition,
+    pose: PoseFeatures,
+    noise: Tensor,  # (1, c, f, h, w)
+    sampling: Sampling,
+    progress: Progress | None = None,
+) -> Tensor:  # (1, c, f, h, w), float32
+    """Take the noise away, window by window, step by step."""
+    like = next(models.denoiser.parameters())
+    frames = noise.shape[2]
+    total = sum(len(plan_windows(frames, sampling.windows, i)) for i in range(sampling.steps))
+    done = 0
+
+    def predict(timestep: int, latents: Tensor, windows: Sequence[Window]) -> Tensor:
+        nonlocal done
+        rows = latents.to(like).repeat(condition.rows, 1, 1, 1, 1)
+        poses = torch.cat([pose.of(window.frames) for window in windows])
+        prediction = models.denoiser(
+            rows,
+            torch.full((len(rows),), timestep, device=like.device),
+            condition.for_windows(len(windows)),
+            poses if len(windows) == 1 else poses.repeat(condition.rows, 1, 1, 1, 1),
+        ).float()
+        done += len(windows)
+        if progress is not None:
+            progress(done, total)
+        if condition.rows == 1:
+            return prediction
+        unconditional, conditional = prediction.chunk(2)
+        return guide(unconditional, conditional, sampling.guidance)
+
+    def model(latents: Tensor, timestep: int, step: int) -> Tensor:
+        windows = plan_windows(frames, sampling.windows, step)
+        per_call = sampling.windows_per_call
+        return predict_in_windows(
+            partial(predict, timestep), latents, windows, windows_per_call=per_call
+        )
+
+    return sample(
+        model,
+        noise.to(like.device),
+        NoiseSchedule(models.preset.schedule),
+        sampling.steps,
+        sampling.sampler,
+        torch.Generator().manual_seed(sampling.seed + 1),  # for samplers that add noise
+        _refuse_nan,
+    )
+
+
+def decode(
+    models: Networks,
+    latents: Tensor,  # (1, c, f, h, w)
+    frames_per_decode: int = 8,
+) -> Iterator[Tensor]:  # chunks of (f', 3, 8h, 8w)
+    """Yield the frames of latents, some at a time."""
+    assert models.autoencoder is not None
+    for part in latents[0].transpose(0, 1).split(frames_per_decode):
+        yield models.autoencoder.decode(part)
+
+
+def check_inputs(
+    models: Networks, reference: Tensor, poses: np.ndarray, sampling: Sampling
+) -> None:
+    """Refuse what cannot be animated, before anything is computed."""
+    if models.autoencoder is None or models.image_encoder is None:
+        missing = "autoencoder" if models.autoencoder is None else "image_encoder"
+        raise WeightsError(
+            f"{missing} got none; {models.preset.title} needs one. Add its file to the weights."
+        )
+    if reference.ndim != 4 or reference.shape[1] != 3 or not reference.numel():
+        raise InputError(
+            f"reference got shape {tuple(reference.shape)}; it must be (1, 3, H, W), RGB. "
+            f"Load it as a picture."
+        )
+    if len(reference) > 1:
+        raise InputError(
+            f"reference got {len(reference)} pictures; one picture is animated at a time. "
+            f"Choose one of them."
+        )
+    if not bool(torch.isfinite(reference).all()):
+        raise InputError("reference got values that are not numbers. Load the picture again.")
+    if poses.ndim != 4 or poses.shape[3] != 3 or poses.dtype != np.uint8:
+        raise InputError(
+            f"poses got {poses.dtype} of shape {poses.shape}; they must be uint8 pictures "
+            f"(frames, H, W, 3). Draw them with draw_pose."
+        )
+    check_plan(models.preset, len(poses), Size(poses.shape[2], poses.shape[1]), sampling)
+
+
+def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> None:
+    """Refuse lengths, sizes and settings that this weight set cannot do."""
+    if frames < 1:
+        raise InputError("poses got 0 frames; a clip needs one or more. Choose a longer one.")
+    if size.width % PIXELS_PER_LATENT or size.height % PIXELS_PER_LATENT or not size.width:
+        near = snap_size(size)
+        raise InputError(
+            f"size got {size.width}x{size.height}; both sides must be multiples of "
+            f"{PIXELS_PER_LATENT}. Choose {near.width}x{near.height}."
+        )
+    motion, length = preset.unet.motion, min(sampling.windows.length, frames)
+    if motion is not None and length > motion.max_frames:
+        raise InputError(
+            f"window got {length} frames; the motion modules of {preset.title} know positions for "
+            f"{motion.max_frames}. Choose a window of {motion.max_frames} frames or fewer."
+        )
+    if not sampling.guidance >= 1:
+        raise InputError(
+            f"cfg got {sampling.guidance:g}; it must be 1 or more. Choose 1 to sample without "
+            f"guidance, at half the cost, or {preset.guidance:g} as this weight set suggests."
+        )
+    if sampling.sampler not in SAMPLERS:
+        raise InputError(f"sampler got {sampling.sampler!r}; choose one of {', '.join(SAMPLERS)}.")
+    for name in ("windows_per_call", "frames_per_decode"):
+        if getattr(sampling, name) < 1:
+            raise InputError(f"{name} got {getattr(sampling, name)}; it must be 1 or more.")
+    NoiseSchedule(preset.schedule).timesteps(sampling.steps)
+
+
+def snap_size(size: Size) -> Size:
+    """Return the nearest size whose sides are multiples of 8 pixels."""
+    width, height = (
+        max(1, round(side / PIXELS_PER_LATENT)) * PIXELS_PER_LATENT
+        for side in (size.width, size.height)
+    )
+    return Size(width, height)
+
+
+def _fitted(reference: Tensor, size: Size) -> Tensor:
+    H, W = reference.shape[-2:]
+    if not 0.98 < (W * size.height) / (H * size.width) < 1.02:
+        logger.warning(
+            "reference is %dx%d, the clip %dx%d: the picture's edges are continued to fill it",
+            *(W, H, size.width, size.height),
+        )
+    return fit_picture(reference, size)
+
+
+def _noise(preset: Preset, shape: tuple[int, ...], sampling: Sampling) -> Tensor:
+    frames, H, W = shape[:3]
+    generator = torch.Generator().manual_seed(sampling.seed)
+    h, w = H // PIXELS_PER_LATENT, W // PIXELS_PER_LATENT
+    noise = draw_noise(
+        (1, preset.unet.in_channels, frames, h, w), generator, shared=sampling.shared_noise
+    )
+    windows = sampling.windows
+    if sampling.repeat_noise and frames > windows.length:
+        noise = shuffle_noise(noise, windows.length, generator, overlap=windows.overlap)
+    return noise
+
+
+def _refuse_nan(step: SamplingStep) -> None:
+    if not bool(torch.isfinite(step.latents).all()):
+        raise WeightsError(
+            f"denoiser got weights that give values beyond numbers (in step {step.index + 1} of "
+            f"{step.total}); they are damaged, or too large for this number type. Load them again, "
+            f"or with --dtype bf16 or fp32."
+        )

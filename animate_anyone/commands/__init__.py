@@ -1,0 +1,1 @@
+"""Commands that use the whole core; each module offers `add_parser`."""

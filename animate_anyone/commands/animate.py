@@ -1,0 +1,208 @@
+"""`python -m animate_anyone animate`: one picture and one motion in, a video out."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import PRESETS, Preset, get_preset
+from ..types import Size
+from .options import (
+    add_sampling_arguments,
+    machine_from,
+    parse_fps,
+    parse_size,
+    sampling_from,
+)
+
+if TYPE_CHECKING:
+    from ..animate import Sampling
+    from ..protocols import Progress
+    from .driving import Driving
+
+logger = logging.getLogger(__name__)
+
+SHEET_FRAMES = 8
+
+
+def add_parser(subparsers: "argparse._SubParsersAction") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "animate",
+        help="animate the character of a picture by a motion",
+        description="Animate the character of a picture by a motion; writes a video.",
+    )
+    add = parser.add_argument
+    add("--reference", type=Path, required=True, metavar="PICTURE", help="the character")
+    add(
+        "--poses",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="keypoints (.json), a skeleton video, or a folder of skeleton pictures",
+    )
+    add("--out", type=Path, required=True, metavar="CLIP.mp4", help="the result")
+    add(
+        "--models",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="a bundle, a folder, or the files of a weight set (the embedded aa-mini)",
+    )
+    add("--preset", choices=PRESETS, help="what the files are, where their shapes cannot tell")
+    add("--size", type=parse_size, metavar="WxH", help="pixels (short side of the preset)")
+    add("--fps", type=parse_fps, help="of the result (the motion's; 30 for keypoints and folders)")
+    add("--frames", type=int, help="stop after so many frames")
+    add("--no-audio", action="store_true", help="leave the sound of the motion's clip out")
+    add("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet")
+    add("--dry-run", action="store_true", help="only tell what would be done")
+    add_sampling_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Animate as the command line says; return the exit code."""
+    from ..animate import animate, check_plan
+    from ..media import VideoWriter, read_picture, to_bytes
+    from ..weights.load import load_models
+    from .driving import open_driving, read_driving
+
+    device, dtype = machine_from(options)
+    preset = _preset(options)
+    driving = open_driving(options.poses, options.fps, options.frames)
+    size = _size(options.size, driving.size, preset)
+    sampling = sampling_from(options, preset)
+    check_plan(preset, len(driving.frames), size, sampling)
+    reference = read_picture(options.reference, longest=4 * max(size.width, size.height))
+    if options.dry_run:
+        sys.stdout.write(describe(preset, driving, size, sampling, dtype.itemsize))
+        return 0
+
+    sheet = _Sheet(len(driving.frames))
+    audio = options.poses if driving.has_audio and not options.no_audio else None
+    # Opened first, so that a place that cannot be written to is found before the long part.
+    with VideoWriter(options.out, size, driving.fps, audio_from=audio) as writer:
+        models = load_models(_source(options), preset=options.preset, dtype=dtype, device=device)
+        poses = read_driving(driving, size)
+        with progress_bar("sampling") as progress:
+            chunks = animate(models, reference.to(device), poses, sampling, progress=progress)
+        for chunk in chunks:
+            frames = to_bytes(chunk)
+            writer.write(frames)
+            sheet.add(frames)
+    logger.info("%s: %d frames of %dx%d", options.out, len(poses), size.width, size.height)
+    if options.sheet:
+        sheet.write(options.sheet, to_bytes(reference)[0], poses)
+    return 0
+
+
+@contextmanager
+def progress_bar(title: str) -> "Iterator[Progress]":
+    """Show the progress of a long loop on the terminal."""
+    from tqdm import tqdm
+
+    with tqdm(desc=title, unit="window", leave=False) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+def describe(
+    preset: Preset, driving: "Driving", size: Size, sampling: "Sampling", value_bytes: int
+) -> str:
+    """Return what a run would do and take, as lines of text."""
+    from ..diffusion.windows import plan_windows
+    from ..estimate import estimate_memory
+
+    frames, windows = len(driving.frames), sampling.windows
+    rows = 1 if sampling.guidance == 1 else 2
+    counts = [len(plan_windows(frames, windows, step)) for step in range(sampling.steps)]
+    per_call = sampling.windows_per_call
+    calls = sum(-(-count // per_call) for count in counts)
+    length = min(windows.length, frames)
+    need = estimate_memory(
+        preset,
+        frames=frames,
+        size=size,
+        window_frames=length * min(per_call, max(counts)),
+        rows=rows,
+        value_bytes=value_bytes,
+    )
+    seconds = frames / driving.fps
+    lines = {
+        "weights": f"{preset.title}; {preset.licence}",
+        "size": f"{size.width}x{size.height} (motion {driving.size.width}x{driving.size.height})",
+        "frames": f"{frames} at {float(driving.fps):g} fps, {float(seconds):.2f} s"
+        + (", with sound" if driving.has_audio else ""),
+        "windows": f"{max(counts)} of {length} frames a step, overlap {windows.overlap}",
+        "steps": f"{sampling.steps} of {sampling.sampler}, cfg {sampling.guidance:g}",
+        "UNet calls": f"{calls} of {rows * length * min(per_call, max(counts))} frame rows",
+        "memory": f"{need.total / 2**20:.0f} MB estimated: weights {need.weights / 2**20:.0f}, "
+        f"clip {need.clip / 2**20:.0f}, denoiser at work {need.working / 2**20:.0f}; "
+        "VAE and image encoder not counted",
+    }
+    return "".join(f"{name:<12}{text}\n" for name, text in lines.items())
+
+
+class _Sheet:
+    """Keeps a few frames of a clip that passes by."""
+
+    def __init__(self, frames: int) -> None:
+        from ..media import spread
+
+        self._wanted = spread(frames, SHEET_FRAMES)
+        self._kept: list = []
+        self._passed = 0
+
+    def add(self, frames) -> None:  # noqa: ANN001  (f, H, W, 3) uint8, numpy is imported late
+        for frame in frames:
+            if self._passed in self._wanted:
+                self._kept.append(frame.copy())
+            self._passed += 1
+
+    def write(self, path: Path, reference, poses) -> None:  # noqa: ANN001  (as above)
+        from ..media import contact_sheet, write_picture
+
+        rows = {
+            "reference": [reference],
+            "skeleton": [poses[i] for i in self._wanted if i < len(poses)],
+            "result": self._kept,
+        }
+        write_picture(path, contact_sheet(rows, cell=max(128, min(256, poses.shape[1]))))
+        logger.info("%s: contact sheet", path)
+
+
+def _source(options: argparse.Namespace) -> list[Path] | str:
+    return options.models or options.preset or "aa-mini"
+
+
+def _preset(options: argparse.Namespace) -> Preset:
+    """Return what the weights are, without loading them; a dry run needs no files."""
+    from ..weights.load import resolve_preset
+    from ..weights.sources import open_parts
+
+    if options.dry_run and not options.models:
+        return get_preset(options.preset or "aa-mini")
+    return resolve_preset(open_parts(_source(options)), options.preset)
+
+
+def _size(asked: Size | None, motion: Size, preset: Preset) -> Size:
+    """Return the size asked for, or the motion's shape at the preset's short side."""
+    from ..animate import snap_size
+
+    if asked is None:
+        scale = min(preset.width, preset.height) / min(motion.width, motion.height)
+        return snap_size(Size(round(motion.width * scale), round(motion.height * scale)))
+    snapped = snap_size(asked)
+    if snapped != asked:
+        logger.warning(
+            "size %dx%d: sides must be multiples of 8, taking %dx%d",
+            *(asked.width, asked.height, snapped.width, snapped.height),
+        )
+    return snapped
