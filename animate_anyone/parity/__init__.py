@@ -1,0 +1,1 @@
+"""Proof that our numbers are those of the public implementation."""

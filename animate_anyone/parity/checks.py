@@ -1,0 +1,295 @@
+"""The comparisons: networks, windows, schedule, and a whole sampling run."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..diffusion.fusing import fuse_windows
+from ..diffusion.guidance import guide
+from ..diffusion.samplers import SamplingStep, ddim_step, following_timesteps, sample
+from ..diffusion.schedule import NoiseSchedule
+from ..diffusion.windows import Window, plan_windows
+from ..networks.levels import PreparedCondition
+from ..networks.unet import UNet
+from .golden import GoldenFolder, Networks, SamplingConfig, public_windows
+
+FORWARD_LIMIT = 3e-5  # single forwards, pose features, reference features
+TRACE_LIMIT = 1e-4
+SAMPLING_LIMIT = 1e-4
+TABLE_LIMIT = 1e-6
+# Rescaled betas divide two numbers near 0. A square root that differs in its last bit, as between
+# two makes of processor, moves them by 4e-6, and their products, all that is used, by 3e-7.
+BETAS_LIMIT = 5e-6
+TOY_LIMIT = 1e-5
+EXACT = 0.0
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of compared tensors."""
+
+    name: str
+    error: float  # largest absolute difference; of windows and timesteps, the count that differs
+    limit: float
+    tensors: int  # how many were compared
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the limit holds; an error that is not a number does not pass."""
+        return self.error <= self.limit
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the networks are shown, and what they made of it once for all forwards."""
+
+    networks: Networks
+    inputs: dict[str, Tensor]
+    features: tuple[Tensor, ...]  # ReferenceNet's
+    pose: Tensor  # (1, c, all frames, h, w)
+
+    @property
+    def frames(self) -> int:
+        return self.inputs["latents"].shape[2]
+
+
+def compare(folder: GoldenFolder) -> Iterator[Group]:
+    """Yield every group's largest error, network by network and then the sampling run."""
+    yield from check_windows(folder)
+    yield from check_schedule(folder)
+    with torch.inference_mode():
+        scene = show(folder)
+        yield from check_features(folder, scene)
+        yield from check_forwards(folder, scene)
+        yield from check_trace(folder, scene)
+        yield from check_sampling(folder, scene)
+
+
+def show(folder: GoldenFolder) -> Scene:
+    """Return the networks with what they make of reference and poses."""
+    networks, inputs = folder.networks(), folder.read("inputs")
+    pictures = inputs["pose_images_u8"].float() / 255
+    return Scene(
+        networks=networks,
+        inputs=inputs,
+        features=networks.reference_net.reference_features(
+            inputs["ref_latents"], inputs["clip_embed"]
+        ),
+        pose=networks.pose_guider(pictures).transpose(0, 1)[None],
+    )
+
+
+def check_windows(folder: GoldenFolder) -> Iterator[Group]:
+    """Compare lists of frame numbers; the error is the count of differing rows."""
+    rows = folder.read_json("context_windows.json")
+    differing = 0
+    for row in rows:
+        plan = plan_windows(row["num_frames"], public_windows(row), row["step"])
+        differing += [list(window.frames) for window in plan] != row["windows"]
+    yield Group("context windows", differing, EXACT, len(rows))
+
+
+def check_schedule(folder: GoldenFolder) -> Iterator[Group]:
+    """Compare tables, timesteps, and DDIM steps on toy data."""
+    stored, config = folder.read("ddim"), folder.schedule()
+    schedule = NoiseSchedule(config)
+    plain = NoiseSchedule(replace(config, zero_snr=False))
+    yield _group("ddim betas", {"betas": schedule.betas}, stored, BETAS_LIMIT)
+    tables = {
+        "alphas_cumprod": schedule.alphas_cumprod,
+        "alphas_cumprod_no_rescale": plain.alphas_cumprod,
+    }
+    yield _group("ddim tables", tables, stored, TABLE_LIMIT)
+    differing = compared = 0
+    for steps in _numbers(stored, r"timesteps/(\d+)"):
+        following = torch.tensor(following_timesteps(schedule, steps, parity=True))
+        for name, ours in {
+            "timesteps": torch.tensor(schedule.timesteps(steps)),
+            "prev_timesteps": following,
+        }.items():
+            differing += not torch.equal(ours, stored[f"{name}/{steps}"].cpu())
+            compared += 1
+    yield Group("ddim timesteps", differing, EXACT, compared)
+    for steps in _numbers(stored, r"toy/(\d+)/v"):
+        yield _group(f"ddim toy/{steps}", _toy(schedule, stored, steps), stored, TOY_LIMIT)
+
+
+def check_features(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
+    """Compare the Pose Guider's and ReferenceNet's results."""
+    stored = folder.read("outputs")
+    pose = {"pose_features": scene.pose[:, :, : scene.frames]}
+    yield _group("pose_features", pose, stored, FORWARD_LIMIT)
+    banks = folder.read("reference_banks")
+    paths = _in_order_of_execution(banks)
+    features = dict(zip(paths, scene.features, strict=True))
+    yield _group("reference features", features, banks, FORWARD_LIMIT)
+
+
+def check_forwards(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
+    """Compare single forwards of the denoiser: with and without each of its inputs."""
+    stored, inputs, pose = folder.read("outputs"), scene.inputs, scene.pose[:, :, : scene.frames]
+    denoiser, token = scene.networks.denoiser, inputs["clip_embed"]
+    with_reference = denoiser.prepare(token, scene.features)
+    still = _without_motion(denoiser)
+    runs: dict[str, Callable[[], Tensor]] = {
+        "v_noref": lambda: _predict(denoiser, inputs, denoiser.prepare(token), pose),
+        "v_noref_nopose": lambda: _predict(denoiser, inputs, denoiser.prepare(token), None),
+        "v_ref": lambda: _predict(denoiser, inputs, with_reference, pose),
+        "v_ref_nomotion": lambda: _predict(still, inputs, with_reference, pose),
+        "v_cfg_pair": lambda: _predict(denoiser, inputs, _pair(scene), pose),
+    }
+    for name, run in runs.items():
+        yield _group(name, {name: run()}, stored, FORWARD_LIMIT)
+
+
+def check_trace(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
+    """Compare activations inside the denoiser, by the paths of its modules."""
+    stored, denoiser = folder.read("trace"), scene.networks.denoiser
+    seen: dict[str, Tensor] = {}
+    handles = []
+    for key in stored:
+        module = denoiser.get_submodule(key.removeprefix("trace/"))
+        handles.append(module.register_forward_hook(_recorder(seen, key, scene.frames)))
+    try:
+        condition = denoiser.prepare(scene.inputs["clip_embed"], scene.features)
+        _predict(denoiser, scene.inputs, condition, scene.pose[:, :, : scene.frames])
+    finally:
+        for handle in handles:
+            handle.remove()
+    yield _group("trace", seen, stored, TRACE_LIMIT)
+
+
+def check_sampling(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
+    """Compare a long-clip sampling run step by step, then with the published rounding."""
+    stored, config = folder.read("sampling"), folder.sampling()
+    schedule = NoiseSchedule(folder.schedule())
+    timesteps = torch.tensor(schedule.timesteps(config.steps))
+    differing = int(not torch.equal(timesteps, stored["timesteps"].cpu()))
+    yield Group("sampling timesteps", differing, EXACT, 1)
+    ours = _sample(scene, config, schedule)
+    for name in ("window_v_step0", "guided_v", "latents_after_step", "final_latents"):
+        group = {key: value for key, value in ours.items() if key.split("/")[0] == name}
+        yield _group(name, group, stored, SAMPLING_LIMIT)
+    if "final_latents_fp16bank" in stored:
+        rounded = replace(scene, features=tuple(seen.half().float() for seen in scene.features))
+        final = _sample(rounded, config, schedule)["final_latents"]
+        ours = {"final_latents_fp16bank": final}
+        yield _group("final_latents_fp16bank", ours, stored, SAMPLING_LIMIT)
+
+
+def _sample(scene: Scene, config: SamplingConfig, schedule: NoiseSchedule) -> dict[str, Tensor]:
+    """Run the public pipeline's sampling; return every value that the folder stores."""
+    noise, pose = scene.inputs["noise"], scene.pose[:, :, : config.frames]
+    denoiser, guided = scene.networks.denoiser, config.guidance > 1
+    token = scene.inputs["clip_embed"]
+    condition = _pair(scene) if guided else denoiser.prepare(token, scene.features)
+    windows = plan_windows(config.frames, config.windows, config.step_argument)
+    record: dict[str, Tensor] = {}
+
+    def predict(latents: Tensor, timestep: int, window: Window) -> Tensor:
+        frames = list(window.frames)
+        inputs = {"latents": latents[:, :, frames], "timestep": torch.tensor(timestep)}
+        return _predict(denoiser, inputs, condition, pose[:, :, frames])
+
+    def model(latents: Tensor, timestep: int, step: int) -> Tensor:
+        parts = [predict(latents, timestep, window) for window in windows]
+        if step == 0:
+            record.update({f"window_v_step0/{i}": part for i, part in enumerate(parts)})
+        # Without guidance the public pipeline forgets to divide by the count of windows.
+        whole = fuse_windows(parts, windows, config.frames, average=guided)
+        if guided:
+            unconditional, conditional = whole.chunk(2)
+            whole = guide(unconditional, conditional, config.guidance)
+        record[f"guided_v/{step}"] = whole
+        return whole
+
+    def after(step: SamplingStep) -> None:
+        record[f"latents_after_step/{step.index}"] = step.latents
+
+    final = sample(model, noise, schedule, config.steps, callback=after, parity=True)
+    return {**record, "final_latents": final}
+
+
+def _pair(scene: Scene) -> PreparedCondition:
+    """Return the guidance pair: a zero token without reference, then the picture's."""
+    token = scene.inputs["clip_embed"]
+    tokens = torch.cat([torch.zeros_like(token), token])
+    return scene.networks.denoiser.prepare(tokens, scene.features, [False, True])
+
+
+def _predict(
+    denoiser: UNet, inputs: dict[str, Tensor], condition: PreparedCondition, pose: Tensor | None
+) -> Tensor:
+    rows = len(condition.attends)
+    latents = inputs["latents"].expand(rows, -1, -1, -1, -1)
+    return denoiser(latents, inputs["timestep"].expand(rows), condition, pose)
+
+
+def _without_motion(denoiser: UNet) -> UNet:
+    still = UNet(replace(denoiser.config, motion=None), device="meta")
+    weights = denoiser.state_dict()
+    own = {key: weights[key] for key in still.state_dict()}
+    still.load_state_dict(own, assign=True)
+    return still
+
+
+def _toy(schedule: NoiseSchedule, stored: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
+    """Replay DDIM steps with the stored model outputs."""
+    latents, states, cleans = stored[f"toy/{steps}/x_init"], [], []
+    goals = following_timesteps(schedule, steps, parity=True)
+    for said, timestep, goal in zip(
+        stored[f"toy/{steps}/v"], schedule.timesteps(steps), goals, strict=True
+    ):
+        latents, clean = ddim_step(schedule, said, latents, timestep, goal)
+        states.append(latents)
+        cleans.append(clean)
+    return {
+        f"toy/{steps}/x_after": torch.stack(states),
+        f"toy/{steps}/x0_pred": torch.stack(cleans),
+    }
+
+
+def _recorder(seen: dict[str, Tensor], key: str, frames: int) -> Callable[..., None]:
+    def record(_module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        value = output[0] if isinstance(output, tuple) else output
+        # Feature maps have frames in the batch; the time vector is the same for every frame.
+        if value.ndim == 4:
+            value = value.unflatten(0, (-1, frames)).transpose(1, 2)
+        else:
+            value = value[::frames]
+        seen[key] = value
+
+    return record
+
+
+def _in_order_of_execution(keys: Sequence[str] | dict[str, Tensor]) -> list[str]:
+    way = ("down_blocks", "mid_block", "up_blocks")
+
+    def place(key: str) -> tuple[int, list[int]]:
+        path = key.removeprefix("bank/")
+        return way.index(path.split(".")[0]), [int(number) for number in re.findall(r"\d+", path)]
+
+    return sorted(keys, key=place)
+
+
+def _numbers(stored: dict[str, Tensor], pattern: str) -> list[int]:
+    found = (re.fullmatch(pattern, key) for key in stored)
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _group(name: str, ours: dict[str, Tensor], stored: dict[str, Tensor], limit: float) -> Group:
+    errors = [_error(value, stored.get(key)) for key, value in ours.items()]
+    return Group(name, max(errors, key=_worst, default=float("nan")), limit, len(errors))
+
+
+def _error(ours: Tensor, stored: Tensor | None) -> float:
+    if stored is None or stored.shape != ours.shape:
+        return float("inf")
+    return float((ours.to(stored) - stored).abs().max())
+
+
+def _worst(error: float) -> float:
+    return error if error == error else float("inf")

@@ -1,0 +1,101 @@
+"""The golden numbers hold, and the comparison notices when they do not."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from animate_anyone.__main__ import main
+from animate_anyone.errors import ConfigError, WeightsError
+from animate_anyone.parity import checks
+from animate_anyone.parity.golden import GoldenFolder
+
+
+@pytest.fixture
+def copied(golden, tmp_path):
+    folder = tmp_path / "golden"
+    shutil.copytree(golden, folder)
+    return folder
+
+
+def change(folder, name, key):
+    """Add a little to one number of a stored tensor."""
+    tensors = load_file(folder / f"{name}.safetensors")
+    tensors[key].reshape(-1)[0] += 1e-3
+    save_file(tensors, folder / f"{name}.safetensors")
+
+
+def failures(groups):
+    return [group.name for group in groups if not group.passed]
+
+
+def test_all_numbers_are_those_of_the_public_implementation(golden, capsys):
+    assert main(["parity", str(golden), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"]
+    names = {group["name"] for group in report["groups"]}
+    assert names >= {"context windows", "reference features", "v_cfg_pair", "final_latents"}
+    assert sum(group["tensors"] for group in report["groups"]) > 480
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "check"),
+    [
+        ("outputs", "v_ref", "check_forwards"),
+        ("outputs", "pose_features", "check_features"),
+        ("reference_banks", "bank/mid_block.attentions.0.transformer_blocks.0", "check_features"),
+        ("trace", "trace/mid_block", "check_trace"),
+    ],
+)
+def test_a_changed_number_is_noticed(copied, name, key, check):
+    change(copied, name, key)
+    folder = GoldenFolder(copied)
+    with torch.inference_mode():
+        failed = failures(getattr(checks, check)(folder, checks.show(folder)))
+    assert len(failed) == 1
+
+
+def test_a_changed_table_or_window_is_noticed(copied):
+    change(copied, "ddim", "toy/4/x_after")
+    change(copied, "ddim", "alphas_cumprod")
+    rows = json.loads((copied / "context_windows.json").read_text())
+    rows[7]["windows"][0][0] += 1
+    (copied / "context_windows.json").write_text(json.dumps(rows))
+    folder = GoldenFolder(copied)
+    assert failures(checks.check_schedule(folder)) == ["ddim tables", "ddim toy/4"]
+    assert failures(checks.check_windows(folder)) == ["context windows"]
+
+
+def test_a_broken_limit_gives_exit_code_1(copied, capsys, monkeypatch):
+    (copied / "context_windows.json").write_text(
+        (copied / "context_windows.json").read_text().replace("[[0]]", "[[1]]", 1)
+    )
+    monkeypatch.setattr(checks, "compare", checks.check_windows)
+    assert main(["parity", str(copied)]) == 1
+    assert "BEYOND" in capsys.readouterr().out
+
+
+def test_not_a_number_does_not_pass():
+    assert not checks.Group("v", float("nan"), 1.0, 1).passed
+    lost = {"v": torch.full((2,), float("nan")), "w": torch.zeros(2)}
+    assert not checks._group("v", lost, {"v": torch.zeros(2), "w": torch.zeros(2)}, 1.0).passed
+    assert not checks._group("v", {}, {}, 1.0).passed
+
+
+def test_a_truncated_or_missing_file_is_named(copied, capsys):
+    path = copied / "trace.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match=r"trace\.safetensors"):
+        GoldenFolder(copied).read("trace")
+    assert main(["parity", str(copied / "nowhere")]) == 2
+    assert "config.json" in capsys.readouterr().err
+
+
+def test_a_network_that_we_do_not_have_is_refused(copied):
+    config = json.loads((copied / "config.json").read_text())
+    config["unet_config"]["act_fn"] = "gelu"
+    (copied / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="act_fn got 'gelu'"):
+        GoldenFolder(copied).unet()
