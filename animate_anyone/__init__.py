@@ -1,0 +1,1 @@
+"""Animate Anyone: one picture of a character and a driving motion become a video."""

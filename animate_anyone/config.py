@@ -1,0 +1,169 @@
+"""Configuration of networks and noise schedule, and the presets that name known weight sets."""
+
+import difflib
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from .errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionConfig:
+    """Temporal layers (paper, section 3.3; layout of AnimateDiff)."""
+
+    max_frames: int = 32  # length of the positional table: no window may be longer
+    heads: int = 8
+    attention_blocks: int = 2  # temporal self-attentions per layer
+    norm_groups: int = 32
+    ff_mult: int = 4  # width of the feed-forward relative to the channels
+    mid_block: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig:
+    """One UNet: the denoiser, or ReferenceNet. The defaults are Stable Diffusion 1.5."""
+
+    in_channels: int = 4
+    out_channels: int | None = 4  # None: no output head; the network hands over features only
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    attention_levels: tuple[bool, ...] = (True, True, True, False)
+    layers_per_block: int = 2
+    heads: int = 8
+    cross_attention_dim: int = 768
+    norm_groups: int = 32
+    ff_mult: int = 4
+    motion: MotionConfig | None = None
+    norm_over_frames: bool = False  # resnet norms gather statistics over the whole clip
+    position_code: float = 0.0  # gain of a 2-D sine code on self-attention inputs; 0 is none
+
+    def __post_init__(self) -> None:
+        if len(self.block_out_channels) != len(self.attention_levels):
+            raise ConfigError(
+                f"attention_levels got {len(self.attention_levels)} entries; it needs one per "
+                f"level of block_out_channels {self.block_out_channels}."
+            )
+        for channels in self.block_out_channels:
+            if channels % self.norm_groups or channels % self.heads:
+                raise ConfigError(
+                    f"block_out_channels got {channels}; it must be a multiple of norm_groups "
+                    f"{self.norm_groups} and of heads {self.heads}."
+                )
+
+    def reference(self) -> "UNetConfig":
+        """Return the ReferenceNet of this denoiser: no temporal layers, no output head."""
+        return replace(self, motion=None, out_channels=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseGuiderConfig:
+    """The Pose Guider.
+
+    `conv3` is the public form: 3x3 convolutions, output added after the denoiser's conv_in.
+    `paper` is section 3.2 word by word: four 4x4 stride-2 convolutions, output added to the
+    noise latent.
+    """
+
+    form: Literal["conv3", "paper"] = "conv3"
+    channels: tuple[int, ...] = (16, 32, 96, 256)
+    out_channels: int = 320  # the denoiser's first width (conv3) or its latent channels (paper)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """Noise schedule, shared by both training stages and by sampling."""
+
+    beta_schedule: Literal["linear", "scaled_linear"] = "linear"  # diffusers' names
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    train_timesteps: int = 1000
+    prediction_type: Literal["epsilon", "v_prediction", "sample"] = "v_prediction"
+    zero_snr: bool = True  # rescale so that the last timestep is pure noise
+    spacing: Literal["trailing", "leading"] = "trailing"
+    steps_offset: int = 0  # only for leading spacing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A known weight set: its networks and everything that sampling has to know about it."""
+
+    name: str
+    title: str
+    unet: UNetConfig
+    pose_guider: PoseGuiderConfig
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    latent_scale: float = 0.18215  # what the autoencoder's latents are multiplied with
+    window_frames: int = 24
+    width: int = 512  # pixels
+    height: int = 768  # pixels
+    steps: int = 20
+    guidance: float = 3.5
+    licence: str = "unknown"
+
+
+SD15_MOTION = MotionConfig()
+SD15_UNET = UNetConfig(motion=SD15_MOTION)
+
+AA_MINI = Preset(
+    name="aa-mini",
+    title="aa-mini (shipped with the pack; drawn characters, 128 pixels)",
+    unet=UNetConfig(
+        in_channels=16,
+        out_channels=16,
+        block_out_channels=(64, 80, 96),
+        attention_levels=(True, True, True),
+        layers_per_block=1,
+        heads=2,
+        cross_attention_dim=64,
+        norm_groups=8,
+        ff_mult=2,
+        motion=MotionConfig(max_frames=32, heads=2, attention_blocks=1, norm_groups=8, ff_mult=2),
+        position_code=2.0,
+    ),
+    pose_guider=PoseGuiderConfig(channels=(16, 24, 32, 64), out_channels=64),
+    schedule=ScheduleConfig(prediction_type="sample"),
+    latent_scale=1.0,
+    width=128,
+    height=128,
+    guidance=1.5,
+    licence="Apache-2.0",
+)
+MOORE = Preset(
+    name="moore",
+    title="Moore-AnimateAnyone",
+    unet=SD15_UNET,
+    pose_guider=PoseGuiderConfig(),
+    licence="Apache-2.0 (tag of the hub repository); Stable Diffusion 1.5: CreativeML OpenRAIL-M",
+)
+NOVITA = replace(
+    MOORE,
+    name="novita",
+    title="novita-ai AnimateAnyone",
+    pose_guider=PoseGuiderConfig(channels=(16, 32, 64, 128)),
+)
+MUSEPOSE = replace(
+    MOORE,
+    name="musepose",
+    title="MusePose",
+    unet=replace(SD15_UNET, motion=MotionConfig(max_frames=128)),
+    schedule=ScheduleConfig(beta_schedule="scaled_linear"),
+    licence="non-commercial research only",
+)
+PAPER = replace(
+    MOORE,
+    name="paper",
+    title="Layout of the paper's section 3.2 (own training)",
+    unet=replace(SD15_UNET, motion=MotionConfig(max_frames=24)),
+    pose_guider=PoseGuiderConfig(form="paper", channels=(16, 32, 64, 128), out_channels=4),
+    licence="that of your own weights",
+)
+PRESETS = {preset.name: preset for preset in (AA_MINI, MOORE, NOVITA, MUSEPOSE, PAPER)}
+
+
+def get_preset(name: str) -> Preset:
+    """Return the preset of this name; an unknown name is answered with the nearest one."""
+    if name in PRESETS:
+        return PRESETS[name]
+    nearest = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
+    raise ConfigError(
+        f"preset got {name!r}; known presets are {', '.join(PRESETS)}. Did you mean {nearest!r}?"
+    )
