@@ -11,7 +11,13 @@ from .errors import AnimateAnyoneError
 # Modules that offer `add_parser(subparsers)`, in the order of the help text. Their parser sets
 # `run`, a function of the parsed arguments that returns the exit code; whatever is heavy is
 # imported in there, so that help and mistyped commands answer at once.
-COMMANDS = ("commands.demo", "commands.animate", "parity.command")
+COMMANDS = (
+    "commands.demo",
+    "commands.animate",
+    "parity.command",
+    "training.command",
+    "evaluation.command",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

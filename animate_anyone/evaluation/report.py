@@ -1,0 +1,81 @@
+"""Running the held-out test and telling its results."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..animate import Sampling, animate
+from ..protocols import Progress
+from ..weights.load import Models
+from .frames import flicker, intersection_over_union, psnr, psnr_inside, silhouette, ssim
+from .held_out import Pair, held_out_pairs
+
+METRICS = ("psnr", "ssim", "figure_psnr", "iou", "flicker")
+Row = dict[str, float]
+
+
+def measure(result: Tensor, pair: Pair) -> Row:
+    """Return every metric of one clip, (f, 3, H, W) in 0..1; flicker needs two frames."""
+    shown = silhouette(result, pair.background)
+    true = silhouette(pair.truth, pair.background)
+    row = {
+        "psnr": float(psnr(result, pair.truth).mean()),
+        "ssim": float(ssim(result, pair.truth).mean()),
+        "figure_psnr": float(psnr_inside(result, pair.truth, pair.near).mean()),
+        "iou": float(intersection_over_union(shown, true).mean()),
+    }
+    if len(result) > 1:
+        row["flicker"] = flicker(result, pair.truth)
+    return row
+
+
+def evaluate(
+    models: Models,
+    sampling: Sampling,
+    *,
+    pairs: int = 64,
+    frames: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, Row]:
+    """Return the mean metrics of the result, of copying the reference, and of the autoencoder."""
+    ways: dict[str, Callable[[Pair, int], Tensor]] = {
+        "result": lambda pair, index: generate(models, pair, replace(sampling, seed=index)),
+        "copy of the reference": lambda pair, _: pair.reference.expand_as(pair.truth),
+        "autoencoder round trip": lambda pair, _: round_trip(models, pair.truth),
+    }
+    rows: dict[str, list[Row]] = {name: [] for name in ways}
+    for index, pair in enumerate(held_out_pairs(pairs, frames)):
+        for name, way in ways.items():
+            rows[name].append(measure(way(pair, index), pair))
+        if progress is not None:
+            progress(index + 1, pairs)
+    return {name: mean_row(values) for name, values in rows.items()}
+
+
+def generate(models: Models, pair: Pair, sampling: Sampling) -> Tensor:
+    """Return the animated clip, (f, 3, H, W)."""
+    return torch.cat(list(animate(models, pair.reference, pair.poses, sampling)))
+
+
+def round_trip(models: Models, frames: Tensor) -> Tensor:
+    """Return frames encoded and decoded: what no result can surpass."""
+    assert models.autoencoder is not None
+    return models.autoencoder.decode(models.autoencoder.encode(frames))
+
+
+def mean_row(rows: Iterable[Row]) -> Row:
+    """Return the mean of every metric."""
+    rows = list(rows)
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+
+def as_markdown(table: dict[str, Row]) -> str:
+    """Return a table with one line per way."""
+    names = [name for name in METRICS if name in next(iter(table.values()))]
+    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for way, row in table.items():
+        cells = [f"{row[n]:.3f}" if n in ("ssim", "iou") else f"{row[n]:.2f}" for n in names]
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

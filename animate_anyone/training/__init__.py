@@ -1,0 +1,1 @@
+"""Training in the paper's two stages, and the procedural characters that aa-mini learns from."""

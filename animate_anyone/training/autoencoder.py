@@ -1,0 +1,216 @@
+"""Training of aa-mini's autoencoder: the TAESD layout, 16 latent channels, on drawn characters."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+from ..types import Size
+from .characters import make_character
+from .checkpoints import Average, load_checkpoint, save_checkpoint
+from .motions import make_motion
+from .painting import paint
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderTraining:
+    """How the autoencoder is trained."""
+
+    latent_channels: int = 16
+    steps: int = 2600
+    batch: int = 8  # crops
+    crop: int = 64  # pixels
+    learning_rate: float = 1e-3
+    warm_up: int = 60  # steps
+    clip: float = 0.5  # gradient norm
+    latent_noise: float = 0.05  # standard deviation added before decoding
+    decay: float = 0.995  # of the moving average
+    pictures: int = 6000  # painted before the first step
+    seed: int = 0
+    save_every: int = 200  # steps
+
+
+def build_autoencoder(
+    latent_channels: int,
+    crops: Tensor,  # (b, 3, H, W) in -1..1, some hundred pictures of the kind to come
+) -> nn.Module:
+    """Return an autoencoder in the layout of TAESD, before training.
+
+    Sixty plain convolutions without normalisation take long to find out what to keep of a patch.
+    Statistics know it at once: the encoder starts as the projection of 8x8 patches on their
+    principal components, scaled to unit variance, with every residual branch silent.
+    """
+    from diffusers import AutoencoderTiny
+
+    model = AutoencoderTiny(latent_channels=latent_channels)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if name.endswith("conv.4"):
+                module.weight.data.mul_(0.0 if name.startswith("encoder") else 0.3)
+    with torch.no_grad():
+        _start_encoder(model.encoder, latent_channels, crops)
+        model.decoder.layers[-1].weight.mul_(0.1)
+        model.decoder.layers[-1].bias.fill_(0.5)
+    return model
+
+
+def _start_encoder(encoder: nn.Module, count: int, crops: Tensor) -> None:
+    """Set the convolutions so that the latents are the leading components of each patch."""
+    first, *halvings, final = (m for m in encoder.layers if isinstance(m, nn.Conv2d))
+    first.weight[:3] = 0
+    first.weight[range(3), range(3), 1, 1] = 1  # pixels pass; they are positive, so ReLUs let them
+    for halving, channels in zip(halvings[:2], (3, 12), strict=True):
+        halving.weight[: 4 * channels] = 0
+        for channel in range(channels):
+            for place in range(4):
+                halving.weight[4 * channel + place, channel, 1 + place // 2, 1 + place % 2] = 1
+    mean, variances, vectors = _components((crops + 1) / 2, count)
+    # (count, 48 channels of a 4x4 patch, 2x2 of those patches)
+    kernel = vectors.unflatten(1, (3, 2, 2, 2, 2, 2, 2)).permute(0, 1, 4, 7, 3, 6, 2, 5)
+    kernel = kernel.reshape(count, 3 * 4, 4, 2, 2).flatten(1, 2)
+    halvings[2].weight[: 2 * count] = 0
+    halvings[2].weight[:count, :48, 1:, 1:] = kernel  # what is positive, and below what is
+    halvings[2].weight[count : 2 * count, :48, 1:, 1:] = -kernel  # negative: ReLUs keep one each
+    scale = variances.rsqrt()
+    final.weight.zero_()
+    final.weight[range(count), range(count), 1, 1] = scale
+    final.weight[range(count), range(count, 2 * count), 1, 1] = -scale
+    final.bias.copy_(-(vectors @ mean) * scale)
+
+
+def _components(pixels: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean (192,), variances (count,) and directions (count, 192) of 8x8 patches."""
+    patches = pixels.unfold(2, 8, 8).unfold(3, 8, 8).permute(0, 2, 3, 1, 4, 5).flatten(3)
+    patches = patches.flatten(0, 2)
+    mean = patches.mean(0)
+    centred = patches - mean
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
+    return mean, values[-count:].flip(0), vectors.T[-count:].flip(0)
+
+
+def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
+    """Train, or continue a run in the same folder; return the averaged weights."""
+    torch.manual_seed(config.seed)
+    crops = _crops(config)
+    sample = torch.cat([next(crops) for _ in range(50)])
+    model = build_autoencoder(config.latent_channels, sample)
+    model = model.to(memory_format=torch.channels_last)
+    parameters = dict(model.named_parameters())
+    average = Average(parameters, config.decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98))
+    path, start = folder / "autoencoder.pt", 0
+    if state := load_checkpoint(path):
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
+    errors: list[float] = []
+    for step in range(start, config.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * _ramp(step, config)
+        loss, error = _loss(model, next(crops), config)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        if torch.isfinite(norm):
+            optimizer.step()
+            average.update(parameters)
+        errors.append(error)
+        if (step + 1) % 50 == 0:
+            psnr = -10 * np.log10(np.mean(errors[-50:]))
+            log.info("autoencoder step %d: %.2f dB on training crops", step + 1, psnr)
+        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            state = {"model": model.state_dict(), "average": average.state_dict()}
+            state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
+            save_checkpoint(path, state)
+    return average.values
+
+
+def _ramp(step: int, config: AutoencoderTraining) -> float:
+    """Return the learning rate's share: warm-up, constant, then linear decay in the second half."""
+    return min((step + 1) / config.warm_up, 1.0, 2 * (1 - step / config.steps) + 0.01)
+
+
+def _loss(model: nn.Module, pixels: Tensor, config: AutoencoderTraining) -> tuple[Tensor, float]:
+    """Return the loss and the mean squared error of a batch, (b, 3, H, W) in -1..1."""
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = model.encoder(pixels).float()
+        noisy = latents + config.latent_noise * torch.randn_like(latents)
+        result = model.decoder(noisy).float()
+    error = F.mse_loss(result, pixels) / 4  # pixels in 0..1
+    absolute = F.l1_loss(result, pixels) / 2
+    mean, variance = latents.mean((0, 2, 3)), latents.var((0, 2, 3))
+    spread = mean.square().mean() + (variance - 1).square().mean()
+    return 4 * error + 0.5 * absolute + 0.01 * spread, float(error.detach())
+
+
+def _crops(config: AutoencoderTraining) -> Iterator[Tensor]:
+    """Yield batches of crops around the figure, (b, 3, crop, crop) in -1..1, forever."""
+    size = Size(128, 128)
+    rng = np.random.default_rng(config.seed)
+    frames, centres = [], []
+    for _ in range(config.pictures // 2):
+        character, motion = make_character(rng), make_motion(rng)
+        for frame in rng.uniform(0, 200, 2):
+            painting = paint(character, motion.angles(frame), size)
+            rows, columns = np.nonzero(painting.mask)
+            frames.append(painting.picture)
+            centres.append((rows.min(), rows.max(), columns.min(), columns.max()))
+    while True:
+        batch = []
+        for index in rng.integers(len(frames), size=config.batch):
+            top, bottom, left, right = centres[index]
+            room = size.height - config.crop
+            y = int(np.clip(rng.integers(top, bottom + 1) - config.crop // 2, 0, room))
+            x = int(np.clip(rng.integers(left, right + 1) - config.crop // 2, 0, room))
+            crop = frames[index][y : y + config.crop, x : x + config.crop]
+            batch.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+        pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float()
+        yield (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+class TrainedAutoencoder:
+    """The averaged weights of a run, as an `Autoencoder`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap a model that is ready to use."""
+        self.model = model
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Return latents (f, c, h, w) of frames (f, 3, H, W) in 0..1."""
+        pixels = (frames * 2 - 1).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.model.encoder(pixels).float()
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return frames (f, 3, H, W) in 0..1 of latents (f, c, h, w)."""
+        return (self.model.decoder(latents) / 2 + 0.5).clamp(0, 1)
+
+
+def trained_autoencoder(folder: Path) -> TrainedAutoencoder:
+    """Return the autoencoder that was trained in a folder."""
+    from diffusers import AutoencoderTiny
+
+    state = load_checkpoint(folder / "autoencoder.pt")
+    if state is None:
+        raise WeightsError(
+            f"folder got {folder}; it holds no autoencoder.pt. Train the autoencoder first."
+        )
+    values = state["average"]["values"]
+    channels = values["decoder.layers.0.weight"].shape[1]
+    model = AutoencoderTiny(latent_channels=channels)
+    model.load_state_dict(values)
+    return TrainedAutoencoder(model.eval().to(memory_format=torch.channels_last))

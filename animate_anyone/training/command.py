@@ -1,0 +1,110 @@
+"""The command `train`: aa-mini from nothing, step by step, each step resumable."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from .autoencoder import AutoencoderTraining, train_autoencoder
+from .config import TrainingConfig
+
+log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `train` and its steps."""
+    parser = subparsers.add_parser("train", help="train aa-mini on drawn characters")
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    for name, run, text in (
+        ("autoencoder", _autoencoder, "train the autoencoder"),
+        ("data", _data, "paint and encode examples"),
+        ("stage1", _stage, "train everything but the temporal layers on single frames"),
+        ("stage2", _stage, "train the temporal layers on clips"),
+        ("export", _export, "write the weight files"),
+    ):
+        step = steps.add_parser(name, help=text)
+        step.set_defaults(run=run)
+        step.add_argument("--folder", type=Path, required=True, help="where the run lives")
+        step.add_argument("--threads", type=int, default=None, help="of torch; default: its own")
+        if name in ("autoencoder", "stage1", "stage2"):
+            step.add_argument("--steps", type=int, help="length of the run; default: the recipe's")
+        if name in ("stage1", "stage2"):
+            step.add_argument("--config", type=Path, help="a JSON file with any of the settings")
+        if name == "data":
+            step.add_argument("--shards", type=int, default=10)
+            step.add_argument("--first", type=int, default=0, help="seed of the first shard")
+            step.add_argument("--clips", type=int, default=100, help="characters per shard")
+            step.add_argument("--frames", type=int, default=7, help="pictures per character")
+            step.add_argument("--consecutive", action="store_true", help="running clips")
+            step.add_argument("--size", default="128x128", help="width x height in pixels")
+        if name == "export":
+            step.add_argument("--target", type=Path, required=True)
+
+
+def _threads(options: argparse.Namespace) -> None:
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+
+def _autoencoder(options: argparse.Namespace) -> int:
+    _threads(options)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    config = AutoencoderTraining(**({"steps": options.steps} if options.steps else {}))
+    train_autoencoder(config, options.folder)
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from ..types import Size
+    from .autoencoder import trained_autoencoder
+    from .data import write_shard
+
+    _threads(options)
+    autoencoder = trained_autoencoder(options.folder)
+    width, height = (int(side) for side in options.size.split("x"))
+    kind = "clips" if options.consecutive else "frames"
+    for seed in range(options.first, options.first + options.shards):
+        path = options.folder / "data" / f"{kind}-{width}x{height}-{seed:05d}"
+        if path.exists():
+            continue
+        write_shard(
+            path,
+            autoencoder,
+            seed=seed,
+            clips=options.clips,
+            frames=options.frames,
+            consecutive=options.consecutive,
+            size=Size(width, height),
+        )
+        log.info("wrote %s", path.name)
+    return 0
+
+
+def _stage(options: argparse.Namespace) -> int:
+    from .data import Shards
+    from .loop import Trainer
+    from .recipes import RECIPES
+
+    _threads(options)
+    stage = 1 if options.step == "stage1" else 2
+    changes = json.loads(options.config.read_text()) if options.config else {}
+    if options.steps:
+        changes["steps"] = options.steps
+    config = TrainingConfig(**(RECIPES[stage] | changes))
+    data = Shards(options.folder / "data", consecutive=stage == 2)
+    Trainer(config, options.folder).run(data)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from .export import export
+
+    sizes = export(options.folder, options.target)
+    for name, size in sizes.items():
+        log.info("%-28s %6.2f MB", name, size / 1e6)
+    log.info("%-28s %6.2f MB", "together", sum(sizes.values()) / 1e6)
+    return 0

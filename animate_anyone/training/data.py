@@ -1,0 +1,165 @@
+"""Training examples: clips of drawn characters, encoded once and kept as shards on disk."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import InputError
+from ..pose.draw import draw_pose
+from ..protocols import Autoencoder
+from ..types import Points, PoseClip, Size
+from .characters import make_character
+from .motions import make_motion
+from .painting import Painting, paint
+
+TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
+PARTS = ("latents", "poses", "masks", "thumbs")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples of one step: b references with f targets each."""
+
+    reference: Tensor  # (b, c, h, w), float32
+    thumbs: Tensor  # (b, 3, 64, 64), 0..1: the reference for the image encoder
+    targets: Tensor  # (b, c, f, h, w), float32
+    poses: Tensor  # (b * f, 3, H, W), 0..1
+    masks: Tensor  # (b, 1, f, h, w), 0..1: share of each latent covered by the figure
+
+
+def paint_clip(
+    rng: np.random.Generator,
+    frames: np.ndarray,  # times, in frames of the motion
+    size: Size,
+) -> list[Painting]:
+    """Return a new character in one motion at the given times."""
+    character, motion = make_character(rng), make_motion(rng)
+    return [paint(character, motion.angles(float(frame)), size) for frame in frames]
+
+
+def skeletons_of(paintings: list[Painting], size: Size) -> PoseClip:
+    """Return the exact keypoints of painted frames as a clip of one person."""
+    count = len(paintings)
+
+    def none(joints: int) -> Points:
+        return Points(xy=np.zeros((count, 1, joints, 2)), confidence=np.zeros((count, 1, joints)))
+
+    body = Points(
+        xy=np.stack([p.joints for p in paintings])[:, None],
+        confidence=np.stack([p.visible for p in paintings])[:, None].astype(np.float64),
+    )
+    return PoseClip(
+        canvas=size,
+        body=body,
+        left_hand=none(21),
+        right_hand=none(21),
+        face=none(68),
+        feet=none(6),
+    )
+
+
+def write_shard(
+    path: Path,
+    autoencoder: Autoencoder,
+    *,
+    seed: int,
+    clips: int,
+    frames: int,
+    consecutive: bool,  # a running clip, else frames spread over the motion
+    size: Size,
+) -> None:
+    """Paint, encode and store clips; the seed decides everything."""
+    rng = np.random.default_rng((seed, clips, frames, size.width, size.height))
+    gathered: dict[str, list[np.ndarray]] = {name: [] for name in PARTS}
+    for _ in range(clips):
+        start, stride = rng.integers(200), int(rng.integers(1, 3))
+        times = start + stride * np.arange(frames) if consecutive else rng.uniform(0, 400, frames)
+        paintings = paint_clip(rng, times, size)
+        pixels = torch.from_numpy(np.stack([p.picture for p in paintings])).permute(0, 3, 1, 2)
+        latents = autoencoder.encode(pixels.float() / 255)
+        gathered["latents"].append(latents.to(torch.float16).numpy())
+        gathered["poses"].append(draw_pose(skeletons_of(paintings, size)))
+        masks = torch.from_numpy(np.stack([p.mask for p in paintings])).float()[:, None]
+        gathered["masks"].append(F.avg_pool2d(masks, 8)[:, 0].round().to(torch.uint8).numpy())
+        gathered["thumbs"].append(thumbnails(pixels).numpy())
+    folder = path.with_suffix(".partial")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, values in gathered.items():
+        np.save(folder / f"{name}.npy", np.stack(values))
+    (folder / "shard.json").write_text(json.dumps({"seed": seed, "consecutive": consecutive}))
+    folder.rename(path)
+
+
+def thumbnails(
+    pixels: Tensor,  # (f, 3, H, W), uint8
+) -> Tensor:  # (f, 3, 64, 64), uint8
+    """Squash pictures to what the image encoder sees, with PIL's bicubic filter."""
+    size = (TOKEN_PICTURE, TOKEN_PICTURE)
+    return F.interpolate(pixels, size, mode="bicubic", antialias=True)
+
+
+class Shards:
+    """All shards of a folder that fit a stage; new ones are picked up as they appear."""
+
+    def __init__(self, folder: Path, *, consecutive: bool) -> None:
+        """Open what is there."""
+        self.folder, self.consecutive = folder, consecutive
+        self.names: set[Path] = set()
+        self.shards: list[dict[str, Any]] = []
+        self.refresh()
+        if not self.shards:
+            raise InputError(
+                f"data folder got {folder}; it holds no shard of "
+                f"{'running clips' if consecutive else 'single frames'}. "
+                "Write some with the data command first."
+            )
+
+    def refresh(self) -> None:
+        """Open shards that were written since the last look."""
+        for path in sorted(self.folder.glob("*/shard.json")):
+            if path.parent in self.names or path.parent.suffix == ".partial":
+                continue
+            if json.loads(path.read_text())["consecutive"] == self.consecutive:
+                self.names.add(path.parent)
+                self.shards.append(
+                    {part: np.load(path.parent / f"{part}.npy", mmap_mode="r") for part in PARTS}
+                )
+
+    def batches(self, characters: int, frames: int, seed: int) -> Iterator[Batch]:
+        """Yield batches forever; every batch comes from one shard, so that sizes agree."""
+        rng = np.random.default_rng(seed)
+        while True:
+            weights = np.array([len(shard["latents"]) for shard in self.shards], float)
+            shard = self.shards[rng.choice(len(weights), p=weights / weights.sum())]
+            count, length = shard["latents"].shape[:2]
+            rows = rng.choice(count, characters, replace=count < characters)
+            if self.consecutive:
+                first = rng.integers(length - frames + 1)
+                targets = np.tile(np.arange(first, first + frames), (characters, 1))
+                reference = rng.integers(length, size=characters)
+            else:
+                order = np.argsort(rng.random((characters, length)), 1)
+                reference, targets = order[:, 0], order[:, 1 : frames + 1]
+            yield _gather(shard, rows, reference, targets)
+
+
+def _gather(
+    shard: dict[str, np.ndarray], rows: np.ndarray, reference: np.ndarray, targets: np.ndarray
+) -> Batch:
+    latents = np.stack([shard["latents"][r][t] for r, t in zip(rows, targets, strict=True)])
+    poses = np.concatenate([shard["poses"][r][t] for r, t in zip(rows, targets, strict=True)])
+    masks = np.stack([shard["masks"][r][t] for r, t in zip(rows, targets, strict=True)])
+    return Batch(
+        reference=torch.from_numpy(shard["latents"][rows, reference]).float(),
+        thumbs=torch.from_numpy(shard["thumbs"][rows, reference]).float() / 255,
+        targets=torch.from_numpy(latents).float().transpose(1, 2),
+        poses=torch.from_numpy(poses).permute(0, 3, 1, 2).float() / 255,
+        masks=torch.from_numpy(masks).float()[:, None] / 255,
+    )

@@ -1,0 +1,16 @@
+"""The settings with which aa-mini was trained, one record per stage."""
+
+from typing import Any
+
+RECIPES: dict[int, dict[str, Any]] = {
+    1: {"stage": 1, "characters": 4, "frames": 6, "learning_rate": 1.5e-3},
+    2: {
+        "stage": 2,
+        "steps": 600,
+        "characters": 1,
+        "frames": 24,
+        "learning_rate": 1e-3,
+        "average_decay": 0.99,
+        "warm_up": 30,
+    },
+}
