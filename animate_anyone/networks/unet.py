@@ -52,7 +52,7 @@ class UNet(nn.Module):
         channels, attention = config.block_out_channels, config.attention_levels
         levels = range(len(channels))
         transformers, skips, width = 0, [channels[0]], channels[0]
-        self.down_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList()
+        self.down_blocks = nn.ModuleList()
         for level in levels:
             layers = Layers(
                 level=level,
@@ -75,6 +75,7 @@ class UNet(nn.Module):
         )
         self.mid_block = MidLevel(config, layers, make)
         transformers += 1
+        self.up_blocks = nn.ModuleList()
         for level in reversed(levels):
             inputs = []
             for _ in range(per_level + 1):
