@@ -1,19 +1,29 @@
-"""Running the held-out test and telling its results."""
+"""Animating pairs of character and motion whose truth is known, and telling how close it came."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..animate import Sampling, animate
-from ..protocols import Progress
 from ..weights.load import Models
 from .frames import flicker, intersection_over_union, psnr, psnr_inside, silhouette, ssim
-from .held_out import Pair, held_out_pairs
 
 METRICS = ("psnr", "ssim", "figure_psnr", "iou", "flicker")
 Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A character and a motion, with the truth."""
+
+    reference: Tensor  # (1, 3, H, W), 0..1
+    poses: np.ndarray  # (f, H, W, 3), uint8
+    truth: Tensor  # (f, 3, H, W), 0..1
+    background: Tensor  # (3, H, W), 0..1: the truth without the figure
+    near: Tensor  # (f, H, W), bool: the figure and a few pixels around it
 
 
 def measure(result: Tensor, pair: Pair) -> Row:
@@ -34,10 +44,9 @@ def measure(result: Tensor, pair: Pair) -> Row:
 def evaluate(
     models: Models,
     sampling: Sampling,
+    pairs: Iterable[Pair],
     *,
-    pairs: int = 64,
-    frames: int = 1,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,  # called with the number of pairs done
 ) -> dict[str, Row]:
     """Return the mean metrics of the result, of copying the reference, and of the autoencoder."""
     ways: dict[str, Callable[[Pair, int], Tensor]] = {
@@ -46,11 +55,11 @@ def evaluate(
         "autoencoder round trip": lambda pair, _: round_trip(models, pair.truth),
     }
     rows: dict[str, list[Row]] = {name: [] for name in ways}
-    for index, pair in enumerate(held_out_pairs(pairs, frames)):
+    for index, pair in enumerate(pairs):
         for name, way in ways.items():
             rows[name].append(measure(way(pair, index), pair))
         if progress is not None:
-            progress(index + 1, pairs)
+            progress(index + 1)
     return {name: mean_row(values) for name, values in rows.items()}
 
 

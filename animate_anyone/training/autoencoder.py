@@ -41,6 +41,7 @@ class AutoencoderTraining:
 def build_autoencoder(
     latent_channels: int,
     crops: Tensor,  # (b, 3, H, W) in -1..1, some hundred pictures of the kind to come
+    generator: torch.Generator,
 ) -> nn.Module:
     """Return an autoencoder in the layout of TAESD, before training.
 
@@ -53,7 +54,7 @@ def build_autoencoder(
     model = AutoencoderTiny(latent_channels=latent_channels)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
             if name.endswith("conv.4"):
@@ -101,10 +102,10 @@ def _components(pixels: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
     """Train, or continue a run in the same folder; return the averaged weights."""
-    torch.manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
     crops = _crops(config)
     sample = torch.cat([next(crops) for _ in range(50)])
-    model = build_autoencoder(config.latent_channels, sample)
+    model = build_autoencoder(config.latent_channels, sample, generator)
     model = model.to(memory_format=torch.channels_last)
     parameters = dict(model.named_parameters())
     average = Average(parameters, config.decay)
@@ -114,12 +115,13 @@ def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Te
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"])
         start = state["step"]
     errors: list[float] = []
     for step in range(start, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _ramp(step, config)
-        loss, error = _loss(model, next(crops), config)
+        loss, error = _loss(model, next(crops), config, generator)
         optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
@@ -133,6 +135,7 @@ def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Te
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             state = {"model": model.state_dict(), "average": average.state_dict()}
             state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
+            state["generator"] = generator.get_state()
             save_checkpoint(path, state)
     return average.values
 
@@ -142,11 +145,14 @@ def _ramp(step: int, config: AutoencoderTraining) -> float:
     return min((step + 1) / config.warm_up, 1.0, 2 * (1 - step / config.steps) + 0.01)
 
 
-def _loss(model: nn.Module, pixels: Tensor, config: AutoencoderTraining) -> tuple[Tensor, float]:
+def _loss(
+    model: nn.Module, pixels: Tensor, config: AutoencoderTraining, generator: torch.Generator
+) -> tuple[Tensor, float]:
     """Return the loss and the mean squared error of a batch, (b, 3, H, W) in -1..1."""
     with torch.autocast("cpu", torch.bfloat16):
         latents = model.encoder(pixels).float()
-        noisy = latents + config.latent_noise * torch.randn_like(latents)
+        noise = torch.randn(latents.shape, generator=generator)
+        noisy = latents + config.latent_noise * noise
         result = model.decoder(noisy).float()
     error = F.mse_loss(result, pixels) / 4  # pixels in 0..1
     absolute = F.l1_loss(result, pixels) / 2

@@ -22,6 +22,15 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
 
 
+def averaged_networks(state: dict[str, Any]) -> dict[str, dict[str, torch.Tensor]]:
+    """Return the state dicts of a stage's checkpoint, averages in place of trained values."""
+    networks = {name: dict(values) for name, values in state["networks"].items()}
+    for name, value in state["average"]["values"].items():
+        network, _, key = name.partition(".")
+        networks[network][key] = value
+    return networks
+
+
 class Average:
     """Exponential moving average of a module's parameters, with a short memory at the start."""
 

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import WeightsError
-from .checkpoints import load_checkpoint
+from .checkpoints import averaged_networks, load_checkpoint
 from .loop import IMAGE_ENCODER
 
 
@@ -24,7 +24,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
             f"folder got {folder}; it needs autoencoder.pt and stage1.pt. Train those first."
         )
     stage2 = load_checkpoint(folder / "stage2.pt")
-    states = _averaged(stage1)
+    states = averaged_networks(stage1)
     files = {
         "denoising_unet": states["denoiser"],
         "reference_unet": states["reference_net"],
@@ -33,7 +33,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
         "autoencoder": autoencoder["average"]["values"],
     }
     if stage2 is not None:
-        temporal = _averaged(stage2)["denoiser"]
+        temporal = averaged_networks(stage2)["denoiser"]
         files["motion_module"] = {k: v for k, v in temporal.items() if "motion_modules" in k}
     target.mkdir(parents=True, exist_ok=True)
     sizes = {}
@@ -43,15 +43,6 @@ def export(folder: Path, target: Path) -> dict[str, int]:
         sizes[path.name] = path.stat().st_size
     (target / "image_encoder.json").write_text(json.dumps(IMAGE_ENCODER, indent=1) + "\n")
     return sizes
-
-
-def _averaged(state: dict) -> dict[str, dict[str, Tensor]]:
-    """Return the state dicts of a stage, averages in place of trained values."""
-    states = {name: dict(network) for name, network in state["networks"].items()}
-    for name, value in state["average"]["values"].items():
-        network, _, key = name.partition(".")
-        states[network][key] = value
-    return states
 
 
 def _half(value: Tensor) -> Tensor:

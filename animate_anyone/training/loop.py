@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..networks.initialise import initialise
 from ..networks.pose_guider import build_pose_guider
 from ..networks.unet import UNet
-from .checkpoints import Average, load_checkpoint, save_checkpoint
+from .checkpoints import Average, averaged_networks, load_checkpoint, save_checkpoint
 from .config import TrainingConfig
 from .data import Batch, Shards
 from .losses import figure_error, weighted_error
@@ -68,7 +68,7 @@ def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return scores.softmax(-1).to(value) @ value
 
 
-def build_networks(preset: Preset, *, motion: bool) -> Networks:
+def build_networks(preset: Preset, generator: torch.Generator, *, motion: bool) -> Networks:
     """Return untrained networks of a preset."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -79,9 +79,13 @@ def build_networks(preset: Preset, *, motion: bool) -> Networks:
         pose_guider=build_pose_guider(preset.pose_guider),
         image_encoder=CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_ENCODER)),
     )
-    initialise(networks.denoiser, tie_query_key=True)
-    initialise(networks.reference_net, tie_query_key=True)
-    initialise(networks.pose_guider)
+    initialise(networks.denoiser, generator=generator, tie_query_key=True)
+    initialise(networks.reference_net, generator=generator, tie_query_key=True)
+    initialise(networks.pose_guider, generator=generator)
+    initialise(networks.image_encoder, generator=generator)
+    embeddings = networks.image_encoder.vision_model.embeddings
+    for weight in (embeddings.class_embedding, embeddings.position_embedding.weight):
+        nn.init.normal_(weight, std=0.02, generator=generator)
     return networks
 
 
@@ -113,10 +117,12 @@ class Trainer:
 
     def __init__(self, config: TrainingConfig, folder: Path) -> None:
         """Build the stage; continue from the checkpoint in the folder if there is one."""
-        torch.manual_seed(config.seed)
         self.config, self.folder = config, folder
         preset = get_preset(config.preset)
-        self.networks = build_networks(preset, motion=config.stage == 2)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.networks = build_networks(preset, self.generator, motion=config.stage == 2)
+        if config.stage == 2:
+            _load_stage1(self.networks, folder)
         self.schedule = NoiseSchedule(preset.schedule)
         self.parameters = _trained_parameters(self.networks, config)
         self.average = Average(self.parameters, config.average_decay)
@@ -126,7 +132,6 @@ class Trainer:
             weight_decay=config.weight_decay,
             fused=True,
         )
-        self.generator = torch.Generator().manual_seed(config.seed)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
         self.path = folder / f"stage{config.stage}.pt"
         if state := load_checkpoint(self.path):
@@ -221,6 +226,21 @@ class Trainer:
         self.generator.set_state(state["generator"])
         self.step, self.typical_norm = state["step"], state["typical_norm"]
         self.seconds = state["seconds"]
+
+
+def _load_stage1(networks: Networks, folder: Path) -> None:
+    """Give the networks what stage 1 learned; the temporal layers stay as they are."""
+    state = load_checkpoint(folder / "stage1.pt")
+    if state is None:
+        raise ConfigError(f"stage got 2; {folder} holds no stage1.pt. Train stage 1 first.")
+    for name, values in averaged_networks(state).items():
+        missing, surplus = networks.named()[name].load_state_dict(values, strict=False)
+        wrong = surplus + [key for key in missing if "motion_modules" not in key]
+        if wrong:
+            raise ConfigError(
+                f"stage1.pt of {folder} does not fit preset networks: {', '.join(wrong[:5])}. "
+                "Train both stages with one preset."
+            )
 
 
 def _trained_parameters(networks: Networks, config: TrainingConfig) -> dict[str, nn.Parameter]:

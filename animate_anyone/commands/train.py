@@ -5,9 +5,6 @@ import json
 import logging
 from pathlib import Path
 
-from .autoencoder import AutoencoderTraining, train_autoencoder
-from .config import TrainingConfig
-
 log = logging.getLogger(__name__)
 
 
@@ -51,6 +48,8 @@ def _threads(options: argparse.Namespace) -> None:
 
 
 def _autoencoder(options: argparse.Namespace) -> int:
+    from ..training.autoencoder import AutoencoderTraining, train_autoencoder
+
     _threads(options)
     options.folder.mkdir(parents=True, exist_ok=True)
     config = AutoencoderTraining(**({"steps": options.steps} if options.steps else {}))
@@ -59,9 +58,9 @@ def _autoencoder(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
+    from ..training.autoencoder import trained_autoencoder
+    from ..training.data import write_shard
     from ..types import Size
-    from .autoencoder import trained_autoencoder
-    from .data import write_shard
 
     _threads(options)
     autoencoder = trained_autoencoder(options.folder)
@@ -85,9 +84,10 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _stage(options: argparse.Namespace) -> int:
-    from .data import Shards
-    from .loop import Trainer
-    from .recipes import RECIPES
+    from ..training.config import TrainingConfig
+    from ..training.data import Shards
+    from ..training.loop import Trainer
+    from ..training.recipes import RECIPES
 
     _threads(options)
     stage = 1 if options.step == "stage1" else 2
@@ -101,7 +101,7 @@ def _stage(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from .export import export
+    from ..training.export import export
 
     sizes = export(options.folder, options.target)
     for name, size in sizes.items():

@@ -1,38 +1,27 @@
 """The held-out test of aa-mini: characters and motions that no training run has seen."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..evaluation.report import Pair
 from ..pose.draw import draw_pose
-from ..training.characters import make_character
-from ..training.data import skeletons_of
-from ..training.motions import make_motion
-from ..training.painting import background_of, paint
 from ..types import Size
+from .characters import make_character
+from .data import skeletons_of
+from .motions import make_motion
+from .painting import background_of, paint
 
 HELD_OUT = 1_000_000  # training seeds stay below
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A character and a motion, with the truth."""
-
-    reference: Tensor  # (1, 3, H, W), 0..1
-    poses: np.ndarray  # (f, H, W, 3), uint8
-    truth: Tensor  # (f, 3, H, W), 0..1
-    masks: Tensor  # (f, H, W), bool: the true silhouette
-    background: Tensor  # (3, H, W), 0..1
-    near: Tensor  # (f, H, W), bool: within a few pixels of the figure
+SIZE = Size(128, 128)
 
 
 def held_out_pairs(
     count: int = 64,
     frames: int = 1,
-    size: Size = Size(128, 128),  # noqa: B008 (a frozen record)
+    size: Size = SIZE,
 ) -> Iterator[Pair]:
     """Yield pairs; the reference is another moment of another motion of the same character."""
     for index in range(count):
@@ -48,7 +37,6 @@ def held_out_pairs(
             reference=_pixels(reference.picture)[None],
             poses=draw_pose(skeletons_of(paintings, size)),
             truth=torch.stack([_pixels(p.picture) for p in paintings]),
-            masks=masks > 127,
             background=_pixels(background_of(character, size)),
             near=grown > 127,
         )

@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import logging
+import sys
+from dataclasses import replace
 from pathlib import Path
-
-log = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -26,18 +25,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and print."""
-    from dataclasses import replace
-
+    """Measure and tell."""
     from tqdm import tqdm
 
     from ..animate import sampling_of
+    from ..evaluation.report import as_markdown, evaluate
+    from ..training.held_out import held_out_pairs
     from ..weights.load import load_models
-    from .report import as_markdown, evaluate
 
     models = load_models(options.models)
     if options.without_motion:
-        from .ablation import without_motion
+        from ..evaluation.ablation import without_motion
 
         models = without_motion(models)
     sampling = sampling_of(models.preset)
@@ -47,11 +45,10 @@ def run(options: argparse.Namespace) -> int:
         table = evaluate(
             models,
             sampling,
-            pairs=options.pairs,
-            frames=options.frames,
-            progress=lambda done, total: bar.update(done - bar.n) and None,
+            held_out_pairs(options.pairs, options.frames),
+            progress=lambda done: bar.update(done - bar.n) and None,
         )
-    print(as_markdown(table))
+    sys.stdout.write(as_markdown(table) + "\n")
     if options.json:
         options.json.write_text(json.dumps(table, indent=1) + "\n")
     return 0
