@@ -246,7 +246,7 @@ def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> N
     """Refuse lengths, sizes and settings that this weight set cannot do."""
     if frames < 1:
         raise InputError("poses got 0 frames; a clip needs one or more. Choose a longer one.")
-    if size.width % PIXELS_PER_LATENT or size.height % PIXELS_PER_LATENT or not size.width:
+    if snap_size(size) != size:
         near = snap_size(size)
         raise InputError(
             f"size got {size.width}x{size.height}; both sides must be multiples of "

@@ -1,0 +1,99 @@
+"""A weight set small enough for a test: real networks of ours, encoders by plain arithmetic."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from animate_anyone.config import (
+    AA_MINI,
+    MotionConfig,
+    PoseGuiderConfig,
+    Preset,
+    ScheduleConfig,
+    UNetConfig,
+)
+from animate_anyone.networks.initialise import initialise
+from animate_anyone.networks.pose_guider import build_pose_guider
+from animate_anyone.networks.unet import UNet
+from animate_anyone.weights.load import Models
+
+TOKEN = 16  # numbers in an image token
+
+
+class MeanAutoencoder:
+    """Latents are the mean colours of 8x8 pixels and their mean."""
+
+    def encode(self, frames: Tensor) -> Tensor:
+        colours = functional.avg_pool2d(frames, 8) * 2 - 1
+        return torch.cat([colours, colours.mean(1, keepdim=True)], 1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        colours = (latents[:, :3] / 2 + 0.5).clamp(0, 1)
+        return functional.interpolate(colours, scale_factor=8, mode="nearest")
+
+
+class MeanImageEncoder:
+    """The token is the mean colour, again and again."""
+
+    def encode(self, picture: Tensor) -> Tensor:
+        colour = functional.pad(picture.mean((2, 3)), (0, 1), value=1.0)
+        return colour.repeat(1, TOKEN // 4)[:, None]
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Makes weight sets that share one layout."""
+
+    preset: Preset
+
+    def models(self, seed: int = 0, **changes: object) -> Models:
+        """Return networks in which every layer has an effect."""
+        preset = replace(self.preset, **changes)
+        networks: tuple[nn.Module, ...] = (
+            UNet(preset.unet),
+            UNet(preset.unet.reference()),
+            build_pose_guider(preset.pose_guider),
+        )
+        generator = torch.Generator().manual_seed(seed)
+        for network in networks:
+            initialise(network, generator=generator)
+            for value in network.parameters():
+                if value.ndim > 1 and not value.any():
+                    nn.init.normal_(value, std=0.1, generator=generator)
+        return Models(preset, *networks, MeanAutoencoder(), MeanImageEncoder())
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Tiny:
+    """Return the tiny weight set: windows of 4 frames, motion table of 6, 32x48 pixels."""
+    motion = MotionConfig(max_frames=6, heads=2, attention_blocks=1, norm_groups=4, ff_mult=1)
+    unet = UNetConfig(
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(8, 16),
+        attention_levels=(True, True),
+        layers_per_block=1,
+        heads=2,
+        cross_attention_dim=TOKEN,
+        norm_groups=4,
+        ff_mult=1,
+        motion=motion,
+    )
+    return Tiny(
+        replace(
+            AA_MINI,
+            name="tiny",
+            title="tiny test weights",
+            unet=unet,
+            pose_guider=PoseGuiderConfig(channels=(4, 4, 4, 4), out_channels=8),
+            schedule=ScheduleConfig(prediction_type="v_prediction"),
+            window_frames=4,
+            width=32,
+            height=48,
+            steps=3,
+            guidance=2.0,
+        )
+    )

@@ -1,0 +1,297 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from animate_anyone.animate import PoseFeatures, animate, sampling_of, snap_size
+from animate_anyone.diffusion.schedule import NoiseSchedule
+from animate_anyone.diffusion.windows import WindowConfig
+from animate_anyone.errors import InputError, WeightsError
+from animate_anyone.networks.unet import UNet
+from animate_anyone.types import Size
+
+
+def poses_of(frames, size=Size(32, 48)):  # noqa: B008  (a frozen record)
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 255, (frames, size.height, size.width, 3), np.uint8)
+
+
+def clip_of(models, sampling=None, frames=6, reference=None, **options):
+    reference = torch.rand(1, 3, 48, 32) if reference is None else reference
+    return torch.cat(list(animate(models, reference, poses_of(frames), sampling, **options)))
+
+
+def short(tiny, **changes):
+    usual = sampling_of(tiny.preset)
+    return replace(usual, **{"windows": replace(usual.windows, overlap=2), **changes})
+
+
+@pytest.mark.parametrize("frames", [1, 3, 4, 5, 11])
+def test_every_length_gives_as_many_frames_as_poses(tiny, frames):
+    clip = clip_of(tiny.models(), frames=frames)
+
+    assert clip.shape == (frames, 3, 48, 32)
+    assert 0 <= clip.min() <= clip.max() <= 1
+
+
+def test_the_same_seed_gives_the_same_clip_and_another_seed_another(tiny):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    first, again, other = (
+        clip_of(models, short(tiny, seed=seed), reference=reference) for seed in (1, 1, 2)
+    )
+
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_reference_and_pose_both_matter(tiny):
+    models, sampling = tiny.models(), short(tiny)
+    one, other = torch.rand(2, 1, 3, 48, 32)
+    poses = poses_of(4)
+    clips = [
+        torch.cat(list(animate(models, reference, pictures, sampling)))
+        for reference, pictures in ((one, poses), (other, poses), (one, poses[::-1].copy()))
+    ]
+
+    for clip in clips[1:]:
+        assert not torch.allclose(clips[0], clip, rtol=0, atol=1e-5)
+
+
+def test_ddim_of_one_window_equals_the_equations_written_out(tiny):
+    """Guidance, zero token and missing reference of the unconditional row, v-prediction, DDIM."""
+    models = tiny.models()
+    sampling = replace(sampling_of(tiny.preset), steps=2)
+    reference, poses = torch.rand(1, 3, 48, 32), poses_of(3)
+    with torch.no_grad():
+        token = models.image_encoder.encode(reference)
+        features = models.reference_net.reference_features(
+            models.autoencoder.encode(reference), token
+        )
+        guided = models.denoiser.prepare(token, features)
+        free = models.denoiser.prepare(torch.zeros_like(token))
+        pictures = torch.from_numpy(poses).permute(0, 3, 1, 2) / 255
+        pose = models.pose_guider(pictures).transpose(0, 1)[None]
+        x = torch.randn((1, 4, 3, 6, 4), generator=torch.Generator().manual_seed(0))
+        alphas = [*NoiseSchedule(models.preset.schedule).alphas_cumprod[[999, 499]], torch.ones(())]
+        for t, (now, then) in zip((999, 499), pairwise(alphas), strict=True):
+            moment = torch.tensor([t])
+            unconditional = models.denoiser(x, moment, free, pose)
+            conditional = models.denoiser(x, moment, guided, pose)
+            v = unconditional + 2.0 * (conditional - unconditional)
+            clean = now.sqrt() * x - (1 - now).sqrt() * v
+            noise = now.sqrt() * v + (1 - now).sqrt() * x
+            x = then.sqrt() * clean + (1 - then).sqrt() * noise
+        expected = models.autoencoder.decode(x[0].transpose(0, 1))
+    clip = torch.cat(list(animate(models, reference, poses, sampling)))
+
+    assert torch.allclose(clip, expected, atol=1e-5)
+
+
+def test_guidance_of_one_runs_the_conditional_row_alone(tiny, monkeypatch):
+    rows = []
+    forward = UNet.forward
+    monkeypatch.setattr(
+        UNet, "forward", lambda self, x, *rest: rows.append(len(x)) or forward(self, x, *rest)
+    )
+    clip_of(tiny.models(), short(tiny, guidance=1.0), frames=4)
+    clip_of(tiny.models(), short(tiny, guidance=1.5), frames=4)
+
+    assert rows == [1, 1, 1, 2, 2, 2]
+
+
+def test_reference_is_encoded_once_per_clip(tiny, monkeypatch):
+    calls = []
+    features = UNet.reference_features
+    monkeypatch.setattr(
+        UNet,
+        "reference_features",
+        lambda self, *rest: calls.append(1) or features(self, *rest),
+    )
+    clip_of(tiny.models(), short(tiny), frames=11)
+
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("per_call", [2, 3, 99])
+def test_windows_in_one_call_give_the_same_as_one_by_one(tiny, per_call):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    single, together = (
+        clip_of(models, short(tiny, windows_per_call=n), frames=11, reference=reference)
+        for n in (1, per_call)
+    )
+
+    assert torch.allclose(single, together, atol=1e-5)
+
+
+def test_pose_features_on_demand_equal_those_kept(tiny):
+    guider, poses = tiny.models().pose_guider, poses_of(19)
+    kept, made = PoseFeatures(guider, poses), PoseFeatures(guider, poses, kept_bytes=0)
+
+    assert kept.of((3, 18, 7)).shape == (1, 8, 3, 6, 4)
+    assert torch.allclose(kept.of((3, 18, 7)), made.of((3, 18, 7)), atol=1e-6)
+
+
+def test_frames_are_decoded_when_they_are_asked_for(tiny):
+    models = tiny.models()
+    decoded = []
+    original = models.autoencoder.decode
+    models.autoencoder.decode = lambda x: decoded.append(len(x)) or original(x)
+    chunks = animate(
+        models, torch.rand(1, 3, 48, 32), poses_of(7), short(tiny, frames_per_decode=3)
+    )
+
+    assert decoded == []
+    assert [len(chunk) for chunk in chunks] == [3, 3, 1]
+
+
+def test_progress_counts_windows_of_all_steps_and_may_interrupt(tiny):
+    seen = []
+    clip_of(tiny.models(), short(tiny), progress=lambda *values: seen.append(values))
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+    class StopError(Exception):
+        pass
+
+    def interrupt(done, total):
+        raise StopError
+
+    with pytest.raises(StopError):
+        clip_of(tiny.models(), short(tiny), progress=interrupt)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler", "dpmpp_2m_sde"])
+def test_samplers_run_and_repeat(tiny, sampler):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    clips = [
+        clip_of(models, short(tiny, sampler=sampler), frames=2, reference=reference)
+        for _ in range(2)
+    ]
+
+    assert torch.equal(*clips)
+
+
+def test_half_precision_networks_give_nearly_the_same(tiny):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    exact = clip_of(models, short(tiny), reference=reference)
+    for network in (models.denoiser, models.reference_net, models.pose_guider):
+        network.to(torch.bfloat16)
+
+    assert (clip_of(models, short(tiny), reference=reference) - exact).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shared_noise": 0.5},
+        {"repeat_noise": True},
+        {"windows": WindowConfig(length=4, overlap=1, loop=True, fuse="flat")},
+        {"windows": WindowConfig(length=4, overlap=2, shift=True)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_options_change_the_clip_and_keep_its_length(tiny, changes):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    usual, other = (
+        clip_of(models, sampling, frames=9, reference=reference)
+        for sampling in (short(tiny), replace(short(tiny), **changes))
+    )
+
+    assert usual.shape == other.shape
+    assert not torch.equal(usual, other)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (300, 20), (32, 48), (1500, 1500)])
+def test_reference_of_any_size_is_fitted(tiny, size, caplog):
+    clip = clip_of(tiny.models(), short(tiny), frames=2, reference=torch.rand(1, 3, *size[::-1]))
+
+    assert clip.shape == (2, 3, 48, 32)
+    assert ("edges are continued" in caplog.text) == (size != (32, 48))
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        (torch.rand(3, 3, 48, 32), "reference got 3 pictures; one picture is animated at a time"),
+        (torch.rand(1, 4, 48, 32), r"reference got shape \(1, 4, 48, 32\); it must be \(1, 3"),
+        (torch.rand(1, 3, 0, 32), r"reference got shape \(1, 3, 0, 32\)"),
+        (torch.full((1, 3, 48, 32), torch.nan), "reference got values that are not numbers"),
+    ],
+)
+def test_references_that_cannot_be_used_are_named(tiny, reference, message):
+    with pytest.raises(InputError, match=message):
+        clip_of(tiny.models(), reference=reference)
+
+
+@pytest.mark.parametrize(
+    ("poses", "message"),
+    [
+        (poses_of(0), "poses got 0 frames; a clip needs one or more"),
+        (poses_of(2, Size(30, 48)), "size got 30x48; both sides must be multiples of 8. Choose 32"),
+        (poses_of(2, Size(32, 0)), "size got 32x0"),
+        (poses_of(2)[0], r"poses got uint8 of shape \(48, 32, 3\)"),
+        (poses_of(2) / 255, "poses got float64"),
+    ],
+)
+def test_poses_that_cannot_be_used_are_named(tiny, poses, message):
+    with pytest.raises(InputError, match=message):
+        animate(tiny.models(), torch.rand(1, 3, 48, 32), poses)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, r"steps got 0; it must be a whole number in 1\.\.1000"),
+        ({"steps": 1001}, "steps got 1001"),
+        ({"guidance": 0.5}, "cfg got 0.5; it must be 1 or more. Choose 1"),
+        ({"guidance": float("nan")}, "cfg got nan"),
+        ({"sampler": "magic"}, "sampler got 'magic'; choose one of ddim"),
+        ({"windows_per_call": 0}, "windows_per_call got 0"),
+        ({"frames_per_decode": 0}, "frames_per_decode got 0"),
+        ({"shared_noise": 2.0}, "shared got 2.0"),
+        (
+            {"windows": WindowConfig(length=7)},
+            "window got 7 frames; the motion modules of tiny test weights know positions for 6",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_settings_that_cannot_be_used_are_named(tiny, changes, message):
+    with pytest.raises(InputError, match=message):
+        clip_of(tiny.models(), short(tiny, **changes), frames=9)
+
+
+def test_short_clip_needs_no_long_motion_table(tiny):
+    sampling = replace(short(tiny), windows=WindowConfig(length=24))
+
+    assert len(clip_of(tiny.models(), sampling, frames=5)) == 5
+
+
+@pytest.mark.parametrize("part", ["autoencoder", "image_encoder"])
+def test_weights_without_encoders_are_refused(tiny, part):
+    models = tiny.models()
+    setattr(models, part, None)
+
+    with pytest.raises(WeightsError, match=f"{part} got none; tiny test weights needs one"):
+        clip_of(models)
+
+
+def test_weights_that_are_not_numbers_are_found_in_the_first_step(tiny):
+    models = tiny.models()
+    models.denoiser.conv_in.weight.data[0] = torch.nan
+
+    with pytest.raises(WeightsError, match=r"beyond numbers \(in step 1 of 3\)"):
+        clip_of(models)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (Size(512, 768), Size(512, 768)),
+        (Size(500, 301), Size(496, 304)),
+        (Size(1, 3), Size(8, 8)),
+    ],
+)
+def test_sizes_are_snapped_to_the_nearest_multiple_of_eight(size, expected):
+    assert snap_size(size) == expected
