@@ -1,0 +1,232 @@
+"""Runs the tests of this folder inside a ComfyUI, in an interpreter of its own.
+
+The host changes what an interpreter imports and how torch behaves, so the tests next door must
+not share it. All tests that were selected run in one child, whose reports appear as if they had
+run here.
+"""
+
+import asyncio
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from comfy_hosts import REPOSITORY, find_hosts, why_no_host
+
+HERE = Path(__file__).parent
+REPORTS = "ANIMATE_ANYONE_TEST_REPORTS"  # set in the child: the file that it writes
+CHILD_SECONDS = 600
+sys.path.append(str(HERE))
+
+import tiny_weights  # noqa: E402  (found through the line above)
+
+
+def pytest_runtest_protocol(item, nextitem):
+    """Let a child run the tests, and report what it says of this one."""
+    if REPORTS in os.environ:
+        return None
+    told = _child_reports(item.session)
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in told.get(item.nodeid) or [_lost(item, told["output"])]:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_runtest_logreport(report):
+    """Write the child's reports down."""
+    if REPORTS in os.environ:
+        data = report._to_json()
+        with Path(os.environ[REPORTS]).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(data, default=str) + "\n")
+
+
+def _child_reports(session):
+    """Return reports by test, running the child at the first call."""
+    if _TOLD not in session.stash:
+        session.stash[_TOLD] = _run_child(session)
+    return session.stash[_TOLD]
+
+
+_TOLD = pytest.StashKey[dict]()
+
+
+def _run_child(session):
+    hosts = find_hosts()
+    chosen = [item.nodeid for item in session.items if HERE in item.path.parents]
+    if not hosts:
+        return {"output": "", **{nodeid: [_skipped(nodeid)] for nodeid in chosen}}
+    file = Path(session.config.cache.mkdir("hosted")) / "reports.jsonl"
+    file.write_text("")
+    packages = [hosts[0].extra_packages] if hosts[0].extra_packages else []
+    path = os.pathsep.join(map(str, [*packages, os.environ.get("PYTHONPATH", "")]))
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
+        cwd=session.config.rootpath,
+        env={**os.environ, REPORTS: str(file), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=CHILD_SECONDS,
+        check=False,
+    )
+    told = {"output": (run.stdout + run.stderr)[-4000:]}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        report = pytest.TestReport._from_json(json.loads(line))
+        told.setdefault(report.nodeid, []).append(report)
+    return told
+
+
+def _lost(item, output):
+    def fail():
+        pytest.fail(f"the interpreter with the host told nothing of this test:\n{output}")
+
+    return pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(fail, "call"))
+
+
+def _skipped(nodeid):
+    place = (str(HERE), 0, why_no_host())
+    return pytest.TestReport(nodeid, ("", 0, nodeid), {}, "skipped", place, "call")
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    """Return the folder that the host takes for its own: models, input, output."""
+    folder = tmp_path_factory.mktemp("base")
+    for name in ("models/animate_anyone", "input", "output", "temp", "user", "custom_nodes"):
+        (folder / name).mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pack(base):
+    """Return a function that imports our modules as the host does; starts the host."""
+    host = find_hosts()[0]
+    os.chdir(host.path)
+    # The host's `nodes` is a module, ours a package of the same name: the host comes first.
+    ours = {"", ".", str(REPOSITORY)}
+    sys.path[:] = [str(host.path), *(entry for entry in sys.path if entry not in ours)]
+    sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
+    importlib.import_module("comfy.options").enable_args_parsing()
+    name = "animate_anyone_pack"
+    root = REPOSITORY / "__init__.py"
+    spec = importlib.util.spec_from_file_location(
+        name, root, submodule_search_locations=[str(REPOSITORY)]
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    torch.set_num_threads(1)  # the networks are tiny: threads would only wait for each other
+    return lambda path: importlib.import_module(f"{name}.{path}" if path else name)
+
+
+@pytest.fixture(scope="session")
+def host_nodes(pack):
+    """Return the host's own module of nodes."""
+    return importlib.import_module("nodes")
+
+
+@pytest.fixture(scope="session")
+def core(pack):
+    """Return a function that imports modules of the core, as the nodes see them."""
+    return lambda path: pack(f"animate_anyone.{path}")
+
+
+@pytest.fixture(scope="session")
+def run_node(pack):
+    """Return a function that runs one of our nodes by its name and gives its outputs."""
+    extension = asyncio.run(pack("").comfy_entrypoint())
+    nodes = {node.GET_SCHEMA().node_id: node for node in asyncio.run(extension.get_node_list())}
+
+    def run(name, **inputs):
+        result = nodes[f"AnimateAnyone_{name}"].execute(**inputs).args
+        return result[0] if len(result) == 1 else result
+
+    run.nodes = nodes
+    return run
+
+
+@pytest.fixture(scope="session")
+def weights(base, core):
+    """Return a function that writes random weights and gives preset and networks of them."""
+    known = {}
+
+    def make(**kind):
+        name = "_".join(map(str, kind.values())) or "plain"
+        if name not in known:
+            preset = tiny_weights.tiny_preset(core, **kind)
+            path = base / "models/animate_anyone" / f"{name}.safetensors"
+            tiny_weights.write_bundle(core, path, preset)
+            known[name] = preset, tiny_weights.random_networks(core, preset), path.name
+        return known[name]
+
+    return make
+
+
+@pytest.fixture
+def load(run_node, weights):
+    """Return a function that loads random weights through the Load Models node."""
+
+    def run(dtype="automatic", **kind):
+        preset, networks, file = weights(**kind)
+        return Loaded(preset, networks, *run_node("LoadModels", **files(file), dtype=dtype))
+
+    return run
+
+
+def files(denoiser="(none)", **chosen):
+    """Return what the Load Models node gets for these files."""
+    none = dict.fromkeys(("motion", "reference_net", "pose_guider"), "(none)")
+    return {"preset": "files (detect the kind)", "denoiser": denoiser, **none, **chosen}
+
+
+@dataclass
+class Loaded:
+    """What Load Models gave, beside the same networks outside the host."""
+
+    preset: object
+    networks: dict
+    model: object
+    reference_net: object
+    pose_guider: object
+    vae: object
+    clip_vision: object
+
+
+@pytest.fixture
+def scene(run_node):
+    """Return a function that makes reference and pose of random pictures."""
+
+    def make(loaded, frames=6, width=48, height=56, keep="automatic"):
+        generator = torch.Generator().manual_seed(frames)
+        picture = torch.rand(1, 64, 40, 3, generator=generator)
+        pictures = torch.rand(frames, height, width, 3, generator=generator).mul(255).round() / 255
+        reference = run_node(
+            "EncodeReference",
+            image=picture,
+            vae=loaded.vae,
+            clip_vision=loaded.clip_vision,
+            reference_net=loaded.reference_net,
+            width=0,
+            height=0,
+            pose_image=pictures,
+        )
+        guider = {"pose_guider": loaded.pose_guider, "width": 0, "height": 0, "keep": keep}
+        return Scene(reference, run_node("EncodePose", image=pictures, **guider), pictures)
+
+    return make
+
+
+@dataclass
+class Scene:
+    """A reference and a pose, and the pictures that the pose was made of."""
+
+    reference: object
+    pose: object
+    pictures: torch.Tensor  # (f, H, W, 3)

@@ -1,0 +1,42 @@
+"""The same video without a host: our core's networks, schedule, windows and sampler."""
+
+import torch
+
+
+@torch.no_grad()
+def denoise(core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None):
+    """Return latents, (f, c, h, w), of noise of that shape, in the scale of the host's LATENT."""
+    networks, preset = loaded.networks, loaded.preset
+    guide = core("diffusion.guidance").guide
+    windows = windows or core("diffusion.windows").WindowConfig()
+    plan = core("diffusion.windows").plan_windows
+    pictures = scene.pictures.movedim(-1, 1)
+    features = networks["pose_guider"](pictures).transpose(0, 1)[None]
+    token = scene.reference.token
+    condition = networks["denoiser"].prepare(
+        torch.cat([torch.zeros_like(token), token]), scene.reference.features, [False, True]
+    )
+
+    def predict(x, timestep, seen):
+        frames = list(seen[0].frames)
+        both = networks["denoiser"](
+            torch.cat([x, x]), torch.tensor([timestep] * 2), condition, features[:, :, frames]
+        )
+        return guide(both[:1], both[1:], cfg)
+
+    def model(latents, timestep, step):
+        return core("diffusion.fusing").predict_in_windows(
+            lambda x, seen: predict(x, timestep, seen),
+            latents,
+            plan(latents.shape[2], windows, step),
+        )
+
+    schedule = core("diffusion.schedule").NoiseSchedule(preset.schedule)
+    clip = noise.transpose(0, 1)[None]
+    result = core("diffusion.samplers").sample(model, clip, schedule, steps)
+    return result[0].transpose(0, 1) / preset.latent_scale
+
+
+def relative_error(result, expected):
+    """Return the largest difference relative to the largest value."""
+    return float((result - expected).abs().max() / expected.abs().max())

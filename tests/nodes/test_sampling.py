@@ -1,0 +1,507 @@
+"""Sampling in the host equals sampling without it, and obeys what stock nodes ask of a model."""
+
+import logging
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from standalone import denoise, relative_error
+
+LIMIT = 1e-3  # of the largest value
+KINDS = {
+    "v prediction": {},
+    "clean prediction, 16 channels": {"prediction": "sample", "latents": 16},
+    "paper's pose guider": {"form": "paper"},
+}
+
+
+@pytest.fixture
+def apply(run_node):
+    """Return a function that binds a scene to a model by the Apply node."""
+
+    def run(loaded, scene, model=None, **more):
+        scene_inputs = {"reference": scene.reference, "pose": scene.pose}
+        return run_node("Apply", model=model or loaded.model, **scene_inputs, **more)
+
+    return run
+
+
+@pytest.fixture
+def ksample(pack):
+    """Return a function that samples as KSampler does, with noise of our own."""
+
+    def run(bound, noise, steps=20, cfg=2.0, sampler="euler", scheduler="simple", **more):
+        import comfy.sample
+
+        model, positive, negative, latent = bound
+        return comfy.sample.sample(
+            model,
+            noise,
+            steps,
+            cfg,
+            sampler,
+            scheduler,
+            positive,
+            negative,
+            comfy.sample.fix_empty_latent_channels(model, latent["samples"]),
+            disable_pbar=True,
+            seed=0,
+            **more,
+        )
+
+    return run
+
+
+@pytest.fixture
+def video_noise(run_node):
+    """Return a function that draws noise for a latent by the Video Noise node."""
+
+    def run(latent, seed=3, shared=0.0):
+        return run_node("VideoNoise", seed=seed, shared_noise=shared).generate_noise(latent)
+
+    return run
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_ksampler_equals_the_standalone_run(core, load, scene, apply, ksample, video_noise, kind):
+    loaded = load(**kind)
+    clip = scene(loaded)
+    bound = apply(loaded, clip)
+    noise = video_noise(bound[3])
+    expected = denoise(core, loaded, clip, noise)
+    assert relative_error(ksample(bound, noise), expected) < LIMIT
+
+
+def test_custom_sampler_equals_the_standalone_run(core, load, scene, apply, run_node, host_nodes):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as stock
+
+    loaded = load()
+    clip = scene(loaded)
+    model, positive, negative, latent = apply(loaded, clip)
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(2.0)
+    noise = run_node("VideoNoise", seed=3, shared_noise=0.0)
+    sigmas = run_node("TrailingSigmas", model=model, steps=30, denoise=1.0)
+    sampler = comfy.samplers.sampler_object("euler")
+    node = stock.SamplerCustomAdvanced
+    run = node.execute if hasattr(node, "execute") else node().sample
+    result = run(noise, guider, sampler, sigmas, latent)
+    result = getattr(result, "args", result)[0]["samples"]
+    expected = denoise(core, loaded, clip, noise.generate_noise(latent), steps=30)
+    assert relative_error(result, expected) < LIMIT
+
+
+@pytest.mark.parametrize("frames", [6, 40], ids=["one window", "three windows"])
+def test_animate_equals_the_standalone_run(core, load, scene, apply, run_node, frames):
+    loaded = load()
+    clip = scene(loaded, frames=frames, width=16, height=16)
+    windows = core("diffusion.windows").WindowConfig(length=16, overlap=6, fuse="flat")
+    result = run_node(
+        "Animate",
+        model=loaded.model,
+        reference=clip.reference,
+        pose=clip.pose,
+        seed=5,
+        steps=10,
+        cfg=2.0,
+        sampler="euler",
+        scheduler="trailing",
+        length=16,
+        overlap=6,
+        fusing="flat",
+        shared_noise=0.25,
+    )
+    noise = run_node("VideoNoise", seed=5, shared_noise=0.25).generate_noise(result)
+    expected = denoise(core, loaded, clip, noise, steps=10, windows=windows)
+    assert relative_error(result["samples"], expected) < LIMIT
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2s_ancestral", "dpmpp_2m"])
+def test_windows_of_stock_samplers_equal_the_standalone_windows(
+    core, load, scene, apply, ksample, video_noise, run_node, sampler
+):
+    loaded = load()
+    clip = scene(loaded, frames=40, width=16, height=16)
+    options = {"length": 16, "overlap": 6, "fusing": "pyramid", "loop": True, "shift": True}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
+    bound = apply(loaded, clip, model)
+    noise = video_noise(bound[3])
+    result = ksample(bound, noise, steps=10, sampler=sampler)
+    assert torch.isfinite(result).all()
+    if sampler == "euler":
+        windows = core("diffusion.windows").WindowConfig(
+            length=16, overlap=6, loop=True, shift=True
+        )
+        expected = denoise(core, loaded, clip, noise, steps=10, windows=windows)
+        assert relative_error(result, expected) < LIMIT
+
+
+def test_pose_kept_as_pictures_gives_the_same_video(load, scene, apply, ksample, video_noise):
+    loaded = load()
+    results = []
+    for keep in ("features", "pictures"):
+        bound = apply(loaded, scene(loaded, keep=keep))
+        results.append(ksample(bound, video_noise(bound[3]), steps=4))
+    assert relative_error(results[1], results[0]) < 1e-5
+
+
+def test_a_clip_that_fits_one_window_is_not_cut(load, scene, apply, ksample, video_noise, run_node):
+    loaded = load()
+    clip = scene(loaded)
+    options = {"length": 6, "overlap": 2, "fusing": "pyramid", "loop": False, "shift": False}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=True)
+    plain, cut = apply(loaded, clip), apply(loaded, clip, model)
+    noise = video_noise(plain[3])
+    assert torch.equal(ksample(plain, noise, steps=3), ksample(cut, noise, steps=3))
+
+
+def test_shuffled_noise_repeats_the_first_window(load, scene, apply, ksample, run_node, pack):
+    loaded = load()
+    clip = scene(loaded, frames=20, width=16, height=16)
+    options = {"length": 8, "overlap": 2, "fusing": "pyramid", "loop": False, "shift": False}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=True)
+    bound = apply(loaded, clip, model)
+    seen = []
+
+    def spy(executor, guider, sigmas, extra, callback, noise, *args, **kwargs):
+        seen.append(noise)
+        return executor(guider, sigmas, extra, callback, noise, *args, **kwargs)
+
+    host = pack("nodes.host")
+    bound[0].add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, "spy", spy)
+    noise = torch.randn(bound[3]["samples"].shape)
+    ksample(bound, noise, steps=1)
+    first = {tuple(frame.flatten().tolist()) for frame in seen[0][:8]}
+    assert torch.equal(seen[0][:8], noise[:8].to(seen[0]))
+    assert {tuple(frame.flatten().tolist()) for frame in seen[0]} == first
+
+
+def test_guidance_runs_both_halves_in_one_call(load, scene, apply, ksample, video_noise, pack):
+    calls = _count_calls(load, scene, apply, ksample, video_noise, pack, cfg=2.0)
+    assert calls == [2] * 4
+
+
+def test_guidance_1_runs_the_conditional_half_alone(load, scene, apply, ksample, video_noise, pack):
+    calls = _count_calls(load, scene, apply, ksample, video_noise, pack, cfg=1.0)
+    assert calls == [1] * 4
+
+
+def _count_calls(load, scene, apply, ksample, video_noise, pack, cfg):
+    loaded = load()
+    bound = apply(loaded, scene(loaded))
+    calls = []
+
+    def spy(executor, x, t, context, control, options, **more):
+        calls.append(len(options["cond_or_uncond"]))
+        return executor(x, t, context, control, options, **more)
+
+    bound[0].add_wrapper_with_key(pack("nodes.host").Wrappers.DIFFUSION_MODEL, "spy", spy)
+    ksample(bound, video_noise(bound[3]), steps=4, cfg=cfg)
+    return calls
+
+
+def test_reference_is_projected_once_per_run(load, scene, apply, ksample, video_noise, monkeypatch):
+    loaded = load()
+    bound = apply(loaded, scene(loaded))
+    denoiser = bound[0].model.diffusion_model
+    prepare, times = type(denoiser).prepare, []
+    monkeypatch.setattr(
+        type(denoiser), "prepare", lambda self, *a, **k: times.append(1) or prepare(self, *a, **k)
+    )
+    for run in (1, 2):
+        ksample(bound, video_noise(bound[3]), steps=5)
+        assert len(times) == run
+
+
+def test_a_foreign_negative_is_sampled_in_a_call_of_its_own(
+    load, scene, apply, ksample, video_noise
+):
+    loaded = load()
+    model, positive, _, latent = apply(loaded, scene(loaded))
+    negative = [[torch.randn(1, 77, 32), {}]]
+    result = ksample((model, positive, negative, latent), video_noise(latent), steps=2)
+    assert torch.isfinite(result).all()
+
+
+def test_conditioning_area_crops_the_pose(load, scene, apply, ksample, video_noise):
+    loaded = load()
+    model, positive, negative, latent = apply(loaded, scene(loaded))
+    part = [[positive[0][0], {**positive[0][1], "area": (4, 3, 2, 1), "strength": 1.0}]]
+    bound = (model, positive + part, negative, latent)
+    whole = ksample((model, positive, negative, latent), video_noise(latent), steps=2)
+    result = ksample(bound, video_noise(latent), steps=2)
+    assert torch.isfinite(result).all()
+    assert not torch.equal(result, whole)
+
+
+def test_noise_mask_and_denoise_keep_what_is_masked(load, scene, apply, ksample, video_noise):
+    loaded = load()
+    model, positive, negative, latent = apply(loaded, scene(loaded))
+    start = {"samples": torch.randn(latent["samples"].shape)}
+    mask = torch.zeros(1, 1, *start["samples"].shape[2:])
+    mask[..., :3] = 1
+    bound = (model, positive, negative, start)
+    result = ksample(bound, video_noise(latent), steps=4, denoise=0.5, noise_mask=mask)
+    assert torch.allclose(result[..., 3:], start["samples"][..., 3:], atol=1e-4)
+    assert not torch.allclose(result[..., :3], start["samples"][..., :3], atol=1e-2)
+
+
+def test_lora_changes_every_kind_of_layer_and_is_taken_back(
+    load, scene, apply, ksample, video_noise
+):
+    import comfy.sd
+
+    loaded = load()
+    clip = scene(loaded)
+    state = loaded.model.model.diffusion_model.state_dict()
+    block = "down_blocks.0.attentions.0.transformer_blocks.0"
+    names = (f"{block}.attn1.to_k", f"{block}.attn2.to_v", "conv_in", f"{block}.ff.net.2")
+    lora = {}
+    for name in names:
+        shape = state[f"{name}.weight"].shape
+        key = f"lora_unet_{name.replace('.', '_')}"
+        lora[f"{key}.lora_up.weight"] = torch.randn(shape[0], 2, *[1] * (len(shape) - 2))
+        lora[f"{key}.lora_down.weight"] = torch.randn(2, *shape[1:])
+        lora[f"{key}.alpha"] = torch.tensor(1.0)
+    patched, _ = comfy.sd.load_lora_for_models(loaded.model, None, lora, 1.0, 0.0)
+    assert len(patched.patches) == len(names)
+    noise = video_noise(apply(loaded, clip)[3])
+    before = ksample(apply(loaded, clip), noise, steps=3)
+    with_lora = ksample(apply(loaded, clip, patched), noise, steps=3)
+    after = ksample(apply(loaded, clip), noise, steps=3)
+    assert relative_error(with_lora, before) > 0.01
+    assert torch.equal(before, after)
+
+
+def test_lora_on_reference_keys_reaches_the_derived_values(
+    core, load, scene, apply, ksample, video_noise
+):
+    import comfy.sd
+
+    loaded = load()
+    clip = scene(loaded)
+    name = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_v"
+    up, down = torch.randn(16, 2), torch.randn(2, 16)
+    key = f"lora_unet_{name.replace('.', '_')}"
+    lora = {f"{key}.lora_up.weight": up, f"{key}.lora_down.weight": down}
+    patched, _ = comfy.sd.load_lora_for_models(loaded.model, None, lora, 1.0, 0.0)
+    bound = apply(loaded, clip, patched)
+    noise = video_noise(bound[3])
+    weight = loaded.networks["denoiser"].get_submodule(name).weight
+    with torch.no_grad():
+        weight += up @ down
+    try:
+        expected = denoise(core, loaded, clip, noise, steps=4)
+    finally:
+        with torch.no_grad():
+            weight -= up @ down
+    assert relative_error(ksample(bound, noise, steps=4), expected) < LIMIT
+
+
+class PaintedControl:
+    """A ControlNet whose residuals are the brightness of the picture it is shown."""
+
+    def __new__(cls, hint, skips):
+        import comfy.controlnet
+
+        class Control(comfy.controlnet.ControlBase):
+            def get_control(self, x, t, cond, batched_number, *_):
+                hint = self.cond_hint_original
+                frames = x.shape[0] // batched_number
+                assert len(hint) == frames, "the hint was not cut to the window"
+                seen.append((len(hint), self))
+                light = hint.mean(dim=(1, 2, 3)).repeat(batched_number)[:, None, None, None]
+                output = [light.expand(-1, *skip) for skip in skips]
+                return {"input": [], "middle": [output[-1]], "output": output}
+
+            def get_models(self):
+                return []
+
+        seen = []
+        control = Control()
+        control.set_cond_hint(hint)
+        control.seen = seen
+        return control
+
+
+@pytest.fixture
+def skips():
+    """Return the shapes of the tiny network's skip connections at 16 x 16 pixels."""
+    return [(16, 2, 2), (16, 2, 2), (16, 1, 1), (32, 1, 1)]
+
+
+def test_controlnet_sees_the_pictures_of_each_window(
+    load, scene, apply, ksample, video_noise, run_node, skips
+):
+    loaded = load()
+    clip = scene(loaded, frames=20, width=16, height=16)
+    options = {"length": 8, "overlap": 2, "fusing": "pyramid", "loop": False, "shift": False}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
+    model, positive, negative, latent = apply(loaded, clip, model)
+    noise = video_noise(latent)
+    plain = ksample((model, positive, negative, latent), noise, steps=2)
+    hint = torch.rand(20, 3, 16, 16)
+    control = PaintedControl(hint, skips)
+    positive, negative = (
+        [[half[0][0], {**half[0][1], "control": control, "control_apply_to_uncond": False}]]
+        for half in (positive, negative)
+    )
+    result = ksample((model, positive, negative, latent), noise, steps=2)
+    assert relative_error(result, plain) > 1e-3
+    assert len(control.seen) == 2 * 3, "two steps of three windows, both halves in one call"
+    assert len({id(copied) for _, copied in control.seen}) == 3, "copies are kept between steps"
+
+
+def test_controlnet_of_another_length_is_refused(
+    load, scene, apply, ksample, video_noise, run_node, skips
+):
+    loaded = load()
+    clip = scene(loaded, frames=20, width=16, height=16)
+    options = {"length": 8, "overlap": 2, "fusing": "flat", "loop": False, "shift": False}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
+    model, positive, negative, latent = apply(loaded, clip, model)
+    control = PaintedControl(torch.rand(12, 3, 16, 16), skips)
+    positive = [[positive[0][0], {**positive[0][1], "control": control}]]
+    with pytest.raises(ValueError, match="ControlNet's image got 12 frames for a clip of 20"):
+        ksample((model, positive, negative, latent), video_noise(latent), steps=1)
+
+
+def test_stock_context_windows_equal_ours(load, scene, apply, ksample, video_noise, run_node):
+    import comfy.context_windows as stock
+
+    if not hasattr(stock.IndexListContextWindow([0], total_frames=1), "total_frames"):
+        pytest.skip("this host's own windows cannot cut latents whose frames are the batch")
+    loaded = load()
+    clip = scene(loaded, frames=28, width=16, height=16)
+    noise = video_noise(apply(loaded, clip)[3])
+    options = {"length": 16, "overlap": 4, "fusing": "flat", "loop": False, "shift": False}
+    ours = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
+    theirs = loaded.model.clone()
+    theirs.model_options["context_handler"] = stock.IndexListContextHandler(
+        stock.get_matching_context_schedule("standard_static"),
+        stock.get_matching_fuse_method("flat"),
+        context_length=16,
+        context_overlap=4,
+        dim=0,
+        causal_window_fix=False,
+    )
+    results = [ksample(apply(loaded, clip, m), noise, steps=3) for m in (ours, theirs)]
+    assert relative_error(results[1], results[0]) < 1e-5
+
+
+def test_interrupt_ends_the_run_between_windows(load, scene, apply, ksample, video_noise, run_node):
+    import comfy.model_management as management
+
+    loaded = load()
+    clip = scene(loaded, frames=20, width=16, height=16)
+    options = {"length": 8, "overlap": 2, "fusing": "flat", "loop": False, "shift": False}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
+    bound = apply(loaded, clip, model)
+    calls = []
+
+    def spy(executor, *args, **kwargs):
+        calls.append(1)
+        management.interrupt_current_processing(True)
+        return executor(*args, **kwargs)
+
+    import comfy.patcher_extension
+
+    wrappers = comfy.patcher_extension.WrappersMP
+    bound[0].add_wrapper_with_key(wrappers.DIFFUSION_MODEL, "spy", spy)
+    with pytest.raises(management.InterruptProcessingException):
+        ksample(bound, video_noise(bound[3]), steps=3)
+    assert len(calls) == 1
+    bound[0].remove_wrappers_with_key(wrappers.DIFFUSION_MODEL, "spy")
+    assert torch.isfinite(ksample(bound, video_noise(bound[3]), steps=1)).all()
+
+
+def test_trailing_sigmas_equal_simple_where_the_steps_divide_the_schedule(load, run_node):
+    import comfy.samplers
+
+    loaded = load()
+    sampling = loaded.model.get_model_object("model_sampling")
+    for steps in (10, 20, 25, 50):
+        simple = comfy.samplers.calculate_sigmas(sampling, "simple", steps).cpu()
+        ours = run_node("TrailingSigmas", model=loaded.model, steps=steps, denoise=1.0)
+        assert torch.allclose(ours, simple, rtol=1e-4)
+    part = run_node("TrailingSigmas", model=loaded.model, steps=5, denoise=0.5)
+    whole = run_node("TrailingSigmas", model=loaded.model, steps=10, denoise=1.0)
+    assert torch.equal(part, whole[5:])
+
+
+def test_video_noise_is_the_noise_of_the_core(core, run_node):
+    noise = run_node("VideoNoise", seed=11, shared_noise=0.3)
+    drawn = noise.generate_noise({"samples": torch.zeros(5, 4, 3, 2)})
+    generator = torch.Generator().manual_seed(11)
+    expected = core("diffusion.noise").draw_noise((1, 4, 5, 3, 2), generator, shared=0.3)
+    assert noise.seed == 11
+    assert torch.equal(drawn, expected[0].transpose(0, 1))
+
+
+def test_latent_of_another_length_is_refused(load, scene, apply, ksample, video_noise):
+    loaded = load()
+    model, positive, negative, latent = apply(loaded, scene(loaded))
+    short = {"samples": latent["samples"][:4]}
+    with pytest.raises(ValueError, match="latent got 4 frames, the pose has 6; they must agree"):
+        ksample((model, positive, negative, short), video_noise(short), steps=1)
+
+
+def test_latent_of_another_size_is_refused(load, scene, apply, ksample, video_noise):
+    loaded = load()
+    model, positive, negative, _ = apply(loaded, scene(loaded))
+    wide = {"samples": torch.zeros(6, 4, 7, 8)}
+    with pytest.raises(ValueError, match="latent got 64x56 pixels, the pose is for 48x56"):
+        ksample((model, positive, negative, wide), video_noise(wide), steps=1)
+
+
+def test_more_frames_than_the_motion_table_point_to_windows(
+    load, scene, apply, ksample, video_noise
+):
+    loaded = load()
+    bound = apply(loaded, scene(loaded, frames=33, width=16, height=16))
+    with pytest.raises(ValueError, match=r"33 frames; .* 32\. Sample in windows"):
+        ksample(bound, video_noise(bound[3]), steps=1)
+
+
+def test_a_window_longer_than_the_motion_table_is_refused(load, run_node):
+    options = {"overlap": 2, "fusing": "flat", "loop": False, "shift": False}
+    with pytest.raises(ValueError, match=r"length got 33; .* positions for 32 frames"):
+        run_node("ContextWindows", model=load().model, length=33, **options, shuffle_noise=False)
+
+
+def test_parts_of_another_weight_set_are_refused(load, scene, apply):
+    loaded, other = load(), load(latents=16, prediction="sample")
+    with pytest.raises(ValueError, match="reference got one made with tiny test weights"):
+        apply(loaded, replace(scene(loaded), reference=scene(other).reference))
+
+
+def test_models_of_others_are_refused(load, scene, apply):
+    loaded = load()
+    stranger = SimpleNamespace(model=torch.nn.Linear(1, 1))
+    with pytest.raises(ValueError, match="model got a Linear; connect the model of Load Models"):
+        apply(loaded, scene(loaded), stranger)
+
+
+def test_previews_show_the_sixteen_channels(load, weights):
+    loaded = load(prediction="sample", latents=16)
+    latents = loaded.model.model.latent_format
+    assert latents.latent_channels == 16
+    assert latents.scale_factor == 1.0
+
+
+def test_nothing_is_logged_per_step(load, scene, apply, ksample, video_noise, run_node, caplog):
+    loaded = load()
+    clip = scene(loaded, frames=20, width=16, height=16)
+    options = {"length": 8, "overlap": 2, "fusing": "flat", "loop": False, "shift": False}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
+    bound = apply(loaded, clip, model)
+    counts = []
+    for steps in (2, 6):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            ksample(bound, video_noise(bound[3]), steps=steps)
+        counts.append(len(caplog.records))
+    assert counts[0] == counts[1]

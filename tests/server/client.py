@@ -1,0 +1,106 @@
+"""What a program needs of ComfyUI's HTTP interface. Standard library only."""
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+WORKFLOWS = Path(__file__).resolve().parent.parent.parent / "workflows" / "api"
+RUN_SECONDS = 600
+
+
+class ServerError(Exception):
+    """A refusal: status and decoded body."""
+
+    def __init__(self, status, body):
+        super().__init__(f"{status}: {body}")
+        self.status, self.body = status, body
+
+
+class Client:
+    """Queues prompts and waits for what becomes of them."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def get(self, path, **query):
+        """Return the bytes, or the decoded JSON, that lie at a path."""
+        return self._ask(urllib.request.Request(self._url(path, query)))
+
+    def post(self, path, value=None):
+        """Send a JSON value; return the decoded answer."""
+        data = json.dumps(value if value is not None else {}).encode()
+        headers = {"Content-Type": "application/json"}
+        return self._ask(urllib.request.Request(self._url(path, {}), data, headers))
+
+    def upload(self, name, data):
+        """Put a file into the input folder as the browser does."""
+        edge = "----edge"
+        head = (
+            f'--{edge}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'
+        )
+        body = head.encode() + data + f"\r\n--{edge}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={edge}"}
+        return self._ask(urllib.request.Request(self._url("/upload/image", {}), body, headers))
+
+    def queue(self, prompt, **more):
+        """Queue a prompt all of whose outputs are valid; return its id."""
+        answer = self.post("/prompt", {"prompt": prompt, **more})
+        assert not answer["node_errors"], answer["node_errors"]
+        return answer["prompt_id"]
+
+    def result(self, prompt_id):
+        """Wait for a prompt; return its entry in the history."""
+        end = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < end:
+            history = self.get(f"/history/{prompt_id}")
+            if prompt_id in history:
+                return history[prompt_id]
+            time.sleep(0.1)
+        raise TimeoutError(prompt_id)
+
+    def run(self, prompt):
+        """Queue a prompt and return its outputs by node, failing with its error."""
+        entry = self.result(self.queue(prompt))
+        assert entry["status"]["status_str"] == "success", message(entry)
+        return entry["outputs"]
+
+    def file(self, shown):
+        """Return the bytes of a file that an output names."""
+        return self.get("/view", **shown)
+
+    def _url(self, path, query):
+        return f"{self.address}{path}?{urllib.parse.urlencode(query)}"
+
+    def _ask(self, request):
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                data, kind = answer.read(), answer.headers.get_content_type()
+        except urllib.error.HTTPError as error:
+            body = error.read()
+            is_json = error.headers.get_content_type() == "application/json"
+            raise ServerError(error.code, json.loads(body) if is_json else body) from error
+        return json.loads(data) if kind == "application/json" and data else data
+
+
+def workflow(name):
+    """Return a bundled workflow as a prompt."""
+    return json.loads((WORKFLOWS / f"{name}.json").read_text())
+
+
+def node_of(prompt, kind):
+    """Return the inputs of the only node of this kind."""
+    (found,) = (node["inputs"] for node in prompt.values() if node["class_type"].endswith(kind))
+    return found
+
+
+def events(entry):
+    """Return what happened to a prompt, by name of the event."""
+    return dict(entry["status"]["messages"])
+
+
+def message(entry):
+    """Return the text of the error that ended a prompt."""
+    return events(entry).get("execution_error", {}).get("exception_message", entry["status"])

@@ -1,0 +1,134 @@
+"""Every bundled workflow makes its video on a real server."""
+
+import io
+import json
+import threading
+import uuid
+
+import av
+import pytest
+from client import WORKFLOWS, events, node_of, workflow
+
+pytestmark = pytest.mark.server
+
+FRAMES = {"first_run": 24, "stock_ksampler": 24, "custom_sampling": 24, "long_clip": 72}
+
+
+def frames_in(video):
+    with av.open(io.BytesIO(video)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        return frames, stream.average_rate
+
+
+def test_every_workflow_is_run_here():
+    assert {path.stem for path in WORKFLOWS.glob("*.json")} == set(FRAMES)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_workflow_returns_its_video(server, name):
+    outputs = server.run(workflow(name))
+    (shown,) = (file for output in outputs.values() for file in output["images"])
+    frames, rate = frames_in(server.file(shown))
+    assert shown["filename"].endswith(".mp4")
+    assert len(frames) == FRAMES[name]
+    assert frames[0].shape == (128, 128, 3)
+    assert rate == 12
+    assert frames[0].std() > 5, "the picture is not empty"
+    assert any((frame != frames[0]).mean() > 0.01 for frame in frames), "and it moves"
+
+
+def test_progress_previews_and_result_arrive_over_the_websocket(server):
+    prompt = workflow("first_run")
+    node_of(prompt, "Animate").update(seed=99, steps=3)
+    seen, previews = _watch(server, prompt)
+    kinds = {event["type"] for event in seen}
+    assert {"execution_start", "executing", "progress", "executed"} <= kinds
+    steps = [event["data"] for event in seen if event["type"] == "progress"]
+    sampler = next(key for key, node in prompt.items() if node["class_type"].endswith("_Animate"))
+    assert [e["value"] for e in steps if e["node"] == sampler and e["max"] == 3][-1] == 3
+    assert previews, "a preview for each step"
+
+
+def test_a_second_run_is_taken_from_the_cache(server):
+    prompt = workflow("first_run")
+    node_of(prompt, "Animate").update(steps=1)
+    first = server.run(prompt)
+    entry = server.result(server.queue(prompt))
+    assert set(events(entry)["execution_cached"]["nodes"]) == set(prompt)
+    assert entry["outputs"] == first
+
+
+def test_interrupt_stops_the_run_and_the_next_one_works(server):
+    prompt = workflow("long_clip")
+    node_of(prompt, "KSampler").update(steps=200)
+    prompt_id = server.queue(prompt)
+    timer = threading.Timer(3.0, server.post, ["/interrupt"])
+    timer.start()
+    entry = server.result(prompt_id)
+    timer.join()
+    assert "execution_interrupted" in events(entry)
+    node_of(prompt, "KSampler").update(steps=1)
+    assert server.run(prompt)
+
+
+def test_own_picture_and_keypoints_by_upload(server):
+    inputs = WORKFLOWS.parent / "inputs"
+    server.upload("someone.png", (inputs / "character_checks.png").read_bytes())
+    motion = json.loads((inputs / "motion.json").read_text())[:3]
+    server.upload("three.json", json.dumps(motion).encode())
+    prompt = workflow("first_run")
+    node_of(prompt, "Animate").update(steps=1)
+    prompt["20"] = {"class_type": "LoadImage", "inputs": {"image": "someone.png"}}
+    keypoints = {"file": "three.json"}
+    prompt["21"] = {"class_type": "AnimateAnyone_LoadKeypoints", "inputs": keypoints}
+    node_of(prompt, "EncodeReference")["image"] = ["20", 0]
+    node_of(prompt, "DrawPose")["keypoints"] = ["21", 0]
+    (shown,) = (file for output in server.run(prompt).values() for file in output["images"])
+    assert len(frames_in(server.file(shown))[0]) == 3
+
+
+def test_a_driving_clip_gives_poses_speed_and_length(server, base):
+    clip = WORKFLOWS.parent / "inputs" / "motion.mp4"
+    (base / "input" / "motion.mp4").write_bytes(clip.read_bytes())
+    prompt = workflow("first_run")
+    node_of(prompt, "Animate").update(steps=1)
+    prompt["20"] = {"class_type": "LoadVideo", "inputs": {"file": "motion.mp4"}}
+    pose = node_of(prompt, "EncodePose")
+    del pose["image"]
+    pose.update(video=["20", 0], keep="pictures")
+    node_of(prompt, "DecodeToVideo").update(driving=["20", 0], fps=50.0)
+    (shown,) = (file for output in server.run(prompt).values() for file in output["images"])
+    frames, rate = frames_in(server.file(shown))
+    assert (len(frames), rate) == (24, 12)
+
+
+def _watch(server, prompt):
+    """Run a prompt beside an open websocket; return its events and previews."""
+    import asyncio
+
+    import aiohttp
+
+    name = uuid.uuid4().hex
+
+    async def watch():
+        seen, previews = [], []
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{server.address}/ws?clientId={name}") as socket,
+        ):
+            loop = asyncio.get_running_loop()
+            prompt_id = await loop.run_in_executor(
+                None, lambda: server.queue(prompt, client_id=name)
+            )
+            async for received in socket:
+                if received.type == aiohttp.WSMsgType.BINARY:
+                    previews.append(received.data)
+                    continue
+                event = json.loads(received.data)
+                seen.append(event)
+                ends = ("execution_success", "execution_error")
+                if event["type"] in ends and event["data"]["prompt_id"] == prompt_id:
+                    return seen, previews
+
+    return asyncio.run(watch())
