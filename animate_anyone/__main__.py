@@ -14,9 +14,11 @@ from .errors import AnimateAnyoneError
 COMMANDS = (
     "commands.demo",
     "commands.animate",
+    "commands.convert",
+    "commands.download",
     "parity.command",
-    "training.command",
-    "evaluation.command",
+    "commands.train",
+    "commands.evaluate",
 )
 
 

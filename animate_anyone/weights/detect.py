@@ -194,10 +194,11 @@ def reference_surplus(unet: UNetConfig) -> set[str]:
     They are the rest of the last block after its norm1, which nothing reads, and the output head
     of a plain Stable Diffusion UNet.
     """
-    reference = unet.reference()
-    whole = UNet(replace(reference, out_channels=unet.out_channels), device="meta")
-    built = UNet(reference, device="meta")
-    return (set(module_shapes(whole)) | set(OUTPUT_HEAD)) - set(module_shapes(built))
+    built = module_shapes(UNet(unet.reference(), device="meta"))
+    level = f"up_blocks.{len(unet.block_out_channels) - 1}.attentions."
+    whole, cut = f"{level}0.", f"{level}{unet.layers_per_block}."
+    published = {cut + key[len(whole) :] for key in built if key.startswith(whole)}
+    return (published - set(built)) | set(OUTPUT_HEAD)
 
 
 def _unet_from_shapes(shapes: Shapes) -> UNetConfig:

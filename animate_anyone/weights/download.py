@@ -1,10 +1,9 @@
-"""`python -m animate_anyone download`: published weight sets from their hub repositories.
+"""Published weight sets from their hub repositories.
 
 A file counts only when its size and sha256 are those of the table below; until then it stays in a
 hidden folder, from where an interrupted download goes on.
 """
 
-import argparse
 import hashlib
 import logging
 import shutil
@@ -151,20 +150,6 @@ SETS: dict[str, tuple[HubFile, ...]] = {
         *_ENCODERS,
     ),
 }
-
-
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command `download`."""
-    parser = commands.add_parser("download", help="fetch a published weight set")
-    parser.add_argument("preset", metavar="PRESET", help=f"one of {', '.join(SETS)}")
-    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Download as the command line says; return the exit code."""
-    download(arguments.preset, arguments.to)
-    return 0
 
 
 def download(name: str, folder: Path) -> list[Path]:

@@ -3,10 +3,13 @@
 The key lists are written out from the published layout and not from our networks.
 """
 
+import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 WIDTHS = (32, 64, 96, 96)
 CONTEXT = 24
@@ -145,33 +148,35 @@ def layout():
     return Layout
 
 
-@pytest.fixture
-def public_folder(tmp_path, layout):
-    """Return a folder with a small weight set as Moore's is published: four .pth files."""
-    folder = tmp_path / "published"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """Return a folder with a small weight set in four files, as Moore's; not to be changed."""
+    folder = tmp_path_factory.mktemp("published")
     for name, shapes in (
-        ("denoising_unet", layout.unet()),
-        ("reference_unet", layout.unet(head=False)),
-        ("motion_module", layout.motion()),
-        ("pose_guider", layout.guider()),
+        ("denoising_unet", unet_shapes()),
+        ("reference_unet", unet_shapes(head=False)),
+        ("motion_module", motion_shapes()),
+        ("pose_guider", guider_shapes()),
     ):
-        torch.save(layout.random(shapes), folder / f"{name}.pth")
+        save_file(random_weights(shapes), folder / f"{name}.safetensors")
     return folder
 
 
 @pytest.fixture
-def mini_folder(tmp_path, layout):
-    """Return a folder with random weights in the layout of the embedded set, seven files."""
-    from safetensors.torch import save_file
+def public_folder(published, tmp_path):
+    """Return a copy of `published` that a test may change."""
+    return Path(shutil.copytree(published, tmp_path / "published"))
 
+
+@pytest.fixture(scope="session")
+def mini_folder(tmp_path_factory):
+    """Return random weights in the layout of the embedded set, seven files; not to be changed."""
     from animate_anyone.config import AA_MINI
     from animate_anyone.networks.pose_guider import build_pose_guider
     from animate_anyone.networks.unet import UNet
     from animate_anyone.weights.report import module_shapes
 
-    folder = tmp_path / "mini"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("mini")
     denoiser = module_shapes(UNet(AA_MINI.unet, device="meta"))
     motion = {key: shape for key, shape in denoiser.items() if ".motion_modules." in key}
     spatial = {key: shape for key, shape in denoiser.items() if key not in motion}
@@ -183,14 +188,13 @@ def mini_folder(tmp_path, layout):
         ("reference_unet", reference),
         ("pose_guider", guider),
     ):
-        save_file(layout.random(shapes, torch.float16), folder / f"{name}.safetensors")
+        save_file(random_weights(shapes, torch.float16), folder / f"{name}.safetensors")
     _save_mini_encoders(folder)
     return folder
 
 
 def _save_mini_encoders(folder):
     from diffusers import AutoencoderTiny
-    from safetensors.torch import save_file
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     save_file(AutoencoderTiny(latent_channels=16).state_dict(), folder / "autoencoder.safetensors")

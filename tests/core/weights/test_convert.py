@@ -1,0 +1,128 @@
+import json
+import struct
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from animate_anyone.__main__ import main
+from animate_anyone.config import AA_MINI, PRESETS
+from animate_anyone.errors import WeightsError
+from animate_anyone.weights.bundle import save_weights
+from animate_anyone.weights.convert import convert
+from animate_anyone.weights.load import load_models
+from animate_anyone.weights.presets import preset_from_metadata
+from animate_anyone.weights.read import read_weights
+from animate_anyone.weights.sources import open_parts
+
+
+def test_a_bundle_holds_every_tensor_of_use_in_the_asked_precision(published, tmp_path):
+    out = tmp_path / "deep" / "moore.safetensors"
+    preset = convert([published], out, dtype="fp16")
+    assert preset.name == "moore"
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    stored = load_file(out)
+    original = {
+        f"{part}.{key}": tensor
+        for part, name in (
+            ("denoiser", "denoising_unet"),
+            ("denoiser", "motion_module"),
+            ("reference_net", "reference_unet"),
+            ("pose_guider", "pose_guider"),
+        )
+        for key, tensor in load_file(published / f"{name}.safetensors").items()
+    }
+    assert len(original) - len(stored) == 20  # the dead tail of ReferenceNet
+    for key, tensor in stored.items():
+        expected = original[key] if key.endswith(".pe") else original[key].half()
+        assert tensor.dtype == expected.dtype
+        assert torch.equal(tensor, expected), key
+    weights = read_weights(out)
+    assert weights.metadata["licence"] == PRESETS["moore"].licence
+    assert preset_from_metadata(weights.metadata) == preset
+
+
+def test_the_command_converts_a_whole_set_that_then_loads(mini_folder, tmp_path):
+    out = tmp_path / "mini.safetensors"
+    assert main(["convert", str(mini_folder), "--out", str(out), "--licence", "my own"]) == 0
+    models, original = load_models(out), load_models(mini_folder)
+    assert models.preset == replace(AA_MINI, licence="my own")
+    frames = torch.rand(1, 3, 40, 24)
+    for name in ("autoencoder", "image_encoder"):
+        expected = getattr(original, name).encode(frames)
+        assert torch.allclose(getattr(models, name).encode(frames), expected, atol=0.02)
+    assert models.image_encoder.network.config.num_attention_heads == 4
+    for key, tensor in original.denoiser.state_dict().items():
+        assert torch.equal(models.denoiser.state_dict()[key], tensor)
+
+
+def test_metadata_carries_what_shapes_cannot_tell(published, tmp_path):
+    out = tmp_path / "own.safetensors"
+    convert([published], out, preset="musepose", dtype="bf16")
+    found = preset_from_metadata(open_parts(out).metadata)
+    assert found.name == "musepose"
+    assert found.schedule == PRESETS["musepose"].schedule
+    assert found.unet.motion.max_frames == 32
+
+
+def test_outputs_never_replace_inputs(public_folder):
+    path = public_folder / "pose_guider.safetensors"
+    before = path.read_bytes()
+    files = sorted(public_folder.iterdir())
+    with pytest.raises(WeightsError, match="one of the inputs"):
+        convert(files, path)
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_set_leaves_no_file(public_folder, tmp_path):
+    path = public_folder / "pose_guider.safetensors"
+    tensors = load_file(path)
+    tensors["conv_in.weight"][0, 0, 0, 0] = float("nan")
+    save_file(tensors, path)
+    out = tmp_path / "out" / "set.safetensors"
+    with pytest.raises(WeightsError, match=r"conv_in\.weight has 1 of 432 values"):
+        convert([public_folder], out)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path):
+    out = tmp_path / "set.safetensors"
+    full = tmp_path / "set.safetensors.partial"
+    try:
+        full.symlink_to("/dev/full")
+        full.stat()
+    except OSError:
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(WeightsError, match=r"cannot be written .*free space"):
+        save_weights(out, {"a": torch.ones(1_000_000)})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["set.pth", "set"])
+def test_output_is_safetensors(tmp_path, name):
+    with pytest.raises(WeightsError, match=r"must end in \.safetensors"):
+        save_weights(tmp_path / name, {"a": torch.ones(1)})
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_written_files_are_what_the_safetensors_library_reads(tmp_path, dtype):
+    tensors = {
+        "matrix": torch.randn(3, 4).t(),
+        "scalar": torch.tensor(2.5),
+        "empty": torch.zeros(0, 3),
+        "half": torch.randn(5).bfloat16(),
+        "count": torch.arange(4),
+        "flag": torch.tensor([True, False]),
+    }
+    path = tmp_path / "file.safetensors"
+    save_weights(path, tensors, AA_MINI, dtype)
+    stored = load_file(path)
+    for key, tensor in tensors.items():
+        expected = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
+        assert stored[key].dtype == expected.dtype
+        assert torch.equal(stored[key], expected)
+    assert preset_from_metadata(read_weights(path).metadata) == AA_MINI
+    header = struct.unpack("<Q", path.read_bytes()[:8])[0]
+    assert header % 8 == 0
+    assert "__metadata__" in json.loads(path.read_bytes()[8 : 8 + header])
