@@ -45,7 +45,7 @@ def open_driving(
         info = clip_info(path)
         clip, source, count, size = None, info.fps, info.frames, info.size
         has_audio = info.has_audio
-    chosen = fps or source or DEFAULT_FPS
+    chosen = fps if fps is not None else source or DEFAULT_FPS
     if not 1 <= chosen <= 1000:
         raise InputError(f"fps got {chosen}; it must lie in 1..1000. Choose for instance 30.")
     pace = source / chosen if source else Fraction(1)

@@ -1,0 +1,208 @@
+import resource
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from animate_anyone.__main__ import main
+from animate_anyone.commands import animate as command
+from animate_anyone.media import VideoWriter, clip_info, frames_of, read_picture
+from animate_anyone.pose.skeleton import body_clip, write_keypoints
+from animate_anyone.types import Size
+
+
+@pytest.fixture
+def inputs(tmp_path, tiny_bundle):
+    """Return a folder with a reference and keypoints, and the arguments that name them."""
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (48, 32, 3), np.uint8)).save(tmp_path / "figure.png")
+    xy = rng.uniform(10, 60, (6, 1, 18, 2))
+    write_keypoints(tmp_path / "poses.json", body_clip(Size(64, 96), xy))
+    return tmp_path, {
+        "reference": tmp_path / "figure.png",
+        "poses": tmp_path / "poses.json",
+        "out": tmp_path / "out" / "clip.mp4",
+        "models": tiny_bundle,
+        "overlap": 2,
+        "device": "cpu",
+    }
+
+
+def arguments(options, *more, **changes):
+    flags = {**options, **changes}
+    words = [f"--{name}={value}" for name, value in flags.items()]
+    return ["animate", *words, *more]
+
+
+def test_keypoints_become_a_video_at_the_presets_short_side(inputs):
+    folder, options = inputs
+    assert main(arguments(options, sheet=folder / "sheet.png")) == 0
+
+    info = clip_info(options["out"])
+    assert (info.frames, info.size, info.fps) == (6, Size(32, 48), 30)
+    assert read_picture(folder / "sheet.png").shape[2] == 3 * (128 + 2)
+    assert [path.name for path in (folder / "out").iterdir()] == ["clip.mp4"]
+
+
+def test_skeleton_video_drives_with_its_speed_and_sound(inputs):
+    folder, options = inputs
+    with av.open(str(folder / "motion.mp4"), "w") as container:
+        video = container.add_stream("libx264", rate=Fraction(24))
+        sound = container.add_stream("aac", rate=48000)
+        video.width, video.height, video.pix_fmt = 64, 96, "yuv420p"
+        sound.codec_context.layout = "mono"
+        for index in range(8):
+            frame = av.VideoFrame.from_ndarray(np.zeros((96, 64, 3), np.uint8), format="rgb24")
+            frame.pts = index
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        for index in range(16):
+            tone = av.AudioFrame.from_ndarray(
+                np.full((1, 1024), 500, np.int16), format="s16", layout="mono"
+            )
+            tone.sample_rate, tone.pts = 48000, 1024 * index
+            container.mux(sound.encode(tone))
+        container.mux(sound.encode(None))
+
+    assert main(arguments(options, poses=folder / "motion.mp4")) == 0
+    info = clip_info(options["out"])
+    assert (info.frames, info.fps, info.has_audio) == (8, 24, True)
+    assert main(arguments(options, "--no-audio", poses=folder / "motion.mp4", fps=12)) == 0
+    info = clip_info(options["out"])
+    assert (info.frames, info.fps, info.has_audio) == (4, 12, False)
+
+
+def test_folder_of_pictures_drives_too(inputs):
+    folder, options = inputs
+    (folder / "motion").mkdir()
+    for index in range(3):
+        Image.new("RGB", (64, 96)).save(folder / "motion" / f"{index}.png")
+
+    assert main(arguments(options, poses=folder / "motion", fps="25/2")) == 0
+    assert clip_info(options["out"]).fps == Fraction(25, 2)
+
+
+def test_size_is_snapped_and_reported(inputs, caplog):
+    _, options = inputs
+    assert main(arguments(options, size="30x30", frames=2)) == 0
+
+    assert clip_info(options["out"]).size == Size(32, 32)
+    assert "size 30x30: sides must be multiples of 8, taking 32x32" in caplog.text
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(inputs, capsys):
+    _, options = inputs
+    assert main(arguments(options, "--dry-run")) == 0
+
+    printed = capsys.readouterr().out
+    assert "size        32x48 (motion 64x96)" in printed
+    assert "frames      6 at 30 fps, 0.20 s" in printed
+    assert "windows     2 of 4 frames a step, overlap 2" in printed
+    assert "UNet calls  6 of 8 frame rows" in printed
+    assert "MB estimated" in printed
+    assert not options["out"].parent.exists()
+
+
+def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
+    _, options = inputs
+    del options["models"]
+    assert main(arguments(options, "--dry-run", preset="moore")) == 0
+
+    assert "512x768" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps got 0; it must be a whole number in 1..1000"),
+        ({"cfg": 0.9}, "cfg got 0.9; it must be 1 or more"),
+        ({"window": 7, "frames": 6, "poses": "long"}, "window got 7 frames; the motion modules"),
+        ({"window": 0}, "window length got 0; it must be 1 frame or more"),
+        ({"overlap": 4}, "window overlap got 4; it must be at least 0 and less than"),
+        ({"frames": 0}, "frames got 0; a clip needs 1 or more"),
+        ({"fps": 0}, "fps got 0; it must lie in 1..1000"),
+        ({"out": "clip.gif"}, "out got 'clip.gif'; video is written as .mp4"),
+        ({"reference": "gone.png"}, "picture got gone.png; there is no such file"),
+        ({"poses": "gone.json"}, "keypoints got gone.json; cannot read it"),
+        ({"poses": "gone.mp4"}, "frames got gone.mp4; there is no such file or folder"),
+        ({"models": "gone.safetensors"}, "gone.safetensors"),
+        ({"device": "warp"}, "device got 'warp'; it cannot be used here"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_input_is_told_in_one_line_without_a_file(inputs, capsys, changes, message):
+    folder, options = inputs
+    if changes.get("poses") == "long":
+        xy = np.random.default_rng(0).uniform(10, 60, (9, 1, 18, 2))
+        write_keypoints(folder / "long.json", body_clip(Size(64, 96), xy))
+        changes = {"window": 7, "poses": folder / "long.json"}
+    assert main(arguments(options, **changes)) == 2
+
+    assert message in capsys.readouterr().err
+    assert not list(folder.glob("**/*.mp4"))
+
+
+def test_empty_keypoints_are_refused(inputs, capsys):
+    folder, options = inputs
+    (folder / "poses.json").write_text("[]")
+
+    assert main(arguments(options)) == 2
+    assert "keypoints got []" in capsys.readouterr().err
+
+
+def test_interrupt_ends_quietly_and_leaves_no_file(inputs, monkeypatch, capsys):
+    folder, options = inputs
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("animate_anyone.animate.predict_in_windows", interrupted)
+    assert main(arguments(options)) == 130
+    assert "animate: interrupted" in capsys.readouterr().err
+    assert not list((folder / "out").iterdir())
+
+
+def test_full_disk_while_decoding_is_named_and_leaves_no_file(inputs, capsys):
+    folder, options = inputs
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256, hard))
+    try:
+        code = main(arguments(options))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert code == 2
+    assert "clip.mp4; it cannot be written (File too large)" in capsys.readouterr().err
+    assert not list((folder / "out").iterdir())
+
+
+def test_video_with_fewer_frames_than_announced_is_animated_as_far_as_it_goes(
+    inputs, caplog, monkeypatch
+):
+    folder, options = inputs
+    with VideoWriter(folder / "motion.mp4", Size(64, 96), 30) as writer:
+        writer.write(np.zeros((5, 96, 64, 3), np.uint8))
+    frames = list(frames_of(folder / "motion.mp4"))[:3]
+    monkeypatch.setattr("animate_anyone.commands.driving.frames_of", lambda path: iter(frames))
+
+    assert main(arguments(options, poses=folder / "motion.mp4")) == 0
+    assert clip_info(options["out"]).frames == 3
+    assert "5 frames were announced, 3 could be read" in caplog.text
+
+
+def test_sampler_choices_are_those_of_the_core():
+    from animate_anyone.commands.options import SAMPLERS
+    from animate_anyone.diffusion.samplers import SAMPLERS as KNOWN
+
+    assert KNOWN == SAMPLERS
+
+
+def test_sheet_keeps_frames_from_first_to_last():
+    sheet = command._Sheet(20)
+    for start in range(0, 20, 8):
+        values = np.arange(start, min(start + 8, 20), dtype=np.uint8)
+        sheet.add(np.tile(values[:, None, None, None], (1, 4, 4, 3)))
+
+    assert [frame[0, 0, 0] for frame in sheet._kept] == [0, 3, 5, 8, 11, 14, 16, 19]
