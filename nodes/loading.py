@@ -59,7 +59,7 @@ def load_denoiser(
     model = AnimateAnyoneModel(config, preset)
 
     def put(owned: bool) -> None:
-        fill(model.diffusion_model, parts.denoiser, owned=owned)
+        fill(model.diffusion_model, parts.denoiser, model.get_dtype(), owned=owned)
 
     patcher = host.make_patcher(model, put, disable_dynamic=disable_dynamic)
     patcher.cached_patcher_init = (load_denoiser, (source, preset_name, dtype))
@@ -100,7 +100,7 @@ def _network(
     module.compute_dtype = compute or stored
 
     def put(owned: bool) -> None:
-        fill(module, weights, owned=owned)
+        fill(module, weights, stored, owned=owned)
 
     return Network(host.make_patcher(module, put), preset)
 
@@ -137,20 +137,22 @@ def load_clip_vision(parts: Parts, preset: Preset) -> Any:
         return host.build_clip_vision(path, parts.image_encoder)
 
 
-def fill(module: nn.Module, weights: Weights, *, owned: bool) -> None:
+def fill(module: nn.Module, weights: Weights, dtype: torch.dtype, *, owned: bool) -> None:
     """Give a module its tensors; refuse values that are not finite.
 
-    Copies are made one at a time. A host that owns the file's tensors takes all of them at once,
-    since its layers have none before.
+    Copies are made one at a time where the module has memory for them. With dynamic VRAM its
+    layers have no tensors before loading, so that all come at once, and an `owned` file's are
+    taken as they lie on the disk.
     """
-    if owned:
-        for key in weights:
-            placed(weights, key, torch.float32, "cpu")
-        module.load_state_dict(dict(weights), assign=True)
+    exact = dtype if dtype.itemsize > 1 else torch.float32
+    state = module.state_dict()
+    if not owned and set(weights) == set(state):
+        for key, tensor in state.items():
+            convert.overwrite(tensor, placed(weights, key, exact, "cpu"))
         return
-    for key, tensor in module.state_dict().items():
-        exact = tensor.dtype if tensor.dtype.itemsize > 1 else torch.float32
-        convert.overwrite(tensor, placed(weights, key, exact, "cpu"))
+    checked = ((key, placed(weights, key, exact, "cpu")) for key in weights)
+    tensors = {key: weights[key] if owned else value for key, value in checked}
+    module.load_state_dict(tensors, assign=owned)
 
 
 def parameters(weights: Weights) -> int:

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,16 +115,24 @@ def pack(base):
     sys.path[:] = [str(host.path), *(entry for entry in sys.path if entry not in ours)]
     sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
     importlib.import_module("comfy.options").enable_args_parsing()
-    name = "animate_anyone_pack"
-    root = REPOSITORY / "__init__.py"
+    importlib.import_module("nodes")  # a running host has imported itself before its packs
+    importlib.import_module("comfy_api.latest")
+    torch.set_num_threads(1)  # the networks are tiny: threads would only wait for each other
+    name, root = "animate_anyone_pack", REPOSITORY / "__init__.py"
+    before, start = set(sys.modules), time.process_time()
     spec = importlib.util.spec_from_file_location(
         name, root, submodule_search_locations=[str(REPOSITORY)]
     )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    torch.set_num_threads(1)  # the networks are tiny: threads would only wait for each other
-    return lambda path: importlib.import_module(f"{name}.{path}" if path else name)
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+
+    def module(path):
+        return importlib.import_module(f"{name}.{path}" if path else name)
+
+    module("nodes")
+    module.seconds = time.process_time() - start
+    module.modules = {found.split(".")[0] for found in set(sys.modules) - before}
+    return module
 
 
 @pytest.fixture(scope="session")
@@ -175,15 +184,11 @@ def load(run_node, weights):
 
     def run(dtype="automatic", **kind):
         preset, networks, file = weights(**kind)
-        return Loaded(preset, networks, *run_node("LoadModels", **files(file), dtype=dtype))
+        return Loaded(
+            preset, networks, *run_node("LoadModels", **tiny_weights.files(file), dtype=dtype)
+        )
 
     return run
-
-
-def files(denoiser="(none)", **chosen):
-    """Return what the Load Models node gets for these files."""
-    none = dict.fromkeys(("motion", "reference_net", "pose_guider"), "(none)")
-    return {"preset": "files (detect the kind)", "denoiser": denoiser, **none, **chosen}
 
 
 @dataclass

@@ -498,8 +498,9 @@ def test_nothing_is_logged_per_step(load, scene, apply, ksample, video_noise, ru
     options = {"length": 8, "overlap": 2, "fusing": "flat", "loop": False, "shift": False}
     model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
     bound = apply(loaded, clip, model)
+    ksample(bound, video_noise(bound[3]), steps=1)  # loading says something, once
     counts = []
-    for steps in (2, 6):
+    for steps in (2, 4):
         caplog.clear()
         with caplog.at_level(logging.INFO):
             ksample(bound, video_noise(bound[3]), steps=steps)

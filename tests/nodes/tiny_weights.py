@@ -111,3 +111,9 @@ def _encoders(latents, seed):
         spread = 1.0 if value.ndim == 1 else value[0].numel() ** -0.5
         tensors[f"image_encoder.{key}"] = torch.randn(value.shape, generator=generator) * spread
     return tensors
+
+
+def files(denoiser="(none)", **chosen):
+    """Return what the Load Models node gets for these files."""
+    none = dict.fromkeys(("motion", "reference_net", "pose_guider"), "(none)")
+    return {"preset": "files (detect the kind)", "denoiser": denoiser, **none, **chosen}

@@ -1,0 +1,122 @@
+"""Poses from files and clips to what the denoiser takes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from comfy_hosts import REPOSITORY
+
+INPUTS = REPOSITORY / "workflows/inputs"
+
+
+def test_bundled_examples_fit_each_other(run_node):
+    inputs = {
+        entry.id: entry.options
+        for entry in run_node.nodes["AnimateAnyone_LoadExample"].GET_SCHEMA().inputs
+    }
+    for character in inputs["character"]:
+        for motion in inputs["motion"]:
+            image, keypoints = run_node("LoadExample", character=character, motion=motion)
+            assert image.shape == (1, 128, 128, 3)
+            assert 0 <= image.min() < image.max() <= 1
+            assert len(keypoints) == (72 if "long" in motion else 24)
+
+
+def test_keypoints_are_drawn_as_the_core_draws_them(run_node, core):
+    _, keypoints = run_node("LoadExample", character="character.png", motion="motion.json")
+    options = {"width": 96, "height": 0, "hands": True, "face": False}
+    image = run_node("DrawPose", keypoints=keypoints, **options)
+    clip = core("pose.skeleton").parse_keypoints(keypoints)
+    drawn = core("pose.draw").draw_pose(clip, core("types").Size(96, 96), face=False)
+    assert image.shape == (24, 96, 96, 3)
+    assert np.array_equal((image.numpy() * 255).round().astype(np.uint8), drawn)
+
+
+def test_files_of_the_input_folder_are_read(run_node, base):
+    shutil.copy(INPUTS / "motion.json", base / "input" / "motion.json")
+    keypoints = run_node("LoadKeypoints", file="motion.json")
+    assert len(keypoints) == 24
+    assert len(keypoints[0]["people"][0]["pose_keypoints_2d"]) == 54
+
+
+def test_a_changed_file_is_read_again(run_node, base):
+    node = run_node.nodes["AnimateAnyone_LoadKeypoints"]
+    path = base / "input" / "changing.json"
+    shutil.copy(INPUTS / "motion.json", path)
+    first = node.fingerprint_inputs(file=path.name)
+    path.touch()
+    assert node.fingerprint_inputs(file=path.name) != first
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("[]", "keypoints"), ('[{"people": [', "damaged.json"), ('{"a": 1}', "keypoints frame 0")],
+    ids=["no frames", "cut short", "no poses"],
+)
+def test_unusable_keypoints_are_refused(run_node, base, content, words):
+    (base / "input" / "damaged.json").write_text(content)
+    with pytest.raises(ValueError, match=words):
+        run_node("LoadKeypoints", file="damaged.json")
+
+
+def test_a_clip_gives_the_features_of_its_pictures(run_node, load, base):
+    from comfy_api.input_impl import VideoFromFile
+
+    loaded = load()
+    shutil.copy(INPUTS / "motion.mp4", base / "input" / "motion.mp4")
+    video = VideoFromFile(str(base / "input" / "motion.mp4"))
+    options = {"pose_guider": loaded.pose_guider, "width": 32, "height": 0}
+    streamed = run_node("EncodePose", video=video, keep="features", **options)
+    pictures = run_node("EncodePose", video=video, keep="pictures", **options)
+    image = video.get_components().images
+    whole = run_node("EncodePose", image=image, keep="automatic", **options)
+    assert streamed.features.shape == (24, 16, 4, 4)
+    assert pictures.pictures.shape == (24, 32, 32, 3)
+    assert pictures.pictures.dtype == torch.uint8
+    assert torch.allclose(streamed.features, whole.features, atol=0.05)
+
+
+def test_pose_needs_one_of_image_and_video(run_node, load):
+    options = {"pose_guider": load().pose_guider, "width": 0, "height": 0, "keep": "automatic"}
+    with pytest.raises(ValueError, match="image and video got nothing; connect"):
+        run_node("EncodePose", **options)
+
+
+def test_sizes_become_multiples_of_eight(run_node, load):
+    options = {"pose_guider": load().pose_guider, "width": 0, "height": 0, "keep": "features"}
+    pose = run_node("EncodePose", image=torch.rand(2, 61, 43, 3), **options)
+    assert (pose.size.width, pose.size.height) == (40, 64)
+    assert pose.features.shape == (2, 16, 8, 5)
+
+
+def test_transparent_references_stand_on_white(run_node, load):
+    loaded = load()
+    clear = torch.rand(1, 64, 64, 4)
+    clear[..., 3] = 0
+    networks = {
+        "vae": loaded.vae,
+        "clip_vision": loaded.clip_vision,
+        "reference_net": loaded.reference_net,
+        "width": 0,
+        "height": 0,
+    }
+    seen = run_node("EncodeReference", image=clear, **networks)
+    white = run_node("EncodeReference", image=torch.ones(1, 64, 64, 3), **networks)
+    assert torch.allclose(seen.token, white.token)
+    assert torch.allclose(seen.features[0], white.features[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (1, 8, 8, 2)], ids=["empty", "two channels"])
+def test_images_that_are_none_are_refused(run_node, load, shape):
+    options = {"pose_guider": load().pose_guider, "width": 0, "height": 0, "keep": "automatic"}
+    with pytest.raises(ValueError, match="image got"):
+        run_node("EncodePose", image=torch.rand(shape), **options)
+
+
+def test_the_example_files_are_small():
+    sizes = {path.name: path.stat().st_size for path in INPUTS.iterdir()}
+    assert sum(sizes.values()) < 300_000, sizes
+    assert json.loads((INPUTS / "motion.json").read_text())
