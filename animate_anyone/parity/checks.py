@@ -12,6 +12,7 @@ from ..diffusion.guidance import guide
 from ..diffusion.samplers import SamplingStep, ddim_step, following_timesteps, sample
 from ..diffusion.schedule import NoiseSchedule
 from ..diffusion.windows import Window, plan_windows
+from ..errors import WeightsError
 from ..networks.levels import PreparedCondition
 from ..networks.unet import UNet
 from .golden import GoldenFolder, Networks, SamplingConfig, public_windows
@@ -124,6 +125,11 @@ def check_features(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
     yield _group("pose_features", pose, stored, FORWARD_LIMIT)
     banks = folder.read("reference_banks")
     paths = _in_order_of_execution(banks)
+    if len(paths) != len(scene.features):
+        raise WeightsError(
+            f"reference_banks got {len(paths)} tensors; a ReferenceNet of config.json's layout has "
+            f"{len(scene.features)} transformer blocks. Give the folder's own files."
+        )
     features = dict(zip(paths, scene.features, strict=True))
     yield _group("reference features", features, banks, FORWARD_LIMIT)
 
