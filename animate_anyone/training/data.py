@@ -1,5 +1,6 @@
 """Training examples: clips of drawn characters, encoded once and kept as shards on disk."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,10 +133,15 @@ class Shards:
                     {part: np.load(path.parent / f"{part}.npy", mmap_mode="r") for part in PARTS}
                 )
 
-    def batches(self, characters: int, frames: int, seed: int) -> Iterator[Batch]:
-        """Yield batches forever; every batch comes from one shard, so that sizes agree."""
-        rng = np.random.default_rng(seed)
-        while True:
+    def batches(
+        self, characters: int, frames: int, seed: int, first_step: int = 0
+    ) -> Iterator[Batch]:
+        """Yield a batch per step, forever; seed and step decide what is in it.
+
+        Every batch comes from one shard, so that sizes agree.
+        """
+        for step in itertools.count(first_step):
+            rng = np.random.default_rng((seed, step))
             weights = np.array([len(shard["latents"]) for shard in self.shards], float)
             shard = self.shards[rng.choice(len(weights), p=weights / weights.sum())]
             count, length = shard["latents"].shape[:2]

@@ -73,11 +73,12 @@ def build_networks(preset: Preset, generator: torch.Generator, *, motion: bool) 
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     unet = preset.unet if motion else replace(preset.unet, motion=None)
+    image_encoder = IMAGE_ENCODER | {"projection_dim": unet.cross_attention_dim}
     networks = Networks(
         denoiser=UNet(unet, attention=plain_attention),
         reference_net=UNet(unet.reference(), attention=plain_attention),
         pose_guider=build_pose_guider(preset.pose_guider),
-        image_encoder=CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_ENCODER)),
+        image_encoder=CLIPVisionModelWithProjection(CLIPVisionConfig(**image_encoder)),
     )
     initialise(networks.denoiser, generator=generator, tie_query_key=True)
     initialise(networks.reference_net, generator=generator, tie_query_key=True)
@@ -115,10 +116,15 @@ def predict(
 class Trainer:
     """One stage of training: its networks, optimiser, averages and position."""
 
-    def __init__(self, config: TrainingConfig, folder: Path) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: Path,
+        preset: Preset | None = None,  # None: the one that the configuration names
+    ) -> None:
         """Build the stage; continue from the checkpoint in the folder if there is one."""
         self.config, self.folder = config, folder
-        preset = get_preset(config.preset)
+        preset = preset or get_preset(config.preset)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.networks = build_networks(preset, self.generator, motion=config.stage == 2)
         if config.stage == 2:
@@ -142,7 +148,7 @@ class Trainer:
         config = self.config
         self.folder.mkdir(parents=True, exist_ok=True)
         config.write(self.folder / f"stage{config.stage}.json")
-        batches = data.batches(config.characters, config.frames, config.seed + self.step)
+        batches = data.batches(config.characters, config.frames, config.seed, self.step)
         sums: list[tuple[float, float]] = []
         started = time.process_time()
         while self.step < config.steps:
@@ -254,6 +260,9 @@ def _trained_parameters(networks: Networks, config: TrainingConfig) -> dict[str,
             parameter.requires_grad_(trained)
             if trained:
                 chosen[f"{network}.{name}"] = parameter
+    # PyTorch 2.11 crashes in the backward pass of a channels-last GroupNorm whose input needs no
+    # gradient, as the first temporal layer's would; this one is computed and not used.
+    networks.denoiser.conv_in.requires_grad_(True)
     if not chosen:
         raise ConfigError(
             f"stage got {config.stage}; preset {config.preset!r} has no temporal layers to train."

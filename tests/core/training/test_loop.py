@@ -1,0 +1,156 @@
+"""The trainer: what each stage moves, and that a run can be stopped and continued."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from animate_anyone.config import Preset
+from animate_anyone.errors import ConfigError, InputError, WeightsError
+from animate_anyone.training.checkpoints import Average, load_checkpoint, save_checkpoint
+from animate_anyone.training.config import TrainingConfig
+from animate_anyone.training.data import Shards, write_shard
+from animate_anyone.training.export import export
+from animate_anyone.training.loop import Trainer
+from animate_anyone.types import Size
+
+SMALL = TrainingConfig(
+    steps=4, characters=1, frames=2, warm_up=1, save_every=2, report_every=2, mixed_precision="no"
+)
+
+
+class Averages:
+    """An autoencoder without weights: latents are averages of 8x8 patches."""
+
+    def encode(self, frames: torch.Tensor) -> torch.Tensor:
+        latents = torch.nn.functional.avg_pool2d(frames, 8) * 2 - 1
+        return latents.mean(1, keepdim=True).repeat(1, 4, 1, 1)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 2 + 0.5
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for consecutive in (False, True):
+        write_shard(
+            tmp_path / "data" / f"shard-{consecutive}",
+            Averages(),
+            seed=1,
+            clips=2,
+            frames=3,
+            consecutive=consecutive,
+            size=Size(32, 32),
+        )
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def train(tiny, data):
+    return partial(run_stage, tiny.preset, data)
+
+
+def run_stage(preset: Preset, data: Path, config: TrainingConfig, folder: Path) -> Trainer:
+    trainer = Trainer(config, folder, preset)
+    trainer.run(Shards(data, consecutive=config.stage == 2))
+    return trainer
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}.{key}": value.clone()
+        for name, network in trainer.networks.named().items()
+        for key, value in network.state_dict().items()
+    }
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, tiny, train):
+    whole = weights(train(SMALL, tmp_path / "whole"))
+    train(replace(SMALL, steps=2, decay_from=1.0), tmp_path / "parts")
+    resumed = train(replace(SMALL, decay_from=1.0), tmp_path / "parts")
+    through = weights(train(replace(SMALL, decay_from=1.0), tmp_path / "through"))
+    assert resumed.step == 4
+    for key, value in weights(resumed).items():
+        assert torch.equal(value, through[key]), key
+    assert any(not torch.equal(whole[key], through[key]) for key in whole)  # the decay is there
+
+
+def test_stage_1_trains_everything_but_temporal_layers(tmp_path, tiny, train):
+    before = weights(Trainer(SMALL, tmp_path / "before", tiny.preset))
+    after = weights(train(SMALL, tmp_path / "after"))
+    assert not any("motion_modules" in key for key in after)
+    for network in ("denoiser", "reference_net", "pose_guider", "image_encoder"):
+        moved = [k for k in after if k.startswith(network) and not before[k].equal(after[k])]
+        assert moved, network
+
+
+def test_stage_2_starts_from_stage_1_and_moves_temporal_layers_alone(tmp_path, tiny, train):
+    train(SMALL, tmp_path)
+    second = replace(SMALL, stage=2, steps=3)
+    before = weights(Trainer(second, tmp_path, tiny.preset))
+    first = load_checkpoint(tmp_path / "stage1.pt")
+    assert first is not None
+    key = "conv_in.weight"
+    assert torch.equal(before[f"denoiser.{key}"], first["average"]["values"][f"denoiser.{key}"])
+    after = weights(train(second, tmp_path))
+    moved = {key for key in after if not torch.equal(before[key], after[key])}
+    assert moved
+    assert all("motion_modules" in key for key in moved)
+
+
+def test_stage_2_without_stage_1_says_what_to_do(tmp_path, tiny):
+    with pytest.raises(ConfigError, match="Train stage 1 first"):
+        Trainer(replace(SMALL, stage=2), tmp_path, tiny.preset)
+
+
+def test_shards_without_the_wanted_kind_say_so(tmp_path):
+    with pytest.raises(InputError, match="holds no shard of running clips"):
+        Shards(tmp_path, consecutive=True)
+
+
+def test_configurations_round_trip_and_refuse_unknown_keys(tmp_path):
+    path = tmp_path / "stage1.json"
+    SMALL.write(path)
+    assert TrainingConfig.read(path) == SMALL
+    path.write_text(json.dumps({"steps": 3, "learnig_rate": 1}))
+    with pytest.raises(ConfigError, match="learnig_rate"):
+        TrainingConfig.read(path)
+
+
+@pytest.mark.parametrize(
+    ("step", "share"), [(0, 0.5), (1, 1.0), (4, 1.0), (8, 0.4), (10, 0.0)], ids=str
+)
+def test_learning_rate_rises_stays_and_falls(step, share):
+    config = TrainingConfig(steps=10, warm_up=2, decay_from=0.5, learning_rate=1.0)
+    assert config.learning_rate_at(step) == pytest.approx(share)
+
+
+def test_a_checkpoint_is_old_or_new_but_never_half(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(path, {"step": 2})
+    assert load_checkpoint(path) == {"step": 1}
+    assert load_checkpoint(tmp_path / "none.pt") is None
+
+
+def test_the_average_follows_and_lags():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    average = Average({"p": parameter}, decay=0.5)
+    parameter.data.fill_(1.0)
+    average.update({"p": parameter})
+    assert float(average.values["p"]) == pytest.approx(1 - 2 / 11)
+    assert float(parameter.detach()) == 1.0
+
+
+def test_export_needs_both_trainings(tmp_path):
+    with pytest.raises(WeightsError, match=r"autoencoder\.pt and stage1\.pt"):
+        export(tmp_path, tmp_path / "out")
