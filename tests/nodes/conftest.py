@@ -10,8 +10,10 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +66,8 @@ def _run_child(session):
     chosen = [item.nodeid for item in session.items if HERE in item.path.parents]
     if not hosts:
         return {"output": "", **{nodeid: [_skipped(nodeid)] for nodeid in chosen}}
-    file = Path(session.config.cache.mkdir("hosted")) / "reports.jsonl"
-    file.write_text("")
+    file = Path(tempfile.mkdtemp()) / "reports.jsonl"
+    file.touch()
     packages = [hosts[0].extra_packages] if hosts[0].extra_packages else []
     path = os.pathsep.join(map(str, [*packages, os.environ.get("PYTHONPATH", "")]))
     run = subprocess.run(
@@ -81,6 +83,7 @@ def _run_child(session):
     for line in file.read_text(encoding="utf-8").splitlines():
         report = pytest.TestReport._from_json(json.loads(line))
         told.setdefault(report.nodeid, []).append(report)
+    shutil.rmtree(file.parent)
     return told
 
 

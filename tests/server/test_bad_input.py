@@ -109,7 +109,7 @@ def test_widget_values(server, prompt, kind, values, words):
 
 FILES = {
     "a LoRA": ("lora.safetensors", ("lora.safetensors", "a LoRA")),
-    "a VAE": ("vae.safetensors", ("vae.safetensors", "autoencoder")),
+    "a VAE": ("vae.safetensors", ("vae.safetensors", "lack a denoising UNet")),
     "truncated": ("truncated.safetensors", ("truncated", "ownload it again")),
     "corrupt": ("corrupt.safetensors", ("corrupt.safetensors", "header")),
     "empty": ("empty.safetensors", ("empty", "0 bytes")),

@@ -1,0 +1,83 @@
+"""Every bundled workflow and its twin for the HTTP interface are the same graph."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = ROOT / "workflows"
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+AFTER_SEED = {"fixed", "randomize", "increment", "decrement"}  # a widget of the browser alone
+
+
+def read(name, folder=WORKFLOWS):
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def own_node_ids():
+    """Return the ids of our nodes as the sources write them."""
+    return {
+        keyword.value.value
+        for path in (ROOT / "nodes").glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        for keyword in call.keywords
+        if keyword.arg == "node_id" and isinstance(keyword.value, ast.Constant)
+    }
+
+
+def as_prompt(workflow):
+    """Return the prompt that the browser makes of a workflow."""
+    links = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
+    return {
+        str(node["id"]): {"class_type": node["type"], "inputs": inputs_of(node, links)}
+        for node in workflow["nodes"]
+    }
+
+
+def inputs_of(node, links):
+    values, inputs = list(node.get("widgets_values", [])), {}
+    for entry in node["inputs"]:
+        if "widget" in entry:
+            inputs[entry["name"]] = values.pop(0)
+            if "seed" in entry["name"] and values and values[0] in AFTER_SEED:
+                assert values.pop(0) == "fixed", "a bundled workflow repeats itself"
+        if entry["link"] is not None:
+            inputs[entry["name"]] = links[entry["link"]]
+    assert not values, f"{node['type']} has values without a widget: {values}"
+    return inputs
+
+
+def test_every_workflow_has_its_twin():
+    assert NAMES
+    assert sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_twins_are_the_same_graph(name):
+    twin = read(name, WORKFLOWS / "api")
+    prompt = {
+        key: {"class_type": node["class_type"], "inputs": node["inputs"]}
+        for key, node in twin.items()
+    }
+    assert as_prompt(read(name)) == prompt
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_our_nodes_exist(name):
+    used = {node["class_type"] for node in read(name, WORKFLOWS / "api").values()}
+    ours = {kind for kind in used if kind.startswith("AnimateAnyone_")}
+    assert ours
+    assert ours <= own_node_ids()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes_do_not_cover_each_other(name):
+    boxes = [(*node["pos"], *node["size"]) for node in read(name)["nodes"]]
+    for i, (x, y, wide, high) in enumerate(boxes):
+        for left, top, width, height in boxes[:i]:
+            apart_x = x >= left + width or left >= x + wide
+            apart_y = y - 30 >= top + height or top - 30 >= y + high  # 30: the title bar
+            assert apart_x or apart_y
