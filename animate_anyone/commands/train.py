@@ -14,6 +14,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, run, text in (
         ("autoencoder", _autoencoder, "train the autoencoder"),
+        ("decoder", _decoder, "go on with the autoencoder's decoder alone"),
         ("data", _data, "paint and encode examples"),
         ("stage1", _stage, "train everything but the temporal layers on single frames"),
         ("stage2", _stage, "train the temporal layers on clips"),
@@ -23,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         step.set_defaults(run=run)
         step.add_argument("--folder", type=Path, required=True, help="where the run lives")
         step.add_argument("--threads", type=int, default=None, help="of torch; default: its own")
-        if name in ("autoencoder", "stage1", "stage2"):
+        if name in ("autoencoder", "decoder", "stage1", "stage2"):
             step.add_argument("--steps", type=int, help="length of the run; default: the recipe's")
         if name in ("stage1", "stage2"):
             step.add_argument("--config", type=Path, help="a JSON file with any of the settings")
@@ -52,9 +53,22 @@ def _autoencoder(options: argparse.Namespace) -> int:
 
     _threads(options)
     options.folder.mkdir(parents=True, exist_ok=True)
-    config = AutoencoderTraining(**({"steps": options.steps} if options.steps else {}))
+    config = AutoencoderTraining(**_steps(options))
     train_autoencoder(config, options.folder)
     return 0
+
+
+def _decoder(options: argparse.Namespace) -> int:
+    from ..training.autoencoder import AutoencoderTraining, refine_decoder
+
+    _threads(options)
+    config = AutoencoderTraining(latent_noise=0.1, **_steps(options))
+    refine_decoder(config, options.folder)
+    return 0
+
+
+def _steps(options: argparse.Namespace) -> dict[str, int]:
+    return {"steps": options.steps} if options.steps else {}
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -92,9 +106,7 @@ def _stage(options: argparse.Namespace) -> int:
     _threads(options)
     stage = 1 if options.step == "stage1" else 2
     changes = json.loads(options.config.read_text()) if options.config else {}
-    if options.steps:
-        changes["steps"] = options.steps
-    config = TrainingConfig(**(RECIPES[stage] | changes))
+    config = TrainingConfig(**(RECIPES[stage] | changes | _steps(options)))
     data = Shards(options.folder / "data", consecutive=stage == 2)
     Trainer(config, options.folder).run(data)
     return 0

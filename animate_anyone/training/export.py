@@ -23,6 +23,10 @@ def export(folder: Path, target: Path) -> dict[str, int]:
         raise WeightsError(
             f"folder got {folder}; it needs autoencoder.pt and stage1.pt. Train those first."
         )
+    refined = load_checkpoint(folder / "decoder.pt")
+    values = dict(autoencoder["average"]["values"])
+    if refined is not None:
+        values |= {f"decoder.{key}": v for key, v in refined["average"]["values"].items()}
     stage2 = load_checkpoint(folder / "stage2.pt")
     states = averaged_networks(stage1)
     files = {
@@ -30,7 +34,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
         "reference_unet": states["reference_net"],
         "pose_guider": states["pose_guider"],
         "image_encoder": states["image_encoder"],
-        "autoencoder": autoencoder["average"]["values"],
+        "autoencoder": values,
     }
     if stage2 is not None:
         temporal = averaged_networks(stage2)["denoiser"]
