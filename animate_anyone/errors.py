@@ -4,6 +4,7 @@ AnimateAnyoneError
 ├── InputError      a picture, clip, pose or parameter that cannot be used
 ├── ConfigError     a configuration that contradicts itself, or an unknown preset name
 ├── WeightsError    a weight file that is damaged, unsafe or not what was asked for
+├── PackageError    a package that is not installed is needed
 ├── MediaError      decoding or encoding of pictures and video failed
 └── DownloadError   a file could not be fetched, or is not the file that was expected
 
@@ -25,6 +26,10 @@ class ConfigError(AnimateAnyoneError, ValueError):
 
 class WeightsError(AnimateAnyoneError):
     """A weight file that is damaged, unsafe or not what was asked for."""
+
+
+class PackageError(AnimateAnyoneError, ImportError):
+    """A package that is not installed is needed."""
 
 
 class MediaError(AnimateAnyoneError):

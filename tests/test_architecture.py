@@ -15,6 +15,7 @@ LEVELS = {
     "errors": 0,
     "protocols": 0,
     "config": 1,
+    "opencv": 1,
     "networks": 2,
     "diffusion": 2,
     "pose": 2,

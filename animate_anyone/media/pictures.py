@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
+from .. import opencv as cv2
 from ..errors import InputError, MediaError
 from ..types import Size
 

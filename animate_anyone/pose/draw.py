@@ -9,9 +9,9 @@ skeleton video looks like too.
 import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
+from .. import opencv as cv2
 from ..errors import InputError
 from ..types import Points, PoseClip, Size
 from .skeleton import (

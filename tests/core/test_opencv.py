@@ -1,0 +1,24 @@
+"""Where OpenCV is missing, the pack loads, and says what to do when a skeleton is drawn."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+sys.modules["cv2"] = None
+from animate_anyone.errors import PackageError
+from animate_anyone.media import fit_frame
+from animate_anyone.types import Size
+import numpy as np
+try:
+    fit_frame(np.zeros((4, 4, 3), np.uint8), Size(8, 8))
+except PackageError as error:
+    print(error)
+"""
+
+
+def test_the_error_names_the_package_to_install():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    assert "pip install opencv-python-headless" in done.stdout
