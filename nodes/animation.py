@@ -9,7 +9,7 @@ from ..animate_anyone.config import Preset
 from ..animate_anyone.diffusion.noise import draw_noise
 from ..animate_anyone.diffusion.schedule import NoiseSchedule
 from ..animate_anyone.diffusion.windows import WindowConfig
-from ..animate_anyone.errors import InputError
+from ..animate_anyone.errors import InputError, WeightsError
 from . import convert, host
 from .denoiser import ATTENDS, SCENE, AnimateAnyoneModel, Scene
 from .sockets import Pose, Reference
@@ -129,4 +129,9 @@ def animate(
         sigmas=sigmas,
         seed=noise.seed,
     )
+    if not convert.is_finite(samples):
+        raise WeightsError(
+            "model got weights that give values beyond numbers; they are too large for this number "
+            "type, or damaged. Load the models again with dtype bf16 or fp32."
+        )
     return {"samples": samples}

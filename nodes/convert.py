@@ -29,7 +29,7 @@ def image_to_frames(
             "columns and 1, 3 or 4 channels, none of them empty. Connect a Load Image node."
         )
     image = image.float()
-    if not torch.isfinite(image).all():
+    if not is_finite(image):
         raise InputError(f"{name} got NaN or infinite pixels; they must lie in 0..1.")
     if image.shape[-1] == 4:
         log.info("%s: transparent parts become white.", name)
@@ -155,6 +155,11 @@ def empty_latent(
     """Return a LATENT of zeros for a video of this size."""
     shape = (frames, channels, -(-size.height // 8), -(-size.width // 8))
     return {"samples": torch.zeros(shape, device=device)}
+
+
+def is_finite(values: Tensor) -> bool:
+    """Return whether every value is a number."""
+    return bool(torch.isfinite(values).all())
 
 
 def zeros_like(values: Tensor) -> Tensor:

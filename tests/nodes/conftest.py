@@ -82,6 +82,8 @@ def _run_child(session):
     told = {"output": (run.stdout + run.stderr)[-4000:]}
     for line in file.read_text(encoding="utf-8").splitlines():
         report = pytest.TestReport._from_json(json.loads(line))
+        if isinstance(report.longrepr, list):  # of a skip; JSON knows no tuples
+            report.longrepr = tuple(report.longrepr)
         told.setdefault(report.nodeid, []).append(report)
     shutil.rmtree(file.parent)
     return told

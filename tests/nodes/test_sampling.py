@@ -1,5 +1,6 @@
 """Sampling in the host equals sampling without it, and obeys what stock nodes ask of a model."""
 
+import inspect
 import logging
 from dataclasses import replace
 from types import SimpleNamespace
@@ -155,7 +156,7 @@ def test_a_clip_that_fits_one_window_is_not_cut(load, scene, apply, ksample, vid
     model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=True)
     plain, cut = apply(loaded, clip), apply(loaded, clip, model)
     noise = video_noise(plain[3])
-    assert torch.equal(ksample(plain, noise, steps=3), ksample(cut, noise, steps=3))
+    assert relative_error(ksample(cut, noise, steps=3), ksample(plain, noise, steps=3)) < 1e-5
 
 
 def test_shuffled_noise_repeats_the_first_window(load, scene, apply, ksample, run_node, pack):
@@ -273,7 +274,7 @@ def test_lora_changes_every_kind_of_layer_and_is_taken_back(
     with_lora = ksample(apply(loaded, clip, patched), noise, steps=3)
     after = ksample(apply(loaded, clip), noise, steps=3)
     assert relative_error(with_lora, before) > 0.01
-    assert torch.equal(before, after)
+    assert relative_error(after, before) < 1e-5
 
 
 def test_lora_on_reference_keys_reaches_the_derived_values(
@@ -372,7 +373,7 @@ def test_controlnet_of_another_length_is_refused(
 def test_stock_context_windows_equal_ours(load, scene, apply, ksample, video_noise, run_node):
     import comfy.context_windows as stock
 
-    if not hasattr(stock.IndexListContextWindow([0], total_frames=1), "total_frames"):
+    if "total_frames" not in inspect.signature(stock.IndexListContextWindow).parameters:
         pytest.skip("this host's own windows cannot cut latents whose frames are the batch")
     loaded = load()
     clip = scene(loaded, frames=28, width=16, height=16)
@@ -390,6 +391,8 @@ def test_stock_context_windows_equal_ours(load, scene, apply, ksample, video_noi
     )
     results = [ksample(apply(loaded, clip, m), noise, steps=3) for m in (ours, theirs)]
     assert relative_error(results[1], results[0]) < 1e-5
+    theirs.model_options["context_handler"].causal_window_fix = True  # adds a frame, and drops it
+    assert torch.isfinite(ksample(apply(loaded, clip, theirs), noise, steps=1)).all()
 
 
 def test_interrupt_ends_the_run_between_windows(load, scene, apply, ksample, video_noise, run_node):
@@ -470,6 +473,19 @@ def test_a_window_longer_than_the_motion_table_is_refused(load, run_node):
     options = {"overlap": 2, "fusing": "flat", "loop": False, "shift": False}
     with pytest.raises(ValueError, match=r"length got 33; .* positions for 32 frames"):
         run_node("ContextWindows", model=load().model, length=33, **options, shuffle_noise=False)
+
+
+def test_a_video_of_no_numbers_is_refused(load, scene, run_node):
+    loaded = load()
+    clip = scene(loaded)
+    broken = loaded.model.clone()
+    weight = loaded.model.model.diffusion_model.conv_out.bias
+    broken.add_patches({"diffusion_model.conv_out.bias": ("diff", (weight * float("nan"),))})
+    options = {"steps": 1, "cfg": 2.0, "sampler": "euler", "scheduler": "simple", "seed": 0}
+    windows = {"length": 24, "overlap": 4, "fusing": "flat", "shared_noise": 0.0}
+    inputs = {"model": broken, "reference": clip.reference, "pose": clip.pose}
+    with pytest.raises(Exception, match=r"values beyond numbers.* Load the models again"):
+        run_node("Animate", **inputs, **options, **windows)
 
 
 def test_parts_of_another_weight_set_are_refused(load, scene, apply):
