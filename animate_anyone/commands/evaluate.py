@@ -6,6 +6,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from ..types import Size
+
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `evaluate`."""
@@ -22,10 +24,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--without-motion", action="store_true", help="leave the temporal layers out"
     )
     parser.add_argument("--json", type=Path, help="write the table here too")
+    own = parser.add_argument_group("a clip of your own, of which the truth is not known")
+    own.add_argument("--result", type=Path, metavar="CLIP", help="what `animate` wrote")
+    own.add_argument("--poses", type=Path, metavar="FILE", help="what it was given")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and tell."""
+    if options.result or options.poses:
+        return _run_on_clip(options)
     from tqdm import tqdm
 
     from ..animate import sampling_of
@@ -49,6 +56,27 @@ def run(options: argparse.Namespace) -> int:
             progress=lambda done: bar.update(done - bar.n) and None,
         )
     sys.stdout.write(as_markdown(table) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(table, indent=1) + "\n")
+    return 0
+
+
+def _run_on_clip(options: argparse.Namespace) -> int:
+    import numpy as np
+
+    from ..errors import InputError
+    from ..evaluation.following import following
+    from ..media import frames_of, to_pixels
+    from .driving import open_driving, read_driving
+
+    if not (options.result and options.poses):
+        raise InputError("--result and --poses belong together; give both.")
+    frames = np.stack(list(frames_of(options.result)))
+    size = Size(frames.shape[2], frames.shape[1])
+    poses = read_driving(open_driving(options.poses, limit=len(frames)), size)
+    table = following(to_pixels(frames), to_pixels(poses))
+    for name, value in table.items():
+        sys.stdout.write(f"{name:18} {value:.3f}\n")
     if options.json:
         options.json.write_text(json.dumps(table, indent=1) + "\n")
     return 0
