@@ -28,6 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo.mp4"), metavar="CLIP.mp4", help="(demo.mp4)")
     add("--sheet", type=Path, metavar="PICTURE", help="contact sheet (beside the clip, .png)")
+    add("--models", default="aa-mini", metavar="BUNDLE", help="of the same kind (aa-mini)")
     add("--frames", type=int, default=24, help="(24)")
     add("--character", type=int, default=0, metavar="NUMBER", help="another one (0)")
     add_sampling_arguments(parser)
@@ -42,10 +43,10 @@ def run(options: argparse.Namespace) -> int:
     from ..media import VideoWriter, contact_sheet, spread, to_bytes, to_pixels, write_picture
     from ..pose.draw import draw_pose
     from ..training.data import paint_clip, skeletons_of
-    from ..weights.load import load_mini
+    from ..weights.load import load_models
 
     device, dtype = machine_from(options)
-    models = load_mini(dtype=dtype, device=device)
+    models = load_models(options.models, dtype=dtype, device=device)
     sampling = sampling_from(options, models.preset)
     check_plan(models.preset, options.frames, SIZE, sampling)
     rng = np.random.default_rng([DEMO_SEED, options.character])
