@@ -10,13 +10,17 @@ TORCH := torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0
 HAS_TORCH := from importlib.util import find_spec as f; import sys; \
 	sys.exit(not all(map(f, ("torch", "torchvision", "torchaudio"))))
 
-.PHONY: help demo test lint format
+MINI := runs/mini
+TRAIN = $(PY) -m animate_anyone train
+
+.PHONY: help demo test lint format mini
 
 help:
 	@echo "make demo    animate the bundled character; leaves an MP4 and a contact sheet"
 	@echo "make test    run all tests, on every ComfyUI that is found"
 	@echo "make lint    check style and types"
 	@echo "make format  apply the style"
+	@echo "make mini    train aa-mini again, from nothing; hours, resumable"
 
 demo: $(VENV)/.packages
 	$(PY) -m animate_anyone demo
@@ -29,6 +33,18 @@ test: $(VENV)/.packages
 		echo "Once more on $$host"; \
 		COMFYUI_PATH="$$host" $(PY) -m pytest tests/nodes tests/server </dev/null || exit 1; \
 	done
+
+# Every step continues where it was stopped; the folder may be carried to another machine.
+mini: $(VENV)/.packages
+	$(TRAIN) autoencoder --folder $(MINI)
+	$(TRAIN) data --folder $(MINI) --shards 30
+	$(TRAIN) data --folder $(MINI) --shards 4 --first 5000 --size 128x192
+	$(TRAIN) data --folder $(MINI) --shards 8 --first 9000 --clips 12 --frames 32 --consecutive
+	$(TRAIN) data --folder $(MINI) --shards 2 --first 9500 --clips 12 --frames 32 --consecutive --size 128x192
+	$(TRAIN) decoder --folder $(MINI)
+	$(TRAIN) stage1 --folder $(MINI)
+	$(TRAIN) stage2 --folder $(MINI)
+	$(TRAIN) export --folder $(MINI) --target animate_anyone/weights/mini
 
 lint: $(VENV)/.packages
 	$(PY) -m ruff check .

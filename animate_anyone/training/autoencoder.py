@@ -25,7 +25,7 @@ class AutoencoderTraining:
     """How the autoencoder is trained."""
 
     latent_channels: int = 16
-    steps: int = 2600
+    steps: int = 1600
     batch: int = 8  # crops
     crop: int = 64  # pixels
     learning_rate: float = 1e-3
