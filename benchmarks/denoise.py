@@ -20,7 +20,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from animate_anyone.config import MOORE
+from animate_anyone.config import MOORE, UNetConfig
 from animate_anyone.networks.attention import (
     BlockCondition,
     SpatialTransformer,
@@ -70,15 +70,23 @@ class PlainBlock(nn.Module):
 class Step:
     """One guidance pair, ready to run both ways."""
 
-    def __init__(self, size: tuple[int, int, int], device: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        size: tuple[int, int, int],  # frames, latent rows and columns
+        device: str,
+        dtype: torch.dtype,
+        config: UNetConfig = MOORE.unet,
+    ) -> None:
         frames, rows, columns = size
         like = {"device": device, "dtype": dtype}
-        self.denoiser = UNet(MOORE.unet, **like).eval().requires_grad_(False)
+        self.denoiser = UNet(config, **like).eval().requires_grad_(False)
         # The stubs lack this form of the call.
         self.denoiser.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.latents = torch.randn(1, 4, frames, rows, columns, **like).repeat(2, 1, 1, 1, 1)
-        self.pose = torch.randn(1, 320, frames, rows, columns, **like)
-        self.context = torch.randn(2, 1, 768, **like)
+        self.latents = torch.randn(1, config.in_channels, frames, rows, columns, **like).repeat(
+            2, 1, 1, 1, 1
+        )
+        self.pose = torch.randn(1, config.block_out_channels[0], frames, rows, columns, **like)
+        self.context = torch.randn(2, 1, config.cross_attention_dim, **like)
         self.context[0] = 0
         self.features = self._features(rows, columns)
         self.timesteps = torch.full((2,), 500, device=device)
@@ -113,7 +121,7 @@ class Step:
         down, mid, up = self.denoiser.down_blocks, self.denoiser.mid_block, self.denoiser.up_blocks
         features = []
         for level in (cast(Level, part) for part in (*down, mid, *up)):
-            channels = MOORE.unet.block_out_channels[level.level]
+            channels = self.denoiser.config.block_out_channels[level.level]
             tokens = -(-rows // 2**level.level) * -(-columns // 2**level.level)
             for _ in level.attentions:
                 features.append(torch.randn(1, tokens, channels).to(self.context))
