@@ -1,6 +1,7 @@
 """What the sampling nodes do: bind a scene to the model, choose noise levels, sample."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ def bind(
             )
     model = model.clone()
     keep_run(model)
-    shared = {SCENE: Scene(reference, pose)}
+    shared: dict[str, Any] = {SCENE: Scene(reference, pose)}
     if pose.features is None:
         shared["additional_models"] = [pose.guider.patcher]
     texts = {} if control_text is None else {"cross_attn_controlnet": control_text[0][0]}

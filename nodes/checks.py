@@ -43,9 +43,7 @@ def _check_choice(name: str, value: Any, options: list[str]) -> None:
         raise InputError(f"{name} got {value!r}; choose one of: {shown}.")
 
 
-def _check_range(
-    name: str, value: Any, lowest: float | None, highest: float | None, whole: bool
-) -> None:
+def _check_range(name: str, value: Any, lowest: float, highest: float, whole: bool) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     fits = is_number and math.isfinite(value) and not (whole and value != int(value))
     if not fits or value < lowest or value > highest:

@@ -264,9 +264,10 @@ def pose_features(
     if pose.features is not None:
         features = convert.take_frames(pose.features, frames)
     else:
-        pictures, guider = convert.take_frames(pose.pictures, frames), pose.guider.module
-        frames_seen = convert.bytes_to_frames(pictures, latents.device, guider.compute_dtype)
-        features = guider(frames_seen)
+        assert pose.pictures is not None
+        pictures, guider = convert.take_frames(pose.pictures, frames), pose.guider
+        seen = convert.bytes_to_frames(pictures, latents.device, guider.dtype)
+        features = guider.module(seen)
     features = convert.crop(features, rows.area)
     if features.shape[2:] != latents.shape[3:]:
         height, width = (8 * side for side in latents.shape[3:])

@@ -69,9 +69,9 @@ def encode_reference(
             f"{preset.unet.in_channels}. Connect the VAE that belongs to the weights."
         )
     working = WORKING_BYTES_PER_PIXEL * size.width * size.height
-    with host.loaded(net.patcher, working) as (device, dtype):
-        latents = (latents * preset.latent_scale).to(device, dtype)
-        features = net.module.reference_features(latents, token.to(device, dtype))
+    with host.loaded(net.patcher, working) as device:
+        latents = (latents * preset.latent_scale).to(device, net.dtype)
+        features = net.module.reference_features(latents, token.to(device, net.dtype))
     kept = host.intermediate_device()
     return Reference(tuple(value.to(kept) for value in features), token.to(kept), preset)
 
@@ -109,6 +109,7 @@ def encode_pose(
         )
     with video_file(video) as path:
         if path is None:
+            assert image is not None
             own = convert.image_size(image)
             frames, total = convert.image_chunks(image, "image", CHUNK_FRAMES), len(image)
         else:
@@ -131,9 +132,9 @@ def pose_features(
     """Return the Pose Guider's features of all frames, computed a few frames at a time."""
     parts, kept = [], host.intermediate_device()
     working = WORKING_BYTES_PER_PIXEL * size.width * size.height * CHUNK_FRAMES
-    with host.loaded(guider.patcher, working) as (device, dtype):
+    with host.loaded(guider.patcher, working) as device:
         for chunk in _reported(chunks, total):
-            frames = convert.bytes_to_frames(chunk, device, dtype)
+            frames = convert.bytes_to_frames(chunk, device, guider.dtype)
             parts.append(guider.module(frames).to(kept))
     return convert.join(parts)
 

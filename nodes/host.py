@@ -170,14 +170,12 @@ def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 @contextmanager
-def loaded(
-    patcher: ModelPatcher, working_bytes: float
-) -> Iterator[tuple[torch.device, torch.dtype]]:
-    """Hold a network on its device; gives the device and the dtype to compute in."""
+def loaded(patcher: ModelPatcher, working_bytes: float) -> Iterator[torch.device]:
+    """Hold a network on its device, which is given."""
     comfy.model_management.load_models_gpu([patcher], memory_required=working_bytes)
     check_interrupt()
     with torch.inference_mode():
-        yield patcher.load_device, patcher.model.compute_dtype
+        yield patcher.load_device
 
 
 def build_vae(weights: Mapping[str, Tensor]) -> Vae:

@@ -97,12 +97,11 @@ def _network(
     stored, compute = host.choose_dtypes(parameters(weights), dtype)
     module = build(operations=host.pick_operations(stored, compute), dtype=stored)
     module.eval().requires_grad_(False)
-    module.compute_dtype = compute or stored
 
     def put(owned: bool) -> None:
         fill(module, weights, stored, owned=owned)
 
-    return Network(host.make_patcher(module, put), preset)
+    return Network(host.make_patcher(module, put), preset, compute or stored)
 
 
 def load_vae(parts: Parts, preset: Preset) -> Any:

@@ -78,7 +78,9 @@ class LoadModels(io.ComfyNode):
         pose_guider: str,
         dtype: str,
     ) -> io.NodeOutput:
-        files = dict(zip(SLOTS, (denoiser, motion, reference_net, pose_guider), strict=True))
+        files: dict[str, str] = dict(
+            zip(SLOTS, (denoiser, motion, reference_net, pose_guider), strict=True)
+        )
         named = None if preset in (DETECT, AA_MINI.name) else preset
         return io.NodeOutput(*load_networks(source_of(preset, files), named, dtype))
 

@@ -1,5 +1,7 @@
 """Sampling: all in one node, or as parts for the stock samplers."""
 
+from typing import Literal, get_args
+
 from comfy_api.latest import io
 
 from ..animate_anyone.diffusion.windows import WindowConfig
@@ -9,7 +11,7 @@ from .checks import checked
 from .sockets import Pose, PoseSocket, Reference, ReferenceSocket
 
 CATEGORY = "animate_anyone/sampling"
-FUSING = ["pyramid", "flat"]
+Fusing = Literal["pyramid", "flat"]
 LARGEST_SEED = 2**63 - 1
 
 
@@ -44,7 +46,7 @@ def window_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "fusing",
-            options=FUSING,
+            options=list(get_args(Fusing)),
             tooltip="How shared frames are averaged: pyramid trusts the middle of a window more, "
             "flat all of it alike.",
         ),
@@ -176,7 +178,7 @@ class Animate(io.ComfyNode):
         scheduler: str,
         length: int,
         overlap: int,
-        fusing: str,
+        fusing: Fusing,
         shared_noise: float,
     ) -> io.NodeOutput:
         config = WindowConfig(length=length, overlap=overlap, fuse=fusing)
@@ -226,7 +228,7 @@ class ContextWindows(io.ComfyNode):
         model: host.ModelPatcher,
         length: int,
         overlap: int,
-        fusing: str,
+        fusing: Fusing,
         loop: bool,
         shift: bool,
         shuffle_noise: bool,

@@ -5,10 +5,11 @@ inside lists and tuples.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from comfy_api.latest import io
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..animate_anyone.config import Preset
 from ..animate_anyone.types import Size
@@ -21,9 +22,10 @@ class Network:
 
     patcher: ModelPatcher  # this attribute lets the host find and offload the network
     preset: Preset
+    dtype: torch.dtype  # to compute in
 
     @property
-    def module(self) -> nn.Module:
+    def module(self) -> Any:
         """Return the network itself."""
         return self.patcher.model
 
@@ -46,7 +48,9 @@ class Pose(NamedTuple):
 
     def __len__(self) -> int:
         """Return the number of frames."""
-        return len(self.pictures if self.features is None else self.features)
+        kept = self.pictures if self.features is None else self.features
+        assert kept is not None
+        return len(kept)
 
 
 ReferenceNetSocket = io.Custom("AA_REFERENCE_NET")
