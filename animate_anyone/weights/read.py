@@ -165,7 +165,7 @@ def _load_pickle(path: Path) -> Any:  # noqa: ANN401  (whatever the pickle holds
                 raise
         return torch.load(path, map_location="cpu", weights_only=True)  # files before torch 1.6
     except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error):
+        if "unsupported" not in str(error).lower():
             raise _damaged(path, error) from error
         raise WeightsError(
             f"{path} holds more than tensors and plain values, possibly code, and is refused "
