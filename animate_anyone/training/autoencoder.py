@@ -244,14 +244,18 @@ class TrainedAutoencoder:
 
 def trained_autoencoder(folder: Path) -> TrainedAutoencoder:
     """Return the autoencoder that was trained in a folder."""
-    from diffusers import AutoencoderTiny
-
     state = load_checkpoint(folder / "autoencoder.pt")
     if state is None:
         raise WeightsError(
             f"folder got {folder}; it holds no autoencoder.pt. Train the autoencoder first."
         )
-    values = state["average"]["values"]
+    return wrap_autoencoder(state["average"]["values"])
+
+
+def wrap_autoencoder(values: dict[str, Tensor]) -> TrainedAutoencoder:
+    """Return the autoencoder with these weights."""
+    from diffusers import AutoencoderTiny
+
     channels = values["decoder.layers.0.weight"].shape[1]
     model = AutoencoderTiny(latent_channels=channels)
     model.load_state_dict(values)

@@ -8,8 +8,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..types import Size
+from .autoencoder import wrap_autoencoder
 from .checkpoints import averaged_networks, load_checkpoint
 from .loop import IMAGE_ENCODER
+from .previews import preview_colours
 
 
 def export(folder: Path, target: Path) -> dict[str, int]:
@@ -46,6 +49,8 @@ def export(folder: Path, target: Path) -> dict[str, int]:
         save_file({k: _half(v) for k, v in state.items()}, path, metadata={"format": "pt"})
         sizes[path.name] = path.stat().st_size
     (target / "image_encoder.json").write_text(json.dumps(IMAGE_ENCODER, indent=1) + "\n")
+    colours = preview_colours(wrap_autoencoder(values), size=Size(128, 128))
+    (target / "latent_rgb.json").write_text(json.dumps(colours) + "\n")
     return sizes
 
 
