@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 
 SIZE = Size(128, 128)
 FPS = Fraction(12)
-REFERENCE_FRAME = 200.0  # of the motion; far from those of the clip, so that nothing is copied
-DEMO_SEED = 20_000_003  # no training run draws its characters from it
+STRIDE = 2  # frames of the motion per frame of the clip: a lively one
+CHARACTER = 7  # of the held-out test
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -30,7 +30,13 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--sheet", type=Path, metavar="PICTURE", help="contact sheet (beside the clip, .png)")
     add("--models", default="aa-mini", metavar="BUNDLE", help="of the same kind (aa-mini)")
     add("--frames", type=int, default=24, help="(24)")
-    add("--character", type=int, default=0, metavar="NUMBER", help="another one (0)")
+    add(
+        "--character",
+        type=int,
+        default=CHARACTER,
+        metavar="NUMBER",
+        help=f"another one of the held-out test ({CHARACTER})",
+    )
     add_sampling_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -40,27 +46,25 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from ..animate import animate, check_plan
-    from ..media import VideoWriter, contact_sheet, spread, to_bytes, to_pixels, write_picture
-    from ..pose.draw import draw_pose
-    from ..training.data import paint_clip, skeletons_of
+    from ..media import VideoWriter, contact_sheet, spread, to_bytes, write_picture
+    from ..training.held_out import held_out_pair
     from ..weights.load import load_models
 
     device, dtype = machine_from(options)
     models = load_models(options.models, dtype=dtype, device=device)
     sampling = sampling_from(options, models.preset)
     check_plan(models.preset, options.frames, SIZE, sampling)
-    rng = np.random.default_rng([DEMO_SEED, options.character])
-    paintings = paint_clip(rng, np.array([REFERENCE_FRAME, *range(options.frames)]), SIZE)
-    reference, truth = paintings[0].picture, [painting.picture for painting in paintings[1:]]
-    poses = draw_pose(skeletons_of(paintings[1:], SIZE))
+    pair = held_out_pair(options.character, options.frames, SIZE, STRIDE)
+    poses = pair.poses
 
     started = time.monotonic()
     with VideoWriter(options.out, SIZE, FPS) as writer:
         with progress_bar("sampling") as progress:
-            picture = to_pixels(reference[None]).to(device)
+            picture = pair.reference.to(device)
             chunks = animate(models, picture, poses, sampling, progress=progress)
         result = np.concatenate([to_bytes(chunk) for chunk in chunks])
         writer.write(result)
+    reference, truth = to_bytes(pair.reference)[0], to_bytes(pair.truth)
     shown = spread(options.frames, 8)
     rows = {
         "reference": [reference],

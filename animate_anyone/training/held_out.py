@@ -18,28 +18,35 @@ HELD_OUT = 1_000_000  # training seeds stay below
 SIZE = Size(128, 128)
 
 
-def held_out_pairs(
-    count: int = 64,
+def held_out_pairs(count: int = 64, frames: int = 1, size: Size = SIZE) -> Iterator[Pair]:
+    """Yield the first pairs of the test."""
+    for index in range(count):
+        yield held_out_pair(index, frames, size)
+
+
+def held_out_pair(
+    index: int,  # names the character and its motion
     frames: int = 1,
     size: Size = SIZE,
-) -> Iterator[Pair]:
-    """Yield pairs; the reference is another moment of another motion of the same character."""
-    for index in range(count):
-        rng = np.random.default_rng((HELD_OUT, index))
-        character = make_character(rng)
-        posing, motion = make_motion(rng), make_motion(rng)
-        reference = paint(character, posing.angles(float(rng.integers(200))), size)
-        start = float(rng.integers(200))
-        paintings = [paint(character, motion.angles(start + f), size) for f in range(frames)]
-        masks = torch.from_numpy(np.stack([p.mask for p in paintings]))
-        grown = torch.nn.functional.max_pool2d(masks[:, None].float(), 7, 1, 3)[:, 0]
-        yield Pair(
-            reference=_pixels(reference.picture)[None],
-            poses=draw_pose(skeletons_of(paintings, size)),
-            truth=torch.stack([_pixels(p.picture) for p in paintings]),
-            background=_pixels(background_of(character, size)),
-            near=grown > 127,
-        )
+    stride: int = 1,  # frames of the motion per frame of the clip
+) -> Pair:
+    """Return a pair; its reference is a moment of another motion of the same character."""
+    rng = np.random.default_rng((HELD_OUT, index))
+    character = make_character(rng)
+    posing, motion = make_motion(rng), make_motion(rng)
+    reference = paint(character, posing.angles(float(rng.integers(200))), size)
+    start = float(rng.integers(200))
+    times = [start + stride * frame for frame in range(frames)]
+    paintings = [paint(character, motion.angles(time), size) for time in times]
+    masks = torch.from_numpy(np.stack([p.mask for p in paintings]))
+    near = torch.nn.functional.max_pool2d(masks[:, None].float(), 7, 1, 3)[:, 0]
+    return Pair(
+        reference=_pixels(reference.picture)[None],
+        poses=draw_pose(skeletons_of(paintings, size)),
+        truth=torch.stack([_pixels(p.picture) for p in paintings]),
+        background=_pixels(background_of(character, size)),
+        near=near > 127,
+    )
 
 
 def _pixels(picture: np.ndarray) -> Tensor:
