@@ -33,7 +33,8 @@ import tiny_weights  # noqa: E402  (found through the line above)
 
 def pytest_runtest_protocol(item, nextitem):
     """Let a child run the tests, and report what it says of this one."""
-    if REPORTS in os.environ:
+    # pytest asks every conftest about every test, not only about those beside it.
+    if REPORTS in os.environ or HERE not in item.path.parents:
         return None
     told = _child_reports(item.session)
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
