@@ -28,20 +28,20 @@ demo: $(VENV)/.packages
 # The first ComfyUI sees all tests; further ones the tests that need a host.
 test: $(VENV)/.packages
 	@$(PY) tests/comfy_hosts.py --install
-	$(PY) -m pytest
+	OMP_WAIT_POLICY=passive $(PY) -m pytest
 	@$(PY) tests/comfy_hosts.py | tail -n +2 | while IFS= read -r host; do \
 		echo "Once more on $$host"; \
-		COMFYUI_PATH="$$host" $(PY) -m pytest tests/nodes tests/server </dev/null || exit 1; \
+		COMFYUI_PATH="$$host" OMP_WAIT_POLICY=passive $(PY) -m pytest tests/nodes tests/server </dev/null || exit 1; \
 	done
 
 # Every step continues where it was stopped; the folder may be carried to another machine.
 mini: $(VENV)/.packages
 	$(TRAIN) autoencoder --folder $(MINI)
-	$(TRAIN) data --folder $(MINI) --shards 30
-	$(TRAIN) data --folder $(MINI) --shards 4 --first 5000 --size 128x192
+	$(TRAIN) data --folder $(MINI) --shards 18
+	$(TRAIN) data --folder $(MINI) --shards 3 --first 5000 --size 128x192
 	$(TRAIN) data --folder $(MINI) --shards 8 --first 9000 --clips 12 --frames 32 --consecutive
 	$(TRAIN) data --folder $(MINI) --shards 2 --first 9500 --clips 12 --frames 32 --consecutive --size 128x192
-	$(TRAIN) decoder --folder $(MINI)
+	$(TRAIN) decoder --folder $(MINI) --steps 3000
 	$(TRAIN) stage1 --folder $(MINI)
 	$(TRAIN) stage2 --folder $(MINI)
 	$(TRAIN) export --folder $(MINI) --target animate_anyone/weights/mini
