@@ -5,8 +5,12 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..types import Size
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -53,12 +57,16 @@ def run(options: argparse.Namespace) -> int:
             models,
             sampling,
             held_out_pairs(options.pairs, options.frames),
-            progress=lambda done: bar.update(done - bar.n) and None,
+            progress=lambda done: _advance(bar, done),
         )
     sys.stdout.write(as_markdown(table) + "\n")
     if options.json:
         options.json.write_text(json.dumps(table, indent=1) + "\n")
     return 0
+
+
+def _advance(bar: "tqdm", done: int) -> None:
+    bar.update(done - bar.n)
 
 
 def _run_on_clip(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def _decoder(options: argparse.Namespace) -> int:
     return 0
 
 
-def _steps(options: argparse.Namespace) -> dict[str, int]:
+def _steps(options: argparse.Namespace) -> dict[str, Any]:
     return {"steps": options.steps} if options.steps else {}
 
 
@@ -105,7 +106,7 @@ def _stage(options: argparse.Namespace) -> int:
 
     _threads(options)
     stage = 1 if options.step == "stage1" else 2
-    changes = json.loads(options.config.read_text()) if options.config else {}
+    changes: dict[str, Any] = json.loads(options.config.read_text()) if options.config else {}
     config = TrainingConfig(**(RECIPES[stage] | changes | _steps(options)))
     data = Shards(options.folder / "data", consecutive=stage == 2)
     Trainer(config, options.folder).run(data)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def build_autoencoder(
     """
     from diffusers import AutoencoderTiny
 
-    model = AutoencoderTiny(latent_channels=latent_channels)
+    model: Any = AutoencoderTiny(latent_channels=latent_channels)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
@@ -66,7 +67,7 @@ def build_autoencoder(
     return model
 
 
-def _start_encoder(encoder: nn.Module, count: int, crops: Tensor) -> None:
+def _start_encoder(encoder: Any, count: int, crops: Tensor) -> None:  # noqa: ANN401  (EncoderTiny)
     """Set the convolutions so that the latents are the leading components of each patch."""
     first, *halvings, final = (m for m in encoder.layers if isinstance(m, nn.Conv2d))
     first.weight[:3] = 0
@@ -87,6 +88,7 @@ def _start_encoder(encoder: nn.Module, count: int, crops: Tensor) -> None:
     final.weight.zero_()
     final.weight[range(count), range(count), 1, 1] = scale
     final.weight[range(count), range(count, 2 * count), 1, 1] = -scale
+    assert final.bias is not None
     final.bias.copy_(-(vectors @ mean) * scale)
 
 
@@ -105,7 +107,7 @@ def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Te
     generator = torch.Generator().manual_seed(config.seed)
     crops = _crops(config)
     sample = torch.cat([next(crops) for _ in range(50)])
-    model = build_autoencoder(config.latent_channels, sample, generator)
+    model: Any = build_autoencoder(config.latent_channels, sample, generator)
     model = model.to(memory_format=torch.channels_last)
     parameters = dict(model.named_parameters())
     average = Average(parameters, config.decay)
@@ -146,7 +148,10 @@ def _ramp(step: int, config: AutoencoderTraining) -> float:
 
 
 def _loss(
-    model: nn.Module, pixels: Tensor, config: AutoencoderTraining, generator: torch.Generator
+    model: Any,  # noqa: ANN401  (AutoencoderTiny)
+    pixels: Tensor,
+    config: AutoencoderTraining,
+    generator: torch.Generator,
 ) -> tuple[Tensor, float]:
     """Return the loss and the mean squared error of a batch, (b, 3, H, W) in -1..1."""
     with torch.autocast("cpu", torch.bfloat16):
@@ -225,7 +230,7 @@ def refine_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tenso
 class TrainedAutoencoder:
     """The averaged weights of a run, as an `Autoencoder`."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:  # noqa: ANN401  (AutoencoderTiny)
         """Wrap a model that is ready to use."""
         self.model = model
 
@@ -257,6 +262,6 @@ def wrap_autoencoder(values: dict[str, Tensor]) -> TrainedAutoencoder:
     from diffusers import AutoencoderTiny
 
     channels = values["decoder.layers.0.weight"].shape[1]
-    model = AutoencoderTiny(latent_channels=channels)
+    model: Any = AutoencoderTiny(latent_channels=channels)
     model.load_state_dict(values)
     return TrainedAutoencoder(model.eval().to(memory_format=torch.channels_last))

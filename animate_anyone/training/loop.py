@@ -23,7 +23,7 @@ from .losses import figure_error, weighted_error
 
 log = logging.getLogger(__name__)
 
-IMAGE_ENCODER = {
+IMAGE_ENCODER: dict[str, Any] = {
     "image_size": 64,
     "patch_size": 8,
     "hidden_size": 64,
@@ -73,7 +73,7 @@ def build_networks(preset: Preset, generator: torch.Generator, *, motion: bool) 
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     unet = preset.unet if motion else replace(preset.unet, motion=None)
-    image_encoder = IMAGE_ENCODER | {"projection_dim": unet.cross_attention_dim}
+    image_encoder = dict[str, Any](IMAGE_ENCODER, projection_dim=unet.cross_attention_dim)
     networks = Networks(
         denoiser=UNet(unet, attention=plain_attention),
         reference_net=UNet(unet.reference(), attention=plain_attention),
@@ -84,7 +84,7 @@ def build_networks(preset: Preset, generator: torch.Generator, *, motion: bool) 
     initialise(networks.reference_net, generator=generator, tie_query_key=True)
     initialise(networks.pose_guider, generator=generator)
     initialise(networks.image_encoder, generator=generator)
-    embeddings = networks.image_encoder.vision_model.embeddings
+    embeddings: Any = networks.image_encoder.vision_model.embeddings
     for weight in (embeddings.class_embedding, embeddings.position_embedding.weight):
         nn.init.normal_(weight, std=0.02, generator=generator)
     return networks

@@ -70,7 +70,7 @@ class Canvas:
 
     def textured(self, points: np.ndarray, tile: np.ndarray, corners: np.ndarray) -> None:
         """Fill a polygon with a texture whose top left, top right, bottom left lie at corners."""
-        height, width = self.mask.shape
+        height, width = len(self.mask), len(self.mask[0])
         fixed = np.round(points * ONE).astype(np.int32)
         cover = np.zeros_like(self.mask)
         cv2.fillPoly(cover, [fixed], 255, cv2.LINE_AA, SHIFT)
@@ -144,7 +144,9 @@ def _leg(
     canvas.limb(hip, knee, (wide, middle), character.skin)
     canvas.limb(knee, ankle, (middle, narrow), character.skin)
     if character.socks:
-        canvas.limb(knee + (ankle - knee) * 0.6, ankle, (narrow * 1.15,) * 2, (240, 240, 235))
+        canvas.limb(
+            knee + (ankle - knee) * 0.6, ankle, (narrow * 1.15, narrow * 1.15), (240, 240, 235)
+        )
     if character.bottom_style in ("trousers", "striped"):
         canvas.limb(hip, knee, (wide * 1.1, middle * 1.15), character.bottom)
         canvas.limb(knee, ankle, (middle * 1.15, narrow * 1.3), character.bottom)
@@ -187,7 +189,9 @@ def _torso(canvas: Canvas, character: Character, joints: np.ndarray, scale: floa
     corners = np.stack([right - across, left + across, right_hip - across])
     canvas.textured(outline, tile, corners)
     if character.belt:
-        canvas.limb(waist[0], waist[1], (0.012 * scale,) * 2, _darker(character.bottom, 0.5))
+        canvas.limb(
+            waist[0], waist[1], (0.012 * scale, 0.012 * scale), _darker(character.bottom, 0.5)
+        )
 
 
 def _hair_behind(canvas: Canvas, character: Character, joints: np.ndarray, scale: float) -> None:
@@ -233,7 +237,7 @@ def _head(
     canvas.disc(joints[0] - up * radius * 0.05, radius * 0.09, _darker(character.skin, 0.8))
     mouth = joints[0] - up * radius * 0.42
     reach = across * radius * 0.22
-    canvas.limb(mouth - reach, mouth + reach, (radius * 0.06,) * 2, (150, 50, 50))
+    canvas.limb(mouth - reach, mouth + reach, (radius * 0.06, radius * 0.06), (150, 50, 50))
 
 
 def _fringe(
@@ -257,7 +261,9 @@ def _fringe(
         canvas.disc(head + up * radius * 1.3, radius * 0.45, character.hair)
     if style == "hat":
         wide = across * radius * 1.35
-        canvas.limb(brim - wide, brim + wide, (radius * 0.14,) * 2, _darker(character.hair))
+        canvas.limb(
+            brim - wide, brim + wide, (radius * 0.14, radius * 0.14), _darker(character.hair)
+        )
 
 
 @lru_cache(maxsize=64)
