@@ -21,6 +21,7 @@ from .motions import make_motion
 from .painting import Painting, paint
 
 TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
+SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames: users have short clips too
 PARTS = ("latents", "poses", "masks", "thumbs")
 
 
@@ -147,8 +148,9 @@ class Shards:
             count, length = shard["latents"].shape[:2]
             rows = rng.choice(count, characters, replace=count < characters)
             if self.consecutive:
-                first = rng.integers(length - frames + 1)
-                targets = np.tile(np.arange(first, first + frames), (characters, 1))
+                run = frames if rng.random() >= SHORT_CLIPS else int(rng.integers(1, frames + 1))
+                first = rng.integers(length - run + 1)
+                targets = np.tile(np.arange(first, first + run), (characters, 1))
                 reference = rng.integers(length, size=characters)
             else:
                 order = np.argsort(rng.random((characters, length)), 1)
