@@ -6,7 +6,7 @@ RECIPES: dict[int, dict[str, Any]] = {
     1: {"stage": 1, "steps": 4700, "characters": 4, "frames": 6, "learning_rate": 1.5e-3},
     2: {
         "stage": 2,
-        "steps": 600,
+        "steps": 450,
         "characters": 1,
         "frames": 24,
         "learning_rate": 1e-3,
