@@ -1,5 +1,6 @@
 import resource
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -53,13 +54,18 @@ def write_sound(path: Path, seconds: float, codec: str, with_video: bool = True)
         container.mux(sound.encode(None))
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file may grow beyond 8 kB, which is how a full disk looks to a writer."""
+    """No file may grow beyond 8 kB, which is how a full disk looks to a writer.
+
+    Around the writer alone: the file that pytest's own output goes to may not grow either.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -184,11 +190,11 @@ def test_interrupt_leaves_no_file_and_keeps_the_old_one(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-@pytest.mark.usefixtures("small_disk")
 @pytest.mark.parametrize("frames", [4, 60])
 def test_full_disk_is_named_and_leaves_no_file(tmp_path: Path, frames: int) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (frames, 48, 64, 3), np.uint8)
-    with pytest.raises(MediaError, match=r"clip\.mp4; it cannot be written \(File too large\)"):
+    told = r"clip\.mp4; it cannot be written \(File too large\)"
+    with pytest.raises(MediaError, match=told), small_disk():
         write_all(tmp_path / "clip.mp4", noise)
 
     assert not list(tmp_path.iterdir())
