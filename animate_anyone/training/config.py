@@ -29,6 +29,7 @@ class TrainingConfig:
     average_decay: float = 0.999
     condition_dropout: float = 0.1  # share of steps without reference and image token
     figure_weight: float = 2.0  # extra weight of the loss inside the figure
+    difference_weight: float = 0.0  # stage 2: weight of the error in changes between frames
     train_image_encoder: bool = True  # stage 1; the paper freezes CLIP, aa-mini has none to freeze
     mixed_precision: Literal["no", "bf16"] = "bf16"
     seed: int = 0

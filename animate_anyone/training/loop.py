@@ -19,7 +19,7 @@ from ..networks.unet import UNet
 from .checkpoints import Average, averaged_networks, load_checkpoint, save_checkpoint
 from .config import TrainingConfig
 from .data import Batch, Shards
-from .losses import figure_error, weighted_error
+from .losses import difference_error, figure_error, weighted_error
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +197,8 @@ class Trainer:
             )
         target = self.schedule.target(batch.targets, noise, timesteps[:, None, :, None, None])
         loss = weighted_error(output, target, batch.masks, self.config.figure_weight)
+        if self.config.difference_weight:
+            loss = loss + self.config.difference_weight * difference_error(output, target)
         return loss, figure_error(output.detach(), target, batch.masks)
 
     def _report(self, sums: list[tuple[float, float]]) -> None:

@@ -1,0 +1,28 @@
+"""Losses on errors whose value is known."""
+
+import pytest
+import torch
+
+from animate_anyone.training.losses import difference_error, figure_error, weighted_error
+
+SHAPE = (1, 2, 4, 3, 3)
+
+
+def test_the_figure_counts_more():
+    target, masks = torch.zeros(SHAPE), torch.zeros(1, 1, 4, 3, 3)
+    masks[..., 0] = 1.0
+    inside = target.clone()
+    inside[..., 0] = 1.0
+    # a third of the pixels, each three times: 3 / (3 + 1 + 1)
+    assert float(weighted_error(inside, target, masks, 2.0)) == pytest.approx(0.6)
+    assert float(weighted_error(inside, target, masks, 0.0)) == pytest.approx(1 / 3)
+    assert figure_error(inside, target, masks) == pytest.approx(1.0)
+
+
+def test_a_still_error_is_no_flicker_and_an_alternating_one_is():
+    target = torch.rand(SHAPE)
+    assert float(difference_error(target + 0.5, target)) == pytest.approx(0, abs=1e-9)
+    wobble = target.clone()
+    wobble[:, :, 1::2] += 0.5
+    assert float(difference_error(wobble, target)) == pytest.approx(0.25)
+    assert float(difference_error(target[:, :, :1], target[:, :, :1])) == 0.0
