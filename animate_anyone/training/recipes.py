@@ -3,10 +3,10 @@
 from typing import Any
 
 RECIPES: dict[int, dict[str, Any]] = {
-    1: {"stage": 1, "steps": 4700, "characters": 4, "frames": 6, "learning_rate": 1.5e-3},
+    1: {"stage": 1, "steps": 5200, "characters": 4, "frames": 6, "learning_rate": 1.5e-3},
     2: {
         "stage": 2,
-        "steps": 450,
+        "steps": 300,
         "characters": 1,
         "frames": 24,
         "learning_rate": 2e-3,
