@@ -107,38 +107,57 @@ def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Te
     generator = torch.Generator().manual_seed(config.seed)
     crops = _crops(config)
     sample = torch.cat([next(crops) for _ in range(50)])
-    model: Any = build_autoencoder(config.latent_channels, sample, generator)
-    model = model.to(memory_format=torch.channels_last)
-    parameters = dict(model.named_parameters())
+    model = build_autoencoder(config.latent_channels, sample, generator)
+    model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return _train(model, model, crops, folder / "autoencoder.pt", config, generator)
+
+
+def refine_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
+    """Go on with the decoder alone; what the encoder says, and so every example, stays valid."""
+    generator = torch.Generator().manual_seed(config.seed + 1)
+    model = trained_autoencoder(folder).model.requires_grad_(False)
+    decoder = model.decoder.requires_grad_(True)
+    crops = _crops(replace(config, seed=config.seed + 1))
+    return _train(model, decoder, crops, folder / "decoder.pt", config, generator)
+
+
+def _train(
+    model: nn.Module,
+    trained: nn.Module,  # the model, or the part of it that moves
+    crops: Iterator[Tensor],
+    path: Path,  # of the checkpoint
+    config: AutoencoderTraining,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Train, continuing from the checkpoint if there is one; return the averaged weights."""
+    parameters = dict(trained.named_parameters())
     average = Average(parameters, config.decay)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98))
-    path, start = folder / "autoencoder.pt", 0
+    optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, betas=(0.9, 0.98))
+    start, errors = 0, []
     if state := load_checkpoint(path):
-        model.load_state_dict(state["model"])
+        trained.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         generator.set_state(state["generator"])
         start = state["step"]
-    errors: list[float] = []
     for step in range(start, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _ramp(step, config)
         loss, error = _loss(model, next(crops), config, generator)
         optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        norm = nn.utils.clip_grad_norm_(parameters.values(), config.clip)
         if torch.isfinite(norm):
             optimizer.step()
             average.update(parameters)
         errors.append(error)
         if (step + 1) % 50 == 0:
             psnr = -10 * np.log10(np.mean(errors[-50:]))
-            log.info("autoencoder step %d: %.2f dB on training crops", step + 1, psnr)
+            log.info("%s step %d: %.2f dB on training crops", path.stem, step + 1, psnr)
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            state = {"model": model.state_dict(), "average": average.state_dict()}
+            state = {"model": trained.state_dict(), "average": average.state_dict()}
             state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
-            state["generator"] = generator.get_state()
-            save_checkpoint(path, state)
+            save_checkpoint(path, state | {"generator": generator.get_state()})
     return average.values
 
 
@@ -189,42 +208,6 @@ def _crops(config: AutoencoderTraining) -> Iterator[Tensor]:
             batch.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
         pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float()
         yield (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def refine_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
-    """Go on with the decoder alone; what the encoder says, and so every example, stays valid."""
-    generator = torch.Generator().manual_seed(config.seed + 1)
-    model = trained_autoencoder(folder).model.requires_grad_(False)
-    model.decoder.requires_grad_(True)
-    parameters = dict(model.decoder.named_parameters())
-    average = Average(parameters, config.decay)
-    optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, betas=(0.9, 0.98))
-    path, start = folder / "decoder.pt", 0
-    if state := load_checkpoint(path):
-        model.decoder.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"])
-        start = state["step"]
-    crops, errors = _crops(replace(config, seed=config.seed + 1 + start)), []
-    for step in range(start, config.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _ramp(step, config)
-        loss, error = _loss(model, next(crops), config, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters.values(), config.clip)
-        optimizer.step()
-        average.update(parameters)
-        errors.append(error)
-        if (step + 1) % 50 == 0:
-            psnr = -10 * np.log10(np.mean(errors[-50:]))
-            log.info("decoder step %d: %.2f dB on training crops", step + 1, psnr)
-        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            state = {"model": model.decoder.state_dict(), "average": average.state_dict()}
-            state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
-            save_checkpoint(path, state | {"generator": generator.get_state()})
-    return average.values
 
 
 class TrainedAutoencoder:
