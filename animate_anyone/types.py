@@ -1,6 +1,7 @@
 """Small frozen records that all parts share."""
 
 from dataclasses import dataclass
+from enum import IntFlag
 
 import numpy as np
 
@@ -13,6 +14,16 @@ class Size:
     height: int
 
 
+class Flag(IntFlag):
+    """What was done to a point since it was detected."""
+
+    FILLED = 1  # it was missing and lies between its neighbours in time
+    SMOOTHED = 2  # it was moved by a filter over time
+    SPIKE = 4  # it jumped away for a moment and was removed, or replaced if FILLED as well
+    HELD = 8  # it was missing and stays where it was seen last
+    EDITED = 16  # a person moved it, or hid it by hand
+
+
 @dataclass(frozen=True, kw_only=True)
 class Points:
     """A group of keypoints of one kind over a clip.
@@ -22,6 +33,7 @@ class Points:
 
     xy: np.ndarray  # (f, p, j, 2), float64, pixels of the canvas, x then y
     confidence: np.ndarray  # (f, p, j), float64, 0..1
+    flags: np.ndarray | None = None  # (f, p, j), uint8 of Flag; None: all points as detected
 
 
 @dataclass(frozen=True, kw_only=True)
