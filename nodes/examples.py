@@ -26,6 +26,6 @@ EXAMPLES = Examples(
 def example(character: str, motion: str) -> tuple[Tensor, list[dict[str, Any]]]:
     """Return the picture, (1, 3, H, W) in 0..1, and the POSE_KEYPOINT value."""
     from ..animate_anyone.media.pictures import read_picture
-    from ..animate_anyone.pose.skeleton import read_keypoints, to_keypoints
+    from ..animate_anyone.pose.keypoints import read_keypoints, to_keypoints
 
     return read_picture(FOLDER / character), to_keypoints(read_keypoints(FOLDER / motion))

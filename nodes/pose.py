@@ -68,7 +68,7 @@ class LoadKeypoints(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, file: str) -> io.NodeOutput:
-        from ..animate_anyone.pose.skeleton import read_keypoints, to_keypoints
+        from ..animate_anyone.pose.keypoints import read_keypoints, to_keypoints
 
         return io.NodeOutput(to_keypoints(read_keypoints(host.input_path(file))))
 
@@ -115,7 +115,7 @@ class DrawPose(io.ComfyNode):
         cls, keypoints: Any, width: int, height: int, hands: bool, face: bool
     ) -> io.NodeOutput:
         from ..animate_anyone.pose.draw import draw_pose
-        from ..animate_anyone.pose.skeleton import parse_keypoints
+        from ..animate_anyone.pose.keypoints import parse_keypoints
 
         clip = parse_keypoints(keypoints)
         size = encoding.fitting_size(Size(width, height), clip.canvas)

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..media import clip_info, fit_frame, frames_of
 from ..pose.draw import draw_frame
-from ..pose.skeleton import read_keypoints
+from ..pose.keypoints import read_keypoints
 from ..types import PoseClip, Size
 
 logger = logging.getLogger(__name__)

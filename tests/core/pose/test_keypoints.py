@@ -8,15 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animate_anyone.errors import InputError
-from animate_anyone.pose.skeleton import (
-    PART_JOINTS,
-    VISIBLE,
-    body_clip,
+from animate_anyone.pose.keypoints import (
     parse_keypoints,
     read_keypoints,
     to_keypoints,
     write_keypoints,
 )
+from animate_anyone.pose.skeleton import PART_JOINTS, VISIBLE, body_clip
 from animate_anyone.types import Points, PoseClip, Size
 
 CANVAS = {"canvas_width": 512, "canvas_height": 768}
