@@ -17,11 +17,13 @@ from ..pose.draw import draw_pose
 from ..protocols import Autoencoder
 from ..types import Points, PoseClip, Size
 from .characters import make_character
+from .details import Part
 from .motions import make_motion
 from .painting import Painting, paint
 
 TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
 SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames: users have short clips too
+DETAILED = 0.6  # share of clips whose skeletons have hands, and of those that have a face
 PARTS = ("latents", "poses", "masks", "thumbs")
 
 
@@ -48,22 +50,20 @@ def paint_clip(
 
 def skeletons_of(paintings: list[Painting], size: Size) -> PoseClip:
     """Return the exact keypoints of painted frames as a clip of one person."""
-    count = len(paintings)
 
-    def none(joints: int) -> Points:
-        return Points(xy=np.zeros((count, 1, joints, 2)), confidence=np.zeros((count, 1, joints)))
+    def gathered(parts: list[Part]) -> Points:
+        return Points(
+            xy=np.stack([part.xy for part in parts])[:, None],
+            confidence=np.stack([part.visible for part in parts])[:, None].astype(np.float64),
+        )
 
-    body = Points(
-        xy=np.stack([p.joints for p in paintings])[:, None],
-        confidence=np.stack([p.visible for p in paintings])[:, None].astype(np.float64),
-    )
     return PoseClip(
         canvas=size,
-        body=body,
-        left_hand=none(21),
-        right_hand=none(21),
-        face=none(68),
-        feet=none(6),
+        body=gathered([Part(p.joints, p.visible) for p in paintings]),
+        left_hand=gathered([p.details["left_hand"] for p in paintings]),
+        right_hand=gathered([p.details["right_hand"] for p in paintings]),
+        face=gathered([p.details["face"] for p in paintings]),
+        feet=gathered([p.details["feet"] for p in paintings]),
     )
 
 
@@ -87,7 +87,10 @@ def write_shard(
         pixels = torch.from_numpy(np.stack([p.picture for p in paintings])).permute(0, 3, 1, 2)
         latents = autoencoder.encode(pixels.float() / 255)
         gathered["latents"].append(latents.to(torch.float16).numpy())
-        gathered["poses"].append(draw_pose(skeletons_of(paintings, size)))
+        # Skeletons of other sources may come without fingers and faces.
+        hands, face = (rng.random(2) < DETAILED).tolist()
+        drawn = draw_pose(skeletons_of(paintings, size), hands=hands, face=face)
+        gathered["poses"].append(drawn)
         masks = torch.from_numpy(np.stack([p.mask for p in paintings])).float()[:, None]
         gathered["masks"].append(F.avg_pool2d(masks, 8)[:, 0].round().to(torch.uint8).numpy())
         gathered["thumbs"].append(thumbnails(pixels).numpy())

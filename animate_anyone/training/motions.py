@@ -111,7 +111,7 @@ def joints_of(
         shin = _direction(side, spread * 0.6, forward - knee)
         xyz[leg[2]] = xyz[leg[1]] + body.shin * shin
     xyz = xyz @ turn.T
-    visible = _place_face(xyz, body, angles, up)
+    visible = _place_face(xyz, body, angles)
     xyz[:, 0] += angles["shift"]
     xyz[:, 1] -= xyz[[RIGHT_LEG[2], LEFT_LEG[2]], 1].max() + max(angles["hop"], 0.0)
     return xyz, visible
@@ -124,14 +124,22 @@ def _direction(side: int, reach: float, depth: float) -> np.ndarray:
     )
 
 
-def _place_face(
-    xyz: np.ndarray, body: Proportions, angles: dict[str, float], up: np.ndarray
-) -> np.ndarray:
+def head_of(
+    body: Proportions,
+    angles: dict[str, float],
+    neck: np.ndarray,  # (3,), between the shoulders
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # centre, up, across: (3,) each
+    """Return where the head is and how it is tilted."""
+    lean, roll = angles["lean"], angles["lean"] + angles["head_roll"]
+    spine = np.array([np.sin(lean), -np.cos(lean), 0.0])
+    up = np.array([np.sin(roll), -np.cos(roll), 0.0])
+    across = np.array([np.cos(roll), np.sin(roll), 0.0])
+    return neck + body.neck * spine + body.head * up, up, across
+
+
+def _place_face(xyz: np.ndarray, body: Proportions, angles: dict[str, float]) -> np.ndarray:
     """Set nose, eyes and ears on the sphere of the head; far ears and eyes are hidden."""
-    roll = angles["lean"] + angles["head_roll"]
-    head_up = np.array([np.sin(roll), -np.cos(roll), 0.0])
-    head_across = np.array([np.cos(roll), np.sin(roll), 0.0])
-    centre = xyz[1] + body.neck * up + body.head * head_up
+    centre, head_up, head_across = head_of(body, angles, xyz[1])
     facing = angles["yaw"] + angles["head_yaw"]
     visible = np.ones(JOINTS, bool)
     # joint, azimuth on the head (positive is the character's left), height above the centre

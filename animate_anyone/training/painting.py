@@ -8,6 +8,7 @@ import numpy as np
 
 from ..types import Size
 from .characters import Character, Colour
+from .details import Part, details_of
 from .motions import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, joints_of
 
 SHIFT = 4  # fractional bits of cv2 coordinates
@@ -23,6 +24,7 @@ class Painting:
     mask: np.ndarray  # (H, W), uint8, 255 where the figure is
     joints: np.ndarray  # (18, 2), pixels
     visible: np.ndarray  # (18,), bool: on the canvas and not behind the head
+    details: dict[str, Part]  # hands, face and feet, in pixels, by the names of PoseClip
 
 
 class Canvas:
@@ -88,22 +90,32 @@ def paint(character: Character, angles: dict[str, float], size: Size) -> Paintin
     scale = character.height * size.height
     origin = np.array([character.centre * size.width, character.ground * size.height])
     joints = xyz[:, :2] * scale + origin
+    details = {
+        name: _on_canvas(Part(part.xy * scale + origin, part.visible), size)
+        for name, part in details_of(character.body, angles, xyz).items()
+    }
     depth = xyz[:, 2]
     canvas = Canvas(background_of(character, size))
     arms = sorted((RIGHT_ARM, LEFT_ARM), key=lambda arm: depth[list(arm)].mean())
     behind = [arm for arm in arms if depth[arm[1]] + depth[arm[2]] < -0.06]
     _hair_behind(canvas, character, joints, scale)
     for arm in behind:
-        _arm(canvas, character, joints, arm, scale)
+        _arm(canvas, character, joints, arm, scale, details)
     for leg in sorted((RIGHT_LEG, LEFT_LEG), key=lambda leg: depth[leg[2]]):
         _leg(canvas, character, joints, leg, scale)
     _torso(canvas, character, joints, scale)
     _head(canvas, character, joints, seen, angles, scale)
     for arm in arms:
         if arm not in behind:
-            _arm(canvas, character, joints, arm, scale)
-    inside = ((joints >= 0) & (joints < [size.width, size.height])).all(1)
-    return Painting(canvas.picture, canvas.mask, joints, seen & inside)
+            _arm(canvas, character, joints, arm, scale, details)
+    body = _on_canvas(Part(joints, seen), size)
+    return Painting(canvas.picture, canvas.mask, joints, body.visible, details)
+
+
+def _on_canvas(part: Part, size: Size) -> Part:
+    """Hide what lies beyond the borders."""
+    inside = ((part.xy >= 0) & (part.xy < [size.width, size.height])).all(1)
+    return Part(part.xy, part.visible & inside)
 
 
 def _darker(colour: Colour, gain: float = 0.72) -> Colour:
@@ -111,7 +123,12 @@ def _darker(colour: Colour, gain: float = 0.72) -> Colour:
 
 
 def _arm(
-    canvas: Canvas, character: Character, joints: np.ndarray, arm: tuple[int, ...], scale: float
+    canvas: Canvas,
+    character: Character,
+    joints: np.ndarray,
+    arm: tuple[int, ...],
+    scale: float,
+    details: dict[str, Part],
 ) -> None:
     shoulder, elbow, wrist = (joints[j] for j in arm)
     wide = character.body.arm_width * scale
@@ -122,8 +139,10 @@ def _arm(
     canvas.limb(shoulder, elbow, (wide, middle + edge), outline)
     canvas.limb(shoulder, elbow, (wide, middle), character.skin)
     canvas.limb(elbow, wrist, (middle, narrow), character.skin)
-    hand = wrist + (wrist - elbow) * 0.12
-    canvas.disc(hand, narrow * 1.25, character.skin)
+    canvas.disc(wrist + (wrist - elbow) * 0.12, narrow * 1.15, character.skin)
+    hand = details["right_hand" if arm == RIGHT_ARM else "left_hand"].xy
+    for finger in hand[1:].reshape(5, 4, 2):
+        canvas.limb(finger[0], finger[3], (narrow * 0.4, narrow * 0.35), character.skin)
     if character.sleeve > 0:
         upper = min(character.sleeve * 2, 1.0)
         cuff = shoulder + (elbow - shoulder) * upper

@@ -1,10 +1,12 @@
 """Drawn characters: a seed names one for good, and the keypoints are exact."""
 
+import cv2
 import numpy as np
 import pytest
 
 from animate_anyone.training.characters import make_character
 from animate_anyone.training.data import paint_clip, skeletons_of
+from animate_anyone.training.details import details_of
 from animate_anyone.training.held_out import held_out_pairs
 from animate_anyone.training.motions import DEGREES_OF_FREEDOM, joints_of, make_motion
 from animate_anyone.training.painting import background_of, paint
@@ -68,7 +70,35 @@ def test_skeletons_carry_the_painted_joints():
     assert clip.canvas == SIZE
     assert np.array_equal(clip.body.xy[1, 0], paintings[1].joints)
     assert np.array_equal(clip.body.confidence[2, 0] > 0, paintings[2].visible)
-    assert not clip.face.confidence.any()
+    assert np.array_equal(clip.face.xy[0, 0], paintings[0].details["face"].xy)
+    assert np.array_equal(clip.left_hand.xy[2, 0], paintings[2].details["left_hand"].xy)
+
+
+def test_hands_faces_and_feet_lie_on_the_figure():
+    big = Size(512, 512)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        character, motion = make_character(rng, close_up=False), make_motion(rng)
+        painting = paint(character, motion.angles(10), big)
+        near = cv2.dilate(painting.mask, np.ones((9, 9), np.uint8)) > 0
+        for name, part in painting.details.items():
+            x, y = part.xy[part.visible].astype(int).T
+            assert near[y, x].all(), name
+        for name, wrist in (("left_hand", 7), ("right_hand", 4)):
+            hand = painting.details[name].xy
+            assert np.array_equal(hand[0], painting.joints[wrist])
+            reach = np.linalg.norm(hand - hand[0], axis=1).max()
+            assert reach < 0.08 * character.height * big.height
+
+
+def test_a_turned_head_hides_the_far_cheek():
+    body = make_character(np.random.default_rng(2)).body
+    xyz, _ = joints_of(body, REST)
+    assert details_of(body, REST, xyz)["face"].visible.all()
+    turned = REST | {"head_yaw": 0.9}
+    seen = details_of(body, turned, joints_of(body, turned)[0])["face"].visible
+    assert seen[:8].all()
+    assert not seen[16]
 
 
 def test_held_out_pairs_are_fixed_and_differ_from_their_reference():
