@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from animate_anyone.pose.keypoints import (
     to_keypoints,
     write_keypoints,
 )
-from animate_anyone.pose.skeleton import PART_JOINTS, VISIBLE, body_clip
-from animate_anyone.types import Points, PoseClip, Size
+from animate_anyone.pose.skeleton import PART_JOINTS, body_clip, empty_points
+from animate_anyone.types import Flag, Points, PoseClip, Size
 
 CANVAS = {"canvas_width": 512, "canvas_height": 768}
 
@@ -164,7 +165,7 @@ def test_written_parts_have_full_length_and_zero_or_one() -> None:
     clip = body_clip(Size(64, 64), body, np.linspace(0, 1, 18).reshape(1, 1, 18))
     person = to_keypoints(clip)[0]["people"][0]
 
-    lengths = {key: len(value) for key, value in person.items() if key != "aa_scores"}
+    lengths = {key: len(value) for key, value in person.items() if not key.startswith("aa_")}
     assert lengths == {
         "pose_keypoints_2d": 54,
         "face_keypoints_2d": 210,
@@ -176,23 +177,217 @@ def test_written_parts_have_full_length_and_zero_or_one() -> None:
     assert person["pose_keypoints_2d"][:3] == [0, 0, 0]
 
 
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32 - 1))
-def test_writing_and_reading_keeps_every_visible_point(frames: int, people: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
+def test_faint_points_and_real_confidences_stand_in_fields_of_their_own() -> None:
+    body = np.arange(36.0).reshape(1, 1, 18, 2)
+    confidence = np.full((1, 1, 18), 0.75)
+    confidence[0, 0, 2] = 0.125
+    clip = body_clip(Size(64, 64), body, confidence)
+    person = to_keypoints(clip)[0]["people"][0]
+
+    assert person["pose_keypoints_2d"][3:12] == [2, 3, 1, 0, 0, 0, 6, 7, 1]
+    assert person["aa_scores"]["body"][1:4] == [0.75, 0.125, 0.75]
+    assert person["aa_hidden"] == {"body": [[2, 4.0, 5.0]]}
+    assert "aa_flags" not in person
+
+
+@st.composite
+def clips(draw: st.DrawFn) -> PoseClip:
+    """Any clip whose last person is seen at least once: empty places at the end are not kept."""
+    frames, people = draw(st.integers(1, 4)), draw(st.integers(0, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shown = rng.random((frames, people)) < draw(st.sampled_from((0.2, 0.8, 1.0)))
+    shown[rng.integers(frames), -1:] = True
+    reach = draw(st.sampled_from((0.9, 600.0)))  # in the corner of one pixel, or beyond the canvas
     parts = {}
     for part, joints in PART_JOINTS.items():
-        xy = rng.uniform(2, 500, (frames, people, joints, 2))
-        confidence = rng.uniform(0, 1, (frames, people, joints))
-        confidence[:, :, 0] = 1  # everybody is seen, so people keep their places
-        parts[part] = Points(xy=xy, confidence=confidence)
-    clip = PoseClip(canvas=Size(512, 512), **parts)
+        confidence = rng.uniform(-0.5, 1, (frames, people, joints)).clip(0) * shown[..., None]
+        confidence[:, :, 0] = np.where(shown, 0.2, 0) if draw(st.booleans()) else shown
+        xy = np.round(rng.uniform(-reach, reach, (frames, people, joints, 2)), 1)
+        flags = rng.integers(0, 32, confidence.shape, np.uint8) * shown[..., None]
+        marked = draw(st.booleans()) and bool(people)
+        parts[part] = Points(
+            xy=np.where(confidence[..., None] > 0, xy, 0),
+            confidence=confidence,
+            flags=flags if marked else None,
+        )
+    return PoseClip(canvas=Size(512, 384), **parts)
+
+
+@given(clips())
+def test_writing_and_reading_loses_nothing(clip: PoseClip) -> None:
     again = parse_keypoints(json.loads(json.dumps(to_keypoints(clip))))
 
+    assert again.canvas == clip.canvas
     for part in PART_JOINTS:
         before, after = getattr(clip, part), getattr(again, part)
-        seen = before.confidence >= VISIBLE
-        assert np.array_equal(after.confidence, np.where(seen, before.confidence, 0))
-        assert np.array_equal(after.xy[seen], before.xy[seen])
+        assert np.array_equal(after.confidence, before.confidence)
+        assert np.array_equal(after.xy, before.xy)
+        if before.flags is None:
+            assert after.flags is None
+        else:
+            assert np.array_equal(after.flags, before.flags)
+
+
+def test_people_keep_their_places_while_away() -> None:
+    confidence = np.ones((3, 3, 18))
+    confidence[1, 0] = confidence[2, 1:] = 0
+    records = to_keypoints(body_clip(Size(64, 64), np.full((3, 3, 18, 2), 7.5), confidence))
+
+    assert [len(record["people"]) for record in records] == [3, 3, 1]
+    assert not any(records[1]["people"][0]["pose_keypoints_2d"])
+    assert np.array_equal(parse_keypoints(records).body.confidence, confidence)
+
+
+def test_a_flag_alone_keeps_a_person() -> None:
+    missing = empty_points(1, 1, 18)
+    flags = np.zeros((1, 1, 18), np.uint8)
+    flags[0, 0, 4] = Flag.SPIKE
+    clip = replace(body_clip(Size(64, 64), missing.xy), body=replace(missing, flags=flags))
+
+    again = parse_keypoints(to_keypoints(clip)).body
+    assert again.flags is not None
+    assert again.flags[0, 0, 4] == Flag.SPIKE
+    assert not again.confidence.any()
+
+
+@pytest.mark.parametrize(
+    ("written", "edited", "confidence"),
+    [(0.9, 0.0, 0.0), (0.9, 1.0, 0.9), (0.1, 1.0, 1.0), (0.1, 0.0, 0.1)],
+    ids=["removed", "left", "shown again", "left hidden"],
+)
+def test_what_an_editor_changed_wins_over_our_own_fields(
+    written: float, edited: float, confidence: float
+) -> None:
+    clip = body_clip(Size(64, 64), np.full((1, 1, 18, 2), 7.5), np.full((1, 1, 18), written))
+    records = to_keypoints(clip)
+    records[0]["people"][0]["pose_keypoints_2d"][:3] = [9 * edited, 9 * edited, edited]
+
+    body = parse_keypoints(records).body
+    assert body.confidence[0, 0, 0] == confidence
+    assert body.xy[0, 0, 0, 0] == (9.0 if edited else 7.5 if confidence else 0.0)
+
+
+def test_points_without_a_place_are_written_as_missing(tmp_path: Path) -> None:
+    xy = np.full((1, 1, 18, 2), 7.5)
+    xy[0, 0, 3] = np.nan
+    confidence = np.ones((1, 1, 18))
+    confidence[0, 0, 4] = np.nan
+    write_keypoints(tmp_path / "pose.json", body_clip(Size(64, 64), xy, confidence))
+
+    seen = read_keypoints(tmp_path / "pose.json").body.confidence[0, 0]
+    assert np.flatnonzero(seen == 0).tolist() == [3, 4]
+
+
+def openpose_record(person: dict[str, Any]) -> dict[str, Any]:
+    return {"version": 1.3, "people": [{"person_id": [-1], **person}]}
+
+
+def test_files_of_openpose_are_read_as_body_25() -> None:
+    body = triples(25)
+    body[9 * 3 : 9 * 3 + 3] = [0.0, 0.0, 0.0]  # no right hip: geometry cannot tell the layout
+    person = {
+        "pose_keypoints_2d": body,
+        "face_keypoints_2d": triples(70),
+        "hand_left_keypoints_2d": triples(21),
+        "hand_right_keypoints_2d": [0.0] * 63,
+        "pose_keypoints_3d": [],
+    }
+    clip = parse_keypoints(openpose_record(person), Size(640, 480))
+
+    assert clip.canvas == Size(640, 480)
+    assert clip.body.confidence[0, 0].tolist() == [1] * 8 + [0] + [1] * 9
+    assert clip.body.xy[0, 0, 14:, 0].tolist() == [25, 26, 27, 28]
+    assert clip.feet.xy[0, 0, :, 0].tolist() == [29, 30, 31, 32, 33, 34]
+    assert clip.face.confidence.all()
+    assert clip.left_hand.confidence.all()
+    assert not clip.right_hand.confidence.any()
+
+
+def test_a_folder_of_openpose_files_is_a_clip(tmp_path: Path) -> None:
+    for index in (2, 0, 1):
+        record = openpose_record({"pose_keypoints_2d": triples(25, 10.0 * index + 5)})
+        name = f"clip_{index:012d}_keypoints.json"
+        (tmp_path / name).write_text(json.dumps(record))
+
+    clip = read_keypoints(tmp_path, Size(640, 480))
+    assert clip.body.xy[:, 0, 0, 0].tolist() == [5, 15, 25]
+    with pytest.raises(InputError, match="keypoints frame 0 got canvas None x None"):
+        read_keypoints(tmp_path)
+
+
+def test_folders_without_frames_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the folder has no JSON file"):
+        read_keypoints(tmp_path)
+    (tmp_path / "clip.json").write_text("[]")
+    with pytest.raises(InputError, match="each file must be one frame's record"):
+        read_keypoints(tmp_path)
+
+
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (512.0, 768.0)], ids=["fractions", "pixels"])
+def test_single_records_of_pose_editors_are_read(scale: tuple[float, float]) -> None:
+    body = [value for i in range(18) for value in (scale[0] / (i + 2), scale[1] / (i + 1), 1)]
+    clip = parse_keypoints({**CANVAS, "people": [{"pose_keypoints_2d": body}]})
+
+    assert clip.body.xy[0, 0, 0].tolist() == [256, 768]
+    assert np.allclose(clip.body.xy[0, 0, 3], (512 / 5, 768 / 4))
+
+
+def test_faint_points_of_others_keep_place_and_confidence() -> None:
+    clip = parse_keypoints(frame(pose_keypoints_2d=[30.0, 40.0, 0.125] * 18))
+
+    assert (clip.body.confidence == 0.125).all()
+    assert (clip.body.xy == (30, 40)).all()
+
+
+@pytest.mark.parametrize("value", [float("inf"), 1e300, -1e12, None])
+def test_places_beyond_reason_are_missing(value: object) -> None:
+    clip = parse_keypoints(frame(pose_keypoints_2d=[value, 5.0, 1.0, *triples(17)]))
+
+    assert clip.body.confidence[0, 0].tolist() == [0] + [1] * 17
+    assert np.isfinite(clip.body.xy).all()
+
+
+@pytest.mark.parametrize(
+    ("person", "message"),
+    [
+        ({"pose_keypoints_2d": ["a", 1, 1]}, r"frame 1 got pose_keypoints_2d \['a', 1, 1\]"),
+        ({"pose_keypoints_2d": [10**400, 1, 1]}, "frame 1 got pose_keypoints_2d"),
+        ({"face_keypoints_2d": [[1, 2, 3], [1]]}, "frame 1 got face_keypoints_2d"),
+        ({"hand_left_keypoints_2d": {"x": 1}}, "frame 1 got hand_left_keypoints_2d"),
+        ({"aa_scores": {"body": ["a"]}}, "frame 1 got aa_scores of body"),
+        ({"aa_scores": 3.0, "aa_flags": "x"}, "frame 1 got aa_flags of body 'x'"),
+        ({"aa_scores": {}, "aa_flags": {"face": [float("nan")] * 68}}, "frame 1 got aa_flags of"),
+        ({"aa_scores": {}, "aa_hidden": {"body": [[1, 2]]}}, "frame 1 got aa_hidden of body"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_people_are_refused_with_their_frame(person: dict[str, Any], message: str) -> None:
+    good = {"pose_keypoints_2d": triples(18)}
+    with pytest.raises(InputError, match=message):
+        parse_keypoints([frame(**good), frame(**(good | person))])
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(
+                    ("people", "pose_keypoints_2d", "canvas_width", "canvas_height", "aa_scores")
+                ),
+                inner,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_json_is_a_clip_or_refused(value: object) -> None:
+    try:
+        clip = parse_keypoints(value, Size(64, 64))
+    except InputError:
+        return
+    assert np.isfinite(clip.body.xy).all()
 
 
 def test_files_round_trip_and_bad_files_are_named(tmp_path: Path) -> None:
