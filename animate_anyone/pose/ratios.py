@@ -1,0 +1,239 @@
+"""How much longer each bone of the reference is than the driver's, from pictures in the plane.
+
+Two estimates are blended. Where some frame of the driver has the pose of the reference, bones
+are foreshortened alike and their lengths can be compared directly. Otherwise the longest
+appearances are compared: a bone may look shorter than it is, never longer.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .bones import KINDS, LARGE, MIRRORED, SEGMENT_KINDS, Figure, segments_of
+
+MATCH_ANGLE_DEG = 6.0  # direction difference at which a matched pose is worth 1/e
+LARGEST_DEVIATION = 1.8  # of a bone's ratio from the global scale, either way
+LARGEST_HEAD_DEVIATION = 3.0  # heads of drawn characters are larger than any limb is long
+UNREADABLE_WIDTH = 0.35  # shoulder width over spine below which a body is seen from the side
+PERCENTILE = 90  # of a driver's bone over frames and sides
+
+_IS_LARGE = np.isin(SEGMENT_KINDS, LARGE)
+# A bone that looks shorter than (these others) say is believed the less the shorter it looks.
+# The number is the difference of log ratios at which it is worth 1/e.
+_WITNESSES = (
+    ("thigh", ("shin",), 0.2),
+    ("shin", ("thigh",), 0.2),
+    ("upper_arm", ("forearm",), 0.2),
+    ("forearm", ("upper_arm",), 0.2),
+    ("upper_arm", ("spine",), 0.6),
+    ("forearm", ("spine",), 0.6),
+    ("thigh", ("spine",), 0.6),
+    ("shin", ("spine",), 0.6),
+    ("shoulder", ("spine", "thigh", "shin"), 0.35),
+    ("hip", ("spine", "thigh", "shin"), 0.35),
+    ("hand", ("forearm",), 0.4),
+)
+_SIBLINGS = {
+    "thigh": "shin",
+    "shin": "thigh",
+    "upper_arm": "forearm",
+    "forearm": "upper_arm",
+    "hip": "shoulder",
+    "shoulder": "hip",
+    "hand": "forearm",
+    "neck": "head",
+    "head": "neck",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """The driver's frame whose pose is nearest to the reference's."""
+
+    frame: int | None  # None: no frame shows enough of the bones that the reference shows
+    angle_deg: float | None  # length-weighted RMS difference of directions
+    alpha: float  # weight of the lengths in that frame, 0..1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratios:
+    """Reference over driver, per kind of bone and as a whole."""
+
+    scale: float
+    ratios: dict[str, float]  # every kind of KINDS
+    sources: dict[str, str]  # matched, blended, pooled, sibling or fallback
+    match: Match
+
+    @property
+    def legs(self) -> float:
+        """Return the ratio of the legs, by which a walk has to be scaled."""
+        return math.sqrt(self.ratios["thigh"] * self.ratios["shin"])
+
+    def weakened(self, strength: float) -> "Ratios":
+        """Return ratios between the scale alone (strength 0) and these (1)."""
+        weak = {
+            kind: self.scale ** (1 - strength) * ratio**strength
+            for kind, ratio in self.ratios.items()
+        }
+        return Ratios(scale=self.scale, ratios=weak, sources=self.sources, match=self.match)
+
+
+def measure(
+    driver: Figure,  # f frames
+    reference: Figure,  # one frame
+    frame: int | None,  # of the driver to compare with the reference; None: the best
+    default: float,  # scale if nothing can be measured
+) -> Ratios:
+    """Estimate the ratios of all bones."""
+    certain = _large(segments_of(reference, certain=True)) >= 2
+    ours = segments_of(driver, certain=certain)
+    theirs = segments_of(reference, certain=certain)
+    matched = _match(ours, theirs, frame)
+    lengths, wanted = _norm(ours), _norm(theirs)[0]
+    pooled, sizes = _pooled(lengths, wanted)
+    direct = {} if matched.frame is None else _direct(lengths[matched.frame], wanted)
+    logs = _believed(pooled, sizes)
+    middle = _scale(logs, sizes, default)
+    for kind, value in direct.items():
+        logs[kind] = matched.alpha * value + (1 - matched.alpha) * logs.get(kind, middle)
+    sources = {kind: _source(matched.alpha if kind in direct else 0.0) for kind in logs}
+    scale = _scale(logs, sizes, default)
+    _fill(logs, sources, scale)
+    ratios = {kind: math.exp(scale + _clamped(kind, logs[kind] - scale)) for kind in KINDS}
+    return Ratios(scale=math.exp(scale), ratios=ratios, sources=sources, match=matched)
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.hypot(vectors[..., 0], vectors[..., 1])
+
+
+def _large(vectors: np.ndarray) -> int:
+    return int(np.isfinite(vectors[0, _IS_LARGE, 0]).sum())
+
+
+def _match(
+    ours: np.ndarray,  # (f, segments, 2)
+    theirs: np.ndarray,  # (1, segments, 2)
+    frame: int | None,
+) -> Match:
+    """Compare directions, each weighted by its length in the driver, over the large bones."""
+    chosen = np.isfinite(theirs[0, :, 0])
+    if _large(theirs):
+        chosen &= _IS_LARGE
+    a, b = ours[:, chosen], theirs[:, chosen]
+    cross = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    angles = np.degrees(np.arctan2(cross, (a * b).sum(-1)))
+    seen = np.isfinite(angles)
+    enough = seen.any(1) & (seen.sum(1) >= 0.7 * chosen.sum())
+    if not enough.any() or (frame is not None and not enough[frame]):
+        return Match(frame=frame, angle_deg=None, alpha=0.0)
+    weights = np.nan_to_num(_norm(a))
+    squares = (weights * np.nan_to_num(angles) ** 2).sum(1)
+    difference = np.sqrt(squares[enough] / weights[enough].sum(1))
+    indices = np.flatnonzero(enough)
+    best = int(np.argmin(difference) if frame is None else np.searchsorted(indices, frame))
+    angle = float(difference[best])
+    alpha = math.exp(-((angle / MATCH_ANGLE_DEG) ** 2))
+    return Match(frame=int(indices[best]), angle_deg=angle, alpha=alpha)
+
+
+def _direct(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+    """Compare the lengths in one frame with the reference's, both sides together."""
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    logs = {}
+    for kind in KINDS:
+        columns = both & (kind == SEGMENT_KINDS)
+        if columns.any():
+            logs[kind] = math.log(theirs[columns].sum() / ours[columns].sum())
+    return logs
+
+
+def _pooled(
+    ours: np.ndarray,  # (f, segments)
+    theirs: np.ndarray,  # (segments,)
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Compare the longest appearances. Also return these lengths: driver's, reference's."""
+    sizes: dict[str, tuple[float, float]] = {}
+    for kind, columns in MIRRORED:
+        mine, wanted = ours[:, columns], theirs[columns]
+        mine, wanted = mine[np.isfinite(mine)], wanted[np.isfinite(wanted)]
+        if mine.size and wanted.size:
+            before = sizes.get(kind, (0.0, 0.0))
+            sizes[kind] = (
+                before[0] + float(np.percentile(mine, PERCENTILE)),
+                before[1] + float(wanted.max()),
+            )
+    return {kind: math.log(theirs / ours) for kind, (ours, theirs) in sizes.items()}, sizes
+
+
+def _believed(
+    pooled: dict[str, float],
+    sizes: dict[str, tuple[float, float]],
+) -> dict[str, float]:
+    """Correct bones that seem to point at the viewer in the reference."""
+    logs = dict(pooled)
+    for kind, names, tolerance in _WITNESSES:
+        witnesses = [pooled[name] for name in names if name in pooled]
+        if kind not in pooled or not witnesses:
+            continue
+        expected = max(witnesses)
+        short = min(pooled[kind] - expected, 0.0)
+        if short < 0:
+            corrected = expected + short * math.exp(-((short / tolerance) ** 2))
+            logs[kind] = max(logs[kind], corrected)
+    for kind in ("shoulder", "hip"):
+        if kind in logs and _from_the_side(sizes):
+            del logs[kind]
+    return logs
+
+
+def _from_the_side(sizes: dict[str, tuple[float, float]]) -> bool:
+    """Tell whether the driver or the reference is so narrow that widths say nothing."""
+    if "spine" not in sizes or "shoulder" not in sizes:
+        return False
+    return any(
+        2 * width < UNREADABLE_WIDTH * spine
+        for width, spine in zip(sizes["shoulder"], sizes["spine"], strict=True)
+    )
+
+
+def _scale(
+    logs: dict[str, float],
+    sizes: dict[str, tuple[float, float]],
+    default: float,
+) -> float:
+    """Average log ratios by the driver's lengths; portraits without a torso by their heads too."""
+    kinds = [kind for kind in LARGE if kind in logs]
+    if "spine" not in kinds:
+        kinds += [kind for kind in ("neck", "head") if kind in logs]
+    kinds = kinds or list(logs)
+    if not kinds:
+        return math.log(default)
+    weights = [sizes[kind][0] for kind in kinds]
+    return float(np.average([logs[kind] for kind in kinds], weights=weights))
+
+
+def _source(alpha: float) -> str:
+    if alpha > 0.99:
+        return "matched"
+    return "blended" if alpha > 0.01 else "pooled"
+
+
+def _fill(logs: dict[str, float], sources: dict[str, str], scale: float) -> None:
+    """Give bones without a measurement the ratio of a relative, or the scale."""
+    measured = dict(logs)
+    for kind in KINDS:
+        if kind in measured:
+            continue
+        sibling = _SIBLINGS.get(kind, "")
+        logs[kind] = measured.get(sibling, scale)
+        sources[kind] = "sibling" if sibling in measured else "fallback"
+    for kind in ("thigh", "shin"):
+        if sources[kind] == "fallback":
+            logs[kind] = logs["spine"]
+
+
+def _clamped(kind: str, deviation: float) -> float:
+    largest = LARGEST_HEAD_DEVIATION if kind in ("head", "neck") else LARGEST_DEVIATION
+    return float(np.clip(deviation, -math.log(largest), math.log(largest)))

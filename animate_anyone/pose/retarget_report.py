@@ -1,0 +1,73 @@
+"""What retargeting did, for people and for programs."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoneRatio:
+    """Length of a kind of bone in the result over its length in the driver."""
+
+    bone: str
+    ratio: float
+    source: str  # matched, blended, pooled, sibling or fallback; mode if the mode sets it
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetargetReport:
+    """Every decision of one retargeting."""
+
+    mode: str
+    strength: float
+    scale: float  # all bones together; reference over driver
+    bones: tuple[BoneRatio, ...] = ()
+    alpha: float = 0.0  # weight of the matched frame against the whole clip, 0..1
+    match_frame: int | None = None  # of the driver; None: no frame could be compared
+    match_angle_deg: float | None = None  # how far its pose is from the reference's
+    placement_frame: int | None = None  # in which the anchor lies on the reference's
+    root: str | None = None  # joint that carries the motion
+    anchor: str | None = None
+    fit_scale: float = 1.0  # of the similarity that keeps the clip on its canvas
+    people: int = 0
+    points: int = 0  # seen points of all people and frames
+    points_off_canvas: int = 0
+    reference_missing: tuple[str, ...] = ()  # body joints that the reference does not show
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def off_canvas_share(self) -> float:
+        """Return the share of seen points that lie off the canvas, 0..1."""
+        return self.points_off_canvas / self.points if self.points else 0.0
+
+    def data(self) -> dict[str, Any]:
+        """Return the report as values that JSON can hold."""
+        record = asdict(self)
+        record["bones"] = {bone.bone: [bone.ratio, bone.source] for bone in self.bones}
+        record["off_canvas_share"] = self.off_canvas_share
+        for name in ("reference_missing", "warnings"):
+            record[name] = list(record[name])
+        return record
+
+    def text(self) -> str:
+        """Return the report as a short table."""
+        lines = [f"mode {self.mode}, scale {self.scale:.3f}, strength {self.strength:g}"]
+        if self.match_angle_deg is not None:
+            lines.append(
+                f"nearest pose: frame {self.match_frame}, {self.match_angle_deg:.1f} degrees away, "
+                f"weight {self.alpha:.2f}"
+            )
+        if self.anchor is not None:
+            lines.append(
+                f"placed by {self.anchor} in frame {self.placement_frame}, moved by {self.root}"
+            )
+        lines += [f"{bone.bone:<10}{bone.ratio:>7.3f}  {bone.source}" for bone in self.bones]
+        if self.fit_scale != 1:
+            lines.append(f"scaled by {self.fit_scale:.3f} to stay on the canvas")
+        lines.append(
+            f"off the canvas: {self.points_off_canvas} of {self.points} points "
+            f"({self.off_canvas_share:.1%})"
+        )
+        if self.reference_missing:
+            lines.append(f"reference does not show: {', '.join(self.reference_missing)}")
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
