@@ -1,7 +1,7 @@
 """From frames to one steady skeleton: extract, track, choose, clean."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -19,9 +19,9 @@ from .stack import stack
 class FollowConfig:
     """How people are followed through a clip."""
 
-    extract: ExtractConfig = ExtractConfig()
+    extract: ExtractConfig = field(default_factory=ExtractConfig)
     person: Literal["largest", "all"] | int = "largest"  # a number: in the order of appearance
-    clean: CleanConfig = CleanConfig()
+    clean: CleanConfig = field(default_factory=CleanConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def follow(
     frames: Iterable[np.ndarray],  # each (H, W, 3) uint8 RGB, all of one size; read once
     detector: Detector,
     estimator: Estimator,
-    config: FollowConfig = FollowConfig(),  # noqa: B008 frozen
+    config: FollowConfig = FollowConfig(),
     progress: Callable[[int], None] | None = None,  # called with the frames done; may raise
 ) -> tuple[PoseClip, FollowReport]:
     """Return the skeletons of the people chosen, and what was done.

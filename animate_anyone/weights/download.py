@@ -5,14 +5,17 @@ hidden folder, from where an interrupted download goes on.
 """
 
 import hashlib
+import inspect
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..config import get_preset
 from ..errors import DownloadError
+from ..protocols import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -169,8 +172,17 @@ def download(name: str, folder: Path) -> list[Path]:
             f"{', '.join(SETS)}."
         )
     logger.info("%s; licence: %s", preset.title, preset.licence)
-    paths = [fetch(file, Path(folder)) for file in SETS[name]]
-    shutil.rmtree(Path(folder) / PARTIAL, ignore_errors=True)
+    return fetch_all(SETS[name], Path(folder))
+
+
+def fetch_all(
+    files: Sequence[HubFile],
+    folder: Path,
+    progress: Progress | None = None,  # of the file being fetched, in bytes; None: on the terminal
+) -> list[Path]:
+    """Return the paths of these files in `folder`, fetched and checked."""
+    paths = [fetch(file, folder, progress=progress) for file in files]
+    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     return paths
 
 
@@ -178,6 +190,7 @@ def fetch(
     file: HubFile,
     folder: Path,
     get: Callable[..., str] | None = None,  # huggingface_hub.hf_hub_download
+    progress: Progress | None = None,  # in bytes; what it raises stops the download
 ) -> Path:
     """Return the path of one file in `folder`, fetched and checked."""
     target = folder / file.to
@@ -185,7 +198,7 @@ def fetch(
         check(target, file, target)
         logger.info("%s is there already", target)
         return target
-    fetched = _fetched(file, folder, target, get)
+    fetched = _fetched(file, folder, target, get, progress)
     try:
         check(fetched, file, target)
     except DownloadError:
@@ -214,22 +227,58 @@ def check(path: Path, file: HubFile, target: Path) -> None:
         )
 
 
-def _fetched(file: HubFile, folder: Path, target: Path, get: Callable[..., str] | None) -> Path:
+def _fetched(
+    file: HubFile,
+    folder: Path,
+    target: Path,
+    get: Callable[..., str] | None,
+    progress: Progress | None,
+) -> Path:
     if get is None:
         from huggingface_hub import hf_hub_download as get
+    raised: list[BaseException] = []
+    # Libraries that are too old to be asked for a bar draw their own on the terminal.
+    options: dict[str, Any] = {}
+    if progress is not None and "tqdm_class" in inspect.signature(get).parameters:
+        options["tqdm_class"] = _telling_bar(progress, raised)
     try:
         path = get(
             repo_id=file.repository,
             filename=file.path,
             revision=file.revision,
             local_dir=folder / PARTIAL / file.repository,
+            **options,
         )
     except Exception as error:  # the library's own errors and those of three libraries below it
+        if raised:
+            raise raised[0] from None
         raise DownloadError(
             f"{file.address} could not be fetched ({type(error).__name__}: {error}). Try again: "
             f"what is there already is kept. {_by_hand(file, target)}"
         ) from error
+    if raised:  # and taken by the library for a fault of the bar
+        raise raised[0]
     return Path(path)
+
+
+def _telling_bar(progress: Progress, raised: list[BaseException]) -> type:
+    """Return a progress bar that draws nothing and tells; `raised` takes what telling raises."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *, initial: int = 0, total: int | None = None, **_: Any) -> None:  # noqa: ANN401
+            super().__init__(disable=True)
+            self._done, self._total = initial, total or 0
+
+        def update(self, n: float | None = 1) -> None:
+            self._done += int(n or 0)
+            try:
+                progress(self._done, max(self._total, self._done))
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+    return Bar
 
 
 def _by_hand(file: HubFile, target: Path) -> str:

@@ -1,0 +1,101 @@
+import hashlib
+import re
+from dataclasses import replace
+
+import pytest
+
+from animate_anyone.errors import DownloadError, WeightsError
+from animate_anyone.weights import pose_models as module
+from animate_anyone.weights.pose_models import DWPOSE, download_pose_models, embedded_pose_models
+
+
+@pytest.fixture
+def small_pair(monkeypatch):
+    """Let the published files be small ones; return what the hub holds by name."""
+    contents = {file.path: file.path.encode() * 9 for file in DWPOSE}
+    files = tuple(
+        replace(
+            file,
+            size=len(contents[file.path]),
+            sha256=hashlib.sha256(contents[file.path]).hexdigest(),
+        )
+        for file in DWPOSE
+    )
+    monkeypatch.setattr(module, "DWPOSE", files)
+
+    def get(*, repo_id, filename, revision, local_dir, tqdm_class=None):
+        assert (repo_id, len(revision)) == ("yzd-v/DWPose", 40)
+        if filename not in contents:
+            raise OSError("no route")
+        content = contents[filename]
+        if tqdm_class is not None:
+            with tqdm_class(unit="B", total=len(content), initial=4, desc="", name="x") as bar:
+                bar.update(3)
+                bar.update(len(content) - 7)
+        path = local_dir / filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return str(path)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", get)
+    return contents
+
+
+def test_embedded_pair_is_named_by_its_files(tmp_path):
+    names = ("pose_detector.onnx", "pose_estimator.onnx")
+    for name in names:
+        (tmp_path / name).touch()
+    assert embedded_pose_models(tmp_path) == tuple(tmp_path / name for name in names)
+
+
+def test_missing_embedded_file_is_named(tmp_path):
+    (tmp_path / "pose_detector.onnx").touch()
+    with pytest.raises(WeightsError, match=r"pose_estimator.onnx, which is missing.*again"):
+        embedded_pose_models(tmp_path)
+
+
+def test_public_pair_is_pinned():
+    for file in DWPOSE:
+        assert re.fullmatch("[0-9a-f]{40}", file.revision)
+        assert re.fullmatch("[0-9a-f]{64}", file.sha256)
+        assert f"/resolve/{file.revision}/" in file.address
+    assert sum(file.size for file in DWPOSE) == 351_145_849
+
+
+def test_pair_is_fetched_with_progress_and_leaves_nothing_else(tmp_path, small_pair):
+    told = []
+    paths = download_pose_models(tmp_path, lambda *numbers: told.append(numbers))
+
+    assert [path.name for path in paths] == ["yolox_l.onnx", "dw-ll_ucoco_384.onnx"]
+    assert [path.read_bytes() for path in paths] == list(small_pair.values())
+    sizes = [len(content) for content in small_pair.values()]
+    assert told == [(7, sizes[0]), (sizes[0], sizes[0]), (7, sizes[1]), (sizes[1], sizes[1])]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(small_pair)
+
+
+def test_interrupt_passes_through_as_it_is(tmp_path, small_pair):
+    class InterruptError(Exception):
+        pass
+
+    def progress(done, total):
+        raise InterruptError
+
+    with pytest.raises(InterruptError):
+        download_pose_models(tmp_path, progress)
+    assert not (tmp_path / "yolox_l.onnx").exists()
+
+
+def test_without_network_both_places_are_told(tmp_path, small_pair):
+    small_pair.pop("dw-ll_ucoco_384.onnx")
+    with pytest.raises(DownloadError, match="no route") as caught:
+        download_pose_models(tmp_path)
+    assert "https://huggingface.co/yzd-v/DWPose/resolve/" in str(caught.value)
+    assert str(tmp_path / "dw-ll_ucoco_384.onnx") in str(caught.value)
+    assert (tmp_path / "yolox_l.onnx").is_file()
+
+
+def test_wrong_file_is_refused_and_not_kept(tmp_path, small_pair):
+    small_pair["yolox_l.onnx"] = b"?" * len(small_pair["yolox_l.onnx"])
+    with pytest.raises(DownloadError, match="sha256"):
+        download_pose_models(tmp_path)
+    assert not (tmp_path / "yolox_l.onnx").exists()
