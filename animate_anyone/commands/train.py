@@ -38,6 +38,31 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
             step.add_argument("--size", default="128x128", help="width x height in pixels")
         if name == "export":
             step.add_argument("--target", type=Path, required=True)
+    _add_pose_steps(steps)
+
+
+def _add_pose_steps(steps: argparse._SubParsersAction) -> None:
+    """Add the steps of aa-mini's pose pair."""
+    for name, run, text in (
+        ("pose-data", _pose_data, "paint scenes for the pose pair"),
+        ("detector", _pose_network, "train the person detector"),
+        ("estimator", _pose_network, "train the keypoint estimator"),
+        ("pose-export", _pose_export, "write detector and estimator as ONNX files"),
+        ("pose-test", _pose_test, "measure ONNX files on characters kept out of training"),
+    ):
+        step = steps.add_parser(name, help=text)
+        step.set_defaults(run=run)
+        where = "the ONNX files are" if name == "pose-test" else "the run lives"
+        step.add_argument("--folder", type=Path, required=True, help=f"where {where}")
+        step.add_argument("--threads", type=int, default=None, help="of torch; default: its own")
+        if name == "pose-data":
+            step.add_argument("--shards", type=int, default=6)
+            step.add_argument("--first", type=int, default=0, help="seed of the first shard")
+            step.add_argument("--scenes", type=int, default=1000, help="pictures per shard")
+        if name == "pose-export":
+            step.add_argument("--target", type=Path, required=True)
+        if name == "pose-test":
+            step.add_argument("--count", type=int, default=300, help="pictures per test")
 
 
 def _threads(options: argparse.Namespace) -> None:
@@ -120,4 +145,48 @@ def _export(options: argparse.Namespace) -> int:
     for name, size in sizes.items():
         log.info("%-28s %6.2f MB", name, size / 1e6)
     log.info("%-28s %6.2f MB", "together", sum(sizes.values()) / 1e6)
+    return 0
+
+
+def _pose_data(options: argparse.Namespace) -> int:
+    from ..training.pose_pair.scenes import write_scenes
+
+    _threads(options)
+    for seed in range(options.first, options.first + options.shards):
+        path = options.folder / f"scenes-{seed:05d}"
+        if not path.exists():
+            write_scenes(path, seed=seed, count=options.scenes)
+            log.info("wrote %s", path.name)
+    return 0
+
+
+def _pose_network(options: argparse.Namespace) -> int:
+    from ..training.pose_pair import loop
+    from ..training.pose_pair.scenes import read_scenes
+
+    _threads(options)
+    scenes = read_scenes(options.folder)
+    if options.step == "detector":
+        loop.train_detector(loop.DETECTOR, options.folder, scenes)
+    else:
+        loop.train_estimator(loop.ESTIMATOR, options.folder, scenes)
+    return 0
+
+
+def _pose_export(options: argparse.Namespace) -> int:
+    from ..training.pose_pair.export import export_pair
+
+    for name, size in export_pair(options.folder, options.target).items():
+        log.info("%-28s %6.2f MB", name, size / 1e6)
+    return 0
+
+
+def _pose_test(options: argparse.Namespace) -> int:
+    from ..training.pose_pair.held_out import held_out_scenes, score_pair
+
+    _threads(options)
+    for title, placed in (("one figure", False), ("any place and number", True)):
+        scores = score_pair(options.folder, list(held_out_scenes(options.count, placed=placed)))
+        for line in (title, *scores.lines()):
+            log.info("%s", line)
     return 0
