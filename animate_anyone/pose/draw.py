@@ -34,8 +34,16 @@ FACE_RADIUS_PX = 3
 
 # The canvas is darkened between limbs and joints; nothing else lies on it, so the limbs can be
 # drawn in the darkened colour at once.
-_LIMB_COLOURS = tuple(
-    tuple(channel * 6 // 10 for channel in colour) for colour in COLOURS[: len(BODY_EDGES)]
+_LIMB_COLOURS: tuple[Colour, ...] = tuple(
+    (red * 6 // 10, green * 6 // 10, blue * 6 // 10)
+    for red, green, blue in COLOURS[: len(BODY_EDGES)]
+)
+# Feet continue the shins. They follow the 18 joints of the body: left toes and heel, then right.
+_FOOT_EDGES = ((13, 18), (13, 19), (13, 20), (10, 21), (10, 22), (10, 23))
+_FOOT_COLOURS = tuple(
+    _LIMB_COLOURS[BODY_EDGES.index((knee, ankle))]
+    for knee, ankle in ((12, 13), (9, 10))
+    for _ in range(3)
 )
 _FARTHEST_PX = 30_000  # OpenCV's polygons overflow beyond 32767
 
@@ -46,8 +54,10 @@ def draw_pose(
     clip: PoseClip,
     size: Size | None = None,  # None: the clip's own canvas
     *,
+    body: bool = True,
     hands: bool = True,
     face: bool = True,
+    feet: bool = False,  # the public weights never saw any
     frames: range | None = None,  # None: all
     fixed_width: bool = False,  # keep the strokes of a 512-pixel canvas at any size
 ) -> np.ndarray:  # (f, H, W, 3) uint8 RGB
@@ -56,7 +66,16 @@ def draw_pose(
     size = size or clip.canvas
     result = np.empty((len(chosen), size.height, size.width, 3), np.uint8)
     for row, frame in enumerate(chosen):
-        result[row] = draw_frame(clip, frame, size, hands=hands, face=face, fixed_width=fixed_width)
+        result[row] = draw_frame(
+            clip,
+            frame,
+            size,
+            body=body,
+            hands=hands,
+            face=face,
+            feet=feet,
+            fixed_width=fixed_width,
+        )
     return result
 
 
@@ -65,8 +84,10 @@ def draw_frame(
     frame: int,
     size: Size | None = None,  # None: the clip's own canvas
     *,
+    body: bool = True,
     hands: bool = True,
     face: bool = True,
+    feet: bool = False,  # the public weights never saw any
     fixed_width: bool = False,  # keep the strokes of a 512-pixel canvas at any size
 ) -> np.ndarray:  # (H, W, 3) uint8 RGB
     """Draw one frame of a clip, fitted into `size` at one scale and centred."""
@@ -84,8 +105,18 @@ def draw_frame(
     people = range(clip.body.xy.shape[1])
 
     bodies = [_place(clip.body, frame, person, place) for person in people]
-    _draw_bodies(canvas, bodies, stroke)
     drawn = list(bodies)
+    if body:
+        _draw_limbs(canvas, bodies, BODY_EDGES, _LIMB_COLOURS, stroke)
+    if feet:
+        points = [_place(clip.feet, frame, person, place) for person in people]
+        legs = [[*joints, *foot] for joints, foot in zip(bodies, points, strict=True)]
+        drawn += points
+        _draw_limbs(canvas, legs, _FOOT_EDGES, _FOOT_COLOURS, stroke)
+    if body:
+        for joint, colour in enumerate(COLOURS):
+            seen = [joints[joint] for joints in bodies]
+            _draw_discs(canvas, seen, JOINT_RADIUS_PX * stroke, colour)
     if hands:
         parts = (clip.left_hand, clip.right_hand)
         joints = [_place(part, frame, person, place) for person in people for part in parts]
@@ -110,10 +141,16 @@ def _place(points: Points, frame: int, person: int, place: tuple[float, float, f
     return [(x, y) if s else None for (x, y), s in zip(xy, seen, strict=True)]
 
 
-def _draw_bodies(canvas: np.ndarray, bodies: Sequence[_Joints], stroke: float) -> None:
+def _draw_limbs(
+    canvas: np.ndarray,
+    people: Sequence[_Joints],
+    edges: Sequence[tuple[int, int]],
+    colours: Sequence[Colour],
+    stroke: float,
+) -> None:
     radius = max(1, round(LIMB_RADIUS_PX * stroke))
-    for (start, end), colour in zip(BODY_EDGES, _LIMB_COLOURS, strict=True):
-        for joints in bodies:
+    for (start, end), colour in zip(edges, colours, strict=True):
+        for joints in people:
             a, b = joints[start], joints[end]
             if a is None or b is None:
                 continue
@@ -123,9 +160,6 @@ def _draw_bodies(canvas: np.ndarray, bodies: Sequence[_Joints], stroke: float) -
             angle = int(math.degrees(math.atan2(a[1] - b[1], a[0] - b[0])))
             polygon = np.asarray(cv2.ellipse2Poly(centre, axes, angle, 0, 360, 1))
             cv2.fillConvexPoly(canvas, polygon, colour)
-    for joint, colour in enumerate(COLOURS):
-        seen = [joints[joint] for joints in bodies]
-        _draw_discs(canvas, seen, JOINT_RADIUS_PX * stroke, colour)
 
 
 def _draw_hand(canvas: np.ndarray, joints: _Joints, stroke: float) -> None:

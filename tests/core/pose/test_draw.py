@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -84,12 +86,153 @@ def test_slanted_limb_equals_the_rule_applied_by_hand() -> None:
     expected = np.zeros((512, 512, 3), np.uint8)
     # centre (181.05, 199.05), half length 128.56, angle atan2(202.3, -158.7) = 128.11 degrees
     polygon = cv2.ellipse2Poly((181, 199), (128, 4), 128, 0, 360, 1)
-    cv2.fillConvexPoly(expected, polygon, COLOURS[2])
+    cv2.fillConvexPoly(expected, np.asarray(polygon), COLOURS[2])
     expected = (expected * 0.6).astype(np.uint8)
     cv2.circle(expected, (101, 300), 4, COLOURS[2], -1)
     cv2.circle(expected, (260, 97), 4, COLOURS[3], -1)
 
     assert np.array_equal(draw_frame(clip_of({2: a, 3: b}), 0), expected)
+
+
+# fmt: off
+PALETTE = (
+    (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0),
+    (0, 255, 0), (0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255),
+    (0, 0, 255), (85, 0, 255), (170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85),
+)
+FINGER_COLOURS = (
+    (255, 0, 0), (255, 77, 0), (255, 153, 0), (255, 229, 0), (204, 255, 0), (128, 255, 0),
+    (51, 255, 0), (0, 255, 25), (0, 255, 102), (0, 255, 179), (0, 255, 255), (0, 178, 255),
+    (0, 102, 255), (0, 25, 255), (51, 0, 255), (128, 0, 255), (204, 0, 255), (255, 0, 230),
+    (255, 0, 153), (255, 0, 77),
+)
+LIMBS = "1-2 1-5 2-3 3-4 5-6 6-7 1-8 8-9 9-10 1-11 11-12 12-13 1-0 0-14 14-16 0-15 15-17"
+FINGERS = (
+    "0-1 1-2 2-3 3-4 0-5 5-6 6-7 7-8 0-9 9-10 10-11 11-12 "
+    "0-13 13-14 14-15 15-16 0-17 17-18 18-19 19-20"
+)
+# fmt: on
+
+
+def pairs(text: str) -> list[tuple[int, int]]:
+    return [(int(pair.split("-")[0]), int(pair.split("-")[1])) for pair in text.split()]
+
+
+def put_disc(canvas: np.ndarray, centre: np.ndarray, radius: int, colour: tuple) -> None:
+    rows, columns = np.indices(canvas.shape[:2])
+    x, y = (int(value) for value in centre)
+    canvas[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = colour
+
+
+def drawn_as_in_training(clip: PoseClip) -> np.ndarray:
+    """The drawing that the public weights saw, step by step on the whole canvas, one person."""
+    canvas = np.zeros((clip.canvas.height, clip.canvas.width, 3), np.uint8)
+    seen = clip.body.confidence[0, 0] >= 0.3
+    body = clip.body.xy[0, 0]
+    for (a, b), colour in zip(pairs(LIMBS), PALETTE, strict=False):
+        if seen[a] and seen[b]:
+            middle, along = (body[a] + body[b]) / 2, body[a] - body[b]
+            polygon = cv2.ellipse2Poly(
+                (int(middle[0]), int(middle[1])),
+                (int(np.hypot(*along) / 2), 4),
+                int(np.degrees(np.arctan2(along[1], along[0]))),
+                0,
+                360,
+                1,
+            )
+            cv2.fillConvexPoly(canvas, np.asarray(polygon), colour)
+    canvas = (canvas * 0.6).astype(np.uint8)
+    for joint in np.flatnonzero(seen):
+        put_disc(canvas, body[joint], 4, PALETTE[joint])
+    for hand in (clip.left_hand, clip.right_hand):
+        shown = (hand.confidence[0, 0] >= 0.3) & (hand.xy[0, 0].astype(int) > 0.01).all(-1)
+        points = [(int(x), int(y)) for x, y in hand.xy[0, 0]]
+        for index, (a, b) in enumerate(pairs(FINGERS)):
+            if shown[a] and shown[b]:
+                cv2.line(canvas, points[a], points[b], FINGER_COLOURS[index], thickness=2)
+        for joint in np.flatnonzero(shown):
+            put_disc(canvas, hand.xy[0, 0, joint], 4, (0, 0, 255))
+    shown = (clip.face.confidence[0, 0] >= 0.3) & (clip.face.xy[0, 0].astype(int) > 0.01).all(-1)
+    for joint in np.flatnonzero(shown):
+        put_disc(canvas, clip.face.xy[0, 0, joint], 3, (255, 255, 255))
+    return canvas
+
+
+def scattered(seed: int, people: int = 1, size: Size = SQUARE) -> PoseClip:
+    """Random skeletons: bodies beyond the border too, small hands and faces, points missing."""
+    rng = np.random.default_rng(seed)
+    parts = {}
+    for part, joints in {
+        "body": 18,
+        "left_hand": 21,
+        "right_hand": 21,
+        "face": 68,
+        "feet": 6,
+    }.items():
+        spread = 120 if part == "body" else 30
+        centre = rng.uniform(-20, (size.width + 20, size.height + 20), (1, people, 1, 2))
+        xy = centre + rng.normal(0, spread, (1, people, joints, 2))
+        parts[part] = Points(xy=xy, confidence=rng.uniform(0.1, 1, (1, people, joints)))
+    return PoseClip(canvas=size, **parts)
+
+
+@pytest.mark.parametrize("size", [SQUARE, Size(512, 704)], ids=["square", "upright"])
+@pytest.mark.parametrize("seed", range(6))
+def test_drawing_equals_that_of_training_pixel_for_pixel(seed: int, size: Size) -> None:
+    clip = scattered(seed, size=size)
+
+    assert np.array_equal(draw_frame(clip, 0), drawn_as_in_training(clip))
+
+
+def test_feet_continue_the_shins_in_their_colours() -> None:
+    clip = scattered(3)
+    clip.body.xy[0, 0, 10], clip.body.xy[0, 0, 13] = (100, 300), (400, 300)
+    clip.feet.xy[0, 0] = [(450, 300), (400, 350), (400, 250), (50, 300), (100, 350), (100, 250)]
+    for points in (clip.body, clip.feet):
+        points.confidence[:] = 1
+
+    feet = draw_frame(clip, 0, body=False, hands=False, face=False, feet=True)
+    assert {tuple(feet[y, x]) for x, y in ((430, 300), (400, 330), (400, 270))} == {(0, 51, 153)}
+    assert {tuple(feet[y, x]) for x, y in ((70, 300), (100, 330), (100, 270))} == {(0, 153, 102)}
+    assert np.array_equal(draw_frame(clip, 0), draw_frame(clip, 0, feet=False))
+    assert not np.array_equal(draw_frame(clip, 0), draw_frame(clip, 0, feet=True))
+
+
+def test_foot_points_without_their_ankle_are_not_drawn() -> None:
+    clip = clip_of({0: (200, 200), 3: (100, 200)}, "feet")
+
+    assert not draw_frame(clip, 0, feet=True).any()
+
+
+def test_body_can_be_left_out() -> None:
+    assert not draw_frame(standing(), 0, body=False).any()
+    whole, clip = scattered(4), scattered(4)
+    clip.body.confidence[:] = 0
+    assert np.array_equal(draw_frame(whole, 0, body=False), draw_frame(clip, 0))
+
+
+def test_all_people_are_drawn_whole_where_they_do_not_touch() -> None:
+    two = scattered(5, people=2)
+    for points in (two.body, two.left_hand, two.right_hand, two.face):
+        points.xy[0, 0] = points.xy[0, 0].clip(20, 230)
+        points.xy[0, 1] = points.xy[0, 1].clip(270, 490)
+    alone = [
+        replace(
+            two,
+            **{
+                part: replace(
+                    getattr(two, part),
+                    xy=getattr(two, part).xy[:, [person]],
+                    confidence=getattr(two, part).confidence[:, [person]],
+                )
+                for part in ("body", "left_hand", "right_hand", "face", "feet")
+            },
+        )
+        for person in (0, 1)
+    ]
+
+    both = np.maximum(draw_frame(alone[0], 0), draw_frame(alone[1], 0))
+    assert np.array_equal(draw_frame(two, 0), both)
 
 
 def test_hand_lines_are_three_pixels_and_discs_blue() -> None:
