@@ -24,13 +24,17 @@ class ClipInfo:
 
     path: Path
     frames: int
-    size: Size  # of the first frame
-    fps: Fraction | None  # None: a folder of pictures has no speed
+    size: Size  # of the first frame, turned upright
+    fps: Fraction | None  # the average; None: a folder of pictures has no speed
     has_audio: bool
+    variable: bool = False  # frames follow each other at varying distances in time
 
 
 def clip_info(path: Path | str) -> ClipInfo:
-    """Describe a video file, a folder of pictures or a single picture; decodes no video."""
+    """Describe a video file, a folder of pictures or a single picture.
+
+    Of a video the first frame is decoded, since only it says how the camera was held.
+    """
     path = Path(path)
     pictures = _pictures(path)
     if pictures is not None:
@@ -40,10 +44,20 @@ def clip_info(path: Path | str) -> ClipInfo:
     with _opened_video(path) as container:
         stream = container.streams.video[0]
         fps = stream.average_rate or stream.guessed_rate
-        size = Size(stream.codec_context.width, stream.codec_context.height)
+        variable = bool(fps and stream.base_rate and abs(stream.base_rate / fps - 1) > 0.01)
         has_audio = bool(container.streams.audio)
         frames = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
-    return ClipInfo(path=path, frames=frames, size=size, fps=fps, has_audio=has_audio)
+    first = next(frames_of(path), None)
+    if first is None:
+        raise MediaError(_cannot_decode(path, ValueError("it holds no frame")))
+    return ClipInfo(
+        path=path,
+        frames=frames,
+        size=Size(first.shape[1], first.shape[0]),
+        fps=fps,
+        has_audio=has_audio,
+        variable=variable,
+    )
 
 
 def frames_of(path: Path | str) -> Iterator[np.ndarray]:

@@ -1,4 +1,5 @@
 import resource
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -225,3 +226,59 @@ def test_writer_refuses_what_it_cannot_write(tmp_path: Path) -> None:
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def write_times(path: Path, times: Iterable[int]) -> None:
+    """Frames whose upper half is bright, at these multiples of 1/600 second."""
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:24] = 200
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=30)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.options = {"bf": "0"}
+        video.codec_context.time_base = Fraction(1, 600)
+        for time in times:
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = time, Fraction(1, 600)
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+
+
+def turn_by_metadata(path: Path) -> None:
+    """Let the track's display matrix say: a quarter turn clockwise."""
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 44
+    one = 1 << 16
+    turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 48 * one, 0, 1 << 30)
+    data[matrix : matrix + len(turned)] = turned
+    path.write_bytes(data)
+
+
+def test_a_clip_is_turned_as_its_metadata_say(tmp_path: Path) -> None:
+    path = tmp_path / "phone.mp4"
+    write_times(path, range(0, 100, 20))
+    turn_by_metadata(path)
+    frames = list(frames_of(path))
+
+    assert clip_info(path).size == Size(48, 64)
+    assert {frame.shape for frame in frames} == {(64, 48, 3)}
+    assert frames[0][:, 30:].mean() > 180  # the upper half is at the right now
+    assert frames[0][:, :18].mean() < 20
+
+
+def test_varying_speed_is_told_and_all_frames_come(tmp_path: Path) -> None:
+    write_times(tmp_path / "even.mp4", range(0, 200, 20))
+    write_times(tmp_path / "varying.mp4", [0, 20, 40, 100, 120, 200, 220, 300, 400, 420])
+    even, varying = (clip_info(tmp_path / f"{name}.mp4") for name in ("even", "varying"))
+
+    assert (even.fps, even.variable) == (30, False)
+    assert varying.variable
+    assert 13 < varying.fps < 15
+    assert varying.frames == len(list(frames_of(tmp_path / "varying.mp4"))) == 10
+
+
+def test_a_clip_of_one_frame_has_a_speed(tmp_path: Path) -> None:
+    write_times(tmp_path / "one.mp4", [0])
+    info = clip_info(tmp_path / "one.mp4")
+
+    assert (info.frames, info.fps, info.variable) == (1, 30, False)
