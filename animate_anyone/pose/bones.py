@@ -56,6 +56,11 @@ BONES = (
     *((13, foot, "shin") for foot in (19, 20, 21)),  # a foot is rigid and sized like its shin
     *((10, foot, "shin") for foot in (22, 23, 24)),
 )
+_NEIGHBOURS = [
+    [(b, kind) for a, b, kind in BONES if a == node]
+    + [(a, kind) for a, b, kind in BONES if b == node]
+    for node in range(NODES)
+]
 LARGE = ("spine", "shoulder", "upper_arm", "forearm", "thigh", "shin")  # these 11 tell the pose
 KINDS = (*LARGE, "hip", "neck", "head", "hand")
 
@@ -171,10 +176,6 @@ def paths_from(
 
     Joints that are not present are skipped, so a child may hang on a farther ancestor.
     """
-    neighbours: dict[int, list[tuple[int, str]]] = {node: [] for node in range(NODES)}
-    for one, other, kind in BONES:
-        neighbours[one].append((other, kind))
-        neighbours[other].append((one, kind))
     paths = []
     waiting: list[tuple[int, int, int, tuple[str, ...]]] = [(root, root, root, ())]
     while waiting:
@@ -182,7 +183,7 @@ def paths_from(
         if present[node] and node != root:
             paths.append((ancestor, node, kinds))
             ancestor, kinds = node, ()
-        for other, kind in neighbours[node]:
+        for other, kind in _NEIGHBOURS[node]:
             if other != previous:
                 waiting.append((other, node, ancestor, (*kinds, kind)))
     return paths
