@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import PackageError, WeightsError
+from ...weights import pose_models
 from ..checkpoints import load_checkpoint
 from .loop import DETECTOR, ESTIMATOR, build_detector, build_estimator
 from .networks import KeypointEstimator, PersonDetector
@@ -18,7 +19,6 @@ from .networks import KeypointEstimator, PersonDetector
 Network = TypeVar("Network", bound=nn.Module)
 
 OPSET = 13
-DETECTOR_FILE, ESTIMATOR_FILE = "pose_detector.onnx", "pose_estimator.onnx"
 
 
 def export_pair(folder: Path, target: Path) -> dict[str, int]:
@@ -29,9 +29,10 @@ def export_pair(folder: Path, target: Path) -> dict[str, int]:
     detector = _trained(build_detector(DETECTOR), folder / "detector.pt")
     estimator = _trained(build_estimator(ESTIMATOR), folder / "estimator.pt")
     target.mkdir(parents=True, exist_ok=True)
-    write_detector(deployed(detector), target / DETECTOR_FILE, size=DETECTOR.size[0])
-    write_estimator(deployed(estimator), target / ESTIMATOR_FILE)
-    return {name: (target / name).stat().st_size for name in (DETECTOR_FILE, ESTIMATOR_FILE)}
+    paths = target / pose_models.DETECTOR, target / pose_models.ESTIMATOR
+    write_detector(deployed(detector), paths[0], size=DETECTOR.size[0])
+    write_estimator(deployed(estimator), paths[1])
+    return {path.name: path.stat().st_size for path in paths}
 
 
 def _trained(network: Network, path: Path) -> Network:

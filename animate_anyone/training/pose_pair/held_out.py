@@ -11,8 +11,8 @@ from ...pose.detector import Detector
 from ...pose.estimator import Estimator
 from ...pose.sessions import open_session
 from ...pose.skeleton import VISIBLE
+from ...weights.pose_models import embedded_pose_models
 from ..held_out import HELD_OUT
-from .export import DETECTOR_FILE, ESTIMATOR_FILE
 from .scenes import Scene, make_scene, plain_scene
 from .wholebody import PARTS, torso_length
 
@@ -68,8 +68,8 @@ def score_pair(
     provider: str = "cpu",
 ) -> PoseScores:
     """Run detector and estimator over scenes as a user's clip would be run."""
-    detector = Detector(open_session(folder / DETECTOR_FILE, provider))
-    estimator = Estimator(open_session(folder / ESTIMATOR_FILE, provider))
+    sessions = [open_session(path, provider) for path in embedded_pose_models(folder)]
+    detector, estimator = Detector(sessions[0]), Estimator(sessions[1])
     tally = _Tally()
     for scene in scenes:
         started = time.perf_counter()
