@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
+from animate_anyone.__main__ import main
 from animate_anyone.errors import ConfigError, InputError, WeightsError
 from animate_anyone.pose.detector import decode_cells, grid_cells
 from animate_anyone.pose.estimator import crop, crop_windows
@@ -82,6 +83,16 @@ def test_mirrored_points_swap_left_and_right():
 def test_a_folder_without_scenes_is_refused(tmp_path):
     with pytest.raises(InputError, match="pose-data"):
         read_scenes(tmp_path)
+
+
+def test_the_command_paints_what_is_missing(folder, tmp_path):
+    command = ["train", "pose-data", "--folder", str(tmp_path), "--scenes", "12", "--shards", "1"]
+    assert main(command) == 0
+    painted = tmp_path / "scenes-00000" / "pictures.npy"
+    assert painted.read_bytes() == (folder / "scenes-00000" / "pictures.npy").read_bytes()
+    before = painted.stat().st_mtime_ns
+    assert main(command) == 0
+    assert painted.stat().st_mtime_ns == before
 
 
 # Batches.
@@ -248,6 +259,15 @@ def test_export_asks_for_training_first(tmp_path):
 
 
 # The files that ship.
+
+
+def test_the_command_reports_both_tests(caplog):
+    caplog.set_level("INFO")
+    assert main(["train", "pose-test", "--folder", str(MINI_FOLDER), "--count", "3"]) == 0
+    lines = caplog.messages
+    assert {"one figure", "any place and number"} <= set(lines)
+    assert sum(line.startswith("body   right within 0.1 torso") for line in lines) == 2
+
 
 DETECTOR, ESTIMATOR = MINI_FOLDER / "pose_detector.onnx", MINI_FOLDER / "pose_estimator.onnx"
 
