@@ -4,15 +4,30 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import host
 from .decoding import DecodeFrames, DecodeToVideo
+from .extraction import ExtractPose, LoadDWPose, ReadPoseVideo
 from .models import EncodeReference, LoadModels
-from .pose import DrawPose, EncodePose, LoadExample, LoadKeypoints
+from .pose import (
+    DrawPose,
+    EncodePose,
+    LoadExample,
+    LoadExampleVideo,
+    LoadKeypoints,
+    SaveKeypoints,
+)
+from .retargeting import RetargetPose
 from .sampling import Animate, Apply, ContextWindows, TrailingSigmas, VideoNoiseNode
 
 NODES: list[type[io.ComfyNode]] = [
     LoadModels,
     LoadExample,
     EncodeReference,
+    LoadExampleVideo,
+    LoadDWPose,
+    ExtractPose,
+    ReadPoseVideo,
+    RetargetPose,
     LoadKeypoints,
+    SaveKeypoints,
     DrawPose,
     EncodePose,
     Animate,

@@ -3,8 +3,6 @@ Guider."""
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from comfy_api.input import VideoInput
@@ -13,7 +11,7 @@ from torch import Tensor
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
 from . import convert, host
-from .rendering import video_file
+from .clips import driving_clip, in_chunks
 from .sockets import Network, Pose, Reference
 
 CHUNK_FRAMES = 8  # pose pictures in the Pose Guider at once
@@ -102,20 +100,10 @@ def encode_pose(
     keep: str,  # one of KEEP
 ) -> Pose:
     """Return the driving motion as the denoiser takes it."""
-    if (image is None) == (video is None):
-        raise InputError(
-            f"image and video got {'nothing' if image is None else 'both'}; connect the drawn "
-            "poses to one of them."
-        )
-    with video_file(video) as path:
-        if path is None:
-            assert image is not None
-            own = convert.image_size(image)
-            frames, total = convert.image_chunks(image, "image", CHUNK_FRAMES), len(image)
-        else:
-            own, frames, total = _clip_chunks(path)
-        size = fitting_size(size, own)
-        chunks = (_fitted(chunk, size) for chunk in frames)
+    with driving_clip(image, video) as clip:
+        total = clip.total
+        size = fitting_size(size, clip.size)
+        chunks = (_fitted(chunk, size) for chunk in in_chunks(clip.frames, CHUNK_FRAMES))
         outputs = guider.preset.pose_guider.out_channels
         feature_bytes = total * outputs * size.width * size.height // 64 * 2
         if keep == "features" or (keep == "automatic" and feature_bytes <= FEATURE_BYTES):
@@ -145,15 +133,6 @@ def _reported(chunks: Iterable[Tensor], total: int) -> Iterator[Tensor]:
         yield chunk
         done += len(chunk)
         report(min(done, total), total)
-
-
-def _clip_chunks(path: Path) -> tuple[Size, Iterator[np.ndarray], int]:
-    """Return size, frames and number of frames of a video file."""
-    from ..animate_anyone.media import clip_info, frames_of
-
-    info, frames = clip_info(path), frames_of(path)
-    chunks = iter(lambda: list(islice(frames, CHUNK_FRAMES)), [])
-    return info.size, map(np.stack, chunks), info.frames
 
 
 def _fitted(frames: np.ndarray, size: Size) -> Tensor:

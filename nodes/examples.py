@@ -15,11 +15,13 @@ class Examples:
 
     characters: list[str]  # pictures
     motions: list[str]  # POSE_KEYPOINT files
+    clips: list[str]  # videos
 
 
 EXAMPLES = Examples(
     characters=["character.png"],
     motions=["motion.json", "motion_long.json"],
+    clips=["driving.mp4", "motion.mp4"],
 )
 
 

@@ -44,9 +44,11 @@ Vae = comfy.sd.VAE
 WrapperExecutor = comfy.patcher_extension.WrapperExecutor
 Wrappers = comfy.patcher_extension.WrappersMP
 get_wrappers = comfy.patcher_extension.get_all_wrappers
+ON_DETACH = comfy.patcher_extension.CallbacksMP.ON_DETACH
 attention = optimized_attention
 
 FOLDER = "animate_anyone"
+ONNX_FOLDERS = (FOLDER, "dwpose", "detection")  # the others are where other packs keep them
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
 DTYPES: Mapping[str, torch.dtype | None] = {
@@ -83,10 +85,35 @@ def model_path(name: str) -> Path:
     return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
+def model_folder() -> Path:
+    """Return where downloads go."""
+    return Path(folder_paths.models_dir) / FOLDER
+
+
+def onnx_files() -> dict[str, Path]:
+    """Return the ONNX files in the folders for them, by the name to show."""
+    found: dict[str, Path] = {}
+    for folder in ONNX_FOLDERS:
+        default = [str(Path(folder_paths.models_dir) / folder)]
+        roots, _ = folder_paths.folder_names_and_paths.get(folder, (default, set()))
+        for root in map(Path, roots):
+            for path in sorted(root.rglob("*.onnx")):
+                name = path.relative_to(root).as_posix()
+                found.setdefault(name if folder == FOLDER else f"{folder}/{name}", path)
+    return found
+
+
 def input_files(suffixes: tuple[str, ...]) -> list[str]:
     """Return the files in the input folder that end so."""
     folder = Path(folder_paths.get_input_directory())
     return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(suffixes))
+
+
+def output_files(subfolder: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Return the files in a part of the output folder that end so, as `input_path` knows them."""
+    folder = Path(folder_paths.get_output_directory()) / subfolder
+    names = sorted(path.name for path in folder.glob("*") if path.name.lower().endswith(suffixes))
+    return [f"{subfolder}/{name} [output]" for name in names]
 
 
 def input_path(name: str) -> Path:
@@ -161,6 +188,28 @@ def make_patcher(
         model.to(offload)
     fill(getattr(patcher, "is_dynamic", bool)())
     return patcher
+
+
+def tenant(size: int, leave: Callable[[], None]) -> ModelPatcher:
+    """Return what stands for memory of `size` bytes that the host does not manage itself.
+
+    After `move_in` the host counts it as a loaded model; where it needs the memory, or the user
+    frees it, `leave` is called.
+    """
+    device = comfy.model_management.get_torch_device()
+    patcher = ModelPatcher(nn.Module(), device, comfy.model_management.unet_offload_device(), size)
+
+    def detached(_: ModelPatcher, unpatch_all: bool) -> None:
+        if unpatch_all:  # else the host only puts it to the front of its list
+            leave()
+
+    patcher.add_callback(ON_DETACH, detached)
+    return patcher
+
+
+def move_in(tenant: ModelPatcher) -> None:
+    """Make room for a tenant and count it as loaded."""
+    comfy.model_management.load_models_gpu([tenant])
 
 
 def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

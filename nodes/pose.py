@@ -3,13 +3,15 @@
 from typing import Any
 
 from comfy_api.input import VideoInput
-from comfy_api.latest import io
+from comfy_api.input_impl import VideoFromFile
+from comfy_api.latest import io, ui
 
 from ..animate_anyone.config import AA_MINI
 from ..animate_anyone.types import Size
 from . import convert, encoding, host
 from .checks import checked
-from .examples import EXAMPLES, example
+from .clips import clip_inputs
+from .examples import EXAMPLES, FOLDER, example
 from .sockets import KeypointsSocket, Network, PoseGuiderSocket, PoseSocket
 
 
@@ -43,6 +45,34 @@ class LoadExample(io.ComfyNode):
         return io.NodeOutput(convert.frames_to_image(picture), keypoints)
 
 
+class LoadExampleVideo(io.ComfyNode):
+    """Gives a clip that comes with the pack."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_LoadExampleVideo",
+            display_name="Load Example Video (Animate Anyone)",
+            category="animate_anyone/pose",
+            description="A clip that comes with the pack, for a first run with "
+            f"{AA_MINI.name}. Replace it with Load Video.",
+            inputs=[
+                io.Combo.Input(
+                    "clip",
+                    options=EXAMPLES.clips,
+                    tooltip="driving.mp4 shows a drawn character, for Extract Pose. motion.mp4 "
+                    "shows a drawn skeleton, for Encode Pose or Read Pose Video.",
+                )
+            ],
+            outputs=[io.Video.Output(display_name="video")],
+        )
+
+    @classmethod
+    @checked
+    def execute(cls, clip: str) -> io.NodeOutput:
+        return io.NodeOutput(VideoFromFile(str(FOLDER / clip)))
+
+
 class LoadKeypoints(io.ComfyNode):
     """Reads a POSE_KEYPOINT file."""
 
@@ -52,14 +82,17 @@ class LoadKeypoints(io.ComfyNode):
             node_id="AnimateAnyone_LoadKeypoints",
             display_name="Load Keypoints (Animate Anyone)",
             category="animate_anyone/pose",
-            description="Reads poses from a JSON file in the input folder, as pose extractors and "
+            description="Reads poses from a JSON file, as Save Keypoints and the extractors and "
             "pose editors of other packs write them.",
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=host.input_files((".json",)),
-                    tooltip="A JSON file in ComfyUI's input folder: one record per frame, or one "
-                    "record alone.",
+                    options=[
+                        *host.input_files((".json",)),
+                        *host.output_files(host.FOLDER, (".json",)),
+                    ],
+                    tooltip="A JSON file in ComfyUI's input folder, or in animate_anyone in its "
+                    "output folder: one record per frame, or one record alone.",
                 )
             ],
             outputs=[KeypointsSocket.Output(display_name="keypoints")],
@@ -76,6 +109,43 @@ class LoadKeypoints(io.ComfyNode):
     def fingerprint_inputs(cls, file: str) -> float:
         path = host.input_path(file)
         return path.stat().st_mtime if path.is_file() else 0.0
+
+
+class SaveKeypoints(io.ComfyNode):
+    """Writes a POSE_KEYPOINT file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_SaveKeypoints",
+            display_name="Save Keypoints (Animate Anyone)",
+            category="animate_anyone/pose",
+            description="Writes poses into a JSON file in the output folder, with confidences and "
+            "what was done to the points. Load Keypoints and other packs read it.",
+            inputs=[
+                KeypointsSocket.Input("keypoints", tooltip="One record per frame."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="animate_anyone/pose",
+                    tooltip="Folder and name in ComfyUI's output folder. Load Keypoints lists "
+                    "what lies in animate_anyone there.",
+                ),
+            ],
+            outputs=[io.String.Output(display_name="file")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    @checked
+    def execute(cls, keypoints: Any, filename_prefix: str) -> io.NodeOutput:
+        from ..animate_anyone.pose.keypoints import parse_keypoints, write_keypoints
+
+        clip = parse_keypoints(keypoints)
+        size = clip.canvas
+        path, folder = host.output_path(filename_prefix, ".json", size.width, size.height)
+        write_keypoints(path, clip)
+        shown = ui.SavedResult(path.name, folder, io.FolderType.output)
+        return io.NodeOutput(str(path), ui={"text": [str(path)], "keypoints": [shown]})
 
 
 class DrawPose(io.ComfyNode):
@@ -105,6 +175,12 @@ class DrawPose(io.ComfyNode):
                 ),
                 io.Boolean.Input("hands", default=True, tooltip="Draw the fingers."),
                 io.Boolean.Input("face", default=True, tooltip="Draw the points of the face."),
+                io.Boolean.Input("body", default=True, tooltip="Draw the limbs and joints."),
+                io.Boolean.Input(
+                    "feet",
+                    default=False,
+                    tooltip="Draw toes and heels. The public weights never saw any.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="image")],
         )
@@ -112,14 +188,22 @@ class DrawPose(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, keypoints: Any, width: int, height: int, hands: bool, face: bool
+        cls,
+        keypoints: Any,
+        width: int,
+        height: int,
+        hands: bool,
+        face: bool,
+        body: bool,
+        feet: bool,
     ) -> io.NodeOutput:
         from ..animate_anyone.pose.draw import draw_pose
         from ..animate_anyone.pose.keypoints import parse_keypoints
 
         clip = parse_keypoints(keypoints)
         size = encoding.fitting_size(Size(width, height), clip.canvas)
-        return io.NodeOutput(convert.frames_to_image(draw_pose(clip, size, hands=hands, face=face)))
+        drawn = draw_pose(clip, size, body=body, hands=hands, face=face, feet=feet)
+        return io.NodeOutput(convert.frames_to_image(drawn))
 
 
 class EncodePose(io.ComfyNode):
@@ -154,15 +238,7 @@ class EncodePose(io.ComfyNode):
                     "left to do while sampling) or pictures (a tenth of it, features are computed "
                     "for each window again). Automatic holds features up to 512 MB.",
                 ),
-                io.Image.Input(
-                    "image", optional=True, tooltip="Drawn poses, one per frame of the video."
-                ),
-                io.Video.Input(
-                    "video",
-                    optional=True,
-                    tooltip="A clip of drawn poses instead of image; it is read frame by frame, so "
-                    "that a long one needs no memory.",
-                ),
+                *clip_inputs("Drawn poses"),
             ],
             outputs=[PoseSocket.Output(display_name="pose")],
         )

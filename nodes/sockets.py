@@ -5,6 +5,7 @@ inside lists and tuples.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..animate_anyone.config import Preset
+from ..animate_anyone.pose.sessions import SessionPool
 from ..animate_anyone.types import Size
 from .host import ModelPatcher
 
@@ -53,8 +55,21 @@ class Pose(NamedTuple):
         return len(kept)
 
 
+@dataclass(frozen=True)
+class DwPose:
+    """The two networks that read poses from pictures; nothing is in memory before the first use."""
+
+    detector: Path
+    estimator: Path
+    provider: str  # auto, or a key of PROVIDERS
+    channel_order: str  # of CHANNEL_ORDERS
+    sessions: SessionPool
+    patcher: ModelPatcher  # through it the host closes the sessions
+
+
 ReferenceNetSocket = io.Custom("AA_REFERENCE_NET")
 PoseGuiderSocket = io.Custom("AA_POSE_GUIDER")
 ReferenceSocket = io.Custom("AA_REFERENCE")
 PoseSocket = io.Custom("AA_POSE")
+DwPoseSocket = io.Custom("AA_DWPOSE")
 KeypointsSocket = io.Custom("POSE_KEYPOINT")

@@ -27,7 +27,7 @@ def test_bundled_examples_fit_each_other(run_node):
 
 def test_keypoints_are_drawn_as_the_core_draws_them(run_node, core):
     _, keypoints = run_node("LoadExample", character="character.png", motion="motion.json")
-    options = {"width": 96, "height": 0, "hands": True, "face": False}
+    options = {"width": 96, "height": 0, "hands": True, "face": False, "body": True, "feet": False}
     image = run_node("DrawPose", keypoints=keypoints, **options)
     clip = core("pose.keypoints").parse_keypoints(keypoints)
     drawn = core("pose.draw").draw_pose(clip, core("types").Size(96, 96), face=False)

@@ -1,0 +1,159 @@
+"""The driving skeleton with the proportions of the reference."""
+
+from typing import Any
+
+import numpy as np
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..animate_anyone.errors import InputError
+from ..animate_anyone.pose.placement import ANCHORS
+from ..animate_anyone.pose.retarget import MODES, RetargetConfig, retarget
+from ..animate_anyone.types import PoseClip, Size
+from . import convert
+from .checks import checked
+from .sockets import KeypointsSocket
+
+PREVIEW_FRAMES = 48
+PREVIEW_PX = 512  # longer side of the preview
+
+
+class RetargetPose(io.ComfyNode):
+    """Fits driving poses to a reference."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_RetargetPose",
+            display_name="Retarget Pose (Animate Anyone)",
+            category="animate_anyone/pose",
+            description="Gives the driving skeleton the proportions, the place and the canvas of "
+            "the reference, while every bone keeps its direction. The report tells by how much "
+            f"each bone changes and why. The preview shows up to {PREVIEW_FRAMES} frames, spread "
+            "over the clip: driver grey, result in colours, reference white.",
+            inputs=[
+                KeypointsSocket.Input("keypoints", tooltip="The driving poses."),
+                KeypointsSocket.Input(
+                    "reference", tooltip="The pose of the reference picture, from Extract Pose."
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default="limb",
+                    tooltip="limb: every bone gets the length that the reference asks for. "
+                    "uniform: one scale for all. none: the clip is only fitted into the canvas.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How far limb goes from one scale for all bones (0) to the reference's "
+                    "own proportions (1). Less if the reference's pose is hard to read.",
+                ),
+                io.Combo.Input(
+                    "anchor",
+                    options=list(ANCHORS),
+                    tooltip="Which joint is laid on the reference's. Auto takes the best one that "
+                    "both show.",
+                ),
+                io.Int.Input(
+                    "match_frame",
+                    default=-1,
+                    min=-1,
+                    max=1_000_000,
+                    tooltip="The driving frame that is compared with the reference and laid on it, "
+                    "from 0. -1 finds the one whose pose is most alike.",
+                ),
+                io.Boolean.Input(
+                    "lock_x", default=False, tooltip="Keep the body in place sideways."
+                ),
+                io.Boolean.Input(
+                    "lock_y", default=False, tooltip="Keep the body in place up and down."
+                ),
+                io.Boolean.Input(
+                    "fit_canvas",
+                    default=False,
+                    tooltip="Shrink and move the whole clip so that no joint leaves the picture.",
+                ),
+                io.Image.Input(
+                    "image", optional=True, tooltip="The reference picture, for the preview only."
+                ),
+            ],
+            outputs=[
+                KeypointsSocket.Output(display_name="retargeted"),
+                io.String.Output(display_name="report"),
+                io.Image.Output(display_name="preview"),
+            ],
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        keypoints: Any,
+        reference: Any,
+        mode: str,
+        strength: float,
+        anchor: str,
+        match_frame: int,
+        lock_x: bool,
+        lock_y: bool,
+        fit_canvas: bool,
+        image: io.Image.Type | None = None,
+    ) -> io.NodeOutput:
+        config = RetargetConfig(
+            mode=mode,  # type: ignore[arg-type]
+            strength=strength,
+            match_frame=None if match_frame < 0 else match_frame,
+            anchor=anchor,
+            lock_x=lock_x,
+            lock_y=lock_y,
+            fit_canvas=fit_canvas,
+        )
+        result, report, preview = fit_to_reference(keypoints, reference, config, image)
+        return io.NodeOutput(result, report, preview, ui=ui.PreviewText(report))
+
+
+def fit_to_reference(
+    keypoints: Any,  # POSE_KEYPOINT
+    reference: Any,  # POSE_KEYPOINT
+    config: RetargetConfig,
+    image: Tensor | None,  # IMAGE, for the preview
+) -> tuple[list[dict[str, Any]], str, Tensor]:
+    """Return POSE_KEYPOINT, a report and an IMAGE that shows both skeletons and the result."""
+    from ..animate_anyone.pose.keypoints import to_keypoints
+
+    driver, target = _named("keypoints", keypoints), _named("reference", reference)
+    result, report = retarget(driver, target, config)
+    return to_keypoints(result), report.text(), _preview([driver, result, target], image)
+
+
+def _named(name: str, keypoints: Any) -> PoseClip:
+    """Return POSE_KEYPOINT as a clip; messages name the socket that it came from."""
+    from ..animate_anyone.pose.keypoints import parse_keypoints
+
+    try:
+        return parse_keypoints(keypoints)
+    except InputError as error:
+        raise InputError(str(error).replace("keypoints", name, 1)) from error
+
+
+def _preview(
+    clips: list[PoseClip],  # driver, result, reference
+    image: Tensor | None,
+) -> Tensor:  # IMAGE
+    from ..animate_anyone.media import spread
+    from ..animate_anyone.media.pictures import fit_frame
+    from ..animate_anyone.pose.overlay import overlay
+
+    canvas = clips[-1].canvas
+    scale = min(1.0, PREVIEW_PX / max(canvas.width, canvas.height))
+    size = Size(max(1, round(canvas.width * scale)), max(1, round(canvas.height * scale)))
+    background = np.zeros((size.height, size.width, 3), np.uint8)
+    if image is not None:
+        picture = next(convert.image_chunks(image[:1], "image", 1))[0]
+        background = fit_frame(picture, size)
+    pictures = overlay(background, clips, frames=spread(len(clips[1]), PREVIEW_FRAMES))
+    return convert.frames_to_image(np.stack(list(pictures)))
