@@ -96,7 +96,9 @@ def letterbox(
     ratio = min(height / frame.shape[0], width / frame.shape[1])
     size = (max(1, int(frame.shape[1] * ratio)), max(1, int(frame.shape[0] * ratio)))
     small = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
-    result = np.full((3, height, width), _GREY, np.float32)
+    result = np.empty((3, height, width), np.float32)
+    result[:, size[1] :] = _GREY
+    result[:, : size[1], size[0] :] = _GREY
     for channel, plane in zip(result[::-1], cv2.split(small), strict=True):
         channel[: size[1], : size[0]] = plane
     return result

@@ -15,17 +15,18 @@ KEYPOINTS = 133
 STRIDES = (8, 16, 32)
 MEAN = np.array([123.675, 116.28, 103.53])
 DEVIATION = np.array([58.395, 57.12, 57.375])
-# RGB of the keypoints that the estimator knows; no two change places when red and blue do.
+# RGB of the keypoints that the estimator knows. With red and blue exchanged, only green and white
+# remain what they are, and none becomes another.
 PALETTE = {
     0: (255, 0, 0),
     5: (0, 255, 0),
     6: (0, 120, 255),
     9: (255, 255, 0),
     15: (255, 0, 160),
-    20: (255, 140, 20),
+    20: (255, 120, 90),
     60: (255, 255, 255),
-    95: (0, 255, 200),
-    120: (130, 0, 255),
+    95: (0, 255, 130),
+    120: (70, 0, 255),
 }
 PERSON_COLOUR = (200, 40, 90)  # RGB that the seeking detector takes for a person
 
@@ -138,14 +139,18 @@ def colour_estimator(
     The response of a keypoint is 1 - |x - c|^2 for its normalised colour c.
     """
     height, width = size
-    colours = np.full((keypoints, 3), 100.0)  # out of reach
-    for keypoint, colour in palette.items():
-        colours[keypoint] = (colour - MEAN) / DEVIATION
+    goals = [(np.array(colour) - MEAN) / DEVIATION for colour in palette.values()]
+    colours = np.array([*goals, (100.0,) * 3])  # the last one, out of reach, is for all others
+    rows = np.full(keypoints, len(goals), np.int64)
+    rows[list(palette)] = range(len(goals))
     constants = {
-        "weight": (2 * colours).astype(np.float32).reshape(keypoints, 3, 1, 1),
+        "weight": (2 * colours).astype(np.float32).reshape(-1, 3, 1, 1),
         "bias": (1 - (colours**2).sum(1)).astype(np.float32),
         "channels": np.array([1], np.int64),
-        "scales": np.array([1, 1, 2], np.float32),
+        "rows": rows,
+        "last": np.array([3], np.int64),
+        "shape_x": np.array([-1, keypoints, 2 * width], np.int64),
+        "shape_y": np.array([-1, keypoints, 2 * height], np.int64),
     }
     nodes = [
         helper.make_node("Conv", ["input", "weight", "bias"], ["product"]),
@@ -155,15 +160,11 @@ def colour_estimator(
     ]
     for name, axis in (("x", 2), ("y", 3)):
         nodes += [
-            helper.make_node("ReduceMax", ["response"], [name], axes=[axis], keepdims=0),
-            helper.make_node(
-                "Resize",
-                [name, "", "scales"],
-                [f"simcc_{name}"],
-                mode="nearest",
-                coordinate_transformation_mode="asymmetric",
-                nearest_mode="floor",
-            ),
+            helper.make_node("ReduceMax", ["response"], [f"best_{name}"], axes=[axis], keepdims=0),
+            helper.make_node("Gather", [f"best_{name}", "rows"], [f"all_{name}"], axis=1),
+            helper.make_node("Unsqueeze", [f"all_{name}", "last"], [f"bin_{name}"]),
+            helper.make_node("Concat", [f"bin_{name}"] * 2, [f"pair_{name}"], axis=3),
+            helper.make_node("Reshape", [f"pair_{name}", f"shape_{name}"], [f"simcc_{name}"]),
         ]
     outputs = [
         array("simcc_x", [batch, keypoints, 2 * width]),
@@ -185,6 +186,8 @@ def picture(
         near = (abs(columns - x) <= radius) & (abs(rows - y) <= radius)
         result[near] = PERSON_COLOUR
     for keypoint, (x, y) in markers.items():
-        strength = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 30)[..., None]
-        result = result * (1 - strength) + strength * np.array(PALETTE[keypoint])
+        part = np.s_[max(0, int(y) - 25) : int(y) + 26, max(0, int(x) - 25) : int(x) + 26]
+        distances = (columns[part] - x) ** 2 + (rows[part] - y) ** 2
+        strength = np.exp(-distances / 30)[..., None]
+        result[part] += strength * (np.array(PALETTE[keypoint]) - result[part])
     return result.round().astype(np.uint8)
