@@ -158,13 +158,12 @@ def carriers_of(figure: Figure) -> np.ndarray:  # (f, NODES, 2), NaN: never seen
         nodes[replaced, node] = figure.xy[replaced, stand_in]
         known[:, node] |= replaced
     frames = np.arange(len(nodes))
-    for node in range(NODES):
-        if not known[:, node].any():
-            nodes[:, node] = np.nan
-        elif not known[:, node].all():
-            at = known[:, node]
-            for axis in range(2):
-                nodes[:, node, axis] = np.interp(frames, frames[at], nodes[at, node, axis])
+    ever, always = known.any(0), known.all(0)
+    nodes[:, ~ever] = np.nan
+    for node in np.flatnonzero(ever & ~always):
+        at = known[:, node]
+        for axis in range(2):
+            nodes[:, node, axis] = np.interp(frames, frames[at], nodes[at, node, axis])
     return nodes
 
 

@@ -4,6 +4,7 @@ What carries the motion and what is laid on the reference are two things: hips m
 allow, yet a half-length portrait can only be met at its neck.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +81,7 @@ def place(
     built = np.full(nodes.shape, np.nan)
     built[:, root] = ratios.legs * travel
     for parent, child, kinds in paths_from(root, present):
-        ratio = float(np.prod([ratios.ratios[kind] for kind in kinds]) ** (1 / len(kinds)))
+        ratio = math.prod(ratios.ratios[kind] for kind in kinds) ** (1 / len(kinds))
         built[:, child] = built[:, parent] + ratio * (nodes[:, child] - nodes[:, parent])
     used, shift = _shift(driver, reference, built, frame, anchor)
     built += shift
