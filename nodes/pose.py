@@ -61,7 +61,7 @@ class LoadExampleVideo(io.ComfyNode):
                     "clip",
                     options=EXAMPLES.clips,
                     tooltip="driving.mp4 shows a drawn character, for Extract Pose. motion.mp4 "
-                    "shows a drawn skeleton, for Encode Pose or Read Pose Video.",
+                    "shows a drawn skeleton, for Encode Pose.",
                 )
             ],
             outputs=[io.Video.Output(display_name="video")],
