@@ -94,12 +94,12 @@ class _Tally:
         """Compare one picture's people with what was found."""
         self.people += len(scene.boxes)
         self.boxes += len(boxes)
-        for person, box in enumerate(scene.boxes):
+        partners = matches(scene.boxes, boxes)
+        for person in range(len(scene.boxes)):
             visible = scene.visible[person]
             right, seen = np.zeros_like(visible), np.zeros_like(visible)
-            shares = overlaps(box, boxes)
-            if len(boxes) and shares.max() >= SAME:
-                best = int(shares.argmax())
+            if person in partners:
+                best = partners[person]
                 torso = torso_length(scene.xy[person])
                 distance = np.linalg.norm(xy[best] - scene.xy[person], axis=1) / torso
                 seen = scores[best] >= VISIBLE
@@ -128,6 +128,17 @@ class _Tally:
             detector_ms=float(self.seconds[0] / pictures * 1e3),
             estimator_ms=float(self.seconds[1] / max(self.boxes, 1) * 1e3),
         )
+
+
+def matches(people: np.ndarray, boxes: np.ndarray) -> dict[int, int]:
+    """Return the box of each person that has one; best overlaps first, no box twice."""
+    shares = np.array([overlaps(person, boxes) for person in people])
+    found: dict[int, int] = {}
+    while shares.size and shares.max() >= SAME:
+        person, box = np.unravel_index(shares.argmax(), shares.shape)
+        found[int(person)] = int(box)
+        shares[person], shares[:, box] = 0, 0
+    return found
 
 
 def overlaps(

@@ -14,7 +14,12 @@ from animate_anyone.errors import ConfigError, InputError, WeightsError
 from animate_anyone.pose.detector import decode_cells, grid_cells
 from animate_anyone.pose.estimator import crop, crop_windows
 from animate_anyone.training.pose_pair import batches, export, loop, losses
-from animate_anyone.training.pose_pair.held_out import held_out_scenes, overlaps, score_pair
+from animate_anyone.training.pose_pair.held_out import (
+    held_out_scenes,
+    matches,
+    overlaps,
+    score_pair,
+)
 from animate_anyone.training.pose_pair.scenes import make_scene, read_scenes, write_scenes
 from animate_anyone.training.pose_pair.wholebody import MIRROR, PARTS
 from animate_anyone.weights.sources import MINI_FOLDER
@@ -174,6 +179,14 @@ def test_overlaps_are_shares_of_the_union():
     box = np.array([0.0, 0, 2, 2])
     others = np.array([[0.0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]])
     np.testing.assert_allclose(overlaps(box, others), [1, 1 / 3, 0])
+
+
+def test_no_box_counts_for_two_people():
+    people = np.array([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]])
+    assert matches(people, np.array([[0.0, 0, 10, 9], [0, 0, 10, 10]])) == {0: 1, 1: 0}
+    assert matches(people, people[1:2]) == {1: 0}
+    assert matches(people, np.zeros((0, 4))) == {}
+    assert matches(np.zeros((0, 4)), np.zeros((0, 4))) == {}
 
 
 # Training.
