@@ -22,10 +22,10 @@ _IS_LARGE = np.isin(SEGMENT_KINDS, LARGE)
 # A bone that looks shorter than (these others) say is believed the less the shorter it looks.
 # The number is the difference of log ratios at which it is worth 1/e.
 _WITNESSES = (
-    ("thigh", ("shin",), 0.2),
-    ("shin", ("thigh",), 0.2),
-    ("upper_arm", ("forearm",), 0.2),
-    ("forearm", ("upper_arm",), 0.2),
+    ("thigh", ("shin",), 0.25),
+    ("shin", ("thigh",), 0.25),
+    ("upper_arm", ("forearm",), 0.25),
+    ("forearm", ("upper_arm",), 0.25),
     ("upper_arm", ("spine",), 0.6),
     ("forearm", ("spine",), 0.6),
     ("thigh", ("spine",), 0.6),
@@ -217,7 +217,7 @@ def _believed(
         expected = max(witnesses)
         short = min(pooled[kind] - expected, 0.0)
         if short < 0:
-            corrected = expected + short * math.exp(-((short / tolerance) ** 2))
+            corrected = expected + short * math.exp(-((short / tolerance) ** 4))
             logs[kind] = max(logs[kind], corrected)
     for kind in ("shoulder", "hip"):
         if kind in logs and _from_the_side(sizes):

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..types import Points, PoseClip, Size
-from .bones import FACE, KINDS, NODES, PART_SLICES, Figure, figure_of, has_body
+from .bones import FACE, KINDS, NODES, PART_SLICES, PELVIS, Figure, figure_of, has_body
 from .placement import ANCHORS, place
 from .ratios import measure
 from .retarget_report import BoneRatio, RetargetReport
@@ -172,7 +172,8 @@ def _finished(
 ) -> tuple[PoseClip, RetargetReport]:
     """Divide the points into parts again; count what lies off the canvas."""
     size = np.array((canvas.width, canvas.height), float)
-    seen = [place[figure.seen] for place, figure in zip(places, figures, strict=True)]
+    real = np.arange(FACE.stop) != PELVIS
+    seen = [place[figure.seen & real] for place, figure in zip(places, figures, strict=True)]
     together = np.concatenate(seen) if seen else np.zeros((0, 2))
     if fit_canvas and len(together):
         scale, shift = _canvas_fit(together, size)
