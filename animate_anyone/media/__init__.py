@@ -5,10 +5,12 @@ from .pictures import (
     contact_sheet,
     fit_frame,
     fit_picture,
+    picture_size,
     read_picture,
     spread,
     to_bytes,
     to_pixels,
+    whole_file,
     write_picture,
 )
 from .writer import VideoWriter
@@ -21,9 +23,11 @@ __all__ = [
     "fit_frame",
     "fit_picture",
     "frames_of",
+    "picture_size",
     "read_picture",
     "spread",
     "to_bytes",
     "to_pixels",
+    "whole_file",
     "write_picture",
 ]

@@ -11,11 +11,10 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
-from PIL import ImageOps
 
 from ..errors import InputError, MediaError
 from ..types import Size
-from .pictures import PICTURE_SUFFIXES, cause_of, opened_picture, read_bytes
+from .pictures import PICTURE_SUFFIXES, cause_of, picture_size, read_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +37,7 @@ def clip_info(path: Path | str) -> ClipInfo:
     path = Path(path)
     pictures = _pictures(path)
     if pictures is not None:
-        with opened_picture(pictures[0]) as image:
-            size = Size(*ImageOps.exif_transpose(image).size)
+        size = picture_size(pictures[0])
         return ClipInfo(path=path, frames=len(pictures), size=size, fps=None, has_audio=False)
     with _opened_video(path) as container:
         stream = container.streams.video[0]

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,12 @@ def read_picture(
 ) -> Tensor:  # (1, 3, H, W) float32 RGB, 0..1
     """Return a picture, turned upright; transparent parts become white."""
     return to_pixels(read_bytes(Path(path), longest)[None])
+
+
+def picture_size(path: Path | str) -> Size:
+    """Return the size of a picture file, turned upright."""
+    with opened_picture(Path(path)) as image:
+        return Size(*ImageOps.exif_transpose(image).size)
 
 
 def to_pixels(
@@ -125,16 +131,30 @@ def write_picture(
     picture: np.ndarray,  # (H, W, 3) uint8 RGB
 ) -> None:
     """Write a picture file; its format follows the suffix. A failed write leaves no file."""
+    with whole_file(path) as part:
+        try:
+            Image.fromarray(picture).save(part)
+        except ValueError as error:  # a suffix without a format
+            raise MediaError(cannot_write(Path(path), error)) from error
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """Give the place to write a file to; it gets its name when the block ends without an error.
+
+    Raises MediaError if the file cannot be written; an older one of that name is then left alone.
+    """
     path = Path(path)
     part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(part)
+        yield part
         part.replace(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise MediaError(cannot_write(path, error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def contact_sheet(

@@ -11,10 +11,12 @@ from animate_anyone.media import (
     contact_sheet,
     fit_frame,
     fit_picture,
+    picture_size,
     read_picture,
     spread,
     to_bytes,
     to_pixels,
+    whole_file,
     write_picture,
 )
 from animate_anyone.types import Size
@@ -176,3 +178,30 @@ def test_empty_row_is_refused() -> None:
 )
 def test_spread_reaches_first_and_last(frames: int, count: int, expected: list[int]) -> None:
     assert spread(frames, count) == expected
+
+
+def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "data.json"
+    with whole_file(path) as part:
+        part.write_text("half")
+        assert not path.exists()
+        part.write_text("whole")
+    assert path.read_text() == "whole"
+    with pytest.raises(UnicodeError), whole_file(path) as part:
+        part.write_text("half\N{SNOWMAN}", encoding="ascii")
+    assert path.read_text() == "whole"
+    assert [each.name for each in path.parent.iterdir()] == ["data.json"]
+
+    with (
+        pytest.raises(MediaError, match=r"out got .*k\.json; it cannot be written"),
+        whole_file(path / "k.json"),
+    ):
+        pass
+
+
+def test_size_of_a_sideways_photo_is_that_of_the_upright_one(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "photo.jpg", exif=exif)
+
+    assert picture_size(tmp_path / "photo.jpg") == Size(4, 6)
