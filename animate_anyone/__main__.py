@@ -14,6 +14,7 @@ from .errors import AnimateAnyoneError
 COMMANDS = (
     "commands.demo",
     "commands.animate",
+    "commands.pose",
     "commands.convert",
     "commands.download",
     "parity.command",

@@ -3,13 +3,18 @@
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import PRESETS, Preset, get_preset
 from ..types import Size
+from .following import (
+    Follower,
+    add_follow_arguments,
+    add_retarget_arguments,
+    progress_bar,
+    retarget_config,
+)
 from .options import (
     add_sampling_arguments,
     machine_from,
@@ -19,13 +24,17 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..animate import Sampling
-    from ..protocols import Progress
+    from ..pose.retarget import RetargetConfig
     from .driving import Driving
 
 logger = logging.getLogger(__name__)
 
 SHEET_FRAMES = 8
+# Keypoints and drawn skeletons may have been fitted to the reference before.
+_USUAL_MODES = {"keypoints": "none", "skeleton": "none", "video": "limb"}
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -42,7 +51,14 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="keypoints (.json), a skeleton video, or a folder of skeleton pictures",
+        help="the motion: keypoints (.json), or a video or folder of pictures, of a person or "
+        "of drawn skeletons",
+    )
+    add(
+        "--driving",
+        choices=("auto", "skeleton", "video"),
+        default="auto",
+        help="what the pictures of --poses show (auto: told by looking at a few)",
     )
     add("--out", type=Path, required=True, metavar="CLIP.mp4", help="the result")
     add(
@@ -59,6 +75,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--no-audio", action="store_true", help="leave the sound of the motion's clip out")
     add("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet")
     add("--dry-run", action="store_true", help="only tell what would be done")
+    add_retarget_arguments(parser, "--retarget", "limb for a video of a person, else none")
+    add_follow_arguments(parser)
     add_sampling_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -66,27 +84,32 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 def run(options: argparse.Namespace) -> int:
     """Animate as the command line says; return the exit code."""
     from ..animate import animate, check_plan
-    from ..media import VideoWriter, read_picture, to_bytes
+    from ..media import VideoWriter, picture_size, read_picture, to_bytes
     from ..weights.load import load_models
     from .driving import open_driving, read_driving
 
     device, dtype = machine_from(options)
     preset = _preset(options)
-    driving = open_driving(options.poses, options.fps, options.frames)
-    size = _size(options.size, driving.size, preset)
+    driving = open_driving(options.poses, options.fps, options.frames, options.driving)
+    fit = retarget_config(options, options.mode or _USUAL_MODES[driving.kind])
+    follower = Follower(options)
+    canvas = driving.size if fit.mode == "none" else picture_size(options.reference)
+    size = _size(options.size, canvas, preset)
     sampling = sampling_from(options, preset)
     check_plan(preset, len(driving.frames), size, sampling)
     reference = read_picture(options.reference, longest=4 * max(size.width, size.height))
     if options.dry_run:
-        sys.stdout.write(describe(preset, driving, size, sampling, dtype.itemsize))
+        plan = describe(preset, driving, size, sampling, dtype.itemsize)
+        sys.stdout.write(plan + _row("motion", f"{driving.kind}, retargeting {fit.mode}"))
         return 0
 
     sheet = _Sheet(len(driving.frames))
     audio = options.poses if driving.has_audio and not options.no_audio else None
     # Opened first, so that a place that cannot be written to is found before the long part.
     with VideoWriter(options.out, size, driving.fps, audio_from=audio) as writer:
-        models = load_models(_source(options), preset=options.preset, dtype=dtype, device=device)
+        driving = _fitted(driving, fit, follower, to_bytes(reference)[0])
         poses = read_driving(driving, size)
+        models = load_models(_source(options), preset=options.preset, dtype=dtype, device=device)
         with progress_bar("sampling") as progress:
             chunks = animate(models, reference.to(device), poses, sampling, progress=progress)
         for chunk in chunks:
@@ -99,18 +122,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def progress_bar(title: str) -> "Iterator[Progress]":
-    """Show the progress of a long loop on the terminal."""
-    from tqdm import tqdm
+def _fitted(
+    driving: "Driving", fit: "RetargetConfig", follower: Follower, reference: "np.ndarray"
+) -> "Driving":
+    """Return the motion ready to be drawn; drawn skeletons that fit already stay pictures."""
+    from .driving import fit_to_reference, read_skeletons
 
-    with tqdm(desc=title, unit="window", leave=False) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
+    if driving.kind != "video" and fit.mode == "none":
+        return driving
+    driving = read_skeletons(driving, follower)
+    if fit.mode == "none":
+        return driving
+    return fit_to_reference(driving, reference, follower, fit)
 
 
 def describe(
@@ -147,7 +170,11 @@ def describe(
         f"clip {need.clip / 2**20:.0f}, denoiser at work {need.working / 2**20:.0f}; "
         "VAE and image encoder not counted",
     }
-    return "".join(f"{name:<12}{text}\n" for name, text in lines.items())
+    return "".join(_row(name, text) for name, text in lines.items())
+
+
+def _row(name: str, text: str) -> str:
+    return f"{name:<12}{text}\n"
 
 
 class _Sheet:

@@ -1,13 +1,27 @@
-"""`python -m animate_anyone demo`: the embedded weights on a drawn character, offline."""
+"""`python -m animate_anyone demo`: a drawn character moved by the video of another one, offline."""
 
 import argparse
+import json
 import logging
 import time
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from ..types import Size
-from .animate import progress_bar
+import numpy as np
+
+from ..pose.draw import draw_pose
+from ..pose.overlay import overlay
+from ..pose.pipeline import FollowReport
+from ..pose.retarget import RetargetReport, retarget
+from ..types import PoseClip, Size
+from .following import (
+    Follower,
+    add_follow_arguments,
+    add_retarget_arguments,
+    progress_bar,
+    retarget_config,
+)
 from .options import add_sampling_arguments, machine_from, sampling_from
 
 logger = logging.getLogger(__name__)
@@ -16,6 +30,9 @@ SIZE = Size(128, 128)
 FPS = Fraction(12)
 STRIDE = 2  # frames of the motion per frame of the clip: a lively one
 CHARACTER = 7  # of the held-out test
+DRIVER = 12  # of the held-out test: who performs in the video
+OVERLAY = Size(384, 384)  # larger than the clip, for lines to be told apart
+SHOWN = 8  # frames on the sheet
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -23,57 +40,143 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     parser = subparsers.add_parser(
         "demo",
         help="animate a bundled drawn character; needs nothing else",
-        description="Animate a drawn character that training never saw, with the embedded weights.",
+        description="Animate a drawn character by the video of another one, with the embedded "
+        "weights; training never saw either. Leaves the clip, and beside it a contact sheet "
+        "(.png), the video (.driving.mp4), the skeletons over the reference (.overlay.mp4) and "
+        "a report (.json).",
     )
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo.mp4"), metavar="CLIP.mp4", help="(demo.mp4)")
     add("--sheet", type=Path, metavar="PICTURE", help="contact sheet (beside the clip, .png)")
     add("--models", default="aa-mini", metavar="BUNDLE", help="of the same kind (aa-mini)")
     add("--frames", type=int, default=24, help="(24)")
-    add(
-        "--character",
-        type=int,
-        default=CHARACTER,
-        metavar="NUMBER",
-        help=f"another one of the held-out test ({CHARACTER})",
-    )
+    text = "another one of the held-out test ({})"
+    add("--character", type=int, default=CHARACTER, metavar="N", help=text.format(CHARACTER))
+    add("--driver", type=int, default=DRIVER, metavar="N", help=text.format(DRIVER))
+    add_retarget_arguments(parser, "--retarget", "limb")
+    add_follow_arguments(parser)
     add_sampling_arguments(parser)
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Draw, animate, compare; return the exit code."""
-    import numpy as np
+@dataclass(frozen=True)
+class _Scene:
+    """One motion, performed twice; all uint8 RGB at SIZE."""
 
+    reference: np.ndarray  # (H, W, 3): the character in another pose
+    driving: np.ndarray  # (f, H, W, 3): the driver
+    truth: np.ndarray  # (f, H, W, 3): the character
+
+
+def run(options: argparse.Namespace) -> int:
+    """Paint, follow, retarget, animate, compare; return the exit code."""
     from ..animate import animate, check_plan
-    from ..media import VideoWriter, contact_sheet, spread, to_bytes, write_picture
-    from ..training.held_out import held_out_pair
+    from ..media import VideoWriter, to_bytes, to_pixels
     from ..weights.load import load_models
 
+    started = time.monotonic()
     device, dtype = machine_from(options)
     models = load_models(options.models, dtype=dtype, device=device)
     sampling = sampling_from(options, models.preset)
     check_plan(models.preset, options.frames, SIZE, sampling)
-    pair = held_out_pair(options.character, options.frames, SIZE, STRIDE)
-    poses = pair.poses
+    scene = _paint(options.character, options.driver, options.frames)
+    skeletons = _skeletons(options, scene)
+    poses = draw_pose(skeletons.fitted, SIZE)
 
-    started = time.monotonic()
     with VideoWriter(options.out, SIZE, FPS) as writer:
         with progress_bar("sampling") as progress:
-            picture = pair.reference.to(device)
+            picture = to_pixels(scene.reference[None]).to(device)
             chunks = animate(models, picture, poses, sampling, progress=progress)
         result = np.concatenate([to_bytes(chunk) for chunk in chunks])
         writer.write(result)
-    reference, truth = to_bytes(pair.reference)[0], to_bytes(pair.truth)
-    shown = spread(options.frames, 8)
-    rows = {
-        "reference": [reference],
-        "skeleton": [poses[i] for i in shown],
-        "result": [result[i] for i in shown],
-        "truth": [truth[i] for i in shown],
-    }
-    sheet = options.sheet or options.out.with_suffix(".png")
-    write_picture(sheet, contact_sheet(rows, cell=2 * SIZE.height))
+    _write_sheet(options.sheet or options.out.with_suffix(".png"), scene, poses, result)
+    _write_overlay(options.out.with_suffix(".overlay.mp4"), scene.reference, skeletons)
+    _write_report(options.out.with_suffix(".json"), skeletons)
     seconds = time.monotonic() - started
-    logger.info("%s and %s: %d frames in %.1f s", options.out, sheet, len(result), seconds)
+    logger.info("%s: %d frames in %.1f s", options.out, len(result), seconds)
     return 0
+
+
+def _paint(character: int, driver: int, frames: int) -> _Scene:
+    """Let two held-out characters perform the motion of the first one's test pair."""
+    from ..training.characters import make_character
+    from ..training.held_out import HELD_OUT
+    from ..training.motions import make_motion
+    from ..training.painting import paint
+
+    rng = np.random.default_rng((HELD_OUT, character))
+    performer = make_character(rng)
+    posing, motion = make_motion(rng), make_motion(rng)
+    reference = paint(performer, posing.angles(float(rng.integers(200))), SIZE)
+    start = float(rng.integers(200))
+    other = make_character(np.random.default_rng((HELD_OUT, driver)))
+    times = [start + STRIDE * frame for frame in range(frames)]
+    driving, truth = (
+        np.stack([paint(who, motion.angles(at), SIZE).picture for at in times])
+        for who in (other, performer)
+    )
+    return _Scene(reference.picture, driving, truth)
+
+
+@dataclass(frozen=True)
+class _Skeletons:
+    """What was read from the video and the reference, and what became of it."""
+
+    driver: PoseClip
+    reference: PoseClip
+    fitted: PoseClip
+    following: FollowReport
+    found: FollowReport  # in the reference
+    retargeting: RetargetReport
+
+
+def _skeletons(options: argparse.Namespace, scene: _Scene) -> _Skeletons:
+    """Write the driving video, and go on from that file alone."""
+    from ..media import VideoWriter, frames_of
+
+    path = options.out.with_suffix(".driving.mp4")
+    config = retarget_config(options, options.mode or "limb")
+    follower = Follower(options)
+    with VideoWriter(path, SIZE, FPS) as writer:
+        writer.write(scene.driving)
+    driver, following = follower.clip(frames_of(path), len(scene.driving), FPS)
+    reference, found = follower.picture(scene.reference)
+    fitted, retargeting = retarget(driver, reference, config)
+    for report in (following, retargeting):
+        logger.info("%s", report.text())
+    return _Skeletons(driver, reference, fitted, following, found, retargeting)
+
+
+def _write_sheet(path: Path, scene: _Scene, poses: np.ndarray, result: np.ndarray) -> None:
+    from ..media import contact_sheet, spread, write_picture
+
+    shown = spread(len(result), SHOWN)
+    clips = {"driving video": scene.driving, "skeleton": poses, "result": result}
+    rows: dict[str, list[np.ndarray]] = {"reference": [scene.reference]}
+    for name, clip in {**clips, "truth": scene.truth}.items():
+        rows[name] = [clip[frame] for frame in shown]
+    write_picture(path, contact_sheet(rows, cell=2 * SIZE.height))
+    logger.info("%s: contact sheet", path)
+
+
+def _write_overlay(path: Path, reference: np.ndarray, skeletons: _Skeletons) -> None:
+    from ..media import VideoWriter, fit_frame
+
+    clips = [skeletons.driver, skeletons.fitted, skeletons.reference]
+    with VideoWriter(path, OVERLAY, FPS) as writer:
+        for frame in overlay(fit_frame(reference, OVERLAY), clips):
+            writer.write(frame)
+    logger.info("%s: driver grey, retargeted in colours, reference white", path)
+
+
+def _write_report(path: Path, skeletons: _Skeletons) -> None:
+    from ..media import whole_file
+
+    data = {
+        "driving": skeletons.following.data(),
+        "reference": skeletons.found.data(),
+        "retargeting": skeletons.retargeting.data(),
+    }
+    with whole_file(path) as part:
+        part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    logger.info("%s: report", path)

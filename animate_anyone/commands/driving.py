@@ -1,9 +1,12 @@
-"""The driving motion of a command line: keypoints, a skeleton video or a folder of pictures."""
+"""The driving motion of a command line: keypoints, a skeleton clip, or a video of a person."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -11,11 +14,26 @@ from ..errors import InputError
 from ..media import clip_info, fit_frame, frames_of
 from ..pose.draw import draw_frame
 from ..pose.keypoints import read_keypoints
+from ..pose.pipeline import FollowReport
+from ..pose.read_back import read_skeleton_frames
+from ..pose.retarget import RetargetConfig, retarget
 from ..types import PoseClip, Size
+from .following import Follower
 
 logger = logging.getLogger(__name__)
 
+HINT = (
+    "The embedded networks know drawn characters; for people fetch DWPose's "
+    "(python -m animate_anyone download dwpose) and name them with --detector and --estimator."
+)
+
+Kind = Literal["keypoints", "skeleton", "video"]
+
 DEFAULT_FPS = Fraction(30)  # of keypoints and folders, which have no speed of their own
+LOOKED_AT = 5  # frames that tell a skeleton clip from a video
+_DARK = 40  # of 0..255: what is below is the black that a skeleton lies on, compressed or not
+_LEAST_DARK = 0.6  # share of a skeleton clip's pixels
+_LEAST_PALETTE = 0.5  # share of the other pixels; edges and compression grey some of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +41,12 @@ class Driving:
     """A motion that is known but not yet read or drawn."""
 
     path: Path
+    kind: Kind
     size: Size  # of its canvas or frames
     fps: Fraction  # of the result
     frames: tuple[int, ...]  # which source frame each frame of the result takes, rising
     clip: PoseClip | None  # None: the file holds pictures
+    source_fps: Fraction | None  # None: it has no speed of its own
     has_audio: bool
 
 
@@ -34,29 +54,111 @@ def open_driving(
     path: Path,
     fps: Fraction | None = None,  # of the result; None: as the source
     limit: int | None = None,  # frames of the result
+    kind: Literal["auto", "skeleton", "video"] = "auto",  # of pictures; auto: by looking at some
 ) -> Driving:
     """Describe a motion. A video of another speed keeps its duration: frames are left out or
     repeated.
     """
+    clip, source, has_audio, found = None, None, False, "keypoints"
     if path.suffix.lower() == ".json":
         clip = read_keypoints(path)
-        source, count, size, has_audio = None, len(clip), clip.canvas, False
+        count, size = len(clip), clip.canvas
     else:
         info = clip_info(path)
-        clip, source, count, size = None, info.fps, info.frames, info.size
-        has_audio = info.has_audio
+        source, count, size, has_audio = info.fps, info.frames, info.size, info.has_audio
+        found = kind if kind != "auto" else kind_of(path, count)
+        logger.info("%s: read as %s", path, _MEANINGS[found])
+        if info.variable:
+            logger.warning(
+                "%s: frames follow each other at varying distances; they are taken as they come, "
+                "as if at the average of %.3g frames per second",
+                *(path, float(source or 0)),
+            )
     chosen = fps if fps is not None else source or DEFAULT_FPS
-    if not 1 <= chosen <= 1000:
-        raise InputError(f"fps got {chosen}; it must lie in 1..1000. Choose for instance 30.")
-    pace = source / chosen if source else Fraction(1)
-    frames = [min(int(i * pace), count - 1) for i in range(int(count / pace))]
-    if limit is not None:
-        if limit < 1:
-            raise InputError(f"frames got {limit}; a clip needs 1 or more.")
-        frames = frames[:limit]
     return Driving(
-        path=path, size=size, fps=chosen, frames=tuple(frames), clip=clip, has_audio=has_audio
+        path=path,
+        kind=found,  # type: ignore[arg-type]
+        size=size,
+        fps=chosen,
+        frames=_frames(count, source, chosen, limit),
+        clip=clip,
+        source_fps=source,
+        has_audio=has_audio,
     )
+
+
+_MEANINGS = {"skeleton": "a clip of drawn skeletons", "video": "a video of a person"}
+
+
+def kind_of(path: Path, count: int) -> Literal["skeleton", "video"]:
+    """Tell a clip of drawn skeletons from one of people, by a few frames from its beginning."""
+    every = max(1, min(count, 10 * LOOKED_AT) // LOOKED_AT)
+    looked_at = list(islice(frames_of(path), 0, every * LOOKED_AT, every))
+    votes = sum(is_skeleton(frame) for frame in looked_at)
+    return "skeleton" if 2 * votes > len(looked_at) else "video"
+
+
+def is_skeleton(
+    frame: np.ndarray,  # (H, W, 3) uint8 RGB
+) -> bool:
+    """Whether a frame is mostly black, and the rest in full colours or white.
+
+    An empty frame is a skeleton that is not there.
+    """
+    brightest, darkest = frame.max(-1), frame.min(-1)
+    drawn = brightest >= _DARK
+    if drawn.mean() > 1 - _LEAST_DARK:
+        return False
+    coloured = darkest[drawn] <= 0.5 * brightest[drawn]
+    white = darkest[drawn] >= 200
+    return not drawn.any() or float((coloured | white).mean()) >= _LEAST_PALETTE
+
+
+def read_skeletons(driving: Driving, follower: Follower) -> Driving:
+    """Return the motion with its keypoints; pictures are read once, up to the last one needed."""
+    if driving.clip is not None:
+        return driving
+    needed = driving.frames[-1] + 1
+    if driving.kind == "video":
+        clip, report = follow_video(driving, follower)
+        text = report.text()
+    else:
+        clip, report = read_skeleton_frames(islice(frames_of(driving.path), needed))
+        text = str(report)
+    logger.info("%s: %s", driving.path, text)
+    kept = tuple(frame for frame in driving.frames if frame < len(clip))
+    return replace(driving, clip=clip, frames=kept)
+
+
+def follow_video(driving: Driving, follower: Follower) -> tuple[PoseClip, FollowReport]:
+    """Return the people of a video, up to the last frame needed, and how they were found."""
+    needed = driving.frames[-1] + 1
+    frames = islice(frames_of(driving.path), needed)
+    clip, report = follower.clip(frames, needed, driving.source_fps)
+    if len(clip) < needed:
+        _warn_short(driving, needed, len(clip))
+    if not report.found:
+        logger.warning("%s: nobody was found; all skeletons are empty. %s", driving.path, HINT)
+    return clip, report
+
+
+def fit_to_reference(
+    driving: Driving,  # with its keypoints
+    reference: np.ndarray,  # (H, W, 3) uint8 RGB
+    follower: Follower,
+    config: RetargetConfig,
+) -> Driving:
+    """Return the motion on the body and canvas of the reference picture."""
+    if driving.clip is None:
+        raise InputError(f"poses got {driving.path}, not read yet; read its skeletons first.")
+    pose, found = follower.picture(reference)
+    if not found.found:
+        logger.warning("reference: nobody was found in the picture. %s", HINT)
+    clip, report = retarget(driving.clip, pose, config)
+    logger.info("retargeting: %s", report.text())
+    for warning in report.warnings:
+        logger.warning("retargeting: %s", warning)
+    return replace(driving, clip=clip, size=clip.canvas)
 
 
 def read_driving(
@@ -70,13 +172,40 @@ def read_driving(
             pictures[row] = draw_frame(driving.clip, frame, size)
         return pictures
     done = 0
-    for index, frame in enumerate(frames_of(driving.path)):
-        while done < len(driving.frames) and driving.frames[done] == index:
-            pictures[done] = fit_frame(frame, size)
-            done += 1
-        if done == len(driving.frames):
-            return pictures
-    logger.warning(
-        "%s: %d frames were announced, %d could be read", driving.path, len(pictures), done
-    )
+    for frame in _repeated(driving):
+        pictures[done] = fit_frame(frame, size)
+        done += 1
+    if done < len(pictures):
+        _warn_short(driving, len(pictures), done)
     return pictures[:done]
+
+
+def _repeated(driving: Driving) -> Iterator[np.ndarray]:
+    """Yield the frames of the result from the pictures of the source."""
+    wanted = iter(driving.frames)
+    next_one = next(wanted, None)
+    for index, frame in enumerate(frames_of(driving.path)):
+        while next_one == index:
+            yield frame
+            next_one = next(wanted, None)
+        if next_one is None:
+            return
+
+
+def _frames(
+    count: int, source: Fraction | None, chosen: Fraction, limit: int | None
+) -> tuple[int, ...]:
+    """Return which frame of the source each frame of the result takes."""
+    if not 1 <= chosen <= 1000:
+        raise InputError(f"fps got {chosen}; it must lie in 1..1000. Choose for instance 30.")
+    pace = source / chosen if source else Fraction(1)
+    frames = tuple(min(int(i * pace), count - 1) for i in range(max(1, int(count / pace))))
+    if limit is None:
+        return frames
+    if limit < 1:
+        raise InputError(f"frames got {limit}; a clip needs 1 or more.")
+    return frames[:limit]
+
+
+def _warn_short(driving: Driving, announced: int, read: int) -> None:
+    logger.warning("%s: %d frames were announced, %d could be read", driving.path, announced, read)

@@ -4,11 +4,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from core.pose import fake_models as fake
 from PIL import Image
 
 from animate_anyone.__main__ import main
 from animate_anyone.commands import animate as command
 from animate_anyone.media import VideoWriter, clip_info, frames_of, read_picture
+from animate_anyone.pose.draw import draw_pose
 from animate_anyone.pose.keypoints import write_keypoints
 from animate_anyone.pose.skeleton import body_clip
 from animate_anyone.types import Size
@@ -85,6 +87,75 @@ def test_folder_of_pictures_drives_too(inputs):
     assert clip_info(options["out"]).fps == Fraction(25, 2)
 
 
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """Return the arguments that name networks which follow coloured markers."""
+    folder = tmp_path_factory.mktemp("networks")
+    detector = fake.seeking_detector(folder / "d.onnx", box=(50, 70))
+    estimator = fake.colour_estimator(folder / "e.onnx")
+    return {"detector": detector, "estimator": estimator, "provider": "cpu"}
+
+
+def person_at(x, y):
+    offsets = {0: (0, -40), 5: (20, -10), 6: (-19, -10), 9: (30, 20), 15: (-10, 45)}
+    markers = {k: (x + dx, y + dy) for k, (dx, dy) in offsets.items()}
+    return fake.picture((240, 320), markers, [(x, y)])
+
+
+def test_video_of_a_person_is_followed_and_fitted_to_the_reference(
+    inputs, networks, caplog, monkeypatch
+):
+    folder, options = inputs
+    Image.fromarray(person_at(160, 120)[:, 40:280]).save(folder / "figure.png")
+    with VideoWriter(folder / "person.mp4", Size(320, 240), 30) as writer:
+        writer.write(np.stack([person_at(90 + 8 * frame, 120) for frame in range(5)]))
+    drawn = []
+    monkeypatch.setattr(
+        "animate_anyone.commands.driving.draw_frame",
+        lambda clip, frame, size: drawn.append(clip) or np.uint8(0),
+    )
+    options = {**options, **networks, "poses": folder / "person.mp4", "driving": "video"}
+    caplog.set_level("INFO")
+
+    assert main(arguments(options, "--match-frame=1", anchor="nose")) == 0
+    assert clip_info(options["out"]).size == Size(32, 32)  # the reference's shape
+    assert len(drawn) == 5
+    # Pictures much larger than the result are reduced: here from 240 pixels.
+    assert drawn[0].canvas == Size(128, 128)
+    assert np.abs(drawn[0].body.xy[1, 0, 0] - (64, 42.7)).max() < 1.5
+    assert "5 frames, at most 1 people in one" in caplog.text
+    assert "retargeting: mode limb" in caplog.text
+
+    assert main(arguments(options, retarget="none", frames=2)) == 0
+    assert clip_info(options["out"]).size == Size(40, 32)  # the video's shape
+    assert drawn[-1].canvas == Size(320, 240)
+    assert len(drawn[-1]) == 2
+
+
+def test_reference_without_anybody_is_warned_of_and_animated(inputs, networks, caplog):
+    _, options = inputs
+    options = {**options, **networks, "retarget": "limb"}
+
+    assert main(arguments(options)) == 0
+    assert "the reference shows nobody" in caplog.text
+    assert clip_info(options["out"]).frames == 6
+
+
+def test_drawn_skeletons_are_read_to_be_fitted(inputs, networks, caplog):
+    folder, options = inputs
+    xy = np.random.default_rng(2).uniform(100, 400, (1, 1, 18, 2)).repeat(3, 0)
+    pictures = draw_pose(body_clip(Size(512, 512), xy))
+    with VideoWriter(folder / "motion.mp4", Size(512, 512), 12) as writer:
+        writer.write(pictures)
+    caplog.set_level("INFO")
+    options = {**options, **networks, "poses": folder / "motion.mp4"}
+
+    assert main(arguments(options, retarget="uniform")) == 0
+    assert "motion.mp4: read as a clip of drawn skeletons" in caplog.text
+    assert "3 frames, 0 of them without a skeleton" in caplog.text
+    assert clip_info(options["out"]).size == Size(32, 48)
+
+
 def test_size_is_snapped_and_reported(inputs, caplog):
     _, options = inputs
     assert main(arguments(options, size="30x30", frames=2)) == 0
@@ -99,6 +170,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(inputs, capsys):
 
     printed = capsys.readouterr().out
     assert "size        32x48 (motion 64x96)" in printed
+    assert "motion      keypoints, retargeting none" in printed
     assert "frames      6 at 30 fps, 0.20 s" in printed
     assert "windows     2 of 4 frames a step, overlap 2" in printed
     assert "UNet calls  6 of 8 frame rows" in printed
@@ -129,6 +201,9 @@ def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
         ({"poses": "gone.json"}, "keypoints got gone.json; cannot read it"),
         ({"poses": "gone.mp4"}, "frames got gone.mp4; there is no such file or folder"),
         ({"models": "gone.safetensors"}, "gone.safetensors"),
+        ({"strength": 2, "retarget": "limb"}, "strength got 2.0; it must lie within 0 and 1"),
+        ({"anchor": "tail"}, "anchor got 'tail'; it must be one of"),
+        ({"detector": "d.onnx"}, "estimator got nothing; detector and estimator are named"),
         ({"device": "warp"}, "device got 'warp'; it cannot be used here"),
     ],
     ids=lambda value: str(value)[:40],

@@ -1,0 +1,178 @@
+"""People in videos and pictures, followed as the options of a command say."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..pose.backends import PROVIDERS
+from ..pose.detector import Detector
+from ..pose.estimator import CHANNEL_ORDERS, Estimator
+from ..pose.extract import ExtractConfig
+from ..pose.pipeline import FollowConfig, FollowReport, follow
+from ..pose.retarget import MODES, RetargetConfig
+from ..pose.sessions import open_session
+from ..pose.smoothing import CleanConfig
+from ..types import PoseClip
+
+if TYPE_CHECKING:
+    from ..protocols import Progress
+
+
+def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add everything that decides how people are found in a video and followed."""
+    add = parser.add_argument_group("people").add_argument
+    add(
+        "--person",
+        type=parse_person,
+        default="largest",
+        metavar="largest|all|N",
+        help="whom to follow, N in the order of appearance from 0 (largest)",
+    )
+    add("--detector", type=Path, metavar="FILE.onnx", help="finds people (aa-mini's)")
+    add("--estimator", type=Path, metavar="FILE.onnx", help="finds their joints (aa-mini's)")
+    add(
+        "--provider",
+        choices=("auto", *PROVIDERS),
+        default="auto",
+        help="what runs the two (the fastest)",
+    )
+    add("--engine-cache", type=Path, metavar="FOLDER", help="where tensorrt keeps its engines")
+    add("--channel-order", choices=CHANNEL_ORDERS, default="rgb", help="of the estimator (rgb)")
+    add("--detect-every", type=int, default=1, metavar="FRAMES", help="5 to 10 are faster (1)")
+    add("--score", type=float, default=0.3, help="least certainty of a person, 0..1 (0.3)")
+    add("--batch", type=int, default=8, help="people per run of the estimator (8)")
+    add = parser.add_argument_group("cleaning of what was found").add_argument
+    add("--max-gap", type=int, default=8, metavar="FRAMES", help="longest gap that is filled (8)")
+    add("--hold", action="store_true", help="keep points where they were seen last")
+    add("--keep-spikes", action="store_true", help="keep points that jump away for one frame")
+    add("--smooth", type=float, default=0.0, help="0 off, 1 against jitter, 2 stronger (0)")
+
+
+def add_retarget_arguments(parser: argparse.ArgumentParser, flag: str, usual: str) -> None:
+    """Add everything that decides how a skeleton is fitted to the reference."""
+    add = parser.add_argument_group("retargeting").add_argument
+    help_text = f"limb: every bone its own length; uniform: one scale; none ({usual})"
+    add(flag, dest="mode", choices=MODES, help=help_text)
+    add("--strength", type=float, default=1.0, help="of the single bones in limb, 0..1 (1)")
+    add("--anchor", default="auto", metavar="JOINT", help="laid on the reference's (auto)")
+    add("--match-frame", type=int, help="frame laid on the reference (the best)")
+    add("--lock-x", action="store_true", help="no walking sideways")
+    add("--lock-y", action="store_true", help="no moving up and down")
+    add("--fit-canvas", action="store_true", help="shrink the clip until all points are inside")
+
+
+def parse_person(text: str) -> str | int:
+    """Read whom to follow: largest, all, or a number."""
+    if text in ("largest", "all"):
+        return text
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither largest, all nor a number from 0")
+
+
+def retarget_config(options: argparse.Namespace, mode: str) -> RetargetConfig:
+    """Return how a skeleton is fitted; InputError for what cannot be meant."""
+    return RetargetConfig(
+        mode=mode,  # type: ignore[arg-type]  (checked there)
+        strength=options.strength,
+        match_frame=options.match_frame,
+        anchor=options.anchor,
+        lock_x=options.lock_x,
+        lock_y=options.lock_y,
+        fit_canvas=options.fit_canvas,
+    )
+
+
+def follow_config(options: argparse.Namespace) -> FollowConfig:
+    """Return how people are followed; ConfigError or InputError for what cannot be meant."""
+    return FollowConfig(
+        extract=ExtractConfig(
+            detect_every=options.detect_every, score=options.score, batch=options.batch
+        ),
+        person=options.person,
+        clean=CleanConfig(
+            max_gap_frames=options.max_gap,
+            hold=options.hold,
+            spikes=not options.keep_spikes,
+            smooth=options.smooth,
+        ),
+    )
+
+
+class Follower:
+    """Follows people with the networks that the options name; these are loaded at first use."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Refuse options that contradict each other."""
+        self._options = options
+        self._config = follow_config(options)
+        self._networks: tuple[Detector, Estimator] | None = None
+        if (options.detector is None) != (options.estimator is None):
+            missing = "detector" if options.detector is None else "estimator"
+            raise InputError(
+                f"{missing} got nothing; detector and estimator are named together. Name both, "
+                "or none for the embedded pair."
+            )
+
+    def clip(
+        self,
+        frames: Iterable[np.ndarray],  # (H, W, 3) uint8 RGB
+        count: int,  # how many there will be, as far as it is known
+        fps: Fraction | None,
+    ) -> tuple[PoseClip, FollowReport]:
+        """Follow people through a video; frames are read once and not kept."""
+        clean = replace(self._config.clean, fps=float(fps or 30))
+        with progress_bar("following", "frame") as show:
+            return follow(
+                frames,
+                *self._opened(),
+                replace(self._config, clean=clean),
+                lambda done: show(done, max(done, count)),
+            )
+
+    def picture(
+        self,
+        picture: np.ndarray,  # (H, W, 3) uint8 RGB
+    ) -> tuple[PoseClip, FollowReport]:
+        """Return the largest person of a picture."""
+        config = replace(self._config, person="largest")
+        return follow([picture], *self._opened(), config)
+
+    def _opened(self) -> tuple[Detector, Estimator]:
+        if self._networks is None:
+            from ..weights.pose_models import embedded_pose_models
+
+            options = self._options
+            paths = (options.detector, options.estimator)
+            if None in paths:
+                paths = embedded_pose_models()
+            sessions = [
+                open_session(path, options.provider, engine_cache=options.engine_cache)
+                for path in paths
+            ]
+            self._networks = (
+                Detector(sessions[0]),
+                Estimator(sessions[1], options.channel_order),
+            )
+        return self._networks
+
+
+@contextmanager
+def progress_bar(title: str, unit: str = "window") -> "Iterator[Progress]":
+    """Show the progress of a long loop on the terminal."""
+    from tqdm import tqdm
+
+    with tqdm(desc=title, unit=unit, leave=False) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress

@@ -1,0 +1,188 @@
+"""`python -m animate_anyone pose`: skeletons from videos, fitted, drawn, read back."""
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..pose.draw import draw_frame
+from ..pose.keypoints import read_keypoints, write_keypoints
+from ..pose.overlay import overlay
+from ..pose.pipeline import FollowReport
+from ..pose.read_back import read_skeleton_frames
+from ..pose.retarget import retarget as retarget_clip
+from ..types import PoseClip, Size
+from .following import (
+    Follower,
+    add_follow_arguments,
+    add_retarget_arguments,
+    progress_bar,
+    retarget_config,
+)
+from .options import parse_fps, parse_size
+
+logger = logging.getLogger(__name__)
+
+FPS = Fraction(30)  # of keypoints, which have no speed of their own
+
+
+def add_parser(subparsers: "argparse._SubParsersAction") -> None:
+    """Add the command and its parts to the command line."""
+    parser = subparsers.add_parser("pose", help="skeletons: extract, retarget, draw, read back")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for add in (_add_extract, _add_retarget, _add_draw, _add_read):
+        add(actions)
+
+
+def _add_extract(actions: "argparse._SubParsersAction") -> None:
+    parser = actions.add_parser("extract", help="a video or picture of people to keypoints")
+    add = parser.add_argument
+    add("video", type=Path, metavar="VIDEO", help="a video, a picture or a folder of pictures")
+    add("--out", type=Path, required=True, metavar="K.json", help="POSE_KEYPOINT")
+    add("--frames", type=int, help="stop after so many frames")
+    add("--report", type=Path, metavar="R.json", help="also write the report")
+    add_follow_arguments(parser)
+    parser.set_defaults(run=extract)
+
+
+def _add_retarget(actions: "argparse._SubParsersAction") -> None:
+    parser = actions.add_parser("retarget", help="keypoints onto the body of a reference")
+    add = parser.add_argument
+    add("driver", type=Path, metavar="DRIVER.json", help="keypoints of the motion")
+    add("reference", type=Path, metavar="REFERENCE", help="its keypoints (.json) or picture")
+    add("--out", type=Path, required=True, metavar="OUT.json", help="POSE_KEYPOINT")
+    add("--report", type=Path, metavar="R.json", help="also write the report")
+    add("--overlay", type=Path, metavar="CLIP.mp4", help="driver, result, reference in one clip")
+    add("--fps", type=parse_fps, default=FPS, help="of the overlay (30)")
+    add_retarget_arguments(parser, "--mode", "limb")
+    add_follow_arguments(parser)
+    parser.set_defaults(run=retarget)
+
+
+def _add_draw(actions: "argparse._SubParsersAction") -> None:
+    parser = actions.add_parser("draw", help="keypoints to a clip as the Pose Guider sees it")
+    add = parser.add_argument
+    add("keypoints", type=Path, metavar="K.json")
+    add("--out", type=Path, required=True, metavar="CLIP.mp4")
+    add("--size", type=parse_size, metavar="WxH", help="pixels (of the keypoints' canvas)")
+    add("--fps", type=parse_fps, default=FPS, help="(30)")
+    for part in ("body", "hands", "face"):
+        add(f"--no-{part}", dest=part, action="store_false", help=f"leave the {part} out")
+    add("--feet", action="store_true", help="draw the feet, which public weights never saw")
+    add("--fixed-width", action="store_true", help="strokes of 512 pixels at any size")
+    parser.set_defaults(run=draw)
+
+
+def _add_read(actions: "argparse._SubParsersAction") -> None:
+    parser = actions.add_parser("read", help="a clip of drawn skeletons back to keypoints")
+    add = parser.add_argument
+    add("skeletons", type=Path, metavar="SKELETON.mp4", help="a video or folder of pictures")
+    add("--out", type=Path, required=True, metavar="K.json", help="POSE_KEYPOINT")
+    add("--report", type=Path, metavar="R.json", help="also write the report")
+    parser.set_defaults(run=read)
+
+
+def extract(options: argparse.Namespace) -> int:
+    """Write the keypoints of a video; return the exit code."""
+    from .driving import follow_video, open_driving
+
+    _check_json(options.out)
+    follower = Follower(options)
+    driving = open_driving(options.video, None, options.frames, "video")
+    clip, report = follow_video(driving, follower)
+    return _finished(options, clip, report.text(), report.data())
+
+
+def retarget(options: argparse.Namespace) -> int:
+    """Write keypoints on the reference's body; return the exit code."""
+    _check_json(options.out)
+    config = retarget_config(options, options.mode or "limb")
+    driver = read_keypoints(options.driver)
+    pose, picture, found = _reference(options)
+    clip, report = retarget_clip(driver, pose, config)
+    if found is not None and not found.found:
+        logger.warning("%s: nobody was found in the reference", options.reference)
+    if options.overlay:
+        _write_overlay(options.overlay, picture, [driver, clip, pose], options.fps)
+    return _finished(options, clip, report.text(), report.data())
+
+
+def draw(options: argparse.Namespace) -> int:
+    """Write a clip of drawn skeletons; return the exit code."""
+    from ..media import VideoWriter
+
+    clip = read_keypoints(options.keypoints)
+    size = options.size or clip.canvas
+    parts = {part: getattr(options, part) for part in ("body", "hands", "face", "feet")}
+    with VideoWriter(options.out, size, options.fps) as writer:
+        for frame in range(len(clip)):
+            picture = draw_frame(clip, frame, size, fixed_width=options.fixed_width, **parts)
+            writer.write(picture)
+    logger.info("%s: %d frames of %dx%d", options.out, len(clip), size.width, size.height)
+    return 0
+
+
+def read(options: argparse.Namespace) -> int:
+    """Write the keypoints of a clip of drawn skeletons; return the exit code."""
+    from ..media import frames_of
+
+    _check_json(options.out)
+    clip, report = read_skeleton_frames(frames_of(options.skeletons))
+    return _finished(options, clip, str(report), asdict(report))
+
+
+def _reference(
+    options: argparse.Namespace,
+) -> tuple[PoseClip, np.ndarray, FollowReport | None]:
+    """Return the reference's pose, its picture (black for keypoints), and how it was found."""
+    from ..media import read_picture, to_bytes
+
+    if options.reference.suffix.lower() == ".json":
+        pose = read_keypoints(options.reference)
+        return pose, np.zeros((pose.canvas.height, pose.canvas.width, 3), np.uint8), None
+    picture = to_bytes(read_picture(options.reference))[0]
+    pose, report = Follower(options).picture(picture)
+    return pose, picture, report
+
+
+def _write_overlay(
+    path: Path,
+    picture: np.ndarray,  # (H, W, 3) uint8
+    clips: list[PoseClip],  # driver, result, reference
+    fps: Fraction,
+) -> None:
+    from ..media import VideoWriter
+
+    size = Size(picture.shape[1], picture.shape[0])
+    with VideoWriter(path, size, fps) as writer, progress_bar("overlay", "frame") as progress:
+        for frame in overlay(picture, clips):
+            writer.write(frame)
+            progress(writer.frames, len(clips[0]))
+    logger.info("%s: driver grey, result in colours, reference white", path)
+
+
+def _finished(options: argparse.Namespace, clip: PoseClip, text: str, data: dict[str, Any]) -> int:
+    """Write the keypoints and the report, each whole or not at all; print the report."""
+    from ..media import whole_file
+
+    with whole_file(options.out) as part:
+        write_keypoints(part, clip)
+    if options.report:
+        with whole_file(options.report) as part:
+            part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+    logger.info("%s: %d frames, %d people", options.out, len(clip), clip.body.xy.shape[1])
+    return 0
+
+
+def _check_json(path: Path) -> None:
+    """Refuse before the long part what could not be read again."""
+    if path.suffix.lower() != ".json":
+        raise InputError(f"out got {path.name!r}; keypoints are written as .json. Choose that.")

@@ -1,0 +1,51 @@
+import hashlib
+
+import pytest
+
+from animate_anyone.__main__ import main
+from animate_anyone.weights import pose_models
+from animate_anyone.weights.download import HubFile
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Let the published pair be two small files, and return what the hub gives for them."""
+    content = {"bytes": b"network"}
+    files = tuple(
+        HubFile(
+            repository="someone/pose",
+            path=name,
+            to=name,
+            size=7,
+            sha256=hashlib.sha256(b"network").hexdigest(),
+        )
+        for name in ("detector.onnx", "estimator.onnx")
+    )
+
+    def get(*, repo_id, filename, revision, local_dir):
+        path = local_dir / filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content["bytes"])
+        return path
+
+    monkeypatch.setattr(pose_models, "DWPOSE", files)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", get)
+    return content
+
+
+@pytest.mark.parametrize("flag", ["--folder", "--to"])
+def test_pose_pair_is_fetched_and_its_use_is_told(hub, tmp_path, caplog, flag):
+    caplog.set_level("INFO")
+    assert main(["download", "dwpose", flag, str(tmp_path)]) == 0
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["detector.onnx", "estimator.onnx"]
+    assert f"--detector {tmp_path / 'detector.onnx'} --estimator" in caplog.text
+
+
+def test_wrong_file_is_told_with_the_way_by_hand(hub, tmp_path, capsys):
+    hub["bytes"] = b"NETWORK"
+    assert main(["download", "dwpose", "--folder", str(tmp_path)]) == 2
+
+    told = capsys.readouterr().err
+    assert "expected is" in told
+    assert f"put it at {tmp_path / 'detector.onnx'}" in told

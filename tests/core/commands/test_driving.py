@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from animate_anyone.commands.driving import is_skeleton, kind_of, open_driving
+from animate_anyone.media import VideoWriter
+from animate_anyone.pose.draw import draw_pose
+from animate_anyone.pose.skeleton import body_clip
+from animate_anyone.training.characters import make_character
+from animate_anyone.training.data import skeletons_of
+from animate_anyone.training.motions import make_motion
+from animate_anyone.training.painting import paint
+from animate_anyone.types import Size
+
+
+@pytest.fixture(scope="module")
+def performance():
+    """Return paintings of a character in motion."""
+    rng = np.random.default_rng(3)
+    character, motion = make_character(rng), make_motion(rng)
+    return [paint(character, motion.angles(frame), Size(128, 128)) for frame in range(6)]
+
+
+@pytest.mark.parametrize("size", [(96, 96), (128, 192), (512, 512)])
+def test_drawn_skeletons_are_told_from_pictures_of_a_character(performance, size):
+    skeletons = draw_pose(skeletons_of(performance, Size(128, 128)), Size(*size))
+    assert all(is_skeleton(frame) for frame in skeletons)
+    assert not any(is_skeleton(painting.picture) for painting in performance)
+
+
+def test_a_night_scene_is_no_skeleton():
+    rng = np.random.default_rng(0)
+    frame = np.zeros((64, 64, 3), np.uint8)
+    frame[20:50, 25:40] = rng.integers(90, 130, (30, 15, 1))  # somebody in grey
+    assert not is_skeleton(frame)
+
+
+def test_an_empty_frame_counts_as_a_skeleton():
+    assert is_skeleton(np.zeros((32, 32, 3), np.uint8))
+
+
+def test_kind_is_told_from_the_file(performance, tmp_path):
+    clips = {
+        "skeleton": draw_pose(skeletons_of(performance, Size(128, 128))),
+        "video": np.stack([painting.picture for painting in performance]),
+    }
+    for kind, frames in clips.items():
+        with VideoWriter(tmp_path / f"{kind}.mp4", Size(128, 128), 12) as writer:
+            writer.write(frames)
+        assert kind_of(tmp_path / f"{kind}.mp4", len(frames)) == kind
+        assert open_driving(tmp_path / f"{kind}.mp4").kind == kind
+    assert open_driving(tmp_path / "video.mp4", kind="skeleton").kind == "skeleton"
+
+
+def test_a_single_frame_at_a_lower_speed_is_still_a_clip(tmp_path):
+    with VideoWriter(tmp_path / "one.mp4", Size(32, 32), 30) as writer:
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    assert open_driving(tmp_path / "one.mp4", fps=10).frames == (0,)
+
+
+def test_two_people_are_a_skeleton_too():
+    xy = np.random.default_rng(0).uniform(20, 100, (1, 2, 18, 2))
+    assert is_skeleton(draw_pose(body_clip(Size(128, 128), xy))[0])
