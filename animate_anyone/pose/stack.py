@@ -40,7 +40,7 @@ def stack(clip: PoseClip) -> Stack:
     parts: list[Points] = [getattr(clip, part) for part in SLICES]
     xy = np.concatenate([part.xy for part in parts], axis=2).astype(np.float64)
     confidence = np.concatenate([part.confidence for part in parts], axis=2).astype(np.float64)
-    finite = np.isfinite(xy).all(-1)
+    finite = np.asarray(np.isfinite(xy).all(-1))
     xy, confidence = np.where(finite[..., None], xy, 0.0), np.where(finite, confidence, 0.0)
     no_flags = [np.zeros(part.confidence.shape, np.uint8) for part in parts]
     flags = [
