@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from comfy_api.input import VideoInput
@@ -12,15 +11,16 @@ from torch import Tensor
 
 from ..animate_anyone.config import AA_MINI
 from ..animate_anyone.errors import InputError
-from ..animate_anyone.pose.detector import Detector
-from ..animate_anyone.pose.estimator import Estimator
-from ..animate_anyone.pose.pipeline import FollowConfig, follow
 from ..animate_anyone.pose.sessions import PoseSession, SessionPool
 from ..animate_anyone.weights.download import fetch_all
 from ..animate_anyone.weights.pose_models import DWPOSE, embedded_pose_models
 from . import host
 from .clips import DrivingClip, driving_clip
 from .sockets import DwPose
+
+if TYPE_CHECKING:
+    from ..animate_anyone.pose.detector import Detector
+    from ..animate_anyone.pose.estimator import Estimator
 
 ENGINES = "tensorrt"  # folder in the model folder where TensorRT keeps what it builds
 PUBLIC = {file.to: file for file in DWPOSE}
@@ -65,8 +65,11 @@ def model_path(role: str, name: str, download: bool) -> Path:
     return fetch_all([PUBLIC[name]], target.parent, report)[0]
 
 
-def opened(networks: DwPose) -> tuple[Detector, Estimator]:
+def opened(networks: DwPose) -> tuple["Detector", "Estimator"]:
     """Return the networks ready to run; while they run, the user can interrupt."""
+    from ..animate_anyone.pose.detector import Detector
+    from ..animate_anyone.pose.estimator import Estimator
+
     host.move_in(networks.patcher)
     cache = None
     if networks.provider == ENGINES:
@@ -87,14 +90,23 @@ def extract_pose(
     networks: DwPose,
     image: Tensor | None,  # IMAGE
     video: VideoInput | None,  # or a clip, which is read frame by frame
-    config: FollowConfig,
+    person: str | int,  # largest, all or a number
+    extract: dict[str, Any],  # of ExtractConfig
+    clean: dict[str, Any],  # of CleanConfig; a clip brings its own speed
 ) -> tuple[list[dict[str, Any]], str]:
-    """Return POSE_KEYPOINT and a report. A clip brings its own speed."""
+    """Return POSE_KEYPOINT and a report."""
+    from ..animate_anyone.pose.extract import ExtractConfig
     from ..animate_anyone.pose.keypoints import to_keypoints
+    from ..animate_anyone.pose.pipeline import FollowConfig, follow
+    from ..animate_anyone.pose.smoothing import CleanConfig
 
     with driving_clip(image, video) as clip:
-        if clip.fps:
-            config = replace(config, clean=replace(config.clean, fps=float(clip.fps)))
+        fps = {"fps": float(clip.fps)} if clip.fps else {}
+        config = FollowConfig(
+            extract=ExtractConfig(**extract),
+            person=person,  # type: ignore[arg-type]
+            clean=CleanConfig(**{**clean, **fps}),
+        )
         total = max(1, clip.total)
         report = host.progress(total)
         found, told = follow(

@@ -5,10 +5,6 @@ from comfy_api.latest import io, ui
 
 from ..animate_anyone.config import AA_MINI
 from ..animate_anyone.pose.backends import PROVIDERS
-from ..animate_anyone.pose.estimator import CHANNEL_ORDERS
-from ..animate_anyone.pose.extract import ExtractConfig
-from ..animate_anyone.pose.pipeline import FollowConfig
-from ..animate_anyone.pose.smoothing import CleanConfig
 from .checks import checked
 from .clips import clip_inputs
 from .dwpose import choose_networks, extract_pose, model_names, read_drawn_poses
@@ -23,6 +19,8 @@ class LoadDWPose(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        from ..animate_anyone.pose.estimator import CHANNEL_ORDERS
+
         return io.Schema(
             node_id="AnimateAnyone_LoadDWPose",
             display_name="Load DWPose (Animate Anyone)",
@@ -171,12 +169,10 @@ class ExtractPose(io.ComfyNode):
         image: io.Image.Type | None = None,
         video: VideoInput | None = None,
     ) -> io.NodeOutput:
-        config = FollowConfig(
-            extract=ExtractConfig(detect_every=detect_every, batch=batch),
-            person=number if person == NUMBER else person,  # type: ignore[arg-type]
-            clean=CleanConfig(max_gap_frames=max_gap, spikes=spikes, smooth=smooth, fps=fps),
-        )
-        keypoints, report = extract_pose(dwpose, image, video, config)
+        people = number if person == NUMBER else person
+        clean = {"max_gap_frames": max_gap, "spikes": spikes, "smooth": smooth, "fps": fps}
+        extract = {"detect_every": detect_every, "batch": batch}
+        keypoints, report = extract_pose(dwpose, image, video, people, extract, clean)
         return io.NodeOutput(keypoints, report, ui=ui.PreviewText(report))
 
 

@@ -7,8 +7,6 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..animate_anyone.errors import InputError
-from ..animate_anyone.pose.placement import ANCHORS
-from ..animate_anyone.pose.retarget import MODES, RetargetConfig, retarget
 from ..animate_anyone.types import PoseClip, Size
 from . import convert
 from .checks import checked
@@ -23,6 +21,9 @@ class RetargetPose(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        from ..animate_anyone.pose.placement import ANCHORS
+        from ..animate_anyone.pose.retarget import MODES
+
         return io.Schema(
             node_id="AnimateAnyone_RetargetPose",
             display_name="Retarget Pose (Animate Anyone)",
@@ -103,30 +104,31 @@ class RetargetPose(io.ComfyNode):
         fit_canvas: bool,
         image: io.Image.Type | None = None,
     ) -> io.NodeOutput:
-        config = RetargetConfig(
-            mode=mode,  # type: ignore[arg-type]
-            strength=strength,
-            match_frame=None if match_frame < 0 else match_frame,
-            anchor=anchor,
-            lock_x=lock_x,
-            lock_y=lock_y,
-            fit_canvas=fit_canvas,
-        )
-        result, report, preview = fit_to_reference(keypoints, reference, config, image)
+        options = {
+            "mode": mode,
+            "strength": strength,
+            "anchor": anchor,
+            "match_frame": None if match_frame < 0 else match_frame,
+            "lock_x": lock_x,
+            "lock_y": lock_y,
+            "fit_canvas": fit_canvas,
+        }
+        result, report, preview = fit_to_reference(keypoints, reference, image, options)
         return io.NodeOutput(result, report, preview, ui=ui.PreviewText(report))
 
 
 def fit_to_reference(
     keypoints: Any,  # POSE_KEYPOINT
     reference: Any,  # POSE_KEYPOINT
-    config: RetargetConfig,
     image: Tensor | None,  # IMAGE, for the preview
+    options: dict[str, Any],  # of RetargetConfig
 ) -> tuple[list[dict[str, Any]], str, Tensor]:
     """Return POSE_KEYPOINT, a report and an IMAGE that shows both skeletons and the result."""
     from ..animate_anyone.pose.keypoints import to_keypoints
+    from ..animate_anyone.pose.retarget import RetargetConfig, retarget
 
     driver, target = _named("keypoints", keypoints), _named("reference", reference)
-    result, report = retarget(driver, target, config)
+    result, report = retarget(driver, target, RetargetConfig(**options))
     return to_keypoints(result), report.text(), _preview([driver, result, target], image)
 
 
