@@ -93,20 +93,38 @@ class LoadKeypoints(io.ComfyNode):
                     ],
                     tooltip="A JSON file in ComfyUI's input folder, or in animate_anyone in its "
                     "output folder: one record per frame, or one record alone.",
-                )
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    optional=True,
+                    tooltip="Pixels of the picture on which the poses were found. Only for files "
+                    "that do not name it themselves, as OpenPose's own; 0: the file names it.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    optional=True,
+                    tooltip="Pixels, as for width.",
+                ),
             ],
             outputs=[KeypointsSocket.Output(display_name="keypoints")],
         )
 
     @classmethod
     @checked
-    def execute(cls, file: str) -> io.NodeOutput:
+    def execute(cls, file: str, width: int = 0, height: int = 0) -> io.NodeOutput:
         from ..animate_anyone.pose.keypoints import read_keypoints, to_keypoints
 
-        return io.NodeOutput(to_keypoints(read_keypoints(host.input_path(file))))
+        canvas = Size(width, height) if width and height else None
+        return io.NodeOutput(to_keypoints(read_keypoints(host.input_path(file), canvas)))
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> float:
+    def fingerprint_inputs(cls, file: str, width: int = 0, height: int = 0) -> float:
         path = host.input_path(file)
         return path.stat().st_mtime if path.is_file() else 0.0
 
@@ -175,10 +193,13 @@ class DrawPose(io.ComfyNode):
                 ),
                 io.Boolean.Input("hands", default=True, tooltip="Draw the fingers."),
                 io.Boolean.Input("face", default=True, tooltip="Draw the points of the face."),
-                io.Boolean.Input("body", default=True, tooltip="Draw the limbs and joints."),
+                io.Boolean.Input(
+                    "body", default=True, optional=True, tooltip="Draw the limbs and joints."
+                ),
                 io.Boolean.Input(
                     "feet",
                     default=False,
+                    optional=True,
                     tooltip="Draw toes and heels. The public weights never saw any.",
                 ),
             ],
@@ -194,8 +215,8 @@ class DrawPose(io.ComfyNode):
         height: int,
         hands: bool,
         face: bool,
-        body: bool,
-        feet: bool,
+        body: bool = True,
+        feet: bool = False,
     ) -> io.NodeOutput:
         from ..animate_anyone.pose.draw import draw_pose
         from ..animate_anyone.pose.keypoints import parse_keypoints

@@ -104,6 +104,8 @@ class _OnnxRuntime:
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors
+        # Threads that wait by spinning make everything else on a busy machine many times slower.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if provider == "directml":  # it supports neither memory patterns nor parallel execution
             options.enable_mem_pattern = False
             options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

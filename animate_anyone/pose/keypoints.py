@@ -113,8 +113,14 @@ def read_keypoints(path: Path | str, canvas: Size | None = None) -> PoseClip:
 
 
 def write_keypoints(path: Path | str, clip: PoseClip) -> None:
-    """Write a clip as a POSE_KEYPOINT file (JSON)."""
-    Path(path).write_text(json.dumps(to_keypoints(clip), allow_nan=False), encoding="utf-8")
+    """Write a clip as a POSE_KEYPOINT file (JSON), whole or not at all."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(json.dumps(to_keypoints(clip), allow_nan=False), encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> object:

@@ -17,6 +17,7 @@ LARGEST_DEVIATION = 1.8  # of a bone's ratio from the global scale, either way
 LARGEST_HEAD_DEVIATION = 3.0  # heads of drawn characters are larger than any limb is long
 UNREADABLE_WIDTH = 0.35  # shoulder width over spine below which a body is seen from the side
 PERCENTILE = 90  # of a driver's bone over frames and sides
+RARELY = 0.1  # share of frames below which a driver's bone is too rarely seen to be measured
 
 _IS_LARGE = np.isin(SEGMENT_KINDS, LARGE)
 # A bone that looks shorter than (these others) say is believed the less the shorter it looks.
@@ -187,7 +188,7 @@ def _pooled(
     for kind, columns in MIRRORED:
         mine, wanted = ours[:, columns], theirs[columns]
         mine, wanted = mine[np.isfinite(mine)], wanted[np.isfinite(wanted)]
-        if mine.size and wanted.size:
+        if mine.size > RARELY * ours[:, columns].size and wanted.size:
             before = sizes.get(kind, (0.0, 0.0))
             sizes[kind] = (
                 before[0] + _high(mine),

@@ -42,6 +42,17 @@ def test_files_of_the_input_folder_are_read(run_node, base):
     assert len(keypoints[0]["people"][0]["pose_keypoints_2d"]) == 54
 
 
+def test_a_file_of_openpose_needs_the_size_of_its_picture(run_node, base):
+    body = [value for joint in range(25) for value in (8.0 + joint, 9.0, 1.0)]
+    written = {"version": 1.3, "people": [{"pose_keypoints_2d": body}]}
+    (base / "input" / "openpose.json").write_text(json.dumps(written))
+    (keypoints,) = run_node("LoadKeypoints", file="openpose.json", width=64, height=48)
+    assert (keypoints["canvas_width"], keypoints["canvas_height"]) == (64, 48)
+    assert keypoints["people"][0]["pose_keypoints_2d"][:3] == [8, 9, 1]
+    with pytest.raises(ValueError, match="canvas"):
+        run_node("LoadKeypoints", file="openpose.json")
+
+
 def test_a_changed_file_is_read_again(run_node, base):
     node = run_node.nodes["AnimateAnyone_LoadKeypoints"]
     path = base / "input" / "changing.json"

@@ -182,6 +182,20 @@ def test_a_seated_reference_keeps_the_length_of_its_thighs():
     assert ratios["thigh"] == pytest.approx(ratios["shin"], rel=0.1)
 
 
+def test_a_joint_that_is_hardly_ever_seen_measures_no_bone():
+    """A nose misread in one frame of thirty must not shrink the head in all of them."""
+    driver = film(BODY, [NEUTRAL] * 30, REFERENCE_VIEW)
+    xy, confidence = driver.body.xy.copy(), driver.body.confidence.copy()
+    confidence[1:, :, [0, 14, 15, 16, 17]] = 0
+    xy[0, :, 0, 1] -= 80
+    body = Points(xy=xy, confidence=confidence)
+    face = replace(driver.face, confidence=np.zeros_like(driver.face.confidence))
+    reference = film(BODY, [NEUTRAL | {"right_arm": 1.5, "left_arm": 1.5}], REFERENCE_VIEW)
+    _, report = retarget(replace(driver, body=body, face=face), reference)
+    neck = next(bone for bone in report.bones if bone.bone == "neck")
+    assert neck.ratio == pytest.approx(report.scale)
+
+
 def test_flags_and_faint_confidence_pass_through():
     flags = np.full((3, 1, 18), Flag.FILLED, np.uint8)
     faint = STANDING.body.confidence * 0.4
