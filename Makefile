@@ -37,7 +37,7 @@ test: $(VENV)/.packages
 # Every step continues where it was stopped; the folder may be carried to another machine.
 mini: $(VENV)/.packages
 	$(TRAIN) autoencoder --folder $(MINI)
-	$(TRAIN) data --folder $(MINI) --shards 19
+	$(TRAIN) data --folder $(MINI) --shards 20
 	$(TRAIN) data --folder $(MINI) --shards 3 --first 5000 --size 128x192
 	$(TRAIN) data --folder $(MINI) --shards 8 --first 9000 --clips 12 --frames 32 --consecutive
 	$(TRAIN) data --folder $(MINI) --shards 2 --first 9500 --clips 12 --frames 32 --consecutive --size 128x192
@@ -45,6 +45,10 @@ mini: $(VENV)/.packages
 	$(TRAIN) stage1 --folder $(MINI)
 	$(TRAIN) stage2 --folder $(MINI)
 	$(TRAIN) export --folder $(MINI) --target animate_anyone/weights/mini
+	$(TRAIN) pose-data --folder $(MINI)/pose
+	$(TRAIN) detector --folder $(MINI)/pose
+	$(TRAIN) estimator --folder $(MINI)/pose
+	$(TRAIN) pose-export --folder $(MINI)/pose --target animate_anyone/weights/mini
 
 lint: $(VENV)/.packages
 	$(PY) -m ruff check .
