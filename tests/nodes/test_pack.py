@@ -40,7 +40,10 @@ def test_execute_takes_exactly_the_inputs(run_node):
             *(name for name, entry in inputs.items() if entry.optional),
         ]
         for name, parameter in parameters.items():
-            assert inputs[name].optional == (parameter.default is None)
+            optional = parameter.default is not inspect.Parameter.empty
+            assert inputs[name].optional == optional
+            if optional:
+                assert parameter.default == getattr(inputs[name], "default", None)
 
 
 def test_optional_inputs_come_last(run_node):
