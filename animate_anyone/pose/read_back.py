@@ -28,6 +28,7 @@ _DISC_PIXELS = 49
 _WHOLE_DISC_PIXELS = 34  # what counts as a disc anywhere; lines of hands fill up to 30
 _PART_DISC_PIXELS = 10  # what counts as a disc at the end of a limb
 _LONE_DISC_PIXELS = 18  # what counts as a disc far from all hands
+_MOST_PIXELS = 2_000  # of one hue in a drawing; where there are more it is a picture
 _TIP_PIXELS = 5  # this much of a limb near a disc means that it ends there
 _LIMB_PIXELS = 10  # less than this of a limb tells nothing
 _NEAR_PX = 9.0  # a limb's last clear pixel lies this near to its joint
@@ -195,6 +196,8 @@ def _seen_joint(
 ) -> tuple[float, float, float]:
     """The best disc of a hue; preferred where one of its limbs ends."""
     best = (0.0, 0.0, 0.0)
+    if len(pixels) > _MOST_PIXELS:
+        return best
     for _ in range(3):
         if len(pixels) < _PART_DISC_PIXELS:
             break

@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 from collections.abc import Iterator
 
 import av
@@ -139,6 +140,19 @@ def test_a_clip_of_something_else_has_no_skeleton() -> None:
     assert report.empty_frames == (0, 1)
     assert not clip.body.confidence.any()
     assert np.isfinite(clip.body.xy).all()
+
+
+def test_pictures_full_of_colour_have_no_skeleton_and_take_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    green = np.full((512, 512, 3), (0, 255, 0), np.uint8)
+    tracemalloc.start()
+    clip, report = read_skeleton_frames([green, rng.integers(0, 256, green.shape, np.uint8)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert report.empty_frames == (0, 1)
+    assert not clip.body.confidence.any()
+    assert peak < 300e6
 
 
 @pytest.mark.parametrize(
