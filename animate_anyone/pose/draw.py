@@ -21,6 +21,7 @@ from .skeleton import (
     HAND_COLOURS,
     HAND_EDGES,
     HAND_JOINT_COLOUR,
+    LARGEST_PX,
     VISIBLE,
     Colour,
     fit_transform,
@@ -46,6 +47,7 @@ _FOOT_COLOURS = tuple(
     for _ in range(3)
 )
 _FARTHEST_PX = 30_000  # OpenCV's polygons overflow beyond 32767
+_DRAWN_PX = 8_192  # longest side of what is drawn to be averaged down
 
 _Joints = list[tuple[float, float] | None]  # None: not seen
 
@@ -64,6 +66,7 @@ def draw_pose(
     """Draw the frames of a clip, fitted into `size` at one scale and centred."""
     chosen = range(len(clip)) if frames is None else frames
     size = size or clip.canvas
+    _check_size(size)
     result = np.empty((len(chosen), size.height, size.width, 3), np.uint8)
     for row, frame in enumerate(chosen):
         result[row] = draw_frame(
@@ -96,9 +99,8 @@ def draw_frame(
             f"frame got {frame}; the clip has frames 0 to {len(clip) - 1}. Choose one of them."
         )
     size = size or clip.canvas
-    short = min(size.width, size.height)
-    factor = 1 if fixed_width else max(1, math.ceil(SHORT_SIDE_PX / short))
-    stroke = 1.0 if fixed_width else factor * short / SHORT_SIDE_PX
+    _check_size(size)
+    factor, stroke = (1, 1.0) if fixed_width else _enlarged(size)
     large = Size(size.width * factor, size.height * factor)
     canvas = np.zeros((large.height, large.width, 3), np.uint8)
     place = fit_transform(clip.canvas, large)
@@ -129,6 +131,21 @@ def draw_frame(
         for points in faces:
             _draw_discs(canvas, _inside(points), FACE_RADIUS_PX * stroke, FACE_COLOUR)
     return canvas if factor == 1 else _shrink(canvas, drawn, factor, size)
+
+
+def _check_size(size: Size) -> None:
+    if not 1 <= min(size.width, size.height) <= max(size.width, size.height) <= LARGEST_PX:
+        raise InputError(
+            f"size got {size.width} x {size.height}; both sides must lie within 1 and "
+            f"{LARGEST_PX} pixels. Choose a smaller one."
+        )
+
+
+def _enlarged(size: Size) -> tuple[int, float]:
+    """Return how many times larger to draw, and the strokes there over those at 512 pixels."""
+    short, long = sorted((size.width, size.height))
+    factor = max(1, min(math.ceil(SHORT_SIDE_PX / short), _DRAWN_PX // long))
+    return factor, factor * short / SHORT_SIDE_PX
 
 
 def _place(points: Points, frame: int, person: int, place: tuple[float, float, float]) -> _Joints:

@@ -4,17 +4,21 @@ Also OpenPose's own files and those of pose editors, which are single records of
 """
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, MediaError
 from ..types import Points, PoseClip, Size
-from .skeleton import PART_JOINTS, VISIBLE, empty_points, fit_transform
+from .skeleton import LARGEST_PX, PART_JOINTS, VISIBLE, empty_points, fit_transform
+
+_log = logging.getLogger(__name__)
 
 # Field of POSE_KEYPOINT per part, and how many points other readers expect in it.
 _FIELDS = {
@@ -62,6 +66,7 @@ def parse_keypoints(
         for person, source in zip(*frame, strict=True):
             _restore(person, source, index)
     points = _gather(people, canvases)
+    _tell_changes(canvases)
     return PoseClip(canvas=canvases[0], **_with_flags(points, sources))
 
 
@@ -113,14 +118,23 @@ def read_keypoints(path: Path | str, canvas: Size | None = None) -> PoseClip:
 
 
 def write_keypoints(path: Path | str, clip: PoseClip) -> None:
-    """Write a clip as a POSE_KEYPOINT file (JSON), whole or not at all."""
+    """Write a clip as a POSE_KEYPOINT file (JSON), whole or not at all.
+
+    Raises MediaError if the file cannot be written; an older one is then left alone.
+    """
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(json.dumps(to_keypoints(clip), allow_nan=False), encoding="utf-8")
         part.replace(path)
+    except OSError as error:
+        raise MediaError(
+            f"out got {path}; it cannot be written ({error.strerror or error}). Free some space "
+            f"or choose another place."
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> object:
@@ -147,12 +161,25 @@ def _canvas(record: object, index: int, default: Size | None) -> Size:
         size = Size(int(width), int(height))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         size = Size(0, 0)
-    if size.width < 1 or size.height < 1:
+    if not 1 <= min(size.width, size.height) <= max(size.width, size.height) <= LARGEST_PX:
         raise InputError(
             f"keypoints frame {index} got canvas {width!r} x {height!r}; both must be whole "
-            f"numbers of pixels from 1. Name the canvas in the file or pass its size."
+            f"numbers of pixels from 1 to {LARGEST_PX}. Name it in the file or pass its size."
         )
     return size
+
+
+def _tell_changes(canvases: list[Size]) -> None:
+    first = canvases[0]
+    others = [index for index, canvas in enumerate(canvases) if canvas != first]
+    if others:
+        canvas = canvases[others[0]]
+        _log.warning(
+            "keypoints: the canvas changes from %d x %d to %d x %d pixels in frame %d; %d of %d "
+            "frames are fitted into the first canvas",
+            *(first.width, first.height, canvas.width, canvas.height),
+            *(others[0], len(others), len(canvases)),
+        )
 
 
 def _people(record: Mapping[str, Any], index: int) -> list[Mapping[str, Any]]:

@@ -97,6 +97,7 @@ HAND_JOINT_COLOUR: Colour = (0, 0, 255)
 FACE_COLOUR: Colour = (255, 255, 255)
 PART_JOINTS = {"body": 18, "left_hand": 21, "right_hand": 21, "face": 68, "feet": 6}
 VISIBLE = 0.3  # confidence from which a point counts as seen
+LARGEST_PX = 16_384  # longest side of a canvas, as of H.264; more must be a mistake
 
 assert len(BODY_JOINTS) == len(COLOURS) == PART_JOINTS["body"]
 assert len(BODY_EDGES) == 17

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import cv2
@@ -336,3 +337,23 @@ def test_limbs_of_all_people_lie_under_all_joints() -> None:
     picture = draw_frame(two, 0)
 
     assert tuple(picture[256, 256]) == COLOURS[17]
+
+
+@pytest.mark.parametrize("size", [Size(0, 512), Size(16_385, 8), Size(10**7, 10**7)])
+def test_impossible_sizes_are_refused(size: Size) -> None:
+    message = f"size got {size.width} x {size.height}; both sides must lie within 1 and 16384"
+
+    with pytest.raises(InputError, match=message):
+        draw_frame(standing(), 0, size)
+    with pytest.raises(InputError, match=message):
+        draw_pose(standing(), size)
+
+
+def test_a_long_narrow_canvas_is_drawn_without_much_memory() -> None:
+    tracemalloc.start()
+    drawn = draw_frame(standing(), 0, Size(8_000, 4))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert drawn.any()
+    assert peak < 50e6

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animate_anyone.errors import InputError
+from animate_anyone.errors import InputError, MediaError
 from animate_anyone.pose.keypoints import (
     parse_keypoints,
     read_keypoints,
@@ -132,6 +132,24 @@ def test_other_canvas_is_fitted_into_the_first() -> None:
     assert clip.body.xy[1, 0, 0].tolist() == [256, 384]
 
 
+def test_canvases_that_change_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    wide = {"people": [], "canvas_width": 1024, "canvas_height": 768}
+    parse_keypoints([frame(), frame(), wide])
+
+    assert "changes from 512 x 768 to 1024 x 768 pixels in frame 2; 1 of 3 frames" in caplog.text
+    caplog.clear()
+    parse_keypoints([frame(), frame()])
+    assert not caplog.text
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "file" / "pose.json"
+    path.parent.write_text("not a folder")
+
+    with pytest.raises(MediaError, match=r"out got .*pose\.json; it cannot be written"):
+        write_keypoints(path, parse_keypoints([frame()]))
+
+
 def test_canvas_argument_serves_records_without_one() -> None:
     record = {"people": [{"pose_keypoints_2d": triples(18)}]}
 
@@ -150,6 +168,7 @@ def test_canvas_argument_serves_records_without_one() -> None:
         ([{"animals": [], **CANVAS}], "frame 0 got animals; only people"),
         ([{"people": 3, **CANVAS}], "frame 0 got people 3"),
         ([{"people": [], "canvas_width": 0, "canvas_height": 5}], "got canvas 0 x 5"),
+        ([{"people": [], "canvas_width": 10**7, "canvas_height": 5}], "from 1 to 16384"),
         (frame(pose_keypoints_2d=[1.0, 2.0]), r"pose_keypoints_2d \[1.0, 2.0\]; it must be a flat"),
         (frame(pose_keypoints_2d="abc"), "pose_keypoints_2d 'abc'"),
     ],
