@@ -1,6 +1,6 @@
 """Driving clips from IMAGE or VIDEO, frame by frame."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,6 +40,7 @@ class DrivingClip:
     total: int  # as the file says; a damaged one may have fewer
     size: Size
     fps: Fraction | None  # None: an IMAGE has no speed
+    remarks: Callable[[int], tuple[str, ...]]  # what to report once so many frames have come
 
 
 @contextmanager
@@ -58,12 +59,12 @@ def driving_clip(
             assert image is not None
             parts = convert.image_chunks(image, "image", CHUNK_FRAMES)
             frames = (frame for part in parts for frame in part)
-            yield DrivingClip(frames, len(image), convert.image_size(image), None)
+            yield DrivingClip(frames, len(image), convert.image_size(image), None, lambda _: ())
             return
         from ..animate_anyone.media import clip_info, frames_of
 
         info = clip_info(path)
-        yield DrivingClip(frames_of(path), info.frames, info.size, info.fps)
+        yield DrivingClip(frames_of(path), info.frames, info.size, info.fps, info.remarks)
 
 
 def in_chunks(

@@ -112,6 +112,7 @@ def extract_pose(
         found, told = follow(
             clip.frames, *opened(networks), config, lambda done: report(min(done, total), total)
         )
+        told = told.with_notes(clip.remarks(len(found)))
     log.info("Poses: %s", told.text().splitlines()[0])
     return to_keypoints(found), told.text()
 
@@ -126,7 +127,8 @@ def read_drawn_poses(
 
     with driving_clip(image, video) as clip:
         found, told = read_skeleton_frames(_reported(clip))
-    return to_keypoints(found), str(told)
+        text = "\n".join([str(told), *clip.remarks(len(found))])
+    return to_keypoints(found), text
 
 
 def _reported(clip: DrivingClip) -> Iterator[np.ndarray]:

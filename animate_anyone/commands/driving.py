@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ..media import clip_info, fit_frame, frames_of
+from ..media import ClipInfo, clip_info, fit_frame, frames_of
 from ..pose.draw import draw_frame
 from ..pose.keypoints import read_keypoints
 from ..pose.pipeline import FollowReport
@@ -48,6 +48,7 @@ class Driving:
     clip: PoseClip | None  # None: the file holds pictures
     source_fps: Fraction | None  # None: it has no speed of its own
     has_audio: bool
+    info: ClipInfo | None  # of pictures
 
 
 def open_driving(
@@ -59,7 +60,7 @@ def open_driving(
     """Describe a motion. A video of another speed keeps its duration: frames are left out or
     repeated.
     """
-    clip, source, has_audio, found = None, None, False, "keypoints"
+    clip, source, has_audio, found, info = None, None, False, "keypoints", None
     if path.suffix.lower() == ".json":
         clip = read_keypoints(path)
         count, size = len(clip), clip.canvas
@@ -68,12 +69,8 @@ def open_driving(
         source, count, size, has_audio = info.fps, info.frames, info.size, info.has_audio
         found = kind if kind != "auto" else kind_of(path, count)
         logger.info("%s: read as %s", path, _MEANINGS[found])
-        if info.variable:
-            logger.warning(
-                "%s: frames follow each other at varying distances; they are taken as they come, "
-                "as if at the average of %.3g frames per second",
-                *(path, float(source or 0)),
-            )
+        for remark in info.remarks(count):
+            logger.warning("%s: %s", path, remark)
     chosen = fps if fps is not None else source or DEFAULT_FPS
     return Driving(
         path=path,
@@ -84,6 +81,7 @@ def open_driving(
         clip=clip,
         source_fps=source,
         has_audio=has_audio,
+        info=info,
     )
 
 
@@ -137,6 +135,8 @@ def follow_video(driving: Driving, follower: Follower) -> tuple[PoseClip, Follow
     clip, report = follower.clip(frames, needed, driving.source_fps)
     if len(clip) < needed:
         _warn_short(driving, needed, len(clip))
+    if driving.info is not None:
+        report = report.with_notes(driving.info.remarks(len(clip), needed))
     if not report.found:
         logger.warning("%s: nobody was found; all skeletons are empty. %s", driving.path, HINT)
     return clip, report

@@ -131,11 +131,14 @@ def draw(options: argparse.Namespace) -> int:
 
 def read(options: argparse.Namespace) -> int:
     """Write the keypoints of a clip of drawn skeletons; return the exit code."""
-    from ..media import frames_of
+    from ..media import clip_info, frames_of
 
     _check_json(options.out)
+    info = clip_info(options.skeletons)
     clip, report = read_skeleton_frames(frames_of(options.skeletons))
-    return _finished(options, clip, str(report), asdict(report))
+    notes = info.remarks(len(clip))
+    text = "\n".join([str(report), *notes])
+    return _finished(options, clip, text, asdict(report) | {"notes": notes})
 
 
 def _reference(

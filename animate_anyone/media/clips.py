@@ -28,6 +28,25 @@ class ClipInfo:
     has_audio: bool
     variable: bool = False  # frames follow each other at varying distances in time
 
+    def remarks(
+        self,
+        read: int,  # frames that came
+        wanted: int | None = None,  # of these; None: all
+    ) -> tuple[str, ...]:
+        """Return what a report should say of the file: varying speed, frames that did not come."""
+        wanted = self.frames if wanted is None else wanted
+        notes = []
+        if self.variable:
+            notes.append(
+                "Frames follow each other at varying distances; they are taken as they come, as "
+                f"if at the average of {float(self.fps or 0):.3g} frames per second."
+            )
+        if read < wanted:
+            notes.append(
+                f"{wanted} frames were announced, {read} could be read; the file may be cut short."
+            )
+        return tuple(notes)
+
 
 def clip_info(path: Path | str) -> ClipInfo:
     """Describe a video file, a folder of pictures or a single picture.

@@ -1,7 +1,7 @@
 """From frames to one steady skeleton: extract, track, choose, clean."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +53,11 @@ class FollowReport:
         if not self.found:
             lines.append("warning: nobody was found; the skeleton is empty")
         return "\n".join(lines)
+
+    def with_notes(self, notes: Iterable[str]) -> "FollowReport":
+        """Return the report with more to know, such as what is odd about the file."""
+        told = replace(self.extract, notes=(*self.extract.notes, *notes))
+        return replace(self, extract=told)
 
     def data(self) -> dict[str, Any]:
         """Return the report as values that JSON can hold."""

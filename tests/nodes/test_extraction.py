@@ -4,6 +4,7 @@ import importlib.util
 import json
 import weakref
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -122,6 +123,24 @@ def test_a_clip_is_never_decoded_as_a_whole(run_node, core, dwpose, image, base,
     run_node("ExtractPose", dwpose=dwpose, video=VideoFromFile(str(path)), **WIDGETS)
     assert len(counts) == 60
     assert max(counts) <= 3 * WIDGETS["batch"]
+
+
+@pytest.mark.parametrize("node", ["ExtractPose", "ReadPoseVideo"])
+def test_a_clip_that_ends_early_is_reported(run_node, dwpose, base, node):
+    from comfy_api.input_impl import VideoFromFile
+
+    path, rng = base / "input/cut.mp4", np.random.default_rng(0)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in rng.integers(0, 255, (20, 48, 64, 3), np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    data = path.read_bytes()
+    path.write_bytes(data[: 2 * len(data) // 3])
+    options = {"dwpose": dwpose, **WIDGETS} if node == "ExtractPose" else {}
+    keypoints, report = run_node(node, video=VideoFromFile(str(path)), **options)
+    assert f"20 frames were announced, {len(keypoints)} could be read" in report
 
 
 def test_nobody_in_the_clip_is_a_report(run_node, core, dwpose):

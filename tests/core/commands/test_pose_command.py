@@ -1,6 +1,7 @@
 import json
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
 from core.pose import fake_models as fake
@@ -138,6 +139,32 @@ def test_tiny_and_damaged_videos_are_named(networks, tmp_path, capsys):
         assert main([*words, *networks]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "k.json").exists()
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """A video whose index comes first, cut in the middle."""
+    path, rng = tmp_path / "cut.mp4", np.random.default_rng(0)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in rng.integers(0, 255, (20, 48, 64, 3), np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    data = path.read_bytes()
+    path.write_bytes(data[: 2 * len(data) // 3])
+    return path
+
+
+@pytest.mark.parametrize("action", ["extract", "read"])
+def test_reports_tell_of_a_video_that_ends_early(cut, networks, tmp_path, capsys, action):
+    out, report = tmp_path / "k.json", tmp_path / "r.json"
+    words = networks if action == "extract" else []
+    assert main(["pose", action, str(cut), f"--out={out}", f"--report={report}", *words]) == 0
+
+    told = f"20 frames were announced, {len(read_keypoints(out))} could be read"
+    assert told in capsys.readouterr().out
+    assert told in report.read_text()
 
 
 def test_retarget_puts_the_driver_on_the_reference(figure, tmp_path, capsys):

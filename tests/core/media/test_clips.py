@@ -282,3 +282,13 @@ def test_a_clip_of_one_frame_has_a_speed(tmp_path: Path) -> None:
     info = clip_info(tmp_path / "one.mp4")
 
     assert (info.frames, info.fps, info.variable) == (1, 30, False)
+
+
+def test_remarks_tell_varying_speed_and_frames_that_did_not_come(tmp_path: Path) -> None:
+    write_times(tmp_path / "even.mp4", range(0, 100, 20))
+    write_times(tmp_path / "varying.mp4", [0, 20, 100, 300])
+    even, varying = (clip_info(tmp_path / f"{name}.mp4") for name in ("even", "varying"))
+
+    assert even.remarks(5) == even.remarks(3, wanted=3) == ()
+    assert "5 frames were announced, 4 could be read" in even.remarks(4)[0]
+    assert "varying distances" in varying.remarks(4)[0]
