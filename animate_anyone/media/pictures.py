@@ -61,6 +61,11 @@ def read_bytes(
             image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
             logger.warning("%s: %dx%d pixels, reduced to %dx%d", path, *before, *image.size)
         image = ImageOps.exif_transpose(image)
+        if image.mode == "F":
+            raise MediaError(
+                f"picture got {path}; its pixels are float numbers, of which nothing says what "
+                "white is. Save it again with whole numbers, as PNG."
+            )
         if image.mode.startswith("I"):  # 16 bits of grey; PIL would clip them at 255
             grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
             return np.repeat(grey[:, :, None], 3, 2)

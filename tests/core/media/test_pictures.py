@@ -84,6 +84,13 @@ def test_huge_picture_is_reduced_before_it_becomes_floats(
     assert "8000x8000 pixels, reduced to 1000x1000" in caplog.text
 
 
+def test_float_pictures_are_refused_instead_of_read_as_black(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "float.tif")
+
+    with pytest.raises(MediaError, match=r"float\.tif; its pixels are float numbers"):
+        read_picture(tmp_path / "float.tif")
+
+
 def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png; there is no such file"):
         read_picture(tmp_path / "gone.png")
