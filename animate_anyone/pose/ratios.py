@@ -90,9 +90,9 @@ def measure(
     default: float,  # scale if nothing can be measured
 ) -> Ratios:
     """Estimate the ratios of all bones."""
-    certain = _large(segments_of(reference, certain=True)) >= 2
-    ours = segments_of(driver, certain=certain)
-    theirs = segments_of(reference, certain=certain)
+    theirs, sure = _surest_segments(reference)
+    # What the reference shows faintly only, its own frame of the driver does too.
+    ours = _surest_segments(driver)[0] if sure else segments_of(driver, certain=False)
     matched = _match(ours, theirs, frame)
     lengths, wanted = _norm(ours), _norm(theirs)[0]
     pooled, sizes = _pooled(lengths, wanted)
@@ -112,8 +112,17 @@ def _norm(vectors: np.ndarray) -> np.ndarray:
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
+def _surest_segments(figure: Figure) -> tuple[np.ndarray, bool]:  # (f, segments, 2)
+    """Return bones between certain points, True; or, of who shows hardly any, between seen ones."""
+    vectors = segments_of(figure, certain=True)
+    if _large(vectors) >= 2:
+        return vectors, True
+    return segments_of(figure, certain=False), False
+
+
 def _large(vectors: np.ndarray) -> int:
-    return int(np.isfinite(vectors[0, _IS_LARGE, 0]).sum())
+    """Return how many of the large bones any frame shows."""
+    return int(np.isfinite(vectors[:, _IS_LARGE, 0]).any(0).sum())
 
 
 def _match(

@@ -182,6 +182,34 @@ def test_a_seated_reference_keeps_the_length_of_its_thighs():
     assert ratios["thigh"] == pytest.approx(ratios["shin"], rel=0.1)
 
 
+def test_a_driver_that_is_only_seen_faintly_is_measured_all_the_same():
+    reference = replace(STANDING, body=replace(STANDING.body, xy=2 * STANDING.body.xy))
+    driver = replace(STANDING, body=replace(STANDING.body, confidence=np.full((3, 1, 18), 0.4)))
+    report = retarget(driver, replace(reference, canvas=Size(1024, 1536)))[1]
+
+    ratios = {bone.bone: bone.ratio for bone in report.bones}
+    large = [ratios[kind] for kind in ("spine", "shoulder", "forearm", "thigh", "shin")]
+    assert large == pytest.approx([2] * 5)
+
+
+def test_a_faint_reference_is_still_found_in_its_driver():
+    confidence = np.ones((3, 1, 18))
+    confidence[1] = 0.4
+    xy = STANDING.body.xy.copy()
+    xy[1, 0, 4] += (9, -7)
+    driver = replace(STANDING, body=replace(STANDING.body, xy=xy, confidence=confidence))
+    one = {
+        part: Points(
+            xy=getattr(driver, part).xy[1:2], confidence=getattr(driver, part).confidence[1:2]
+        )
+        for part in ("body", "left_hand", "right_hand", "face", "feet")
+    }
+    result, report = retarget(driver, replace(driver, **one))
+
+    assert report.match_frame == 1
+    assert np.abs(result.body.xy - driver.body.xy).max() < 1e-9
+
+
 def test_a_joint_that_is_hardly_ever_seen_measures_no_bone():
     """A nose misread in one frame of thirty must not shrink the head in all of them."""
     driver = film(BODY, [NEUTRAL] * 30, REFERENCE_VIEW)
