@@ -141,9 +141,12 @@ class Follower:
         self,
         picture: np.ndarray,  # (H, W, 3) uint8 RGB
     ) -> tuple[PoseClip, FollowReport]:
-        """Return the largest person of a picture."""
+        """Return the largest person of the reference picture."""
         config = replace(self._config, person="largest")
-        return follow([picture], *self._opened(), config)
+        try:
+            return follow([picture], *self._opened(), config)
+        except InputError as error:
+            raise InputError(str(error).replace("frame 0", "reference", 1)) from error
 
     def _opened(self) -> tuple[Detector, Estimator]:
         if self._networks is None:

@@ -104,7 +104,7 @@ def read_keypoints(path: Path | str, canvas: Size | None = None) -> PoseClip:
     """
     path = Path(path)
     if not path.is_dir():
-        return parse_keypoints(_load(path), canvas)
+        return _parsed(path, _load(path), canvas)
     files = sorted(path.glob("*.json"))
     frames = [_load(file) for file in files]
     if len(set(map(type, frames)) - {dict}):
@@ -114,7 +114,15 @@ def read_keypoints(path: Path | str, canvas: Size | None = None) -> PoseClip:
         )
     if not frames:
         raise InputError(f"keypoints got {path}; the folder has no JSON file. Choose another.")
-    return parse_keypoints(frames, canvas)
+    return _parsed(path, frames, canvas)
+
+
+def _parsed(path: Path, value: object, canvas: Size | None) -> PoseClip:
+    """Parse what a file holds; messages name it, since a command may read several."""
+    try:
+        return parse_keypoints(value, canvas)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def write_keypoints(path: Path | str, clip: PoseClip) -> None:

@@ -20,6 +20,8 @@ from ..types import PoseClip, Size
 from .draw import JOINT_RADIUS_PX, SHORT_SIDE_PX
 from .skeleton import BODY_EDGES, BODY_JOINTS, COLOURS, HAND_JOINT_COLOUR, body_clip
 
+LEAST_SIDE_PX = 16  # of a frame; nothing can be told on fewer
+
 _HUES = len(COLOURS)  # hue of colour i is i steps of 360 / 18 degrees
 _AS_HANDS = COLOURS.index(HAND_JOINT_COLOUR)  # a joint that only its limbs tell from hands
 _BRIGHT = 185  # a joint, from here; compression takes up to 70 levels of small discs
@@ -125,10 +127,16 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
                 f"frames got frame {index} of shape {frame.shape} and type {frame.dtype}; it must "
                 f"be (H, W, 3) uint8. Convert it to RGB."
             )
+        height, width = frame.shape[:2]
+        if min(height, width) < LEAST_SIDE_PX:
+            raise InputError(
+                f"frames got frame {index} of {width} x {height} pixels; both sides must be at "
+                f"least {LEAST_SIDE_PX}. Pass the frames at their full size."
+            )
         first = first or frame.shape
         if frame.shape != first:
             raise InputError(
-                f"frames got frame {index} of {frame.shape[1]} x {frame.shape[0]} pixels after "
+                f"frames got frame {index} of {width} x {height} pixels after "
                 f"{first[1]} x {first[0]}; all must have one size. Scale the clip to one size."
             )
         yield frame

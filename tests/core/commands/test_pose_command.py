@@ -196,6 +196,15 @@ def test_reference_picture_is_read_by_the_networks(figure, networks, tmp_path, c
     assert np.abs(clip.body.xy[0, 0, NOSE] - (160, 80)).max() < 1
 
 
+def test_a_tiny_reference_is_named_as_such(figure, networks, tmp_path, capsys):
+    Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
+    words = ["pose", "retarget", str(figure), str(tmp_path / "tiny.png")]
+    assert main([*words, f"--out={tmp_path / 'k.json'}", *networks]) == 2
+
+    assert "reference got 8 x 8 pixels" in capsys.readouterr().err
+    assert not (tmp_path / "k.json").exists()
+
+
 def test_reference_without_anybody_passes_the_driver_through(
     figure, networks, tmp_path, capsys, caplog
 ):

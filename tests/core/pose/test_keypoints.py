@@ -334,6 +334,14 @@ def test_a_folder_of_openpose_files_is_a_clip(tmp_path: Path) -> None:
         read_keypoints(tmp_path)
 
 
+def test_messages_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    path.write_text(json.dumps([frame(pose_keypoints_2d=["a", "b", "c"])]))
+
+    with pytest.raises(InputError, match=r"reference\.json: keypoints frame 0 got pose_keypoints"):
+        read_keypoints(path)
+
+
 def test_folders_without_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the folder has no JSON file"):
         read_keypoints(tmp_path)

@@ -162,9 +162,13 @@ def test_pictures_full_of_colour_have_no_skeleton_and_take_little_memory() -> No
         ([np.zeros((4, 4), np.uint8)], r"frame 0 of shape \(4, 4\)"),
         ([np.zeros((4, 4, 3), np.float32)], "frame 0 of shape .* float32"),
         ([np.zeros((0, 4, 3), np.uint8)], "frame 0 of shape"),
-        ([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 6, 3), np.uint8)], "frame 1 of 6 x 4"),
+        (
+            [np.zeros((40, 8, 3), np.uint8)],
+            "frame 0 of 8 x 40 pixels; both sides must be at least 16",
+        ),
+        ([np.zeros((40, 40, 3), np.uint8), np.zeros((40, 60, 3), np.uint8)], "frame 1 of 60 x 40"),
     ],
-    ids=["none", "flat", "float", "empty", "two sizes"],
+    ids=["none", "flat", "float", "empty", "tiny", "two sizes"],
 )
 def test_bad_frames_are_refused_by_number(frames: list[np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
