@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, MediaError
 from ..pose.draw import draw_frame
 from ..pose.keypoints import read_keypoints, write_keypoints
 from ..pose.overlay import overlay
@@ -93,7 +94,7 @@ def extract(options: argparse.Namespace) -> int:
     """Write the keypoints of a video; return the exit code."""
     from .driving import follow_video, open_driving
 
-    _check_json(options.out)
+    _check_places(options)
     follower = Follower(options)
     driving = open_driving(options.video, None, options.frames, "video")
     clip, report = follow_video(driving, follower)
@@ -102,7 +103,7 @@ def extract(options: argparse.Namespace) -> int:
 
 def retarget(options: argparse.Namespace) -> int:
     """Write keypoints on the reference's body; return the exit code."""
-    _check_json(options.out)
+    _check_places(options)
     config = retarget_config(options, options.mode or "limb")
     driver = read_keypoints(options.driver)
     pose, picture, found = _reference(options)
@@ -133,7 +134,7 @@ def read(options: argparse.Namespace) -> int:
     """Write the keypoints of a clip of drawn skeletons; return the exit code."""
     from ..media import clip_info, frames_of
 
-    _check_json(options.out)
+    _check_places(options)
     info = clip_info(options.skeletons)
     clip, report = read_skeleton_frames(frames_of(options.skeletons))
     notes = info.remarks(len(clip))
@@ -172,20 +173,29 @@ def _write_overlay(
 
 
 def _finished(options: argparse.Namespace, clip: PoseClip, text: str, data: dict[str, Any]) -> int:
-    """Write the keypoints and the report, each whole or not at all; print the report."""
+    """Write the keypoints and the report, both or neither; print the report."""
     from ..media import whole_file
 
-    with whole_file(options.out) as part:
-        write_keypoints(part, clip)
-    if options.report:
-        with whole_file(options.report) as part:
-            part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    with ExitStack() as files:
+        write_keypoints(files.enter_context(whole_file(options.out)), clip)
+        if options.report:
+            report = files.enter_context(whole_file(options.report))
+            report.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
     logger.info("%s: %d frames, %d people", options.out, len(clip), clip.body.xy.shape[1])
     return 0
 
 
-def _check_json(path: Path) -> None:
-    """Refuse before the long part what could not be read again."""
-    if path.suffix.lower() != ".json":
-        raise InputError(f"out got {path.name!r}; keypoints are written as .json. Choose that.")
+def _check_places(options: argparse.Namespace) -> None:
+    """Refuse before the long part what could not be read again, or not be written."""
+    from ..media.pictures import cannot_write
+
+    if options.out.suffix.lower() != ".json":
+        raise InputError(
+            f"out got {options.out.name!r}; keypoints are written as .json. Choose that."
+        )
+    for path in filter(None, (options.out, options.report)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MediaError(cannot_write(path, error)) from error

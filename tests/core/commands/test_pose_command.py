@@ -196,6 +196,32 @@ def test_reference_picture_is_read_by_the_networks(figure, networks, tmp_path, c
     assert np.abs(clip.body.xy[0, 0, NOSE] - (160, 80)).max() < 1
 
 
+@pytest.mark.parametrize("option", ["out", "report"])
+def test_a_place_that_cannot_be_written_is_found_before_the_long_part(
+    walk, tmp_path, capsys, option
+):
+    (tmp_path / "file").write_text("not a folder")
+    places = {"out": tmp_path / "k.json", "report": tmp_path / "r.json"}
+    places[option] = tmp_path / "file" / "x.json"
+    words = [f"--{name}={path}" for name, path in places.items()]
+    # Networks that are not there would be told of first if they were looked for.
+    networks = ["--detector=gone.onnx", "--estimator=gone.onnx"]
+    assert main(["pose", "extract", str(walk), *words, *networks]) == 2
+
+    assert "x.json; it cannot be written" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_keypoints_and_report_are_written_both_or_neither(figure, tmp_path, capsys):
+    (tmp_path / "r.json").mkdir()  # a folder of that name cannot be replaced
+    before = sorted(path.name for path in tmp_path.iterdir())
+    words = ["pose", "retarget", str(figure), str(figure), f"--out={tmp_path / 'k.json'}"]
+    assert main([*words, f"--report={tmp_path / 'r.json'}"]) == 2
+
+    assert "r.json; it cannot be written" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_a_tiny_reference_is_named_as_such(figure, networks, tmp_path, capsys):
     Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
     words = ["pose", "retarget", str(figure), str(tmp_path / "tiny.png")]
