@@ -13,11 +13,11 @@ RECIPES: dict[int, dict[str, Any]] = {
     },
     2: {
         "stage": 2,
-        "steps": 1500,
+        "steps": 2400,
         "characters": 1,
         "frames": 24,
         "learning_rate": 2e-3,
-        "difference_weight": 4.0,
+        "difference_weight": 8.0,
         "average_decay": 0.995,
         "warm_up": 50,
     },
