@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pose_clips import CANVAS, flags, motion, one_point, positions, random_clip, seen
 
 from animate_anyone.pose.gaps import fill_gaps
 from animate_anyone.pose.skeleton import VISIBLE, body_clip
 from animate_anyone.types import Flag
+from pose_clips import CANVAS, flags, motion, one_point, positions, random_clip, seen
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from animate_anyone.errors import ConfigError
+from animate_anyone.pose.skeleton import body_clip
+from animate_anyone.pose.smoothing import CleanConfig, clean, fill_gaps, remove_spikes, smooth
+from animate_anyone.types import Flag, Points, PoseClip
 from pose_clips import (
     CANVAS,
     PARTS,
@@ -17,11 +22,6 @@ from pose_clips import (
     same,
     seen,
 )
-
-from animate_anyone.errors import ConfigError
-from animate_anyone.pose.skeleton import body_clip
-from animate_anyone.pose.smoothing import CleanConfig, clean, fill_gaps, remove_spikes, smooth
-from animate_anyone.types import Flag, Points, PoseClip
 
 seeds = st.integers(0, 2**32 - 1)
 STEPS = {
