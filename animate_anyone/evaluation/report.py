@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..animate import Sampling, animate
 from ..weights.load import Models
-from .frames import flicker, intersection_over_union, psnr, psnr_inside, silhouette, ssim
+from .frames import intersection_over_union, psnr, psnr_inside, silhouette, ssim
+from .video import flicker
 
 METRICS = ("psnr", "ssim", "figure_psnr", "iou", "flicker")
 Row = dict[str, float]
