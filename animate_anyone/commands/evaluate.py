@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import InputError
 from ..types import Size
 
 if TYPE_CHECKING:
@@ -30,13 +31,22 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", type=Path, help="write the table here too")
     own = parser.add_argument_group("a clip of your own, of which the truth is not known")
     own.add_argument("--result", type=Path, metavar="CLIP", help="what `animate` wrote")
-    own.add_argument("--poses", type=Path, metavar="FILE", help="what it was given")
+    own.add_argument(
+        "--poses",
+        type=Path,
+        metavar="FILE",
+        help="its skeletons: keypoints (.json) or a skeleton clip",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and tell."""
     if options.result or options.poses:
         return _run_on_clip(options)
+    if options.pairs < 1 or options.frames < 1:
+        raise InputError(
+            f"--pairs got {options.pairs} and --frames {options.frames}; both must be 1 or more."
+        )
     from tqdm import tqdm
 
     from ..animate import sampling_of
@@ -72,7 +82,6 @@ def _advance(bar: "tqdm", done: int) -> None:
 def _run_on_clip(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from ..errors import InputError
     from ..evaluation.following import following
     from ..media import frames_of, to_pixels
     from .driving import open_driving, read_driving
@@ -81,7 +90,14 @@ def _run_on_clip(options: argparse.Namespace) -> int:
         raise InputError("--result and --poses belong together; give both.")
     frames = np.stack(list(frames_of(options.result)))
     size = Size(frames.shape[2], frames.shape[1])
-    poses = read_driving(open_driving(options.poses, limit=len(frames)), size)
+    driving = open_driving(options.poses, limit=len(frames))
+    if driving.kind == "video":
+        raise InputError(
+            f"--poses got {options.poses}, a video of a person; the overlap is measured with "
+            "skeletons. Extract them first (pose extract), and fit them as `animate` did "
+            "(pose retarget)."
+        )
+    poses = read_driving(driving, size)
     table = following(to_pixels(frames), to_pixels(poses))
     for name, value in table.items():
         sys.stdout.write(f"{name:18} {value:.3f}\n")

@@ -82,7 +82,9 @@ def _add_draw(actions: "argparse._SubParsersAction") -> None:
 
 
 def _add_read(actions: "argparse._SubParsersAction") -> None:
-    parser = actions.add_parser("read", help="a clip of drawn skeletons back to keypoints")
+    parser = actions.add_parser(
+        "read", help="a clip of drawn skeletons (256 pixels or more) back to keypoints"
+    )
     add = parser.add_argument
     add("skeletons", type=Path, metavar="SKELETON.mp4", help="a video or folder of pictures")
     add("--out", type=Path, required=True, metavar="K.json", help="POSE_KEYPOINT")
