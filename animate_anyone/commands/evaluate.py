@@ -22,6 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("--models", default="aa-mini", help="preset, bundle or folder")
     parser.add_argument("--pairs", type=int, default=64, help="characters, each in one motion")
+    parser.add_argument("--first", type=int, default=0, help="number of the first pair")
     parser.add_argument("--frames", type=int, default=1, help="length of each clip")
     parser.add_argument("--steps", type=int, default=None, help="sampling steps")
     parser.add_argument("--cfg", type=float, default=None, help="guidance scale; 1 is none")
@@ -43,9 +44,10 @@ def run(options: argparse.Namespace) -> int:
     """Measure and tell."""
     if options.result or options.poses:
         return _run_on_clip(options)
-    if options.pairs < 1 or options.frames < 1:
+    if options.pairs < 1 or options.frames < 1 or options.first < 0:
         raise InputError(
-            f"--pairs got {options.pairs} and --frames {options.frames}; both must be 1 or more."
+            f"--pairs got {options.pairs}, --frames {options.frames} and --first {options.first}; "
+            "the first two must be 1 or more, --first 0 or more."
         )
     from tqdm import tqdm
 
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         table = evaluate(
             models,
             sampling,
-            held_out_pairs(options.pairs, options.frames),
+            held_out_pairs(options.pairs, options.frames, first=options.first),
             progress=lambda done: _advance(bar, done),
         )
     sys.stdout.write(as_markdown(table) + "\n")

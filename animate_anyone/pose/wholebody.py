@@ -16,9 +16,9 @@ LEFT_HAND = slice(91, 112)
 RIGHT_HAND = slice(112, 133)
 _LEFT_SHOULDER, _RIGHT_SHOULDER = 5, 6
 _NECK = KEYPOINTS  # put behind the others, for COCO has none
-_BODY = (0, _NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+BODY = (0, _NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 
-assert len(_BODY) == PART_JOINTS["body"]
+assert len(BODY) == PART_JOINTS["body"]
 
 
 def to_clip(
@@ -33,7 +33,7 @@ def to_clip(
     scores = np.concatenate([scores, neck_score[:, :, None]], 2)
     return PoseClip(
         canvas=canvas,
-        body=_points(xy[:, :, _BODY], scores[:, :, _BODY]),
+        body=_points(xy[:, :, BODY], scores[:, :, BODY]),
         left_hand=_points(xy[:, :, LEFT_HAND], scores[:, :, LEFT_HAND]),
         right_hand=_points(xy[:, :, RIGHT_HAND], scores[:, :, RIGHT_HAND]),
         face=_points(xy[:, :, FACE], scores[:, :, FACE]),

@@ -18,9 +18,11 @@ HELD_OUT = 1_000_000  # training seeds stay below
 SIZE = Size(128, 128)
 
 
-def held_out_pairs(count: int = 64, frames: int = 1, size: Size = SIZE) -> Iterator[Pair]:
-    """Yield the first pairs of the test."""
-    for index in range(count):
+def held_out_pairs(
+    count: int = 64, frames: int = 1, size: Size = SIZE, first: int = 0
+) -> Iterator[Pair]:
+    """Yield pairs of the test, from a number on."""
+    for index in range(first, first + count):
         yield held_out_pair(index, frames, size)
 
 

@@ -7,15 +7,14 @@ Order: 17 of the body, 6 of the feet, 68 of the face, 21 of the left hand, 21 of
 import numpy as np
 
 from ...pose.onnx_file import KEYPOINTS
-from ...pose.wholebody import COCO_BODY, FACE, FEET
+from ...pose.wholebody import BODY, COCO_BODY, FACE, FEET
 from ..details import FACE as FACE_PLACES
 from ..details import Part
 from ..painting import Painting
 
 POINTS = KEYPOINTS
 PARTS = {"body": COCO_BODY, "feet": FEET, "face": FACE, "hands": slice(91, 133)}
-# The OpenPose joint of every body point: nose, then eyes, ears, ... ankles, left before right.
-OPENPOSE = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]
+OPENPOSE = [BODY.index(point) for point in range(COCO_BODY.stop)]  # joint of every body point
 
 
 def wholebody(painting: Painting) -> Part:

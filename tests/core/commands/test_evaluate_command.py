@@ -21,10 +21,11 @@ def test_a_skeleton_clip_moves_where_it_moves_itself(tmp_path):
     [
         (["--pairs", "0"], "--pairs got 0"),
         (["--frames", "0"], "--frames 0"),
+        (["--first", "-1"], "--first -1"),
         (["--result", "motion.mp4"], "--poses belong together"),
         (["--result", "motion.mp4", "--poses", "driving.mp4"], "a video of a person"),
     ],
-    ids=["no pairs", "no frames", "no poses", "poses not extracted"],
+    ids=["no pairs", "no frames", "before the first", "no poses", "poses not extracted"],
 )
 def test_what_cannot_be_measured_is_refused(monkeypatch, capsys, words, message):
     monkeypatch.chdir(INPUTS)

@@ -108,3 +108,5 @@ def test_held_out_pairs_are_fixed_and_differ_from_their_reference():
         assert np.array_equal(one.poses, other.poses)
     assert float((first[0].reference - first[0].truth[:1]).abs().max()) > 0.1
     assert first[0].near.any()
+    (second,) = held_out_pairs(1, frames=2, first=1)
+    assert np.array_equal(second.truth, first[1].truth)
