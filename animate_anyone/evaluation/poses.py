@@ -44,6 +44,20 @@ def pck(
     return float((distance <= reach)[visible].mean())
 
 
+def pose_error(
+    clip: PoseClip,  # found in generated frames
+    truth: PoseClip,  # of the same canvas, length and order of people
+) -> float:
+    """Return the mean distance of the truth's visible body joints, in torso lengths, 0..1.
+
+    The torso is that of `pck`. A joint that the clip misses, or has farther away than a torso,
+    counts as one torso off.
+    """
+    distance, visible = _distances(clip, truth)
+    torsos = distance / torso_px(truth, stack(truth))[None, :, None]
+    return float(np.minimum(torsos, 1)[visible].mean())
+
+
 def oks(
     clip: PoseClip,  # found in generated frames
     truth: PoseClip,  # of the same canvas, length and order of people

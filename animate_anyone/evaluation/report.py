@@ -1,34 +1,23 @@
 """Animating pairs of character and motion whose truth is known, and telling how close it came."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from ..animate import Sampling, animate
-from ..weights.load import Models
+from ..animate import Networks, Sampling
 from .frames import intersection_over_union, psnr, psnr_inside, silhouette, ssim
+from .pairs import Pair, copied, generate, round_trip
 from .video import flicker
 
 METRICS = ("psnr", "ssim", "figure_psnr", "iou", "flicker")
 Row = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A character and a motion, with the truth."""
-
-    reference: Tensor  # (1, 3, H, W), 0..1
-    poses: np.ndarray  # (f, H, W, 3), uint8
-    truth: Tensor  # (f, 3, H, W), 0..1
-    background: Tensor  # (3, H, W), 0..1: the truth without the figure
-    near: Tensor  # (f, H, W), bool: the figure and a few pixels around it
-
-
 def measure(result: Tensor, pair: Pair) -> Row:
     """Return every metric of one clip, (f, 3, H, W) in 0..1; flicker needs two frames."""
+    assert pair.background is not None
+    assert pair.near is not None
     shown = silhouette(result, pair.background)
     true = silhouette(pair.truth, pair.background)
     row = {
@@ -43,7 +32,7 @@ def measure(result: Tensor, pair: Pair) -> Row:
 
 
 def evaluate(
-    models: Models,
+    models: Networks,
     sampling: Sampling,
     pairs: Iterable[Pair],
     *,
@@ -52,7 +41,7 @@ def evaluate(
     """Return the mean metrics of the result, of copying the reference, and of the autoencoder."""
     ways: dict[str, Callable[[Pair, int], Tensor]] = {
         "result": lambda pair, index: generate(models, pair, replace(sampling, seed=index)),
-        "copy of the reference": lambda pair, _: pair.reference.expand_as(pair.truth),
+        "copy of the reference": lambda pair, _: copied(pair),
         "autoencoder round trip": lambda pair, _: round_trip(models, pair.truth),
     }
     rows: dict[str, list[Row]] = {name: [] for name in ways}
@@ -62,17 +51,6 @@ def evaluate(
         if progress is not None:
             progress(index + 1)
     return {name: mean_row(values) for name, values in rows.items()}
-
-
-def generate(models: Models, pair: Pair, sampling: Sampling) -> Tensor:
-    """Return the animated clip, (f, 3, H, W)."""
-    return torch.cat(list(animate(models, pair.reference, pair.poses, sampling)))
-
-
-def round_trip(models: Models, frames: Tensor) -> Tensor:
-    """Return frames encoded and decoded: what no result can surpass."""
-    assert models.autoencoder is not None
-    return models.autoencoder.decode(models.autoencoder.encode(frames))
 
 
 def mean_row(rows: Iterable[Row]) -> Row:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..evaluation.report import Pair
+from ..evaluation.pairs import Pair
 from ..pose.draw import draw_pose
 from ..types import Size
 from .characters import make_character
@@ -16,6 +16,7 @@ from .painting import background_of, paint
 
 HELD_OUT = 1_000_000  # training seeds stay below
 SIZE = Size(128, 128)
+FPS = 30.0  # at which the motions look like people moving
 
 
 def held_out_pairs(
@@ -42,10 +43,14 @@ def held_out_pair(
     paintings = [paint(character, motion.angles(time), size) for time in times]
     masks = torch.from_numpy(np.stack([p.mask for p in paintings]))
     near = torch.nn.functional.max_pool2d(masks[:, None].float(), 7, 1, 3)[:, 0]
+    skeletons = skeletons_of(paintings, size)
     return Pair(
+        name=f"character {index}",
         reference=_pixels(reference.picture)[None],
-        poses=draw_pose(skeletons_of(paintings, size)),
+        poses=draw_pose(skeletons),
+        skeletons=skeletons,
         truth=torch.stack([_pixels(p.picture) for p in paintings]),
+        fps=FPS / stride,
         background=_pixels(background_of(character, size)),
         near=near > 127,
     )

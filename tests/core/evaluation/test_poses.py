@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animate_anyone.errors import InputError
-from animate_anyone.evaluation.poses import oks, pck
+from animate_anyone.evaluation.poses import oks, pck, pose_error
 from animate_anyone.pose.skeleton import BODY_JOINTS, VISIBLE, body_clip
 from animate_anyone.pose.stack import stack, torso_px
 from animate_anyone.types import PoseClip, Size
@@ -123,3 +123,13 @@ def test_clips_that_cannot_be_compared_are_refused():
         oks(truth, hidden(truth, list(range(1, 18))))
     with pytest.raises(InputError, match="threshold got 0"):
         pck(truth, truth, threshold=0)
+
+
+def test_pose_error_is_a_mean_of_torso_lengths_with_at_most_one_per_joint():
+    truth = person()
+    torso = float(torso_px(truth, stack(truth))[0])
+    assert pose_error(truth, truth) == 0
+    assert pose_error(moved(truth, 0.3 * torso, [0, 4, 7]), truth) == pytest.approx(3 * 0.3 / 18)
+    assert pose_error(moved(truth, 9 * torso, [0, 4]), truth) == pytest.approx(2 / 18)
+    assert pose_error(hidden(truth, [4, 7]), truth) == pytest.approx(2 / 18)
+    assert pose_error(moved(truth, 300, [4, 7]), hidden(truth, [4, 7])) == 0

@@ -1,0 +1,51 @@
+"""A character and a motion whose true clip is known, and what networks make of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..animate import Networks, Sampling, animate
+from ..types import PoseClip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A character and a motion, with the truth."""
+
+    name: str
+    reference: Tensor  # (1, 3, H, W), 0..1
+    poses: np.ndarray  # (f, H, W, 3), uint8: the skeletons as drawn for the Pose Guider
+    skeletons: PoseClip  # the same as numbers, on a canvas of the clip's size
+    truth: Tensor  # (f, 3, H, W), 0..1
+    fps: float | None = None  # None: the motion has no speed of its own
+    background: Tensor | None = None  # (3, H, W), 0..1: the truth without the figure, if known
+    near: Tensor | None = None  # (f, H, W), bool: the figure and a few pixels around it
+
+
+@torch.no_grad()
+def generate(
+    models: Networks, pair: Pair, sampling: Sampling
+) -> Tensor:  # (f, 3, H, W), 0..1, float32 on the CPU
+    """Return the animated clip."""
+    chunks = animate(models, pair.reference, pair.poses, sampling)
+    return torch.cat([chunk.float().cpu() for chunk in chunks])
+
+
+def copied(pair: Pair) -> Tensor:  # (f, 3, H, W)
+    """Return the reference picture as a still clip: what a model that does nothing would give."""
+    return pair.reference.expand_as(pair.truth)
+
+
+@torch.no_grad()
+def round_trip(
+    models: Networks,
+    frames: Tensor,  # (f, 3, H, W), 0..1
+    frames_per_call: int = 8,  # bounds the memory
+) -> Tensor:  # (f, 3, H, W), 0..1, float32 on the CPU
+    """Return frames encoded and decoded: what no result can surpass."""
+    assert models.autoencoder is not None
+    coder = models.autoencoder
+    parts = [coder.decode(coder.encode(part)) for part in frames.split(frames_per_call)]
+    return torch.cat([part.float().cpu() for part in parts])

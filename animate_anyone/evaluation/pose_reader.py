@@ -1,0 +1,47 @@
+"""Skeletons of generated frames, read by a detector and an estimator as those of a video are."""
+
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from ..media import to_bytes
+from ..pose.detector import Detector
+from ..pose.estimator import Estimator
+from ..pose.extract import ExtractConfig, extract
+from ..pose.sessions import open_session
+from ..types import PoseClip
+from ..weights.pose_models import embedded_pose_models
+
+
+class PoseReader:
+    """Reads the surest person of every frame, frame by frame.
+
+    Nothing is filled or smoothed over time: what a frame does not show is to count as missed.
+    """
+
+    def __init__(self, detector: Path, estimator: Path, provider: str = "auto") -> None:
+        """Open the two ONNX files; WeightsError if they are not a detector and an estimator."""
+        self._detector = Detector(open_session(detector, provider))
+        self._estimator = Estimator(open_session(estimator, provider))
+        self.name = f"{detector.name}, {estimator.name}"
+
+    @classmethod
+    def embedded(cls, provider: str = "auto") -> "PoseReader":
+        """Return the pair of aa-mini, which knows its drawn characters alone."""
+        return cls(*embedded_pose_models(), provider)
+
+    def read(
+        self,
+        frames: np.ndarray,  # (f, H, W, 3) uint8 RGB
+    ) -> PoseClip:
+        """Return the skeletons on a canvas of the frames' size, of one person or of none."""
+        clip, _ = extract(frames, self._detector, self._estimator, ExtractConfig(people=1))
+        return clip
+
+    def read_pixels(
+        self,
+        frames: Tensor,  # (f, 3, H, W), 0..1
+    ) -> PoseClip:
+        """Return the skeletons of frames as the core holds them."""
+        return self.read(to_bytes(frames))

@@ -1,0 +1,57 @@
+"""Validation: its figures against the metrics themselves, and against copying the reference."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from animate_anyone.animate import sampling_of
+from animate_anyone.errors import InputError
+from animate_anyone.evaluation.frames import psnr
+from animate_anyone.evaluation.pairs import copied, generate
+from animate_anyone.evaluation.pose_reader import PoseReader
+from animate_anyone.evaluation.poses import pck
+from animate_anyone.evaluation.validation import validate
+from animate_anyone.training.held_out import held_out_pairs
+from animate_anyone.types import Size
+from animate_anyone.weights.load import load_mini
+
+
+def test_figures_are_means_over_pairs_and_gains_over_the_still_reference(tiny):
+    models, sampling = tiny.models(), sampling_of(tiny.preset)
+    pairs = list(held_out_pairs(2, 3, Size(64, 64)))
+    report = validate(models, pairs, sampling, None)
+    clips = [generate(models, pair, replace(sampling, seed=i)) for i, pair in enumerate(pairs)]
+    own = [float(psnr(c, p.truth).mean()) for c, p in zip(clips, pairs, strict=True)]
+    still = [float(psnr(copied(p), p.truth).mean()) for p in pairs]
+
+    assert report.psnr == pytest.approx(sum(own) / 2)
+    assert report.gain_psnr == pytest.approx(sum(own) / 2 - sum(still) / 2)
+    assert all(torch.equal(a, b) for a, b in zip(report.frames, clips, strict=True))
+    assert all(math.isnan(x) for x in (report.pose_error, report.pck, report.gain_pck))
+
+
+def test_aa_mini_follows_poses_that_a_still_picture_does_not():
+    models, reader = load_mini(), PoseReader.embedded("cpu")
+    sampling = replace(sampling_of(models.preset), steps=4, guidance=1.0)
+    pairs = list(held_out_pairs(2, 2))
+    report = validate(models, pairs, sampling, reader)
+
+    assert report.gain_psnr > 3
+    assert report.gain_pck > 0.2
+    assert report.pose_error < 0.2
+    found = [
+        pck(reader.read_pixels(c), p.skeletons) for c, p in zip(report.frames, pairs, strict=True)
+    ]
+    assert report.pck == pytest.approx(sum(found) / 2)
+
+
+def test_true_frames_have_the_skeletons_that_they_were_drawn_from():
+    (pair,) = held_out_pairs(1, 4)
+    assert pck(PoseReader.embedded("cpu").read_pixels(pair.truth), pair.skeletons) > 0.95
+
+
+def test_no_pairs_are_refused(tiny):
+    with pytest.raises(InputError, match="pairs got none"):
+        validate(tiny.models(), [], sampling_of(tiny.preset), None)
