@@ -1,0 +1,226 @@
+"""A ControlNet on the reference picture: what the paper compares ReferenceNet with.
+
+Paper, section 4.4: "training ControlNet with reference image". A copy of the denoiser's encoder
+and middle block sees each noisy frame with its pose, and the reference's latent as its hint; what
+it finds is added to the denoiser's skip connections through convolutions that start from zero
+(arXiv 2302.05543, section 3.1). Such residuals are meant for hints that lie where the frame's own
+content lies; a reference picture shows the same person in another place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..config import UNetConfig
+from ..errors import InputError
+from ..protocols import AttentionFunction
+from .attention import sdpa
+from .layers import TORCH, Factory
+from .levels import PreparedCondition
+from .unet import UNet
+
+
+class HintEncoder(nn.Module):
+    """The reference's latent to a map that is added to the ControlNet's first features.
+
+    It stands where ReferenceNet stands otherwise and hands over a single feature map.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        width = config.block_out_channels[0]
+        self.conv_in = TORCH.Conv2d(config.in_channels, width, 3, padding=1)
+        self.conv_middle = TORCH.Conv2d(width, width, 3, padding=1)
+        self.conv_out = TORCH.Conv2d(width, width, 3, padding=1)
+        self.start_from_zero()
+
+    def start_from_zero(self) -> None:
+        """Make the last convolution zero."""
+        _fill_zero(self.conv_out)
+
+    def reference_features(
+        self,
+        latents: Tensor,  # (r, c, h, w), in the denoiser's scale
+        context: Tensor,  # (r, n, d) image tokens, of which it makes no use
+    ) -> tuple[Tensor, ...]:  # one: (r, first width, h, w)
+        """Return the hint of each reference picture."""
+        hidden = functional.silu(self.conv_in(latents))
+        return (self.conv_out(functional.silu(self.conv_middle(hidden))),)
+
+
+class ControlNet(UNet):
+    """The encoder and middle block of a UNet, with a zero convolution after each skip connection.
+
+    Parameter names are those of the public ControlNets.
+    """
+
+    def __init__(
+        self,
+        config: UNetConfig,  # the denoiser's; temporal layers are not built
+        *,
+        attention: AttentionFunction = sdpa,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(config.reference(), attention=attention, checkpointing=checkpointing)
+        self.up_blocks = nn.ModuleList()
+        make, widths = Factory(), _skip_widths(config)
+        self.controlnet_down_blocks = nn.ModuleList(
+            [make.conv(width, width, kernel=1) for width in widths]
+        )
+        self.controlnet_mid_block = make.conv(widths[-1], widths[-1], kernel=1)
+        self.start_from_zero()
+
+    def start_from_zero(self) -> None:
+        """Make every convolution on the way out zero: the denoiser is then left as it is."""
+        _fill_zero(self.controlnet_down_blocks)
+        _fill_zero(self.controlnet_mid_block)
+
+    def residuals(
+        self,
+        latents: Tensor,  # (b, c, f, h, w)
+        timesteps: Tensor,  # (b, f), 0..999
+        condition: PreparedCondition,  # from this network's own `prepare`
+        hint: Tensor,  # (b or 1, first width, h, w)
+        pose: Tensor | None = None,  # (b or 1, c', f, h, w)
+        *,
+        attention: AttentionFunction | None = None,
+    ) -> tuple[list[Tensor], Tensor]:  # (b*f, c, h, w) each: per skip connection; the middle's
+        """Return what the denoiser adds to its skip connections and after its middle block."""
+        b, _, f, h, w = latents.shape
+        if hint.shape[0] not in (1, b) or hint.shape[2:] != (h, w):
+            raise InputError(
+                f"reference got a hint of shape {tuple(hint.shape)}; for latents "
+                f"{tuple(latents.shape)} it must have 1 or {b} rows of {h}x{w}. Give a reference "
+                "of the clip's size, and one row, or one for each row that attends to it."
+            )
+        call = self._call(latents, timesteps, condition, attention=attention)
+        x = self._first_features(latents, pose)
+        x = x + hint.to(x).expand(b, -1, -1, -1).repeat_interleave(f, dim=0)
+        skips = [x]
+        for down in self.down_blocks:
+            x, more, _ = down(x, call)
+            skips += more
+        x, _ = self.mid_block(x, call)
+        ends = zip(self.controlnet_down_blocks, skips, strict=True)
+        return [end(skip) for end, skip in ends], self.controlnet_mid_block(x)
+
+
+@dataclass(frozen=True)
+class ControlledCondition(PreparedCondition):
+    """What a controlled denoiser is conditioned on. Rows that see no reference get no residuals."""
+
+    rows: tuple[int, ...]  # those that see the reference
+    control: PreparedCondition | None  # the ControlNet's own, of these rows
+    hint: Tensor | None  # (1 or len(rows), first width, h, w)
+
+
+class ControlledUNet(UNet):
+    """A denoiser that sees the reference through a ControlNet, with or without the image token."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        *,
+        image_token: bool,  # False: cross-attention is given zeros
+        attention: AttentionFunction = sdpa,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(config, attention=attention, checkpointing=checkpointing)
+        self.image_token = image_token
+        self.controlnet = ControlNet(config, attention=attention, checkpointing=checkpointing)
+
+    @torch.no_grad()
+    def copy_encoder(self) -> None:
+        """Let the ControlNet start from the denoiser's encoder and middle block."""
+        own = self.state_dict()
+        for key, value in self.controlnet.state_dict().items():
+            if key in own:
+                value.copy_(own[key])
+
+    def prepare(
+        self,
+        context: Tensor,  # (b, n, d) image tokens
+        reference: Sequence[Tensor] | None = None,  # the hint: 1 or `attends` rows
+        attends: Sequence[bool] | None = None,  # (b,) does the row see the reference? all do
+    ) -> ControlledCondition:
+        """Return what both networks make of context and hint, once for all steps."""
+        if not self.image_token:
+            context = torch.zeros_like(context)
+        own = super().prepare(context)
+        rows = _attending(attends, len(context)) if reference is not None else ()
+        return ControlledCondition(
+            reference=None,
+            cross=own.cross,
+            attends=own.attends,
+            rows=rows,
+            control=self.controlnet.prepare(context[list(rows)]) if rows else None,
+            hint=reference[0] if rows and reference is not None else None,
+        )
+
+    def forward(
+        self,
+        latents: Tensor,  # (b, c, f, h, w)
+        timesteps: Tensor,  # (b,) or (b, f), 0..999
+        condition: ControlledCondition,
+        pose: Tensor | None = None,  # (b or 1, c', f, h, w)
+        *,
+        attention: AttentionFunction | None = None,
+    ) -> Tensor:  # (b, c_out, f, h, w)
+        """Return the prediction for every frame, the ControlNet having run on it first."""
+        self._check(latents, condition)
+        if timesteps.ndim == 1:
+            timesteps = timesteps[:, None].expand(-1, latents.shape[2])
+        down, middle = None, None
+        if condition.control is not None and condition.hint is not None:
+            rows, frames = list(condition.rows), latents.shape[2]
+            own_pose = pose if pose is None or len(pose) == 1 else pose[rows]
+            found = self.controlnet.residuals(
+                *(latents[rows], timesteps[rows], condition.control, condition.hint, own_pose),
+                attention=attention,
+            )
+            down = [_on_rows(residual, rows, len(latents), frames) for residual in found[0]]
+            middle = _on_rows(found[1], rows, len(latents), frames)
+        return super().forward(
+            *(latents, timesteps, condition, pose),
+            down_residuals=down,
+            mid_residual=middle,
+            attention=attention,
+        )
+
+
+def _attending(attends: Sequence[bool] | None, count: int) -> tuple[int, ...]:
+    if attends is not None and len(attends) != count:
+        raise InputError(
+            f"attends got {len(attends)} values; it needs one per context row, {count}."
+        )
+    return tuple(row for row in range(count) if attends is None or attends[row])
+
+
+def _on_rows(
+    residual: Tensor,  # (len(rows)*f, c, h, w)
+    rows: Sequence[int],
+    count: int,
+    frames: int,
+) -> Tensor:  # (count*f, c, h, w)
+    """Return the residuals in their places among all rows, with zeros for the others."""
+    if len(rows) == count:
+        return residual
+    places = torch.tensor([row * frames + i for row in rows for i in range(frames)])
+    whole = residual.new_zeros(count * frames, *residual.shape[1:])
+    return whole.index_copy(0, places.to(residual.device), residual)
+
+
+def _skip_widths(config: UNetConfig) -> list[int]:
+    channels = config.block_out_channels
+    widths = [channels[0]]
+    for level, width in enumerate(channels):
+        widths += [width] * (config.layers_per_block + (level < len(channels) - 1))
+    return widths
+
+
+def _fill_zero(part: nn.Module) -> None:
+    for parameter in part.parameters():
+        nn.init.zeros_(parameter)

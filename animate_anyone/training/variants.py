@@ -1,0 +1,93 @@
+"""The networks of the paper's Table 3: ways of telling a denoiser what the reference looks like.
+
+Every pair serves the path that training and `animate` share: `reference_net.reference_features`,
+`denoiser.prepare`, `denoiser(...)`. A row that does not attend to the reference gets nothing of it
+in any of them.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ..config import UNetConfig
+from ..errors import ConfigError
+from ..networks.controlnet import ControlledUNet, ControlNet, HintEncoder
+from ..networks.initialise import initialise
+from ..networks.unet import PreparedCondition, UNet
+from ..protocols import AttentionFunction
+
+Variant = Literal["reference_net", "clip", "controlnet", "clip_controlnet"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+
+
+class TokenUNet(UNet):
+    """A denoiser that sees the image token and nothing else of the reference."""
+
+    def prepare(
+        self,
+        context: Tensor,  # (b, n, d) image tokens
+        reference: Sequence[Tensor] | None = None,  # of no use, like `attends`
+        attends: Sequence[bool] | None = None,
+    ) -> PreparedCondition:
+        """Return what this network's weights make of the context, once for all steps."""
+        return super().prepare(context)
+
+
+class NoReference(nn.Module):
+    """Stands where ReferenceNet stands, has no weights and hands over no features."""
+
+    def reference_features(self, latents: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+        return ()
+
+
+def build_variant(
+    variant: Variant,
+    unet: UNetConfig,  # the denoiser's
+    attention: AttentionFunction,
+    *,
+    checkpointing: bool = False,  # recompute each layer in the backward pass
+) -> tuple[UNet, nn.Module]:
+    """Return denoiser and reference net of one row of the table; see `initialise_variant`."""
+    _check_name(variant)
+    options = {"attention": attention, "checkpointing": checkpointing}
+    if variant == "reference_net":
+        return UNet(unet, **options), UNet(unet.reference(), **options)
+    if variant == "clip":
+        return TokenUNet(unet, **options), NoReference()
+    denoiser = ControlledUNet(unet, image_token=uses_image_token(variant), **options)
+    return denoiser, HintEncoder(unet)
+
+
+def uses_image_token(variant: Variant) -> bool:
+    """Return whether the image encoder has a say; without it nothing would train it."""
+    _check_name(variant)
+    return variant != "controlnet"
+
+
+def initialise_variant(
+    denoiser: nn.Module,
+    reference_net: nn.Module,
+    generator: torch.Generator | None = None,
+    *,
+    tie_query_key: bool = False,
+) -> None:
+    """Fill both networks as `initialise` does; a ControlNet is a copy that ends in zeros."""
+    for network in (denoiser, reference_net):
+        initialise(network, generator=generator, tie_query_key=tie_query_key)
+        for part in network.modules():
+            if isinstance(part, ControlNet | HintEncoder):
+                part.start_from_zero()
+    if isinstance(denoiser, ControlledUNet):
+        denoiser.copy_encoder()
+
+
+def _check_name(variant: str) -> None:
+    if variant not in VARIANTS:
+        nearest = difflib.get_close_matches(variant, VARIANTS, n=1, cutoff=0.0)[0]
+        raise ConfigError(
+            f"variant got {variant!r}; known variants are {', '.join(VARIANTS)}. Did you mean "
+            f"{nearest!r}?"
+        )
