@@ -6,7 +6,8 @@ AnimateAnyoneError
 ├── WeightsError    a weight file that is damaged, unsafe or not what was asked for
 ├── PackageError    a package that is not installed is needed
 ├── MediaError      decoding or encoding of pictures and video failed
-└── DownloadError   a file could not be fetched, or is not the file that was expected
+├── DownloadError   a file could not be fetched, or is not the file that was expected
+└── TrainingError   a training run that cannot go on
 
 Every message names the input, its value, the rule, and the way out.
 """
@@ -38,3 +39,7 @@ class MediaError(AnimateAnyoneError):
 
 class DownloadError(AnimateAnyoneError):
     """A file could not be fetched, or is not the file that was expected."""
+
+
+class TrainingError(AnimateAnyoneError):
+    """A training run that cannot go on."""

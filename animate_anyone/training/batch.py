@@ -27,6 +27,7 @@ class Batch:
     thumbs: Tensor | None = None  # (b, 3, s, s), uint8: the reference, squashed for the encoder
     tokens: Tensor | None = None  # (b, 1, d), float32
     masks: Tensor | None = None  # (b, 1, f, h, w), 0..1: share of each latent that is figure
+    names: tuple[str, ...] = ()  # b, for messages: the clip or character of each row
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,19 @@
 """Checkpoints of a training run: written whole or not at all, and read back exactly."""
 
+import json
+import logging
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+
+log = logging.getLogger(__name__)
+
+FACTS = "checkpoint.json"  # says what a checkpoint is, and how long its files are
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -22,27 +31,84 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
 
 
-def averaged_networks(state: dict[str, Any]) -> dict[str, dict[str, torch.Tensor]]:
-    """Return the state dicts of a stage's checkpoint, averages in place of trained values."""
-    networks = {name: dict(values) for name, values in state["networks"].items()}
-    for name, value in state["average"]["values"].items():
-        network, _, key = name.partition(".")
-        networks[network][key] = value
-    return networks
+class CheckpointFolder:
+    """The checkpoints of one stage: each a folder that appears under its name when it is whole."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        """Keep so many; nothing is written or removed now."""
+        self.folder, self.keep = folder, keep
+
+    def partial(self, step: int) -> Path:
+        """Return where the files of a checkpoint are written."""
+        return self.folder / f"step-{step:08d}.partial"
+
+    def finish(self, step: int, facts: dict[str, Any]) -> Path:
+        """Give a written checkpoint its name, with what it is in a file; remove those too old."""
+        partial = self.partial(step)
+        sizes = {}
+        for path in sorted(partial.rglob("*")):
+            if path.is_file():
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+                sizes[path.relative_to(partial).as_posix()] = path.stat().st_size
+        with (partial / FACTS).open("w", encoding="utf-8") as file:
+            json.dump({**facts, "step": step, "files": sizes}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        whole = partial.with_suffix("")
+        if whole.exists():
+            shutil.rmtree(whole)
+        partial.rename(whole)
+        for path in self._found()[: -self.keep]:
+            shutil.rmtree(path)
+        return whole
+
+    def discard(self, step: int) -> None:
+        """Remove what was written of a checkpoint that could not be finished."""
+        shutil.rmtree(self.partial(step), ignore_errors=True)
+
+    def newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """Return the newest whole checkpoint and its facts; say which damaged ones are passed."""
+        for path in reversed(self._found()):
+            try:
+                facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
+                broken = [
+                    f"{name} has {_size(path / name)} of {size} bytes"
+                    for name, size in facts["files"].items()
+                    if _size(path / name) != size
+                ]
+            except (OSError, ValueError, KeyError) as error:
+                broken = [f"{FACTS} cannot be read ({error})"]
+            if not broken:
+                return path, facts
+            log.warning(
+                "checkpoint %s is damaged (%s); the one before it is used", path, "; ".join(broken)
+            )
+        return None
+
+    def _found(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("step-*") if path.suffix != ".partial")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 class Average:
-    """Exponential moving average of a module's parameters, with a short memory at the start."""
+    """Exponential moving average of parameters, with a short memory at the start; 0 keeps none."""
 
     def __init__(self, parameters: dict[str, torch.nn.Parameter], decay: float) -> None:
         """Start from the parameters as they are."""
         self.decay = decay
         self.steps = 0
-        self.values = {name: p.detach().clone() for name, p in parameters.items()}
+        kept = parameters if decay else {}
+        self.values = {name: p.detach().clone() for name, p in kept.items()}
 
     @torch.no_grad()
     def update(self, parameters: dict[str, torch.nn.Parameter]) -> None:
         """Move a little towards the parameters."""
+        if not self.values:
+            return
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         values = list(self.values.values())
@@ -58,3 +124,16 @@ class Average:
         self.steps = state["steps"]
         for name, value in state["values"].items():
             self.values[name].copy_(value)
+
+    @contextmanager
+    @torch.no_grad()
+    def in_place_of(self, parameters: dict[str, torch.nn.Parameter]) -> Iterator[None]:
+        """Let the parameters hold the average for a while; without a decay they are left alone."""
+        trained = {name: parameters[name].detach().clone() for name in self.values}
+        for name, value in self.values.items():
+            parameters[name].copy_(value)
+        try:
+            yield
+        finally:
+            for name, value in trained.items():
+                parameters[name].copy_(value)

@@ -3,66 +3,114 @@
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import ConfigError
+from .variants import VARIANTS, Variant
+
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+
+_POSITIVE = (
+    "steps",
+    "examples",
+    "frames",
+    "accumulate",
+    "save_every",
+    "report_every",
+    "keep_checkpoints",
+)
+_SHARES = ("condition_dropout", "average_decay")
+_CHOICES = {
+    "stage": (1, 2),
+    "variant": VARIANTS,
+    "optimizer": ("adamw", "adamw8bit"),
+    "mixed_precision": ("no", "bf16", "fp16"),
+    "prediction_type": (None, *PREDICTIONS),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """One stage of the paper's training (section 3.3).
+    """One stage of the paper's training (sections 3.3 and 4.1).
 
     Stage 1 trains everything but the temporal layers on single frames; stage 2 trains the
     temporal layers alone on clips.
     """
 
     preset: str = "aa-mini"
+    variant: Variant = "reference_net"  # the others are the rows of the paper's table 3
     stage: Literal[1, 2] = 1
     steps: int = 20_000
-    characters: int = 6  # per step; each brings one reference
+    examples: int = 6  # references per step, over all processes and accumulated parts
     frames: int = 4  # stage 1: targets per reference; stage 2: length of the clip
+    accumulate: int = 1  # parts of a step that are worked off one after the other
     learning_rate: float = 1.5e-3
     warm_up: int = 100  # steps
-    decay_from: float = 0.5  # share of the run after which the learning rate falls to zero
+    decay_from: float = 0.5  # share of the run after which the learning rate falls to zero; 1 never
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # adamw8bit needs bitsandbytes
+    second_moment: float = 0.98  # Adam's beta 2
     weight_decay: float = 0.01
     clip: float = 1.0  # gradient norm
-    average_decay: float = 0.999
-    condition_dropout: float = 0.1  # share of steps without reference and image token
-    figure_weight: float = 2.0  # extra weight of the loss inside the figure
+    average_decay: float = 0.999  # of the moving average of the weights; 0 keeps none
+    condition_dropout: float = 0.1  # share of examples without reference and image token
+    figure_weight: float = 2.0  # extra weight of the loss inside the figure, where masks tell it
     difference_weight: float = 0.0  # stage 2: weight of the error in changes between frames
+    min_snr_gamma: float = 0.0  # min-SNR weighting of the loss (arXiv 2303.09556); 0 is none
+    noise_offset: float = 0.0  # strength of noise that a whole channel has in common
+    prediction_type: str | None = None  # None: the preset's
+    zero_snr: bool | None = None  # None: the preset's
     train_image_encoder: bool = True  # stage 1; the paper freezes CLIP, aa-mini has none to freeze
-    mixed_precision: Literal["no", "bf16"] = "bf16"
+    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    gradient_checkpointing: bool = False  # less memory, a third more time
+    workers: int = 0  # processes that read data ahead
     seed: int = 0
     save_every: int = 200  # steps
+    keep_checkpoints: int = 2
     report_every: int = 100  # steps
+    validate_every: int = 0  # steps; 0 never
 
     def __post_init__(self) -> None:
-        for name in ("steps", "characters", "frames"):
+        for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} got {getattr(self, name)}; it must be 1 or more.")
-        if not 0 <= self.condition_dropout < 1:
-            raise ConfigError(
-                f"condition_dropout got {self.condition_dropout}; it is a share from 0 to below 1."
-            )
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{name} got {getattr(self, name)}; it is a share from 0 to below 1."
+                )
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name} got {getattr(self, name)!r}; choose one of "
+                    f"{', '.join(map(str, choices))}."
+                )
 
     def write(self, path: Path) -> None:
         """Write every field as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "TrainingConfig":
         """Read a configuration; an unknown key is an error."""
-        values = json.loads(path.read_text())
-        known = {entry.name for entry in fields(cls)}
-        if surplus := sorted(set(values) - known):
-            raise ConfigError(
-                f"{path} has the keys {', '.join(surplus)}; known keys are "
-                f"{', '.join(sorted(known))}. Remove or rename them."
-            )
-        return cls(**values)
+        return cls(**read_changes(path))
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step: warm-up, constant, linear decay to zero."""
         rise = (step + 1) / max(self.warm_up, 1)
         fall = (1 - step / self.steps) / (1 - self.decay_from) if self.decay_from < 1 else 1.0
         return self.learning_rate * max(min(1.0, rise, fall), 0.0)
+
+
+def read_changes(path: Path) -> dict[str, Any]:
+    """Return the fields that a JSON file gives; it may hold any of them and nothing else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"config got {path}, which cannot be read as JSON ({error}).") from error
+    known = {entry.name for entry in fields(TrainingConfig)}
+    if not isinstance(values, dict) or (surplus := sorted(set(values) - known)):
+        what = f"the keys {', '.join(surplus)}" if isinstance(values, dict) else "no object"
+        raise ConfigError(
+            f"{path} has {what}; known keys are {', '.join(sorted(known))}. Remove or rename them."
+        )
+    return values

@@ -1,9 +1,7 @@
 """Training examples: clips of drawn characters, encoded once and kept as shards on disk."""
 
-import itertools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from ..errors import InputError
 from ..pose.draw import draw_pose
 from ..protocols import Autoencoder
 from ..types import Points, PoseClip, Size
+from .batch import Batch, Draw
 from .characters import make_character
 from .details import Part
 from .motions import make_motion
@@ -25,17 +24,6 @@ TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
 SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames: users have short clips too
 DETAILED = 0.6  # share of clips whose skeletons have hands, and of those that have a face
 PARTS = ("latents", "poses", "masks", "thumbs")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Examples of one step: b references with f targets each."""
-
-    reference: Tensor  # (b, c, h, w), float32
-    thumbs: Tensor  # (b, 3, 64, 64), 0..1: the reference for the image encoder
-    targets: Tensor  # (b, c, f, h, w), float32
-    poses: Tensor  # (b * f, 3, H, W), 0..1
-    masks: Tensor  # (b, 1, f, h, w), 0..1: share of each latent covered by the figure
 
 
 def paint_clip(
@@ -111,14 +99,18 @@ def thumbnails(
 
 
 class Shards:
-    """All shards of a folder that fit a stage; new ones are picked up as they appear."""
+    """The shards of a folder that fit a stage: a `Source` of drawn characters."""
 
     def __init__(self, folder: Path, *, consecutive: bool) -> None:
         """Open what is there."""
-        self.folder, self.consecutive = folder, consecutive
-        self.names: set[Path] = set()
         self.shards: list[dict[str, Any]] = []
-        self.refresh()
+        for path in sorted(folder.glob("*/shard.json")):
+            whole = path.parent.suffix != ".partial"
+            if whole and json.loads(path.read_text())["consecutive"] == consecutive:
+                files = {
+                    part: np.load(path.parent / f"{part}.npy", mmap_mode="r") for part in PARTS
+                }
+                self.shards.append({"name": path.parent.name, **files})
         if not self.shards:
             raise InputError(
                 f"data folder got {folder}; it holds no shard of "
@@ -126,51 +118,39 @@ class Shards:
                 "Write some with the data command first."
             )
 
-    def refresh(self) -> None:
-        """Open shards that were written since the last look."""
-        for path in sorted(self.folder.glob("*/shard.json")):
-            if path.parent in self.names or path.parent.suffix == ".partial":
-                continue
-            if json.loads(path.read_text())["consecutive"] == self.consecutive:
-                self.names.add(path.parent)
-                self.shards.append(
-                    {part: np.load(path.parent / f"{part}.npy", mmap_mode="r") for part in PARTS}
-                )
-
-    def batches(
-        self, characters: int, frames: int, seed: int, first_step: int = 0
-    ) -> Iterator[Batch]:
-        """Yield a batch per step, forever; seed and step decide what is in it.
-
-        Every batch comes from one shard, so that sizes agree.
-        """
-        for step in itertools.count(first_step):
-            rng = np.random.default_rng((seed, step))
-            weights = np.array([len(shard["latents"]) for shard in self.shards], float)
-            shard = self.shards[rng.choice(len(weights), p=weights / weights.sum())]
-            count, length = shard["latents"].shape[:2]
-            rows = rng.choice(count, characters, replace=count < characters)
-            if self.consecutive:
-                run = frames if rng.random() >= SHORT_CLIPS else int(rng.integers(1, frames + 1))
-                first = rng.integers(length - run + 1)
-                targets = np.tile(np.arange(first, first + run), (characters, 1))
-                reference = rng.integers(length, size=characters)
-            else:
-                order = np.argsort(rng.random((characters, length)), 1)
-                reference, targets = order[:, 0], order[:, 1 : frames + 1]
-            yield _gather(shard, rows, reference, targets)
+    def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
+        """Return rows of a step. Every step has one shard, so that sizes agree."""
+        rng = np.random.default_rng((draw.seed, step))
+        weights = np.array([len(shard["latents"]) for shard in self.shards], float)
+        shard = self.shards[rng.choice(len(weights), p=weights / weights.sum())]
+        count, length = shard["latents"].shape[:2]
+        chosen = rng.choice(count, draw.examples, replace=count < draw.examples)
+        if draw.consecutive:
+            wanted = min(draw.frames, length)
+            run = wanted if rng.random() >= SHORT_CLIPS else int(rng.integers(1, wanted + 1))
+            first = rng.integers(length - run + 1, size=draw.examples)
+            targets = first[:, None] + np.arange(run)
+            reference = rng.integers(length, size=draw.examples)
+        else:
+            order = np.argsort(rng.random((draw.examples, length)), 1)
+            reference, targets = order[:, 0], order[:, 1 : draw.frames + 1]
+        own = list(rows)
+        return _gathered(shard, chosen[own], reference[own], targets[own])
 
 
-def _gather(
-    shard: dict[str, np.ndarray], rows: np.ndarray, reference: np.ndarray, targets: np.ndarray
+def _gathered(
+    shard: dict[str, Any], rows: np.ndarray, reference: np.ndarray, targets: np.ndarray
 ) -> Batch:
-    latents = np.stack([shard["latents"][r][t] for r, t in zip(rows, targets, strict=True)])
-    poses = np.concatenate([shard["poses"][r][t] for r, t in zip(rows, targets, strict=True)])
-    masks = np.stack([shard["masks"][r][t] for r, t in zip(rows, targets, strict=True)])
+    def stacked(part: str) -> Tensor:
+        pairs = zip(rows, targets, strict=True)
+        return torch.from_numpy(np.stack([shard[part][row][frames] for row, frames in pairs]))
+
     return Batch(
+        encoded=True,
         reference=torch.from_numpy(shard["latents"][rows, reference]).float(),
-        thumbs=torch.from_numpy(shard["thumbs"][rows, reference]).float() / 255,
-        targets=torch.from_numpy(latents).float().transpose(1, 2),
-        poses=torch.from_numpy(poses).permute(0, 3, 1, 2).float() / 255,
-        masks=torch.from_numpy(masks).float()[:, None] / 255,
+        thumbs=torch.from_numpy(shard["thumbs"][rows, reference]),
+        targets=stacked("latents").float().transpose(1, 2),
+        poses=stacked("poses").permute(0, 1, 4, 2, 3),
+        masks=stacked("masks").float()[:, None] / 255,
+        names=tuple(f"{shard['name']} character {row}" for row in rows),
     )

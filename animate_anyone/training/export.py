@@ -1,58 +1,96 @@
-"""From the checkpoints of a run to the weight files that are shipped and loaded."""
+"""From a run's folder to the weight files that are shipped and loaded."""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from ..config import get_preset
 from ..errors import WeightsError
 from ..types import Size
+from ..weights.bundle import save_weights
 from .autoencoder import wrap_autoencoder
-from .checkpoints import averaged_networks, load_checkpoint
-from .loop import IMAGE_ENCODER
+from .checkpoints import load_checkpoint
+from .config import TrainingConfig
+from .loop import scheduled
+from .networks import IMAGE_ENCODER
 from .previews import preview_colours
+
+# Files that loading recognises, and the module of `AnimateNetworks` that each holds.
+PARTS = {
+    "denoising_unet": "denoiser",
+    "reference_unet": "reference_net",
+    "pose_guider": "pose_guider",
+    "image_encoder": "image_encoder",
+}
 
 
 def export(folder: Path, target: Path) -> dict[str, int]:
     """Write the weights of a training folder in half precision; return the size of each file.
 
-    The averages stand in for the trained values. Without a stage 2 the motion modules are absent.
+    Averages stand in for the trained values where the run kept them. Without a stage 2 the motion
+    modules are absent. The preset, with the schedule that was trained, is in every file. Frozen
+    encoders are not written: they are used from where they came.
     """
-    autoencoder = load_checkpoint(folder / "autoencoder.pt")
-    stage1 = load_checkpoint(folder / "stage1.pt")
-    if autoencoder is None or stage1 is None:
+    config, state = _newest_stage(folder)
+    if config.variant != "reference_net":
         raise WeightsError(
-            f"folder got {folder}; it needs autoencoder.pt and stage1.pt. Train those first."
+            f"folder got {folder}, a run of the variant {config.variant!r}; weight files hold a "
+            "ReferenceNet. Export a run of the variant 'reference_net'."
         )
-    refined = load_checkpoint(folder / "decoder.pt")
-    values = dict(autoencoder["average"]["values"])
-    if refined is not None:
-        values |= {f"decoder.{key}": v for key, v in refined["average"]["values"].items()}
-    stage2 = load_checkpoint(folder / "stage2.pt")
-    states = averaged_networks(stage1)
-    files = {
-        "denoising_unet": states["denoiser"],
-        "reference_unet": states["reference_net"],
-        "pose_guider": states["pose_guider"],
-        "image_encoder": states["image_encoder"],
-        "autoencoder": values,
-    }
-    if stage2 is not None:
-        temporal = averaged_networks(stage2)["denoiser"]
-        files["motion_module"] = {k: v for k, v in temporal.items() if "motion_modules" in k}
+    preset = scheduled(get_preset(config.preset), config)
+    files = {name: _part(state, prefix) for name, prefix in PARTS.items()}
+    denoiser = files["denoising_unet"]
+    files["denoising_unet"] = {k: v for k, v in denoiser.items() if "motion_modules" not in k}
+    files["motion_module"] = {k: v for k, v in denoiser.items() if "motion_modules" in k}
+    files["autoencoder"] = _autoencoder(folder)
     target.mkdir(parents=True, exist_ok=True)
     sizes = {}
-    for name, state in files.items():
-        path = target / f"{name}.safetensors"
-        save_file({k: _half(v) for k, v in state.items()}, path, metadata={"format": "pt"})
-        sizes[path.name] = path.stat().st_size
-    (target / "image_encoder.json").write_text(json.dumps(IMAGE_ENCODER, indent=1) + "\n")
-    colours = preview_colours(wrap_autoencoder(values), size=Size(128, 128))
-    (target / "latent_rgb.json").write_text(json.dumps(colours) + "\n")
+    for name, tensors in files.items():
+        if tensors:
+            path = target / f"{name}.safetensors"
+            save_weights(path, tensors, preset, torch.float16)
+            sizes[path.name] = path.stat().st_size
+    if files["image_encoder"]:
+        text = json.dumps(IMAGE_ENCODER, indent=1) + "\n"
+        (target / "image_encoder.json").write_text(text, encoding="utf-8")
+    if files["autoencoder"]:
+        colours = preview_colours(wrap_autoencoder(files["autoencoder"]), size=Size(128, 128))
+        (target / "latent_rgb.json").write_text(json.dumps(colours) + "\n", encoding="utf-8")
+    for stage in (1, 2):
+        log = folder / f"stage{stage}" / "log.jsonl"
+        if log.exists():
+            shutil.copyfile(log, target / f"stage{stage}.jsonl")
     return sizes
 
 
-def _half(value: Tensor) -> Tensor:
-    return value.to(torch.float16).contiguous() if value.is_floating_point() else value
+def _newest_stage(folder: Path) -> tuple[TrainingConfig, dict[str, Tensor]]:
+    """Return configuration and weights of stage 2, or of stage 1 where there is no second."""
+    for stage in (2, 1):
+        path = folder / f"stage{stage}"
+        if (path / "weights.safetensors").exists():
+            state = load_file(path / "weights.safetensors")
+            return TrainingConfig.read(path / "config.json"), state
+    raise WeightsError(
+        f"folder got {folder}; it holds no stage1/weights.safetensors. Train stage 1 first."
+    )
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
+
+
+def _autoencoder(folder: Path) -> dict[str, Tensor]:
+    """Return the autoencoder that was trained beside, its refined decoder in place; or nothing."""
+    autoencoder = load_checkpoint(folder / "autoencoder.pt")
+    if autoencoder is None:
+        return {}
+    values = dict(autoencoder["average"]["values"])
+    refined = load_checkpoint(folder / "decoder.pt")
+    if refined is not None:
+        values |= {f"decoder.{key}": v for key, v in refined["average"]["values"].items()}
+    return values

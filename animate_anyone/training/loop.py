@@ -1,116 +1,51 @@
-"""The training loop of both stages (paper, section 3.3): one visible loop, one checkpoint."""
+"""The training loop of both stages (paper, section 3.3): one visible loop on any number of devices.
 
-import json
+Hugging Face accelerate places the networks and brings the gradients of several processes together.
+Everything that chance decides follows from seed, step and row (see `draws` and `batch`), so a run
+that was killed goes on as if it had not been, and two processes train as one would.
+"""
+
 import logging
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..config import Preset, get_preset
 from ..diffusion.schedule import NoiseSchedule
-from ..errors import ConfigError
-from ..networks.initialise import initialise
-from ..networks.pose_guider import build_pose_guider
-from ..networks.unet import UNet
-from .checkpoints import Average, averaged_networks, load_checkpoint, save_checkpoint
+from ..errors import ConfigError, PackageError, TrainingError
+from ..networks.attention import sdpa
+from ..protocols import Autoencoder, ImageEncoder, Progress
+from ..weights.load import Models
+from .batch import Batch, Draw, Source
+from .checkpoints import Average, CheckpointFolder
 from .config import TrainingConfig
-from .data import Batch, Shards
-from .losses import difference_error, figure_error, weighted_error
+from .devices import check_run, make_accelerator, rows_of
+from .draws import draw_step
+from .journal import Journal
+from .losses import difference_error, figure_error, figure_weights, min_snr_scale, weighted_error
+from .networks import AnimateNetworks, as_models, build_networks, plain_attention
 
 log = logging.getLogger(__name__)
 
-IMAGE_ENCODER: dict[str, Any] = {
-    "image_size": 64,
-    "patch_size": 8,
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 128,
-    "projection_dim": 64,
-    "hidden_act": "quick_gelu",
-    "model_type": "clip_vision_model",
-}
-IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
-IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+SPIKE = 4.0  # a step whose gradient is so many times the usual is left out
+SPIKE_FREE_STEPS = 200  # in which the usual is still being learned
 
 
-@dataclass(frozen=True)
-class Networks:
-    """What is trained together."""
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a stage needs beside its configuration."""
 
-    denoiser: UNet
-    reference_net: UNet
-    pose_guider: nn.Module
-    image_encoder: nn.Module
-
-    def named(self) -> dict[str, nn.Module]:
-        """Return the networks by the names that checkpoints use."""
-        return {
-            "denoiser": self.denoiser,
-            "reference_net": self.reference_net,
-            "pose_guider": self.pose_guider,
-            "image_encoder": self.image_encoder,
-        }
-
-    def token(self, thumbs: Tensor) -> Tensor:
-        """Return the image token, (b, 1, d), of pictures (b, 3, 64, 64) in 0..1."""
-        mean, std = (thumbs.new_tensor(v)[:, None, None] for v in (IMAGE_MEAN, IMAGE_STD))
-        return self.image_encoder(pixel_values=(thumbs - mean) / std).image_embeds[:, None]
-
-
-def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention as the formula has it: for aa-mini's short sequences the fastest to train on."""
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    return scores.softmax(-1).to(value) @ value
-
-
-def build_networks(preset: Preset, generator: torch.Generator, *, motion: bool) -> Networks:
-    """Return untrained networks of a preset."""
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    unet = preset.unet if motion else replace(preset.unet, motion=None)
-    image_encoder = dict[str, Any](IMAGE_ENCODER, projection_dim=unet.cross_attention_dim)
-    networks = Networks(
-        denoiser=UNet(unet, attention=plain_attention),
-        reference_net=UNet(unet.reference(), attention=plain_attention),
-        pose_guider=build_pose_guider(preset.pose_guider),
-        image_encoder=CLIPVisionModelWithProjection(CLIPVisionConfig(**image_encoder)),
-    )
-    initialise(networks.denoiser, generator=generator, tie_query_key=True)
-    initialise(networks.reference_net, generator=generator, tie_query_key=True)
-    initialise(networks.pose_guider, generator=generator)
-    initialise(networks.image_encoder, generator=generator)
-    embeddings: Any = networks.image_encoder.vision_model.embeddings
-    for weight in (embeddings.class_embedding, embeddings.position_embedding.weight):
-        nn.init.normal_(weight, std=0.02, generator=generator)
-    return networks
-
-
-def predict(
-    networks: Networks,
-    schedule: NoiseSchedule,
-    batch: Batch,
-    noise: Tensor,  # like batch.targets
-    timesteps: Tensor,  # (b, f)
-    *,
-    conditioned: bool = True,  # False: no reference, zero token, as guidance runs it
-) -> Tensor:
-    """Return the denoiser's output for noised targets."""
-    b, _, f = batch.targets.shape[:3]
-    noisy = schedule.add_noise(batch.targets, noise, timesteps[:, None, :, None, None])
-    token = networks.token(batch.thumbs)
-    features = None
-    if conditioned:
-        features = networks.reference_net.reference_features(batch.reference, token)
-    else:
-        token = torch.zeros_like(token)
-    condition = networks.denoiser.prepare(token, features)
-    pose = networks.pose_guider(batch.poses).unflatten(0, (b, f)).transpose(1, 2)
-    return networks.denoiser(noisy, timesteps, condition, pose)
+    autoencoder: Autoencoder | None = None  # for sources of pixels, and for validation
+    image_encoder: ImageEncoder | None = None  # frozen; None: trained, or tokens come ready
+    start: Callable[[AnimateNetworks], None] | None = None  # gives a new run its first weights
+    validate: Callable[[Models, Journal, int], dict[str, float]] | None = None
+    progress: Progress | None = None  # called after each step; may raise to interrupt
 
 
 class Trainer:
@@ -119,154 +54,337 @@ class Trainer:
     def __init__(
         self,
         config: TrainingConfig,
-        folder: Path,
+        folder: Path,  # of the run; the stage's own folder is inside
         preset: Preset | None = None,  # None: the one that the configuration names
+        around: Surroundings | None = None,
     ) -> None:
-        """Build the stage; continue from the checkpoint in the folder if there is one."""
-        self.config, self.folder = config, folder
-        preset = preset or get_preset(config.preset)
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.networks = build_networks(preset, self.generator, motion=config.stage == 2)
-        if config.stage == 2:
-            _load_stage1(self.networks, folder)
-        self.schedule = NoiseSchedule(preset.schedule)
-        self.parameters = _trained_parameters(self.networks, config)
-        self.average = Average(self.parameters, config.average_decay)
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(),
-            betas=(0.9, 0.98),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        """Build the stage; continue from the newest whole checkpoint if there is one."""
+        self.config, self.around = config, around or Surroundings()
+        self.folder = folder / f"stage{config.stage}"
+        self.preset = scheduled(preset or get_preset(config.preset), config)
+        self.schedule = NoiseSchedule(self.preset.schedule)
+        self.accelerator = make_accelerator(config)
+        check_run(self.accelerator, config)
+        self.device = self.accelerator.device
+        self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
-        self.path = folder / f"stage{config.stage}.pt"
-        if state := load_checkpoint(self.path):
-            self._restore(state)
 
-    def run(self, data: Shards) -> None:
+        networks = self._built(folder)
+        chosen = networks.train_stage(config)
+        optimizer = _optimizer(config, list(chosen.values()))
+        self._wrapped, self.optimizer = self.accelerator.prepare(networks, optimizer)
+        self.networks: AnimateNetworks = self.accelerator.unwrap_model(self._wrapped)
+        self.parameters = {k: v for k, v in self.networks.named_parameters() if k in chosen}
+        self.average = Average(self.parameters, config.average_decay)
+        self._restore()
+
+    def run(self, source: Source) -> None:
         """Train to the last step, with reports in the log and checkpoints on disk."""
-        config = self.config
+        config, main = self.config, self.accelerator.is_main_process
         self.folder.mkdir(parents=True, exist_ok=True)
-        config.write(self.folder / f"stage{config.stage}.json")
-        batches = data.batches(config.characters, config.frames, config.seed, self.step)
-        sums: list[tuple[float, float]] = []
-        started = time.process_time()
-        while self.step < config.steps:
-            sums.append(self.train_step(next(batches)))
+        journal = Journal(self.folder) if main else None
+        if main:
+            config.write(self.folder / "config.json")
+            assert journal is not None
+            journal.forget_after(self.step)
+        sums: list[tuple[float, float, float]] = []
+        waited, started = 0.0, time.perf_counter()
+        for parts in self._batches(source):
+            waited += time.perf_counter() - started
+            loss, error = self.train_step(parts)
+            now = time.perf_counter()
+            sums.append((loss, error, now - started))
+            started = now
+            if self.around.progress is not None:
+                self.around.progress(self.step, config.steps)
             if self.step % config.report_every == 0:
-                now = time.process_time()
-                self.seconds += now - started
-                started = now
-                self._report(sums)
-                data.refresh()
+                self._report(journal, sums, waited)
+                waited = 0.0
+            if config.validate_every and self.step % config.validate_every == 0:
+                self._validate(journal)
             if self.step % config.save_every == 0 or self.step == config.steps:
-                save_checkpoint(self.path, self._state())
+                self.save()
+            started = time.perf_counter()
+        if journal is not None:
+            journal.close()
 
-    def train_step(self, batch: Batch) -> tuple[float, float]:
-        """Take one step; return the loss and the figure's error."""
-        config = self.config
+    def train_step(self, parts: Sequence[tuple[Sequence[int], Batch]]) -> tuple[float, float]:
+        """Take one step over this process's rows; return the loss and the figure's error."""
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate_at(self.step)
-        loss, error = self._loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        gradients = [p for p in self.parameters.values() if p.grad is not None]
-        norm = float(nn.utils.clip_grad_norm_(gradients, config.clip))
-        # A spike is skipped: it would undo minutes of training.
-        if norm == norm and (self.step < 200 or norm < 4 * self.typical_norm):
+            group["lr"] = self.config.learning_rate_at(self.step)
+        loss, errors = torch.zeros((), device=self.device), []
+        for rows, batch in parts:
+            with self.accelerator.accumulate(self._wrapped):
+                part, error = self._loss(rows, batch)
+                self.accelerator.backward(part)
+            loss += part.detach() / len(parts)
+            errors.append(error)
+        value = float(self._mean(loss))
+        if value != value or value in (float("inf"), float("-inf")):
+            self._stop(value, parts)
+        self._update()
+        self.step += 1
+        return value, sum(errors) / len(errors)
+
+    def save(self) -> None:
+        """Write a checkpoint, and the weights as they would be shipped."""
+        partial, main = self.checkpoints.partial(self.step), self.accelerator.is_main_process
+        try:
+            self.accelerator.save_state(str(partial))
+            state: dict[str, Any] = self.accelerator.get_state_dict(self._wrapped)
+            if main:
+                save_file(self.average.values, partial / "average.safetensors")
+                self.checkpoints.finish(self.step, self._facts())
+                _write_weights(self.folder / "weights.safetensors", state | self.average.values)
+        except Exception as error:  # of torch, safetensors or the system, by who was writing
+            self.checkpoints.discard(self.step)
+            raise TrainingError(
+                f"checkpoint of step {self.step} cannot be written to {self.folder} ({error}); "
+                "nothing older was touched. Make room, then start the same command again: it "
+                "goes on from the newest whole checkpoint."
+            ) from error
+        self.accelerator.wait_for_everyone()
+
+    def _update(self) -> None:
+        """Move the weights, unless the gradient is a spike that would undo minutes of training."""
+        for name, parameter in self.networks.named_parameters():
+            if name not in self.parameters:
+                parameter.grad = None
+        norm = self.accelerator.clip_grad_norm_(self._wrapped.parameters(), self.config.clip)
+        norm = float(norm) if norm is not None else 0.0  # DeepSpeed keeps it to itself
+        if norm == norm and (self.step < SPIKE_FREE_STEPS or norm < SPIKE * self.typical_norm):
             self.optimizer.step()
             self.average.update(self.parameters)
         if norm == norm:
             self.typical_norm += (min(norm, 1e3) - self.typical_norm) / min(self.step + 1, 100)
-        self.step += 1
-        return float(loss.detach()), error
+        self.optimizer.zero_grad(set_to_none=True)
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, float]:
-        b, _, f = batch.targets.shape[:3]
-        timesteps = torch.randint(
-            self.schedule.config.train_timesteps, (b, f), generator=self.generator
+    def _loss(self, rows: Sequence[int], batch: Batch) -> tuple[Tensor, float]:
+        config, schedule = self.config, self.schedule
+        reference, targets = self._latents(batch)
+        drawn = draw_step(
+            config.seed,
+            self.step,
+            rows,
+            targets.shape[1:],
+            train_timesteps=schedule.config.train_timesteps,
+            shared_timestep=config.stage == 2,
+            dropout=config.condition_dropout,
+            noise_offset=config.noise_offset,
         )
-        if self.config.stage == 2:
-            timesteps = timesteps[:, :1].expand(b, f)
-        noise = torch.randn(batch.targets.shape, generator=self.generator)
-        keep = float(torch.rand((), generator=self.generator)) >= self.config.condition_dropout
-        enabled = self.config.mixed_precision == "bf16"
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            output = predict(
-                self.networks, self.schedule, batch, noise, timesteps, conditioned=keep
-            )
-        target = self.schedule.target(batch.targets, noise, timesteps[:, None, :, None, None])
-        loss = weighted_error(output, target, batch.masks, self.config.figure_weight)
-        if self.config.difference_weight:
-            loss = loss + self.config.difference_weight * difference_error(output, target)
-        return loss, figure_error(output.detach(), target, batch.masks)
+        noise = drawn.noise.to(self.device)
+        noisy = schedule.add_noise(targets, noise, drawn.timesteps)
+        target = schedule.target(targets, noise, drawn.timesteps)
+        poses = batch.poses.to(self.device).float() / 255
+        timesteps = drawn.timesteps.to(self.device)
+        picture = self._picture(batch)
+        output = self._wrapped(noisy, timesteps, poses, reference, picture, drawn.keep)
+        masks = None if batch.masks is None else batch.masks.to(self.device)
+        weights = figure_weights(masks, target, config.figure_weight)
+        scale = None
+        if config.min_snr_gamma:
+            scale = min_snr_scale(schedule, drawn.timesteps, config.min_snr_gamma).to(self.device)
+        loss = weighted_error(output, target, weights, scale)
+        if config.difference_weight:
+            loss = loss + config.difference_weight * difference_error(output, target)
+        shown = torch.ones_like(weights) if masks is None else masks
+        return loss, figure_error(output.detach(), target, shown)
 
-    def _report(self, sums: list[tuple[float, float]]) -> None:
-        loss, error = torch.tensor(sums).mean(0).tolist()
-        sums.clear()
+    @torch.no_grad()
+    def _latents(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return reference (b, c, h, w) and targets (b, c, f, h, w) on the device."""
+        if batch.encoded:
+            return batch.reference.to(self.device), batch.targets.to(self.device)
+        encode = _needed(self.around.autoencoder, "autoencoder", "pictures into latents").encode
+        b, _, f = batch.targets.shape[:3]
+        frames = torch.cat([batch.reference, batch.targets.transpose(1, 2).flatten(0, 1)])
+        latents = encode(frames.to(self.device).float() / 255)
+        return latents[:b], latents[b:].unflatten(0, (b, f)).transpose(1, 2)
+
+    @torch.no_grad()
+    def _picture(self, batch: Batch) -> Tensor:
+        """Return what the networks make the image token of: the token itself, or a picture."""
+        if batch.tokens is not None:
+            return batch.tokens.to(self.device)
+        assert batch.thumbs is not None
+        pictures = batch.thumbs.to(self.device).float() / 255
+        if self.config.train_image_encoder:
+            return pictures
+        encoder = _needed(self.around.image_encoder, "image_encoder", "a picture into a token")
+        return torch.cat([encoder.encode(picture[None]) for picture in pictures])
+
+    def _batches(self, source: Source) -> Iterator[list[tuple[Sequence[int], Batch]]]:
+        """Yield the parts of each step that is still to be taken."""
+        config = self.config
+        draw = Draw(
+            seed=config.seed,
+            examples=config.examples,
+            frames=config.frames,
+            consecutive=config.stage == 2,
+        )
+        rows = rows_of(self.accelerator, config)
+        loader = torch.utils.data.DataLoader(
+            _Steps(source, draw, rows),
+            batch_size=None,
+            sampler=range(self.step, config.steps),
+            num_workers=config.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        return ([*zip(rows, parts, strict=True)] for parts in loader)
+
+    def _mean(self, value: Tensor) -> Tensor:
+        """Return the mean over all processes."""
+        reduced = self.accelerator.reduce(value, "mean")
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    def _report(
+        self, journal: Journal | None, sums: list[tuple[float, float, float]], waited: float
+    ) -> None:
+        means = torch.tensor(sums, dtype=torch.float64).mean(0)
+        seconds = float(means[2])
+        means = self._mean(means.float().to(self.device)).tolist()
+        self.seconds += seconds * len(sums)
         entry = {
-            "step": self.step,
-            "loss": round(loss, 5),
-            "figure_error": round(error, 5),
-            "learning_rate": self.config.learning_rate_at(self.step),
-            "cpu_seconds": round(self.seconds, 1),
-        }
-        log.info("stage %d %s", self.config.stage, entry)
-        with (self.folder / f"stage{self.config.stage}.jsonl").open("a") as file:
-            file.write(json.dumps(entry) + "\n")
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "networks": {k: v.state_dict() for k, v in self.networks.named().items()},
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "step": self.step,
-            "typical_norm": self.typical_norm,
+            "loss": means[0],
+            "figure_error": means[1],
+            "learning_rate": self.config.learning_rate_at(self.step - 1),
+            "samples_per_second": self.config.examples * self.config.frames / seconds,
+            "share_of_time_waiting_for_data": waited / (seconds * len(sums)),
             "seconds": self.seconds,
         }
+        sums.clear()
+        if journal is not None:
+            journal.numbers(self.step, entry)
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        for name, network in self.networks.named().items():
-            network.load_state_dict(state["networks"][name])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.step, self.typical_norm = state["step"], state["typical_norm"]
-        self.seconds = state["seconds"]
+    def _validate(self, journal: Journal | None) -> None:
+        if journal is None or self.around.validate is None:
+            return
+        autoencoder = _needed(self.around.autoencoder, "autoencoder", "latents into pictures")
+        models = as_models(self.networks, self.preset, autoencoder, self.around.image_encoder)
+        with self.average.in_place_of(self.parameters), torch.no_grad():
+            self.networks.eval()
+            values = self.around.validate(models, journal, self.step)
+            self.networks.train()
+        journal.numbers(self.step, values)
 
-
-def _load_stage1(networks: Networks, folder: Path) -> None:
-    """Give the networks what stage 1 learned; the temporal layers stay as they are."""
-    state = load_checkpoint(folder / "stage1.pt")
-    if state is None:
-        raise ConfigError(f"stage got 2; {folder} holds no stage1.pt. Train stage 1 first.")
-    for name, values in averaged_networks(state).items():
-        missing, surplus = networks.named()[name].load_state_dict(values, strict=False)
-        wrong = surplus + [key for key in missing if "motion_modules" not in key]
-        if wrong:
-            raise ConfigError(
-                f"stage1.pt of {folder} does not fit preset networks: {', '.join(wrong[:5])}. "
-                "Train both stages with one preset."
-            )
-
-
-def _trained_parameters(networks: Networks, config: TrainingConfig) -> dict[str, nn.Parameter]:
-    """Return what this stage trains, by name; everything else is frozen."""
-    chosen = {}
-    for network, module in networks.named().items():
-        for name, parameter in module.named_parameters():
-            temporal = network == "denoiser" and "motion_modules" in name
-            first = not temporal and (network != "image_encoder" or config.train_image_encoder)
-            trained = temporal if config.stage == 2 else first
-            parameter.requires_grad_(trained)
-            if trained:
-                chosen[f"{network}.{name}"] = parameter
-    # PyTorch 2.11 crashes in the backward pass of a channels-last GroupNorm whose input needs no
-    # gradient, as the first temporal layer's would; this one is computed and not used.
-    networks.denoiser.conv_in.requires_grad_(True)
-    if not chosen:
-        raise ConfigError(
-            f"stage got {config.stage}; preset {config.preset!r} has no temporal layers to train."
+    def _stop(self, value: float, parts: Sequence[tuple[Sequence[int], Batch]]) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.save()
+        names = [name for _, batch in parts for name in batch.names] or ["rows by number only"]
+        raise TrainingError(
+            f"loss got {value} in step {self.step} (rows "
+            f"{', '.join(str(row) for rows, _ in parts for row in rows)}: {', '.join(names)}); it "
+            "must be a finite number. The weights before this step are saved. Look at these "
+            "examples, or lower learning_rate, or train with mixed_precision bf16 or no."
         )
-    return chosen
+
+    def _built(self, folder: Path) -> AnimateNetworks:
+        generator = torch.Generator().manual_seed(self.config.seed)
+        attention = plain_attention if self.device.type == "cpu" else sdpa
+        networks = build_networks(self.preset, self.config, generator, attention=attention)
+        if self.checkpoints.newest() is not None:
+            return networks
+        if self.around.start is not None:
+            self.around.start(networks)
+        elif self.config.stage == 2:
+            _load_stage1(networks, folder)
+        return networks
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "config": asdict(self.config),
+            "average_steps": self.average.steps,
+            "typical_norm": self.typical_norm,
+            "seconds": self.seconds,
+            "processes": self.accelerator.num_processes,
+            "distribution": self.accelerator.distributed_type.value,
+        }
+
+    def _restore(self) -> None:
+        found = self.checkpoints.newest()
+        if found is None:
+            return
+        path, facts = found
+        check_run(self.accelerator, self.config, facts, path)
+        self.accelerator.load_state(str(path))
+        values = load_file(path / "average.safetensors")
+        self.average.load_state_dict({"steps": facts["average_steps"], "values": values})
+        self.step, self.typical_norm = facts["step"], facts["typical_norm"]
+        self.seconds = facts["seconds"]
+        log.info("stage %d goes on from step %d", self.config.stage, self.step)
+
+
+class _Steps(torch.utils.data.Dataset):
+    """What a process is given in each step, by the step's number."""
+
+    def __init__(self, source: Source, draw: Draw, rows: Sequence[Sequence[int]]) -> None:
+        self.source, self.draw, self.rows = source, draw, rows
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        return [self.source.batch(self.draw, step, rows) for rows in self.rows]
+
+
+def scheduled(preset: Preset, config: TrainingConfig) -> Preset:
+    """Return the preset with the configuration's changes to the noise schedule.
+
+    Training and sampling read the same object, so what is trained here is sampled alike.
+    """
+    changes: dict[str, Any] = {}
+    if config.prediction_type is not None:
+        changes["prediction_type"] = config.prediction_type
+    if config.zero_snr is not None:
+        changes["zero_snr"] = config.zero_snr
+    schedule = replace(preset.schedule, **changes)
+    if schedule.zero_snr and schedule.prediction_type == "epsilon":
+        raise ConfigError(
+            "prediction_type got 'epsilon' with zero_snr; the noisiest timestep holds nothing of "
+            "the picture, so its noise tells nothing. Choose v_prediction, or zero_snr false."
+        )
+    return replace(preset, schedule=schedule)
+
+
+def _load_stage1(networks: AnimateNetworks, folder: Path) -> None:
+    """Give the networks what stage 1 learned; the temporal layers stay as they are."""
+    path = folder / "stage1" / "weights.safetensors"
+    if not path.exists():
+        raise ConfigError(
+            f"stage got 2; {folder} holds no stage1/weights.safetensors. Train stage 1 first, "
+            "or name weights to start from."
+        )
+    missing, surplus = networks.load_state_dict(load_file(path), strict=False)
+    wrong = surplus + [key for key in missing if "motion_modules" not in key]
+    if wrong:
+        raise ConfigError(
+            f"{path} does not fit these networks: {', '.join(wrong[:5])}. Train both stages with "
+            "one preset and one variant."
+        )
+
+
+def _write_weights(path: Path, state: dict[str, Tensor]) -> None:
+    partial = path.with_suffix(".partial")
+    save_file({key: value.contiguous() for key, value in state.items()}, partial)
+    partial.replace(path)
+
+
+def _optimizer(config: TrainingConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    betas = (0.9, config.second_moment)
+    if config.optimizer == "adamw8bit":
+        try:
+            from bitsandbytes.optim import AdamW8bit
+        except ImportError as error:
+            raise PackageError(
+                "optimizer got 'adamw8bit', which needs bitsandbytes; install it (pip install "
+                "bitsandbytes), or choose 'adamw', which takes 6 bytes more a weight."
+            ) from error
+        return AdamW8bit(parameters, betas=betas, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(parameters, betas=betas, weight_decay=config.weight_decay, fused=True)
+
+
+def _needed(part: Any, name: str, purpose: str) -> Any:  # noqa: ANN401  (an encoder)
+    if part is None:
+        raise ConfigError(
+            f"{name} got none; it turns {purpose}. Name the models whose {name} is used, or "
+            "prepare the data with caches."
+        )
+    return part

@@ -1,0 +1,99 @@
+"""Where a run takes place: one process or many, and which of a step's rows each of them takes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, PackageError
+from .config import TrainingConfig
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+# A run may go on with other values of these; everything else decides what is trained.
+FREE = (
+    "steps",
+    "accumulate",
+    "gradient_checkpointing",
+    "workers",
+    "save_every",
+    "keep_checkpoints",
+    "report_every",
+    "validate_every",
+    "learning_rate",
+    "decay_from",
+    "difference_weight",
+    "figure_weight",
+)
+
+
+def make_accelerator(config: TrainingConfig) -> "Accelerator":
+    """Return accelerate's view of this process, as `accelerate launch` or its absence says."""
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate.state import AcceleratorState, PartialState
+    except ImportError as error:
+        raise PackageError(
+            "training needs accelerate, which is not installed; install it (pip install "
+            "accelerate)."
+        ) from error
+    if PartialState._shared_state and PartialState().num_processes == 1:
+        # It remembers the precision of an earlier run in this process and refuses another one.
+        AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulate,
+        # Rows whose condition is dropped leave ReferenceNet without a gradient.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
+def rows_of(accelerator: "Accelerator", config: TrainingConfig) -> list[Sequence[int]]:
+    """Return the rows that this process takes, part by part."""
+    processes, index = accelerator.num_processes, accelerator.process_index
+    size = config.examples // (processes * config.accumulate)
+    starts = ((part * processes + index) * size for part in range(config.accumulate))
+    return [range(start, start + size) for start in starts]
+
+
+def check_run(
+    accelerator: "Accelerator",
+    config: TrainingConfig,
+    facts: dict[str, Any] | None = None,  # of the checkpoint to go on from
+    path: Path | None = None,  # of that checkpoint
+) -> None:
+    """Refuse what these processes cannot train, or cannot continue."""
+    processes, kind = accelerator.num_processes, accelerator.distributed_type.value
+    if config.examples % (processes * config.accumulate):
+        raise ConfigError(
+            f"examples got {config.examples}; {processes} processes with accumulate "
+            f"{config.accumulate} take equal shares, so it must be a multiple of "
+            f"{processes * config.accumulate}. Change one of the three."
+        )
+    if kind == "FSDP" and config.average_decay:
+        raise ConfigError(
+            f"average_decay got {config.average_decay}; under FSDP no process holds whole weights "
+            "to average. Set it to 0, or train with DDP or DeepSpeed ZeRO-2."
+        )
+    if facts is None:
+        return
+    now = {key: getattr(config, key) for key in facts["config"] if hasattr(config, key)}
+    changed = [
+        f"{key} was {facts['config'][key]!r} and is {value!r}"
+        for key, value in now.items()
+        if key not in FREE and facts["config"][key] != value
+    ]
+    if changed:
+        raise ConfigError(
+            f"checkpoint {path} belongs to another configuration ({'; '.join(changed)}); a run "
+            "goes on with the settings that it began with. Restore them, or choose a new folder."
+        )
+    if (kind, processes) != (facts["distribution"], facts["processes"]) and "DEEPSPEED" in (
+        kind,
+        facts["distribution"],
+    ):
+        raise ConfigError(
+            f"processes got {processes} ({kind}); the checkpoint {path} was written by "
+            f"{facts['processes']} ({facts['distribution']}), and DeepSpeed's parts fit only "
+            "those. Launch it as before, or begin a new folder from its weights.safetensors."
+        )

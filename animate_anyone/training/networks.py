@@ -1,0 +1,157 @@
+"""The networks that are trained together, as one module: the paper's figure 2 without sampling."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..config import Preset
+from ..errors import ConfigError
+from ..networks.attention import sdpa
+from ..networks.initialise import initialise
+from ..networks.pose_guider import build_pose_guider
+from ..protocols import AttentionFunction, Autoencoder, ImageEncoder
+from ..weights.encoders import CLIP_MEAN, CLIP_STD, ClipImageEncoder
+from ..weights.load import Models
+from .config import TrainingConfig
+from .variants import Variant, build_variant, initialise_variant
+
+IMAGE_ENCODER: dict[str, Any] = {
+    "image_size": 64,
+    "patch_size": 8,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    "projection_dim": 64,
+    "hidden_act": "quick_gelu",
+    "model_type": "clip_vision_model",
+}
+
+
+def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention as the formula has it: for aa-mini's short sequences the fastest on a CPU."""
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    return scores.softmax(-1).to(value) @ value
+
+
+class AnimateNetworks(nn.Module):
+    """Denoiser, ReferenceNet and Pose Guider, and the image encoder where it is trained."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        variant: Variant = "reference_net",
+        *,
+        attention: AttentionFunction = sdpa,
+        image_encoder: bool = True,  # False: tokens are made elsewhere, by a frozen network
+        checkpointing: bool = False,  # recompute each layer in the backward pass
+    ) -> None:
+        super().__init__()
+        self.denoiser, self.reference_net = build_variant(
+            variant, preset.unet, attention, checkpointing=checkpointing
+        )
+        self.pose_guider = build_pose_guider(preset.pose_guider)
+        self.image_encoder: Any = _image_encoder(preset) if image_encoder else None
+
+    def forward(
+        self,
+        noisy: Tensor,  # (b, c, f, h, w)
+        timesteps: Tensor,  # (b, f)
+        poses: Tensor,  # (b, f, 3, H, W), 0..1
+        reference: Tensor,  # (b, c, h, w)
+        picture: Tensor,  # (b, 1, d) tokens, or (b, 3, s, s) in 0..1 for the image encoder
+        keep: Sequence[bool],  # per row: False drops reference and token, as guidance needs
+    ) -> Tensor:  # (b, c, f, h, w)
+        """Return the denoiser's prediction; dropped rows see neither reference nor token."""
+        tokens = self.tokens(picture)
+        kept = torch.tensor(keep, device=noisy.device)
+        features = None
+        if any(keep):
+            features = self.reference_net.reference_features(reference[kept], tokens[kept])
+        tokens = tokens * kept[:, None, None]
+        condition = self.denoiser.prepare(tokens, features, keep if features is not None else None)
+        b, f = poses.shape[:2]
+        pose = self.pose_guider(poses.flatten(0, 1)).unflatten(0, (b, f)).transpose(1, 2)
+        return self.denoiser(noisy, timesteps, condition, pose)
+
+    def tokens(self, picture: Tensor) -> Tensor:
+        """Return the image tokens (b, 1, d) of pictures; tokens pass as they are."""
+        if picture.ndim == 3:
+            return picture
+        assert self.image_encoder is not None
+        mean, std = (picture.new_tensor(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
+        return self.image_encoder(pixel_values=(picture - mean) / std).image_embeds[:, None]
+
+    def train_stage(self, config: TrainingConfig) -> dict[str, nn.Parameter]:
+        """Freeze what this stage does not train; return the rest by name."""
+        chosen = {}
+        for name, parameter in self.named_parameters():
+            temporal = "motion_modules" in name
+            own = not name.startswith("image_encoder") or config.train_image_encoder
+            trained = temporal if config.stage == 2 else own and not temporal
+            parameter.requires_grad_(trained)
+            if trained:
+                chosen[name] = parameter
+        # PyTorch 2.11 crashes on a CPU in the backward pass of a channels-last GroupNorm whose
+        # input needs no gradient, as the first temporal layer's would; this one is not used.
+        for name, parameter in self.denoiser.named_parameters():
+            if name.endswith("conv_in.weight"):
+                parameter.requires_grad_(True)
+        if not chosen:
+            raise ConfigError(
+                f"stage got {config.stage}; preset {config.preset!r} has no temporal layers to "
+                "train. Choose one that has."
+            )
+        return chosen
+
+
+def build_networks(
+    preset: Preset,
+    config: TrainingConfig,
+    generator: torch.Generator,
+    *,
+    attention: AttentionFunction = sdpa,
+) -> AnimateNetworks:
+    """Return the networks of a stage before training; stage 1 has no temporal layers."""
+    unet = preset.unet if config.stage == 2 else replace(preset.unet, motion=None)
+    networks = AnimateNetworks(
+        replace(preset, unet=unet),
+        config.variant,
+        attention=attention,
+        image_encoder=config.train_image_encoder,
+        checkpointing=config.gradient_checkpointing,
+    )
+    initialise_variant(networks.denoiser, networks.reference_net, generator, tie_query_key=True)
+    initialise(networks.pose_guider, generator=generator)
+    if networks.image_encoder is not None:
+        initialise(networks.image_encoder, generator=generator)
+        embeddings = networks.image_encoder.vision_model.embeddings
+        for weight in (embeddings.class_embedding, embeddings.position_embedding.weight):
+            nn.init.normal_(weight, std=0.02, generator=generator)
+    return networks
+
+
+def as_models(
+    networks: AnimateNetworks,
+    preset: Preset,
+    autoencoder: Autoencoder,
+    image_encoder: ImageEncoder | None = None,  # None: the one that is trained
+) -> Models:
+    """Return the networks as what `animate` samples with; they stay the same modules."""
+    parts: dict[str, Any] = {
+        "denoiser": networks.denoiser,
+        "reference_net": networks.reference_net,
+        "pose_guider": networks.pose_guider,
+    }
+    encoder = image_encoder or ClipImageEncoder(networks.image_encoder)
+    return Models(preset=preset, autoencoder=autoencoder, image_encoder=encoder, **parts)
+
+
+def _image_encoder(preset: Preset) -> nn.Module:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = dict[str, Any](IMAGE_ENCODER, projection_dim=preset.unet.cross_attention_dim)
+    return CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
