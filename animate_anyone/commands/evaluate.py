@@ -1,84 +1,287 @@
-"""The command `evaluate`: the held-out test, printed as a table and written as JSON."""
+"""The command `evaluate`: a test under a fixed protocol, as a table and as JSON."""
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..types import Size
+from .options import machine_from
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
+    from collections.abc import Callable, Iterable
+
+    from ..animate import Sampling
+    from ..evaluation.instruments import Instruments
+    from ..evaluation.measure import Measured
+    from ..evaluation.pairs import Pair
+    from ..evaluation.protocol import Protocol
+    from ..weights.load import Models
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `evaluate`."""
-    parser = subparsers.add_parser(
-        "evaluate", help="measure aa-mini on held-out characters and motions"
-    )
+    parser = subparsers.add_parser("evaluate", help="measure a model under a fixed protocol")
     parser.set_defaults(run=run)
-    parser.add_argument("--models", default="aa-mini", help="preset, bundle or folder")
-    parser.add_argument("--pairs", type=int, default=64, help="characters, each in one motion")
-    parser.add_argument("--first", type=int, default=0, help="number of the first pair")
-    parser.add_argument("--frames", type=int, default=1, help="length of each clip")
-    parser.add_argument("--steps", type=int, default=None, help="sampling steps")
-    parser.add_argument("--cfg", type=float, default=None, help="guidance scale; 1 is none")
-    parser.add_argument(
-        "--without-motion", action="store_true", help="leave the temporal layers out"
-    )
-    parser.add_argument("--json", type=Path, help="write the table here too")
-    own = parser.add_argument_group("a clip of your own, of which the truth is not known")
-    own.add_argument("--result", type=Path, metavar="CLIP", help="what `animate` wrote")
-    own.add_argument(
-        "--poses",
+    add = parser.add_argument
+    add("--protocol", default="mini", help="mini, ubc, tiktok, or a record of your own (.json)")
+    add("--pairs", type=int, help="clips or characters (all of the protocol)")
+    add("--first", type=int, default=0, help="number of the first one (0)")
+    add("--frames", type=int, help="length of each clip (the protocol's)")
+    add("--json", type=Path, metavar="FILE", help="write every figure here")
+    add("--markdown", type=Path, metavar="FILE", help="write the table here too")
+    _add_generated(parser)
+    _add_finished(parser)
+    _add_networks(parser)
+
+
+def _add_generated(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("clips that are generated now").add_argument
+    add("--models", default="aa-mini", help="preset, bundle or folder (aa-mini)")
+    add("--data", type=Path, metavar="FOLDER", help="a data set made by `prepare`; ubc, tiktok")
+    add("--steps", type=int, default=None, help="sampling steps (the preset's)")
+    add("--cfg", type=float, default=None, help="guidance scale; 1 is none (the preset's)")
+    add("--without-motion", action="store_true", help="leave the temporal layers out")
+    add("--device", default="auto", help="cpu, cuda, mps, ... (the fastest there is)")
+    add("--dtype", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="(fp32 on CPUs)")
+
+
+def _add_finished(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("finished clips of any model").add_argument
+    add("--results", type=Path, metavar="FOLDER", help="videos or folders of pictures")
+    add("--truth", type=Path, metavar="FOLDER", help="the true ones, under the same names")
+    add = parser.add_argument_group("a clip of your own, whose truth is not known").add_argument
+    add("--result", type=Path, metavar="CLIP", help="what `animate` wrote")
+    add("--poses", type=Path, metavar="FILE", help="its skeletons: .json, or a skeleton clip")
+
+
+def _add_networks(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("networks that metrics look through").add_argument
+    add(
+        "--pose-models",
         type=Path,
-        metavar="FILE",
-        help="its skeletons: keypoints (.json) or a skeleton clip",
+        nargs=2,
+        metavar=("DETECTOR", "ESTIMATOR"),
+        help="for PCK and OKS (mini: aa-mini's own; for people: download dwpose)",
     )
+    add("--lpips-backbone", type=Path, metavar="FILE", help="torchvision's, as the protocol says")
+    add("--fvd-network", type=Path, metavar="FILE", help="I3D as TorchScript")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and tell."""
     if options.result or options.poses:
         return _run_on_clip(options)
-    if options.pairs < 1 or options.frames < 1 or options.first < 0:
-        raise InputError(
-            f"--pairs got {options.pairs}, --frames {options.frames} and --first {options.first}; "
-            "the first two must be 1 or more, --first 0 or more."
-        )
-    from tqdm import tqdm
+    from ..evaluation.instruments import absent, open_instruments
+    from ..evaluation.protocol import load_protocol
+    from ..evaluation.report import Report
+    from ..evaluation.tables import as_markdown
 
-    from ..animate import sampling_of
-    from ..evaluation.report import as_markdown, evaluate
-    from ..training.held_out import held_out_pairs
+    protocol = load_protocol(options.protocol)
+    _check(options, drawn=protocol.drawn)
+    tested, changed = _tested(options, protocol)
+    instruments = open_instruments(
+        tested,
+        pose=_pose_reader(options, drawn=protocol.drawn),
+        lpips_backbone=options.lpips_backbone,
+        fvd_network=options.fvd_network,
+    )
+    measured = _measure_finished if options.results else _measure_generated
+    rows, made = measured(options, tested, instruments)
+    found = len(next(iter(rows.values())).clips)
+    if found != protocol.clips:
+        changed["clips"] = (protocol.clips, found)
+    report = Report(
+        protocol=protocol,
+        rows=rows,
+        changed=changed,
+        made=made,
+        absent=absent(instruments, protocol),
+        instruments=_files(options, instruments),
+    )
+    _write(options, as_markdown(report) + "\n", report.data())
+    return 0
+
+
+def _check(options: argparse.Namespace, *, drawn: bool) -> None:
+    """Refuse options that contradict each other."""
+    for name, least in (("pairs", 1), ("frames", 1), ("first", 0)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name} got {value}; it must be {least} or more.")
+    if bool(options.results) != bool(options.truth):
+        raise InputError("--results and --truth belong together; give both.")
+    if options.results and options.data:
+        raise InputError(
+            "--results and --data were both given; clips are either finished or generated now. "
+            "Leave one of them out."
+        )
+    if drawn and (options.results or options.data):
+        given = "--results" if options.results else "--data"
+        raise InputError(
+            f"{given} was given with --protocol {options.protocol}, which draws its own clips. "
+            "Choose --protocol ubc or tiktok, or leave it out."
+        )
+    if not drawn and not (options.results or options.data):
+        raise InputError(
+            f"--protocol got {options.protocol}, whose clips are not part of this package. Name "
+            "--data FOLDER (made by `prepare`), or --results FOLDER and --truth FOLDER."
+        )
+
+
+def _tested(
+    options: argparse.Namespace, protocol: "Protocol"
+) -> "tuple[Protocol, dict[str, tuple[Any, Any]]]":
+    """Return the protocol as the options change it, and every change."""
+    changed: dict[str, tuple[Any, Any]] = {}
+    if options.frames is not None and options.frames != protocol.frames:
+        changed["frames"] = (protocol.frames, options.frames)
+    if options.first:
+        changed["first"] = (0, options.first)
+    for name in ("steps", "cfg"):
+        if getattr(options, name) is not None and not options.results:
+            changed[name] = ("the preset's", getattr(options, name))
+    if options.without_motion:
+        changed["temporal layers"] = ("the model's", "left out")
+    clips = protocol.clips if options.pairs is None else options.pairs
+    frames = protocol.frames if options.frames is None else options.frames
+    return replace(protocol, clips=clips, frames=frames), changed
+
+
+def _measure_finished(
+    options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
+) -> "tuple[dict[str, Measured], dict[str, Any]]":
+    from ..evaluation.folders import match_folders, measure_folders
+
+    pairs = match_folders(options.results, options.truth, protocol)
+    chosen = pairs[options.first :][: options.pairs]
+    if not chosen:
+        raise InputError(f"--first got {options.first}; there are {len(pairs)} clips. Lower it.")
+    with _bar(len(chosen), "clip") as progress:
+        rows = measure_folders(chosen, protocol, instruments, progress)
+    return rows, {
+        "results": str(options.results),
+        "truth": str(options.truth),
+        "driving skeletons": "read from the true clips by the same networks",
+    }
+
+
+def _measure_generated(
+    options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
+) -> "tuple[dict[str, Measured], dict[str, Any]]":
+    from ..evaluation.instruments import check_fvd
+    from ..evaluation.report import evaluate, sampling_data
     from ..weights.load import load_models
 
-    models = load_models(options.models)
+    count, lengths, pairs = _drawn(options, protocol)
+    if options.data:
+        count, lengths, pairs = _prepared(options, protocol)
+    check_fvd(instruments, lengths)
+    device, dtype = machine_from(options)
+    models = load_models(options.models, dtype=dtype, device=device)
     if options.without_motion:
         from ..evaluation.ablation import without_motion
 
         models = without_motion(models)
-    sampling = sampling_of(models.preset)
+    sampling = _sampling(options, models)
+    with _bar(count, "pair") as progress:
+        rows = evaluate(models, sampling, pairs, instruments, progress=progress)
+    return rows, {
+        "models": str(options.models),
+        "preset": models.preset.title,
+        "sampling": sampling_data(sampling),
+        "seeds": list(range(sampling.seed, sampling.seed + count)),
+        "device": str(device),
+        "dtype": str(dtype).removeprefix("torch."),
+        **({"data": str(options.data)} if options.data else {}),
+    }
+
+
+def _drawn(
+    options: argparse.Namespace, protocol: "Protocol"
+) -> "tuple[int, list[tuple[str, int, float]], Iterable[Pair]]":
+    """Return number, lengths and pairs of the drawn test."""
+    from ..training.held_out import FPS, held_out_pairs
+
+    frames = protocol.frames or 1
+    numbers = range(options.first, options.first + protocol.clips)
+    lengths = [(f"character {number}", frames, FPS) for number in numbers]
+    pairs = held_out_pairs(protocol.clips, frames, protocol.size, options.first)
+    return len(numbers), lengths, pairs
+
+
+def _prepared(
+    options: argparse.Namespace, protocol: "Protocol"
+) -> "tuple[int, list[tuple[str, int, float]], Iterable[Pair]]":
+    """Return number, lengths and pairs of a prepared data set's test clips."""
+    from ..training.clips.manifest import ClipDataset
+    from ..training.held_out import entries_to_test, prepared_pairs, tested_span
+
+    dataset = ClipDataset.open(options.data)
+    every = entries_to_test(dataset)
+    entries = every[options.first :][: options.pairs]
+    if not entries:
+        raise InputError(f"--first got {options.first}; there are {len(every)} clips. Lower it.")
+    lengths = [
+        (entry.name, len(tested_span(entry, protocol)), entry.fps / protocol.stride)
+        for entry in entries
+    ]
+    return len(entries), lengths, prepared_pairs(dataset, entries, protocol)
+
+
+def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":
+    from ..animate import sampling_of
+
     changes = {"steps": options.steps, "guidance": options.cfg}
-    sampling = replace(sampling, **{k: v for k, v in changes.items() if v is not None})
-    with tqdm(total=options.pairs, unit="pair") as bar:
-        table = evaluate(
-            models,
-            sampling,
-            held_out_pairs(options.pairs, options.frames, first=options.first),
-            progress=lambda done: _advance(bar, done),
-        )
-    sys.stdout.write(as_markdown(table) + "\n")
-    if options.json:
-        options.json.write_text(json.dumps(table, indent=1) + "\n")
-    return 0
+    changes = {name: value for name, value in changes.items() if value is not None}
+    return replace(sampling_of(models.preset), **changes)
 
 
-def _advance(bar: "tqdm", done: int) -> None:
-    bar.update(done - bar.n)
+def _pose_reader(options: argparse.Namespace, *, drawn: bool) -> Any:  # noqa: ANN401
+    """Return what reads poses: the named pair, for drawn characters aa-mini's, or None."""
+    from ..evaluation.pose_reader import PoseReader
+
+    if options.pose_models:
+        return PoseReader(*options.pose_models)
+    return PoseReader.embedded() if drawn else None
+
+
+def _files(options: argparse.Namespace, instruments: "Instruments") -> dict[str, str]:
+    files = {
+        "poses": instruments.pose and instruments.pose.name,
+        "LPIPS": options.lpips_backbone,
+        "FVD": options.fvd_network,
+    }
+    return {name: str(file) for name, file in files.items() if file}
+
+
+def _write(options: argparse.Namespace, text: str, data: dict[str, Any]) -> None:
+    """Print the table; write it and every figure where the options say, whole or not at all."""
+    from ..media import whole_file
+
+    sys.stdout.write(text)
+    both = ((options.markdown, text), (options.json, json.dumps(data, indent=1) + "\n"))
+    for path, content in both:
+        if path:
+            with whole_file(path) as part:
+                part.write_text(content, encoding="utf-8")
+
+
+@contextmanager
+def _bar(total: int, unit: str) -> "Iterator[Callable[[int], None]]":
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit) as bar:
+
+        def progress(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield progress
 
 
 def _run_on_clip(options: argparse.Namespace) -> int:
@@ -101,8 +304,6 @@ def _run_on_clip(options: argparse.Namespace) -> int:
         )
     poses = read_driving(driving, size)
     table = following(to_pixels(frames), to_pixels(poses))
-    for name, value in table.items():
-        sys.stdout.write(f"{name:18} {value:.3f}\n")
-    if options.json:
-        options.json.write_text(json.dumps(table, indent=1) + "\n")
+    text = "".join(f"{name:18} {value:.3f}\n" for name, value in table.items())
+    _write(options, text, table)
     return 0

@@ -21,13 +21,14 @@ class Backbone:
     """A classifier of ImageNet whose activations LPIPS compares."""
 
     name: str  # of the function in torchvision.models
+    published: str  # what torchvision's file is called, before its hash
     sha256: str  # the first digits, as in the published file's name
     taps: tuple[int, ...]  # places in `features` after which activations are compared
 
 
 BACKBONES: dict[Net, Backbone] = {
-    "alex": Backbone("alexnet", "7be5be79", (1, 4, 7, 9, 11)),  # alexnet-owt-7be5be79.pth
-    "vgg": Backbone("vgg16", "397923af", (3, 8, 15, 22, 29)),  # vgg16-397923af.pth
+    "alex": Backbone("alexnet", "alexnet-owt", "7be5be79", (1, 4, 7, 9, 11)),
+    "vgg": Backbone("vgg16", "vgg16", "397923af", (3, 8, 15, 22, 29)),
 }
 _SHIFT = (-0.030, -0.088, -0.188)  # of pixels in -1..1, RGB: the mean and deviation of ImageNet
 _SCALE = (0.458, 0.448, 0.450)

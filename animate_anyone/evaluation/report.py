@@ -1,69 +1,139 @@
 """Animating pairs of character and motion whose truth is known, and telling how close it came."""
 
+import math
+import platform
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from torch import Tensor
 
 from ..animate import Networks, Sampling
-from .frames import intersection_over_union, psnr, psnr_inside, silhouette, ssim
+from ..diffusion.windows import plan_windows
+from .fitting import fit_frames, fit_skeletons
+from .instruments import Instruments
+from .measure import Case, Measured, Measuring
 from .pairs import Pair, copied, generate, round_trip
-from .video import flicker
+from .protocol import Protocol
 
-METRICS = ("psnr", "ssim", "figure_psnr", "iou", "flicker")
-Row = dict[str, float]
-
-
-def measure(result: Tensor, pair: Pair) -> Row:
-    """Return every metric of one clip, (f, 3, H, W) in 0..1; flicker needs two frames."""
-    assert pair.background is not None
-    assert pair.near is not None
-    shown = silhouette(result, pair.background)
-    true = silhouette(pair.truth, pair.background)
-    row = {
-        "psnr": float(psnr(result, pair.truth).mean()),
-        "ssim": float(ssim(result, pair.truth).mean()),
-        "figure_psnr": float(psnr_inside(result, pair.truth, pair.near).mean()),
-        "iou": float(intersection_over_union(shown, true).mean()),
-    }
-    if len(result) > 1:
-        row["flicker"] = flicker(result, pair.truth)
-    return row
+FPS = 30.0  # of pairs whose motion has no speed of its own
+PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "onnxruntime", "av")
+RESULT = "result"
+COPY = "copy of the reference"
+CEILING = "autoencoder round trip"
 
 
 def evaluate(
     models: Networks,
-    sampling: Sampling,
+    sampling: Sampling,  # pair i takes the seed i more than this one's
     pairs: Iterable[Pair],
+    instruments: Instruments | None = None,  # None: what needs no network of its own
     *,
+    baselines: bool = True,  # also copy the reference, and only encode and decode the truth
     progress: Callable[[int], None] | None = None,  # called with the number of pairs done
-) -> dict[str, Row]:
-    """Return the mean metrics of the result, of copying the reference, and of the autoencoder."""
-    ways: dict[str, Callable[[Pair, int], Tensor]] = {
-        "result": lambda pair, index: generate(models, pair, replace(sampling, seed=index)),
-        "copy of the reference": lambda pair, _: copied(pair),
-        "autoencoder round trip": lambda pair, _: round_trip(models, pair.truth),
-    }
-    rows: dict[str, list[Row]] = {name: [] for name in ways}
+) -> dict[str, Measured]:
+    """Return the figures of the result, of copying the reference, and of the autoencoder.
+
+    Pairs are animated and measured one at a time, and nothing of them is kept.
+    """
+    instruments = instruments or Instruments()
+    measuring = Measuring(instruments)
     for index, pair in enumerate(pairs):
-        for name, way in ways.items():
-            rows[name].append(measure(way(pair, index), pair))
+        case = case_of(pair, sampling, instruments)
+        seeded = replace(sampling, seed=sampling.seed + index)
+        measuring.add(RESULT, _fitted(generate(models, pair, seeded), instruments), case)
+        if baselines:
+            measuring.add(COPY, _fitted(copied(pair), instruments), case)
+            measuring.add(CEILING, _fitted(round_trip(models, pair.truth), instruments), case)
         if progress is not None:
             progress(index + 1)
-    return {name: mean_row(values) for name, values in rows.items()}
+    return measuring.result()
 
 
-def mean_row(rows: Iterable[Row]) -> Row:
-    """Return the mean of every metric."""
-    rows = list(rows)
-    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
+    """Return what a result of this pair is compared with, at the instruments' size.
+
+    Windows are those of the first step; with `shift` they move from step to step. What is known
+    of the figure's place is left out where the size changes.
+    """
+    truth = _fitted(pair.truth, instruments)
+    same = truth.shape == pair.truth.shape
+    size = instruments.size
+    skeletons = pair.skeletons
+    return Case(
+        name=pair.name,
+        truth=truth,
+        fps=pair.fps or FPS,
+        skeletons=skeletons if size is None else fit_skeletons(skeletons, size, instruments.fit),
+        windows=[window.frames for window in plan_windows(len(truth), sampling.windows)],
+        background=pair.background if same else None,
+        near=pair.near if same else None,
+    )
 
 
-def as_markdown(table: dict[str, Row]) -> str:
-    """Return a table with one line per way."""
-    names = [name for name in METRICS if name in next(iter(table.values()))]
-    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
-    for way, row in table.items():
-        cells = [f"{row[n]:.3f}" if n in ("ssim", "iou") else f"{row[n]:.2f}" for n in names]
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _fitted(frames: Tensor, instruments: Instruments) -> Tensor:
+    size = instruments.size
+    return frames if size is None else fit_frames(frames, size, instruments.fit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A whole evaluation: what was measured, how, and what came out."""
+
+    protocol: Protocol
+    rows: dict[str, Measured]
+    changed: dict[str, tuple[Any, Any]]  # settings: the protocol's and what was used instead
+    made: dict[str, Any]  # how the clips came about: models, sampling, seeds, folders, device
+    absent: dict[str, str]  # figures of the protocol that were not measured, and why
+    instruments: dict[str, str]  # files that were looked through
+
+    def data(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it; figures that are no numbers become null."""
+        rows = {
+            way: {
+                "mean": measured.mean,
+                "standard_error": measured.standard_error,
+                "clips_measured": measured.count,
+                "clips": measured.clips,
+            }
+            for way, measured in self.rows.items()
+        }
+        return _plain(
+            {
+                "protocol": self.protocol.data(),
+                "changed": {
+                    name: {"protocol": usual, "here": here}
+                    for name, (usual, here) in self.changed.items()
+                },
+                "made": self.made,
+                "instruments": self.instruments,
+                "absent": self.absent,
+                "versions": versions(),
+                "rows": rows,
+            }
+        )
+
+
+def versions() -> dict[str, str]:
+    """Return what computed the figures."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def sampling_data(sampling: Sampling) -> dict[str, Any]:
+    """Return how clips were sampled, but for their seeds."""
+    return {name: value for name, value in asdict(sampling).items() if name != "seed"}
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401  (whatever JSON holds)
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -173,6 +173,20 @@ def load_fvd_network(protocol: FvdProtocol) -> torch.jit.ScriptModule:
         ) from error
 
 
+def count_clips(
+    frames: int,
+    fps: float,  # of the video
+    protocol: FvdProtocol,
+) -> int:
+    """Return how many whole clips a video gives."""
+    return _moments(frames, fps, protocol) // protocol.frames
+
+
+def _moments(frames: int, fps: float, protocol: FvdProtocol) -> int:
+    """Return at how many moments of the protocol a video has a frame."""
+    return int((frames - 1) * protocol.fps / fps + 1e-9) + 1 if frames else 0
+
+
 def cut_clips(
     video: Tensor,  # (f, 3, H, W), 0..1
     fps: float,  # of the video
@@ -188,9 +202,9 @@ def cut_clips(
             f"fps got {fps}; the protocol takes {protocol.fps} frames per second, which would "
             "repeat frames. Give the video at that rate or a higher one."
         )
-    moments = int((len(video) - 1) * protocol.fps / fps + 1e-9) + 1 if len(video) else 0
-    count = moments // protocol.frames
+    count = count_clips(len(video), fps, protocol)
     if not count:
+        moments = _moments(len(video), fps, protocol)
         raise InputError(
             f"video got {len(video)} frames at {fps} fps, {moments} at the protocol's; a clip "
             f"needs {protocol.frames}. Give longer videos."

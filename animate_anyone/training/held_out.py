@@ -1,15 +1,21 @@
-"""The held-out test of aa-mini: characters and motions that no training run has seen."""
+"""What no training run has seen: drawn characters and motions, and the test clips of a data set."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..evaluation.pairs import Pair
+from ..evaluation.protocol import Protocol
+from ..media import to_pixels
 from ..pose.draw import draw_pose
-from ..types import Size
+from ..pose.stack import SLICES
+from ..types import PoseClip, Size
 from .characters import make_character
+from .clips.manifest import ClipDataset, ClipEntry, Span
 from .data import skeletons_of
 from .motions import make_motion
 from .painting import background_of, paint
@@ -58,3 +64,53 @@ def held_out_pair(
 
 def _pixels(picture: np.ndarray) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+
+
+def entries_to_test(dataset: ClipDataset) -> tuple[ClipEntry, ...]:
+    """Return the test clips of a prepared data set; InputError if it has none."""
+    entries = dataset.split("test")
+    if not entries:
+        raise InputError(
+            f"data got {dataset.folder}, none of whose {len(dataset.clips)} clips is a test clip. "
+            "Prepare it with --recipe or --split, which say which ones are."
+        )
+    return entries
+
+
+def tested_span(entry: ClipEntry, protocol: Protocol) -> range:
+    """Return the frames of a clip that a protocol compares: of its longest usable span."""
+    span: Span = max(entry.spans, key=len)
+    frames = range(span.start, span.stop, protocol.stride)
+    return frames[: protocol.frames]
+
+
+def prepared_pairs(
+    dataset: ClipDataset,
+    entries: tuple[ClipEntry, ...],
+    protocol: Protocol,
+) -> Iterator[Pair]:
+    """Yield real clips as the paper tests: the first frame, driven by the clip's own poses."""
+    for entry in entries:
+        frames = tested_span(entry, protocol)
+        pictures = dataset.frames(entry, frames.start, frames[-1] + 1)[:: frames.step]
+        truth = to_pixels(pictures)
+        skeletons = _frames_of(dataset.keypoints(entry), frames)
+        yield Pair(
+            name=entry.name,
+            reference=truth[:1],
+            poses=draw_pose(skeletons),
+            skeletons=skeletons,
+            truth=truth,
+            fps=entry.fps / frames.step,
+        )
+
+
+def _frames_of(clip: PoseClip, frames: range) -> PoseClip:
+    """Return some frames of a clip."""
+    rows = slice(frames.start, frames[-1] + 1, frames.step)
+    parts = {}
+    for name in SLICES:
+        part = getattr(clip, name)
+        flags = None if part.flags is None else part.flags[rows]
+        parts[name] = replace(part, xy=part.xy[rows], confidence=part.confidence[rows], flags=flags)
+    return PoseClip(canvas=clip.canvas, **parts)

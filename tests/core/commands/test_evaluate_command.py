@@ -1,13 +1,32 @@
-"""The command `evaluate` on a clip of one's own, and what it refuses."""
+"""The command `evaluate`: under a protocol, on a clip of one's own, and what it refuses."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from metric_networks import write_alexnet, write_fvd_network
 
 from animate_anyone.__main__ import main
+from animate_anyone.evaluation.frames import psnr
+from animate_anyone.evaluation.protocol import load_protocol
+from animate_anyone.media import VideoWriter, frames_of, to_bytes, to_pixels, write_picture
+from animate_anyone.training.clips.manifest import (
+    ClipDataset,
+    ClipEntry,
+    Manifest,
+    Span,
+    clip_folder,
+    frame_path,
+)
+from animate_anyone.training.clips.tracks import Track, write_track
+from animate_anyone.training.held_out import held_out_pair, prepared_pairs
+from animate_anyone.types import Size
 
 INPUTS = Path(__file__).resolve().parents[3] / "workflows/inputs"
+SIZE = Size(64, 64)
 
 
 def test_a_skeleton_clip_moves_where_it_moves_itself(tmp_path):
@@ -16,18 +35,155 @@ def test_a_skeleton_clip_moves_where_it_moves_itself(tmp_path):
     assert json.loads(table.read_text())["skeleton_covered"] > 0.99
 
 
+def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
+    files = [str(tmp_path / name) for name in ("table.json", "table.md")]
+    words = ["--pairs", "2", "--steps", "3", "--cfg", "1", "--device", "cpu"]
+    assert main(["evaluate", *words, "--json", files[0], "--markdown", files[1]]) == 0
+    data = json.loads(Path(files[0]).read_text())
+    result, copy = (data["rows"][way]["mean"] for way in ("result", "copy of the reference"))
+
+    assert result["psnr"] > copy["psnr"] + 3
+    assert result["pck"] > copy["pck"] + 0.2
+    assert result["iou"] > copy["iou"]
+    assert list(data["rows"]["result"]["clips"]) == ["character 0", "character 1"]
+    assert data["made"]["seeds"] == [0, 1]
+    assert data["made"]["sampling"]["steps"] == 3
+    assert data["changed"]["clips"] == {"protocol": 64, "here": 2}
+    assert set(data["absent"]) == {"lpips", "fvd"}
+    printed = capsys.readouterr().out
+    assert printed == Path(files[1]).read_text()
+    assert f"| result | {result['psnr']:.2f} |" in printed
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Return the folder of a prepared data set: two clips of drawn characters, one for tests."""
+    entries = []
+    for index, (name, split) in enumerate((("one", "train"), ("two", "test"))):
+        pair = held_out_pair(index, 9, SIZE)
+        folder = clip_folder(tmp_path, name)
+        for number, frame in enumerate(to_bytes(pair.truth)):
+            write_picture(frame_path(folder, number, "png"), frame)
+        write_track(folder / "keypoints.npz", Track(pair.skeletons, np.zeros(9, bool)))
+        spans = (Span(0, 2), Span(3, 9))
+        entry = ClipEntry(
+            name=name, file=f"{name}.mp4", split=split, fps=30.0, frames=9, spans=spans
+        )
+        entries.append(entry)
+    manifest = Manifest(
+        size=SIZE,
+        fit="pad",
+        source="clips",
+        pictures="png",
+        min_frames=2,
+        poses="drawn",
+        cached={},
+        clips=tuple(entries),
+    )
+    manifest.write(tmp_path)
+    return tmp_path
+
+
+def test_real_clips_are_driven_by_their_own_poses_from_their_first_frame(prepared):
+    dataset = ClipDataset.open(prepared)
+    protocol = replace(load_protocol("ubc"), stride=2, frames=2)
+    (pair,) = prepared_pairs(dataset, dataset.split("test"), protocol)
+    drawn = held_out_pair(1, 9, SIZE)
+
+    assert pair.name == "two"
+    assert torch.equal(to_pixels(to_bytes(drawn.truth))[[3, 5]], pair.truth)
+    assert torch.equal(pair.reference, pair.truth[:1])
+    assert np.allclose(pair.skeletons.body.xy, drawn.skeletons.body.xy[[3, 5]], atol=1e-3)
+    assert (pair.poses == drawn.poses[[3, 5]]).mean() > 0.99
+    assert pair.fps == 15
+
+
+def test_a_prepared_data_set_is_animated_and_stands_beside_the_paper(
+    prepared, tiny_bundle, tmp_path, capsys
+):
+    table = tmp_path / "table.json"
+    words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]
+    words += ["--frames", "5", "--json", str(table), "--device", "cpu"]
+    assert main(["evaluate", "--protocol", "ubc", *words]) == 0
+    data = json.loads(table.read_text())
+    row = data["rows"]["result"]["clips"]["two"]
+    assert {"psnr", "ssim", "psnr_uint8_legacy", "flicker"} <= set(row)
+    assert "pck" in data["absent"]
+    assert data["changed"]["clips"] == {"protocol": 100, "here": 1}
+    assert data["made"]["data"] == str(prepared)
+    assert "| Animate Anyone (paper, Table 1, UBC Fashion) |" in capsys.readouterr().out
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Return folders of results and truths: two short clips each, unlike by a little."""
+    for index in range(2):
+        truth = to_bytes(held_out_pair(index, 8, SIZE).truth)
+        for side, frames in (("results", truth // 2 + 64), ("truth", truth)):
+            path = tmp_path / side / f"clip{index}.mp4"
+            path.parent.mkdir(exist_ok=True)
+            with VideoWriter(path, SIZE, 30) as writer:
+                writer.write(frames)
+    return ["--results", str(tmp_path / "results"), "--truth", str(tmp_path / "truth")]
+
+
+def test_finished_clips_are_measured_with_every_network_that_is_named(finished, tmp_path):
+    backbone, network = tmp_path / "alexnet.pth", tmp_path / "i3d.pt"
+    record = load_protocol("tiktok").data() | {"clips": 2, "width": 64, "height": 64}
+    record["lpips"] = {"net": "alex", "sha256": write_alexnet(backbone)}
+    record["fvd"] |= {"frames": 4, "size": 16, "sha256": write_fvd_network(network)}
+    del record["name"]
+    protocol, table = tmp_path / "small.json", tmp_path / "table.json"
+    protocol.write_text(json.dumps(record))
+    mini = Path(__file__).resolve().parents[3] / "animate_anyone/weights/mini"
+    pair = [str(mini / f"pose_{name}.onnx") for name in ("detector", "estimator")]
+    words = ["--protocol", str(protocol), *finished, "--pose-models", *pair]
+    words += ["--lpips-backbone", str(backbone), "--fvd-network", str(network)]
+    assert main(["evaluate", *words, "--json", str(table)]) == 0
+    data = json.loads(table.read_text())
+    mean = data["rows"]["result"]["mean"]
+
+    assert set(mean) == set(record["metrics"]) - {"seam_drift"}
+    assert data["absent"] == {}
+    assert data["changed"] == {}
+    ours, true = (Path(folder) / "clip0.mp4" for folder in (finished[1], finished[3]))
+    read = [to_pixels(np.stack(list(frames_of(path)))) for path in (ours, true)]
+    clip = data["rows"]["result"]["clips"]["clip0"]
+    assert clip["psnr"] == pytest.approx(float(psnr(*read).mean()), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--pairs", "0"], "--pairs got 0"),
-        (["--frames", "0"], "--frames 0"),
-        (["--first", "-1"], "--first -1"),
+        (["--frames", "0"], "--frames got 0"),
+        (["--first", "-1"], "--first got -1"),
         (["--result", "motion.mp4"], "--poses belong together"),
         (["--result", "motion.mp4", "--poses", "driving.mp4"], "a video of a person"),
+        (["--protocol", "ubs"], "Did you mean 'ubc'"),
+        (["--protocol", "ubc"], "Name --data FOLDER"),
+        (["--protocol", "ubc", "--results", "a"], "--truth belong together"),
+        (["--protocol", "ubc", "--results", "a", "--truth", "b", "--data", "c"], "both given"),
+        (["--data", "somewhere"], "draws its own clips"),
+        (["--protocol", "ubc", "--data", "nowhere"], "manifest.json"),
+        (["--fvd-network", "i3d.pt"], "i3d.pt, which is not there"),
+        (["--lpips-backbone", "motion.mp4"], "expected is 7be5be79"),
     ],
-    ids=["no pairs", "no frames", "before the first", "no poses", "poses not extracted"],
 )
 def test_what_cannot_be_measured_is_refused(monkeypatch, capsys, words, message):
     monkeypatch.chdir(INPUTS)
     assert main(["evaluate", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_first_clip_beyond_the_last_is_refused(finished, capsys):
+    assert main(["evaluate", "--protocol", "tiktok", *finished, "--first", "2"]) == 2
+    assert "--first got 2; there are 2 clips" in capsys.readouterr().err
+
+
+def test_a_data_set_without_test_clips_says_how_to_split_it(prepared, capsys):
+    dataset = ClipDataset.open(prepared)
+    clips = tuple(replace(entry, split="") for entry in dataset.clips)
+    replace(dataset.manifest, clips=clips).write(prepared)
+    assert main(["evaluate", "--protocol", "ubc", "--data", str(prepared)]) == 2
+    assert "none of whose 2 clips is a test clip" in capsys.readouterr().err

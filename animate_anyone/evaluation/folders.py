@@ -1,0 +1,157 @@
+"""Finished clips of any model against the true ones: two folders, matched by file name."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..media import ClipInfo, clip_info, frames_of, to_pixels
+from ..media.pictures import PICTURE_SUFFIXES
+from .fitting import fit_frames
+from .instruments import Instruments, check_fvd
+from .measure import Case, Measured, Measuring
+from .protocol import Protocol
+
+CLIP_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+_SHOWN = 8  # names that an error lists
+
+
+@dataclass(frozen=True)
+class ClipPair:
+    """A clip and the true one of the same name."""
+
+    name: str
+    result: ClipInfo
+    truth: ClipInfo
+    frames: int  # of each, that are compared
+
+
+def match_folders(
+    results: Path,  # video files, pictures, and folders of pictures: one clip each
+    truths: Path,  # the same, under the same names
+    protocol: Protocol,  # decides how many frames of each are taken
+) -> list[ClipPair]:
+    """Return all clips by name; InputError, with the names, where two do not belong together."""
+    found, true = _clips_in(results, "--results"), _clips_in(truths, "--truth")
+    lonely = [
+        f"{what}: {_listed(names)}"
+        for what, names in (
+            (f"only in {results}", sorted(set(found) - set(true))),
+            (f"only in {truths}", sorted(set(true) - set(found))),
+        )
+        if names
+    ]
+    if lonely:
+        raise InputError(
+            f"--results and --truth got clips without partner ({'; '.join(lonely)}); every clip "
+            "needs one of the same name. Add what is missing, or move the others away."
+        )
+    pairs = [_paired(name, found[name], true[name], protocol) for name in sorted(found)]
+    unlike = [
+        f"{pair.name} ({_described(pair.result)} against {_described(pair.truth)})"
+        for pair in pairs
+        if (pair.result.size, pair.result.frames) != (pair.truth.size, pair.truth.frames)
+    ]
+    if unlike:
+        raise InputError(
+            f"--results and --truth got clips that differ in size or length: {_listed(unlike)}; "
+            "a clip and its truth must have the same frames. Cut and resize one to the other."
+        )
+    return pairs
+
+
+def _paired(name: str, result: Path, truth: Path, protocol: Protocol) -> ClipPair:
+    ours, true = clip_info(result), clip_info(truth)
+    taken = len(range(0, true.frames, protocol.stride))
+    return ClipPair(name, ours, true, min(taken, protocol.frames or taken))
+
+
+def measure_folders(
+    pairs: list[ClipPair],
+    protocol: Protocol,
+    instruments: Instruments,
+    progress: Callable[[int], None] | None = None,  # called with the number of clips done
+) -> dict[str, Measured]:
+    """Return the figures of finished clips, read and measured one at a time.
+
+    Driving skeletons are not known: those of the true clip are read by the same pose pair.
+    """
+    check_fvd(instruments, ((pair.name, pair.frames, _fps(pair, protocol)) for pair in pairs))
+    measuring = Measuring(instruments)
+    for index, pair in enumerate(pairs):
+        truth, result = (_read(info, pair, protocol) for info in (pair.truth, pair.result))
+        pose = instruments.pose
+        case = Case(
+            name=pair.name,
+            truth=truth,
+            fps=_fps(pair, protocol),
+            skeletons=None if pose is None else pose.read_pixels(truth),
+        )
+        measuring.add("result", result, case)
+        if progress is not None:
+            progress(index + 1)
+    return measuring.result()
+
+
+def _fps(pair: ClipPair, protocol: Protocol) -> float:
+    """Return the speed of the frames that are taken."""
+    return float(pair.truth.fps or protocol.fps) / protocol.stride
+
+
+def _read(info: ClipInfo, pair: ClipPair, protocol: Protocol) -> Tensor:
+    """Return the frames that the protocol takes, at its size, (f, 3, H, W) in 0..1."""
+    taken = islice(frames_of(info.path), 0, None, protocol.stride)
+    frames = [_fitted(frame, protocol) for frame in islice(taken, pair.frames)]
+    if len(frames) < pair.frames:
+        raise InputError(
+            f"{info.path} got {len(frames)} frames of {pair.frames} that it announces; it is "
+            "damaged or cut short. Export it again."
+        )
+    return torch.cat(frames)
+
+
+def _fitted(frame: np.ndarray, protocol: Protocol) -> Tensor:
+    return fit_frames(to_pixels(frame[None]), protocol.size, protocol.fit)
+
+
+def _clips_in(folder: Path, option: str) -> dict[str, Path]:
+    """Return the clips of a folder by name, less their suffix."""
+    if not folder.is_dir():
+        raise InputError(f"{option} got {folder}; there is no such folder. Check the path.")
+    found: dict[str, Path] = {}
+    for path in _candidates(folder):
+        name = path.name if path.is_dir() else path.stem
+        if name in found:
+            raise InputError(
+                f"{option} got two clips named {name} ({found[name].name} and {path.name}); names "
+                "match results to truths. Move one of them away."
+            )
+        found[name] = path
+    if not found:
+        raise InputError(
+            f"{option} got {folder}, which holds no clip; it must hold video files "
+            f"({', '.join(sorted(CLIP_SUFFIXES))}) or folders of pictures. Check the path."
+        )
+    return found
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    known = CLIP_SUFFIXES | PICTURE_SUFFIXES
+    for path in sorted(folder.iterdir()):
+        hidden = path.name.startswith(".")
+        if not hidden and (path.is_dir() or path.suffix.lower() in known):
+            yield path
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _described(info: ClipInfo) -> str:
+    return f"{info.frames} frames of {info.size.width}x{info.size.height}"

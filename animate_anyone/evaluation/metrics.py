@@ -1,0 +1,41 @@
+"""The figures that a table can show: what they are called, and how they are written."""
+
+from dataclasses import dataclass
+
+Row = dict[str, float]  # name of METRICS to value; what was not measured is not there
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column."""
+
+    title: str
+    digits: int  # behind the point
+    needs: str | None = None  # the instrument without which it is not measured
+
+
+METRICS = {
+    "psnr": Metric("PSNR", 2),
+    "ssim": Metric("SSIM", 3),
+    "psnr_uint8_legacy": Metric("PSNR as in this field's tables (overflows)", 2),
+    "lpips": Metric("LPIPS", 3, "lpips"),
+    "fvd": Metric("FVD", 1, "fvd"),
+    "pck": Metric("PCK", 3, "pose"),
+    "oks": Metric("OKS", 3, "pose"),
+    "pose_error": Metric("pose error (torsos)", 3, "pose"),
+    "figure_psnr": Metric("PSNR in the figure", 2),
+    "iou": Metric("silhouette IoU", 3),
+    "flicker": Metric("flicker", 2),
+    "seam_drift": Metric("seam drift", 2),
+}
+
+
+def cell(name: str, row: Row, error: Row | None = None) -> str:
+    """Return a figure as a table shows it, with its standard error if there is one."""
+    if name not in row:
+        return ""
+    digits = METRICS[name].digits
+    text = f"{row[name]:.{digits}f}"
+    if error and name in error:
+        text += f" ± {error[name]:.{digits}f}"
+    return text

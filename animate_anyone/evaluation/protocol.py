@@ -1,0 +1,137 @@
+"""What a result depends on besides the model: one frozen record per test, kept as data.
+
+The paper fixes the clips and the metrics but neither the size at which frames are compared nor the
+speed and length of FVD's clips; what stands in protocols.json for these is this project's choice,
+printed with every result.
+"""
+
+import difflib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ..errors import ConfigError
+from ..types import Size
+from .lpips import BACKBONES, Net
+from .metrics import METRICS
+
+RECORDS = Path(__file__).with_name("protocols.json")
+Fit = Literal["pad", "crop"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LpipsRule:
+    """Which network LPIPS looks through."""
+
+    net: Net
+    sha256: str  # of torchvision's file of the backbone, its first 8 digits or more
+
+
+@dataclass(frozen=True, kw_only=True)
+class FvdRule:
+    """Which clips FVD compares, and through which network."""
+
+    frames: int  # of each of the clips that a video is cut into
+    size: int  # pixels; frames are squashed to this square
+    fps: float  # at which frames are taken
+    sha256: str  # of the TorchScript file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A test; two results compare only if all of it agrees."""
+
+    name: str
+    title: str
+    drawn: bool  # clips are drawn by this package; False: they are real, and given
+    clips: int  # in the whole test
+    width: int  # pixels at which frames are compared
+    height: int
+    fit: Fit  # how frames of another shape get there: whole with edges continued, or cut
+    frames: int | None  # of each clip, from its first; None: all
+    stride: int  # every so many-th frame of the clip is taken
+    fps: float  # of clips whose files do not say it
+    reference: str  # which picture is animated
+    skeletons: str  # which skeletons drive it
+    metrics: tuple[str, ...]  # names of METRICS, in the order of the table
+    pck_threshold: float  # torso lengths within which a joint is right
+    lpips: LpipsRule
+    fvd: FvdRule
+    paper: str | None  # whose row of the paper stands beside: a table of paper.json
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        for name in ("clips", "width", "height", "stride", "fps", "pck_threshold"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} got {getattr(self, name)}; it must be above 0.")
+        if self.frames is not None and self.frames < 1:
+            raise ConfigError(f"frames got {self.frames}; it must be 1 or more, or null for all.")
+        for name, value, known in (
+            ("fit", self.fit, get_args(Fit)),
+            ("lpips.net", self.lpips.net, tuple(BACKBONES)),
+            *(("metrics", metric, tuple(METRICS)) for metric in self.metrics),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name} got {value!r}; {_nearest(value, known)}")
+
+    @property
+    def size(self) -> Size:
+        """Return the size at which frames are compared."""
+        return Size(self.width, self.height)
+
+    def data(self) -> dict[str, Any]:
+        """Return the record as JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> "Protocol":
+        """Return the record that JSON holds; ConfigError for keys missing or unknown."""
+        try:
+            return cls(
+                **{
+                    **data,
+                    "metrics": tuple(data["metrics"]),
+                    "lpips": LpipsRule(**data["lpips"]),
+                    "fvd": FvdRule(**data["fvd"]),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise ConfigError(
+                f"protocol got a record that does not hold ({error}); it must have exactly the "
+                f"fields of those in {RECORDS.name}. Copy one of them and change its values."
+            ) from error
+
+
+def protocol_names() -> tuple[str, ...]:
+    """Return the tests that come with this package."""
+    return tuple(_records())
+
+
+def load_protocol(name: str | Path) -> Protocol:
+    """Return a test by name, or the record in a JSON file of one's own.
+
+    ConfigError for an unknown name, answered with the nearest, and for a record that is wrong.
+    """
+    records = _records()
+    if str(name) in records:
+        return Protocol.from_data({"name": str(name), **records[str(name)]})
+    path = Path(name)
+    if path.suffix != ".json":
+        raise ConfigError(f"protocol got {str(name)!r}; {_nearest(str(name), tuple(records))}")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"protocol got {path}, which cannot be read ({error}). Name a JSON file of one record."
+        ) from error
+    return Protocol.from_data({"name": path.stem, **data})
+
+
+def _records() -> dict[str, dict[str, Any]]:
+    return json.loads(RECORDS.read_text(encoding="utf-8"))
+
+
+def _nearest(value: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.0)[0]
+    return f"known are {', '.join(known)}. Did you mean {near!r}?"

@@ -1,0 +1,37 @@
+"""Networks as small as metrics accept, written to files as the published ones are."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+
+class MeanFeatures(nn.Module):
+    """Mean and spread of every colour, over a clip: (b, 3, f, s, s) to (b, 6)."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        values = clips.flatten(2)
+        return torch.cat([values.mean(2), values.std(2)], 1)
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_fvd_network(path: Path) -> str:
+    """Write a TorchScript network; return its sha256."""
+    torch.jit.save(torch.jit.script(MeanFeatures()), str(path))
+    return sha256_of(path)
+
+
+def write_alexnet(path: Path) -> str:
+    """Write random features of torchvision's AlexNet; return the file's sha256."""
+    with torch.device("meta"):
+        features = torchvision.models.alexnet(weights=None).features
+    features = features.to_empty(device="cpu")
+    for values in features.parameters():
+        nn.init.normal_(values, std=0.02)
+    torch.save({f"features.{k}": v for k, v in features.state_dict().items()}, path)
+    return sha256_of(path)
