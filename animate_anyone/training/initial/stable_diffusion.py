@@ -1,0 +1,90 @@
+"""Both UNets from Stable Diffusion."""
+
+import logging
+from pathlib import Path
+
+from torch import nn
+
+from ...config import UNetConfig
+from ...errors import WeightsError
+from ...networks.unet import UNet
+from ...weights.detect import describe, identify, reference_surplus
+from ...weights.read import Weights, read_weights
+from .fill import fill_pair
+
+logger = logging.getLogger(__name__)
+
+_UNET_FILES = tuple(
+    f"{folder}diffusion_pytorch_model.{ending}"
+    for folder in ("unet/", "")
+    for ending in ("safetensors", "fp16.safetensors", "bin")
+)
+_LDM_PREFIX = "model.diffusion_model."
+
+
+def from_stable_diffusion(
+    denoiser: UNet,
+    reference_net: nn.Module,  # stays as it is where it is no UNet, as in the ablations
+    path: str | Path,  # diffusers folder, UNet file of one, or checkpoint in one file
+) -> None:
+    """Give both networks Stable Diffusion's UNet; the denoiser's temporal layers stay.
+
+    A denoiser with a ControlNet gives that its encoder. Raises WeightsError with the key report
+    unless the file fits.
+    """
+    weights = _stable_diffusion(Path(path), denoiser.config)
+    surplus = reference_surplus(denoiser.config)
+    fill_pair(denoiser, weights, reference_net, weights.without(surplus))
+    logger.info("Started denoiser and ReferenceNet from %s", weights.source)
+
+
+def with_diffusers_names(
+    weights: Weights,  # a Stable Diffusion checkpoint, or its UNet alone, in the original names
+    layers_per_block: int,
+) -> Weights:
+    """Return the UNet of an original checkpoint under the names that diffusers gives its tensors.
+
+    Of a checkpoint with averaged weights beside the last ones, the last ones are taken, as is
+    usual for training on.
+    """
+    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+
+    unet = weights.part(_LDM_PREFIX) or weights
+    # diffusers moves the values from key to key, whatever they are: here, the keys themselves.
+    keys = {_LDM_PREFIX + key: key for key in unet}
+    try:
+        names = convert_ldm_unet_checkpoint(keys, {"layers_per_block": layers_per_block})
+    except KeyError as error:
+        raise WeightsError(
+            f"{weights.source} lacks {error}; the checkpoint is incomplete. Choose a whole one."
+        ) from error
+    unknown = sorted(set(unet) - set(names.values()))
+    if unknown:
+        raise WeightsError(
+            f"{weights.source} is not a Stable Diffusion 1.5 checkpoint: its UNet has "
+            f"{len(unknown)} tensors that have no place there ({', '.join(unknown[:4])}). Choose "
+            "Stable Diffusion 1.5 or a fine-tuned version of it."
+        )
+    return unet.renamed({key: name for name, key in names.items()})
+
+
+def _stable_diffusion(path: Path, config: UNetConfig) -> Weights:
+    """Open the UNet of a folder or file, under diffusers' names."""
+    if path.is_dir():
+        files = [path / name for name in _UNET_FILES if (path / name).is_file()]
+        if not files:
+            raise WeightsError(
+                f"path got {path}, which holds no Stable Diffusion UNet; looked for "
+                f"{', '.join(_UNET_FILES)}. Choose a diffusers folder or a checkpoint file."
+            )
+        path = files[0]
+    weights = read_weights(path)
+    kind = identify(weights.shapes)
+    if kind == "sd_checkpoint":
+        return with_diffusers_names(weights, config.layers_per_block)
+    if kind != "unet":
+        raise WeightsError(
+            f"path got {path}, which is {describe(kind)}; choose the UNet of Stable Diffusion 1.5, "
+            "in diffusers layout or in a checkpoint."
+        )
+    return weights
