@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         return _run_on_clip(options)
     from ..evaluation.instruments import absent, open_instruments
     from ..evaluation.protocol import load_protocol
-    from ..evaluation.report import Report
+    from ..evaluation.report import Report, unmeasured
     from ..evaluation.tables import as_markdown
 
     protocol = load_protocol(options.protocol)
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         rows=rows,
         changed=changed,
         made=made,
-        absent=absent(instruments, protocol),
+        absent=unmeasured(rows, protocol) | absent(instruments, protocol),
         instruments=_files(options, instruments),
     )
     _write(options, as_markdown(report) + "\n", report.data())
@@ -116,6 +116,12 @@ def _check(options: argparse.Namespace, *, drawn: bool) -> None:
             raise InputError(f"--{name} got {value}; it must be {least} or more.")
     if bool(options.results) != bool(options.truth):
         raise InputError("--results and --truth belong together; give both.")
+    sampled = (options.steps, options.cfg, options.without_motion or None)
+    if options.results and sampled != (None, None, None):
+        raise InputError(
+            "--results was given with --steps, --cfg or --without-motion; finished clips are not "
+            "sampled again. Leave these out."
+        )
     if options.results and options.data:
         raise InputError(
             "--results and --data were both given; clips are either finished or generated now. "

@@ -88,6 +88,7 @@ class Measured:
 
     clips: dict[str, Row]  # by the clip's name
     of_set: Row = field(default_factory=dict)  # FVD
+    fvd_clips: int = 0  # pieces of clips that it goes over; it falls with their number
 
     @property
     def mean(self) -> Row:
@@ -141,8 +142,9 @@ class Measuring:
     def result(self) -> dict[str, Measured]:
         """Return what was gathered; InputError if there are too few clips for FVD."""
         true = list(self._true.values())
+        pieces = sum(map(len, true))
         return {
-            way: Measured(clips, self._of_set(self._features.get(way, []), true))
+            way: Measured(clips, self._of_set(self._features.get(way, []), true), pieces)
             for way, clips in self._clips.items()
         }
 

@@ -12,7 +12,12 @@ class Metric:
     title: str
     digits: int  # behind the point
     needs: str | None = None  # the instrument without which it is not measured
+    condition: str = ""  # on the clips
 
+
+_SOMEBODY = "Somebody must be seen in the driving skeletons."
+_DRAWN = "Only drawn characters at their own size have a known silhouette."
+_WINDOWS = "Clips of more than one window, generated here, are needed."
 
 METRICS = {
     "psnr": Metric("PSNR", 2),
@@ -20,13 +25,13 @@ METRICS = {
     "psnr_uint8_legacy": Metric("PSNR as in this field's tables (overflows)", 2),
     "lpips": Metric("LPIPS", 3, "lpips"),
     "fvd": Metric("FVD", 1, "fvd"),
-    "pck": Metric("PCK", 3, "pose"),
-    "oks": Metric("OKS", 3, "pose"),
-    "pose_error": Metric("pose error (torsos)", 3, "pose"),
-    "figure_psnr": Metric("PSNR in the figure", 2),
-    "iou": Metric("silhouette IoU", 3),
-    "flicker": Metric("flicker", 2),
-    "seam_drift": Metric("seam drift", 2),
+    "pck": Metric("PCK", 3, "pose", _SOMEBODY),
+    "oks": Metric("OKS", 3, "pose", _SOMEBODY),
+    "pose_error": Metric("pose error (torsos)", 3, "pose", _SOMEBODY),
+    "figure_psnr": Metric("PSNR in the figure", 2, condition=_DRAWN),
+    "iou": Metric("silhouette IoU", 3, condition=_DRAWN),
+    "flicker": Metric("flicker", 2, condition="Clips of 2 frames or more are needed."),
+    "seam_drift": Metric("seam drift", 2, condition=_WINDOWS),
 }
 
 

@@ -1,5 +1,6 @@
 """A character and a motion whose true clip is known, and what networks make of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +25,19 @@ class Pair:
     near: Tensor | None = None  # (f, H, W), bool: the figure and a few pixels around it
 
 
+Fitting = Callable[[Tensor], Tensor]  # (f, 3, H, W) to frames of the size that is compared
+
+
 @torch.no_grad()
 def generate(
-    models: Networks, pair: Pair, sampling: Sampling
+    models: Networks,
+    pair: Pair,
+    sampling: Sampling,
+    fit: Fitting | None = None,  # of each chunk as it comes, so that large clips never stand whole
 ) -> Tensor:  # (f, 3, H, W), 0..1, float32 on the CPU
     """Return the animated clip."""
-    chunks = animate(models, pair.reference, pair.poses, sampling)
-    return torch.cat([chunk.float().cpu() for chunk in chunks])
+    chunks = (x.float().cpu() for x in animate(models, pair.reference, pair.poses, sampling))
+    return torch.cat([fit(chunk) if fit else chunk for chunk in chunks])
 
 
 def copied(pair: Pair) -> Tensor:  # (f, 3, H, W)
@@ -42,10 +49,11 @@ def copied(pair: Pair) -> Tensor:  # (f, 3, H, W)
 def round_trip(
     models: Networks,
     frames: Tensor,  # (f, 3, H, W), 0..1
+    fit: Fitting | None = None,  # of each chunk, as in `generate`
     frames_per_call: int = 8,  # bounds the memory
 ) -> Tensor:  # (f, 3, H, W), 0..1, float32 on the CPU
     """Return frames encoded and decoded: what no result can surpass."""
     assert models.autoencoder is not None
     coder = models.autoencoder
-    parts = [coder.decode(coder.encode(part)) for part in frames.split(frames_per_call)]
-    return torch.cat([part.float().cpu() for part in parts])
+    chunks = (coder.decode(coder.encode(x)).float().cpu() for x in frames.split(frames_per_call))
+    return torch.cat([fit(chunk) if fit else chunk for chunk in chunks])

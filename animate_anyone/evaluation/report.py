@@ -4,6 +4,7 @@ import math
 import platform
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,7 +15,8 @@ from ..diffusion.windows import plan_windows
 from .fitting import fit_frames, fit_skeletons
 from .instruments import Instruments
 from .measure import Case, Measured, Measuring
-from .pairs import Pair, copied, generate, round_trip
+from .metrics import METRICS
+from .pairs import Pair, generate, round_trip
 from .protocol import Protocol
 
 FPS = 30.0  # of pairs whose motion has no speed of its own
@@ -38,14 +40,14 @@ def evaluate(
     Pairs are animated and measured one at a time, and nothing of them is kept.
     """
     instruments = instruments or Instruments()
-    measuring = Measuring(instruments)
+    measuring, fit = Measuring(instruments), partial(_fitted, instruments)
     for index, pair in enumerate(pairs):
         case = case_of(pair, sampling, instruments)
         seeded = replace(sampling, seed=sampling.seed + index)
-        measuring.add(RESULT, _fitted(generate(models, pair, seeded), instruments), case)
+        measuring.add(RESULT, generate(models, pair, seeded, fit), case)
         if baselines:
-            measuring.add(COPY, _fitted(copied(pair), instruments), case)
-            measuring.add(CEILING, _fitted(round_trip(models, pair.truth), instruments), case)
+            measuring.add(COPY, fit(pair.reference).expand_as(case.truth), case)
+            measuring.add(CEILING, round_trip(models, pair.truth, fit), case)
         if progress is not None:
             progress(index + 1)
     return measuring.result()
@@ -57,7 +59,7 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
     Windows are those of the first step; with `shift` they move from step to step. What is known
     of the figure's place is left out where the size changes.
     """
-    truth = _fitted(pair.truth, instruments)
+    truth = _fitted(instruments, pair.truth)
     same = truth.shape == pair.truth.shape
     size = instruments.size
     skeletons = pair.skeletons
@@ -72,7 +74,7 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
     )
 
 
-def _fitted(frames: Tensor, instruments: Instruments) -> Tensor:
+def _fitted(instruments: Instruments, frames: Tensor) -> Tensor:
     size = instruments.size
     return frames if size is None else fit_frames(frames, size, instruments.fit)
 
@@ -95,6 +97,7 @@ class Report:
                 "mean": measured.mean,
                 "standard_error": measured.standard_error,
                 "clips_measured": measured.count,
+                "fvd_clips": measured.fvd_clips,
                 "clips": measured.clips,
             }
             for way, measured in self.rows.items()
@@ -113,6 +116,15 @@ class Report:
                 "rows": rows,
             }
         )
+
+
+def unmeasured(rows: dict[str, Measured], protocol: Protocol) -> dict[str, str]:
+    """Return for each figure of a protocol that no clip allows why, but for lack of networks."""
+    return {
+        name: METRICS[name].condition
+        for name in protocol.metrics
+        if not any(name in measured.mean for measured in rows.values())
+    }
 
 
 def versions() -> dict[str, str]:

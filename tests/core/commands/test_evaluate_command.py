@@ -49,7 +49,7 @@ def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     assert data["made"]["seeds"] == [0, 1]
     assert data["made"]["sampling"]["steps"] == 3
     assert data["changed"]["clips"] == {"protocol": 64, "here": 2}
-    assert set(data["absent"]) == {"lpips", "fvd"}
+    assert set(data["absent"]) == {"lpips", "fvd", "flicker", "seam_drift"}
     printed = capsys.readouterr().out
     assert printed == Path(files[1]).read_text()
     assert f"| result | {result['psnr']:.2f} |" in printed
@@ -144,7 +144,8 @@ def test_finished_clips_are_measured_with_every_network_that_is_named(finished, 
     mean = data["rows"]["result"]["mean"]
 
     assert set(mean) == set(record["metrics"]) - {"seam_drift"}
-    assert data["absent"] == {}
+    assert list(data["absent"]) == ["seam_drift"]
+    assert data["rows"]["result"]["fvd_clips"] == 2
     assert data["changed"] == {}
     ours, true = (Path(folder) / "clip0.mp4" for folder in (finished[1], finished[3]))
     read = [to_pixels(np.stack(list(frames_of(path)))) for path in (ours, true)]
@@ -164,6 +165,7 @@ def test_finished_clips_are_measured_with_every_network_that_is_named(finished, 
         (["--protocol", "ubc"], "Name --data FOLDER"),
         (["--protocol", "ubc", "--results", "a"], "--truth belong together"),
         (["--protocol", "ubc", "--results", "a", "--truth", "b", "--data", "c"], "both given"),
+        (["--results", "a", "--truth", "b", "--steps", "4"], "not sampled again"),
         (["--data", "somewhere"], "draws its own clips"),
         (["--protocol", "ubc", "--data", "nowhere"], "manifest.json"),
         (["--fvd-network", "i3d.pt"], "i3d.pt, which is not there"),

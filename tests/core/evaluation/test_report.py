@@ -13,7 +13,7 @@ from animate_anyone.evaluation.measure import Measured
 from animate_anyone.evaluation.metrics import METRICS, cell
 from animate_anyone.evaluation.pairs import generate
 from animate_anyone.evaluation.protocol import load_protocol
-from animate_anyone.evaluation.report import CEILING, COPY, RESULT, Report, evaluate
+from animate_anyone.evaluation.report import CEILING, COPY, RESULT, Report, evaluate, unmeasured
 from animate_anyone.evaluation.tables import as_markdown, compare, compare_data
 from animate_anyone.training.held_out import held_out_pairs
 from animate_anyone.types import Size
@@ -130,6 +130,20 @@ def test_markdown_says_what_differs_from_the_protocol_and_what_is_missing():
     assert "Not measured: PCK, OKS. Name a pair." in text
     assert "- seeds: 0 to 2" in text
     assert "PCK of result: over 1 of 2 clips." in text
+
+
+def test_fvd_is_told_with_the_number_of_pieces_it_goes_over():
+    rows = {"result": Measured({"a": {"psnr": 20.0}}, {"fvd": 3.0}, fvd_clips=7)}
+    assert "FVD goes over 7 pieces" in as_markdown(report_of(rows))
+    assert "FVD goes" not in as_markdown(report_of(ROWS))
+
+
+def test_what_no_clip_allows_is_told_apart_from_what_needs_a_network():
+    why = unmeasured(ROWS, load_protocol("mini"))
+    assert "2 frames" in why["flicker"]
+    assert "window" in why["seam_drift"]
+    assert "silhouette" in why["iou"]
+    assert not {"psnr", "ssim", "pck", "fvd"} & set(why)
 
 
 def test_models_stand_beside_the_row_of_table_3_that_has_their_name():
