@@ -1,12 +1,14 @@
 """A ControlNet on the reference: what it adds, to which rows, and when it adds nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from animate_anyone.config import MotionConfig, UNetConfig
 from animate_anyone.errors import InputError
-from animate_anyone.networks.controlnet import ControlledUNet, HintEncoder
+from animate_anyone.networks.controlnet import ControlledUNet, ControlNet, HintEncoder
 from animate_anyone.networks.unet import UNet
 
 TINY = UNetConfig(
@@ -160,6 +162,38 @@ def test_its_names_are_those_of_public_controlnets():
         "controlnet_mid_block.bias",
     } <= names
     assert not any("motion_modules" in name or "up_blocks" in name for name in names)
+
+
+def test_residuals_are_those_of_the_public_controlnet():
+    from diffusers import ControlNetModel
+
+    theirs = ControlNetModel(
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        cross_attention_dim=12,
+        attention_head_dim=2,
+        norm_num_groups=4,
+        conditioning_embedding_out_channels=(8, 8),
+    ).eval()
+    theirs.controlnet_cond_embedding = nn.Identity()
+    trained(theirs)
+    scene = Scene()
+    ours = ControlNet(replace(TINY, ff_mult=4)).eval()
+    ours.load_state_dict(theirs.state_dict())
+    timesteps, hint = scene.timesteps[:, None].expand(-1, 3), scene.features[0]
+    condition = ours.prepare(scene.tokens)
+    down, middle = ours.residuals(scene.latents, timesteps, condition, hint)
+    expected = theirs(
+        scene.latents.transpose(1, 2).flatten(0, 1),
+        timesteps.flatten(),
+        encoder_hidden_states=scene.tokens.repeat_interleave(3, 0),
+        controlnet_cond=hint.repeat_interleave(3, 0),
+        return_dict=False,
+    )
+
+    for found, wanted in zip([*down, middle], [*expected[0], expected[1]], strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
 
 
 def test_it_can_start_from_the_denoisers_encoder():
