@@ -216,7 +216,7 @@ def _naming(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong with a file into one error with its name."""
     try:
         yield
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, MediaError) as error:
         raise MediaError(
             f"clips got {path}, which is missing or damaged ({error}). Delete its clip's folder; "
             f"{WAY_OUT.lower()} to make it anew."
