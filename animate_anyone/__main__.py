@@ -18,6 +18,7 @@ COMMANDS = (
     "commands.convert",
     "commands.download",
     "parity.command",
+    "commands.prepare",
     "commands.train",
     "commands.evaluate",
 )

@@ -1,0 +1,155 @@
+"""The command `prepare`: a folder of clips becomes a data set to train and to measure on."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .options import machine_from, parse_fps, parse_size
+
+if TYPE_CHECKING:
+    from ..training.clips.splits import Split
+    from ..training.clips.tools import ToolMaker
+
+logger = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction") -> None:
+    """Add `prepare`."""
+    parser = subparsers.add_parser(
+        "prepare", help="a folder of clips to a data set for training and evaluation"
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("--clips", type=Path, required=True, metavar="DIR", help="videos and picture folders")
+    add("--out", type=Path, required=True, metavar="DIR", help="the data set; goes on if begun")
+    add("--recipe", choices=("ubc", "tiktok"), help="size and split of a well-known data set")
+    add(
+        "--split",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help='JSON with lists "train" and "test", or a text file for each (folders of that name)',
+    )
+    add("--size", type=parse_size, metavar="WxH", help="of all frames, pixels (768x768)")
+    add("--fit", choices=("pad", "crop"), default="pad", help="continue edges, or cut (pad)")
+    add("--min-frames", type=int, default=24, help="least length of a usable span (24)")
+    add("--frames", choices=("png", "jpg"), default="png", help="how they are kept (png, exact)")
+    add("--fps", type=parse_fps, default=30, help="of picture folders (30)")
+    add("--workers", type=int, default=1, help="processes (1)")
+    _add_pose_arguments(parser)
+    _add_cache_arguments(parser)
+
+
+def _add_pose_arguments(parser: argparse.ArgumentParser) -> None:
+    from ..pose.backends import PROVIDERS
+    from ..pose.estimator import CHANNEL_ORDERS
+
+    add = parser.add_argument_group("poses").add_argument
+    add(
+        "--pose-models",
+        type=Path,
+        nargs=2,
+        metavar=("DETECTOR.onnx", "ESTIMATOR.onnx"),
+        help="for people DWPose's (aa-mini's, which know drawn characters)",
+    )
+    add("--poses", type=Path, metavar="DIR", help="keypoints that are there: JSON, or a data set")
+    add("--provider", choices=("auto", *PROVIDERS), default="auto", help="(the fastest)")
+    add("--channel-order", choices=CHANNEL_ORDERS, default="rgb", help="of the estimator (rgb)")
+    add("--detect-every", type=int, default=1, metavar="FRAMES", help="5 to 10 are faster (1)")
+
+
+def _add_cache_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("caches of what frozen encoders make").add_argument
+    add("--cache", default="", metavar="latents,tokens", help="one or both (neither)")
+    add("--models", default="aa-mini", help="weight set with the encoders (aa-mini)")
+    add("--vae", type=Path, metavar="FILE", help="the autoencoder's, instead of that of --models")
+    add("--image-encoder", type=Path, metavar="FILE", help="CLIP's, instead of that of --models")
+    add("--device", default="auto", help="of the encoders: cpu, cuda, ... (the fastest there is)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prepare, and tell what came of it."""
+    from ..training.clips.prepare import prepare
+    from ..training.clips.report import REPORT, report_text
+    from ..training.clips.settings import PrepareConfig
+    from ..training.clips.splits import recipe
+    from ..types import Size
+    from .following import progress_bar
+
+    known = recipe(options.recipe) if options.recipe else None
+    maker = _maker(options)
+    config = PrepareConfig(
+        size=options.size or (known.size if known else Size(768, 768)),
+        fit=options.fit,
+        min_frames=options.min_frames,
+        pictures=options.frames,
+        fps=float(options.fps),
+        poses=maker.poses_name(),
+        cached=maker.cache_names(),
+    )
+    split = _split(options) or (known.split if known else None)
+    with progress_bar("preparing", "clip") as progress:
+        manifest, outcomes = prepare(
+            options.clips,
+            options.out,
+            config,
+            maker,
+            split=split,
+            workers=_workers(options),
+            progress=progress,
+        )
+    sys.stdout.write(report_text(manifest, outcomes, split))
+    logger.info("%s: %d clips; see %s there", options.out, len(manifest.clips), REPORT)
+    return 0 if manifest.clips else 1
+
+
+def _split(options: argparse.Namespace) -> "Split | None":
+    """Return the split that is named, or the one that folders make where no recipe has one."""
+    from ..training.clips.find import find_clips
+    from ..training.clips.splits import read_split, split_by_folder
+
+    if options.split:
+        return read_split(options.split)
+    if options.recipe:
+        return None
+    return split_by_folder([found.name for found in find_clips(options.clips)])
+
+
+def _maker(options: argparse.Namespace) -> "ToolMaker":
+    from ..training.clips.tools import ToolMaker
+
+    if options.poses and options.pose_models:
+        raise InputError(
+            "--poses and --pose-models are both given; poses come from one of them. Leave one out."
+        )
+    if options.poses and not options.poses.is_dir():
+        raise InputError(f"--poses got {options.poses}; there is no such folder. Check the path.")
+    detector, estimator = options.pose_models or (None, None)
+    options.dtype = "fp32"  # what is cached is made once, so as exactly as it goes
+    caches = tuple(cache.strip() for cache in options.cache.split(",") if cache.strip())
+    return ToolMaker(
+        detector=detector,
+        estimator=estimator,
+        provider=options.provider,
+        channel_order=options.channel_order,
+        detect_every=options.detect_every,
+        kept=options.poses,
+        models=options.models,
+        vae=options.vae,
+        image_encoder=options.image_encoder,
+        caches=caches,
+        device=str(machine_from(options)[0]) if caches else "cpu",
+    )
+
+
+def _workers(options: argparse.Namespace) -> int:
+    if options.workers < 1:
+        raise InputError(
+            f"--workers got {options.workers}; at least one is needed. This machine has "
+            f"{os.cpu_count()} cores."
+        )
+    return options.workers
