@@ -66,7 +66,7 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
         "--pose-models",
         type=Path,
         nargs=2,
-        metavar=("DETECTOR", "ESTIMATOR"),
+        metavar=("DETECTOR.onnx", "ESTIMATOR.onnx"),
         help="for PCK and OKS (mini: aa-mini's own; for people: download dwpose)",
     )
     add("--lpips-backbone", type=Path, metavar="FILE", help="torchvision's, as the protocol says")
