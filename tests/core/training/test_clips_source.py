@@ -11,6 +11,7 @@ from PIL import Image
 
 from animate_anyone.errors import InputError, MediaError
 from animate_anyone.pose.draw import draw_frame
+from animate_anyone.pose.skeleton import body_clip
 from animate_anyone.training.batch import Draw
 from animate_anyone.training.clips.manifest import (
     ClipDataset,
@@ -47,7 +48,8 @@ def write_set(folder, cached=(), entries=None):
             picture = pictures[number].copy()
             picture[TELLING] = (10 * index, number, 0)
             Image.fromarray(picture).save(frame_path(clip, number, "png"))
-        write_track(clip / "keypoints.npz", Track(pose, np.zeros(20, bool)))
+        bodies = body_clip(pose.canvas, pose.body.xy, pose.body.confidence)  # quick to draw
+        write_track(clip / "keypoints.npz", Track(bodies, np.zeros(20, bool)))
         marks = np.zeros((20, 2, 8, 8), np.float16)
         marks[:, 0], marks[:, 1] = index, np.arange(20)[:, None, None]
         np.save(clip / "latents.npy", marks)
@@ -90,7 +92,7 @@ def marks_of(batch):
     return reference.int() // scale, targets.transpose(1, 2).int() // scale
 
 
-def many(source, draw, steps=12):
+def many(source, draw, steps=8):
     """Return the marks of many steps together."""
     batches = [source.batch(draw, step, range(draw.examples)) for step in range(steps)]
     references, targets = zip(*map(marks_of, batches), strict=True)
