@@ -50,3 +50,19 @@ class PoseClip:
     def __len__(self) -> int:
         """Return the number of frames."""
         return self.body.xy.shape[0]
+
+    def at(self, rows: slice) -> "PoseClip":
+        """Return some of the frames."""
+
+        def part(points: Points) -> Points:
+            flags = None if points.flags is None else points.flags[rows]
+            return Points(xy=points.xy[rows], confidence=points.confidence[rows], flags=flags)
+
+        return PoseClip(
+            canvas=self.canvas,
+            body=part(self.body),
+            left_hand=part(self.left_hand),
+            right_hand=part(self.right_hand),
+            face=part(self.face),
+            feet=part(self.feet),
+        )

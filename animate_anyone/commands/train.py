@@ -1,25 +1,27 @@
-"""The command `train`: aa-mini from nothing, step by step, each step resumable."""
+"""The command `train`: every step of a run, each resumable."""
 
 import argparse
-import json
 import logging
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
+
+_POSE_HELP = "ONNX files that measure poses in validation; default: aa-mini's, for drawn characters"
 
 log = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `train` and its steps."""
-    parser = subparsers.add_parser("train", help="train aa-mini on drawn characters")
+    parser = subparsers.add_parser("train", help="train on clips of your own, or aa-mini")
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, run, text in (
-        ("autoencoder", _autoencoder, "train the autoencoder"),
-        ("decoder", _decoder, "go on with the autoencoder's decoder alone"),
-        ("data", _data, "paint and encode examples"),
+        ("autoencoder", _autoencoder, "aa-mini: train the autoencoder"),
+        ("decoder", _autoencoder, "aa-mini: go on with the autoencoder's decoder alone"),
+        ("data", _data, "aa-mini: paint and encode examples"),
         ("stage1", _stage, "train everything but the temporal layers on single frames"),
         ("stage2", _stage, "train the temporal layers on clips"),
-        ("export", _export, "write the weight files"),
+        ("export", _export, "write the weight files of a run"),
     ):
         step = steps.add_parser(name, help=text)
         step.set_defaults(run=run)
@@ -28,17 +30,41 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         if name in ("autoencoder", "decoder", "stage1", "stage2"):
             step.add_argument("--steps", type=int, help="length of the run; default: the recipe's")
         if name in ("stage1", "stage2"):
-            step.add_argument("--config", type=Path, help="a JSON file with any of the settings")
+            _add_stage_arguments(step)
         if name == "data":
-            step.add_argument("--shards", type=int, default=10)
-            step.add_argument("--first", type=int, default=0, help="seed of the first shard")
-            step.add_argument("--clips", type=int, default=100, help="characters per shard")
-            step.add_argument("--frames", type=int, default=7, help="pictures per character")
+            step.add_argument("--shards", type=int, default=10, help="files of examples (10)")
+            step.add_argument("--first", type=int, default=0, help="seed of the first shard (0)")
+            step.add_argument("--clips", type=int, default=100, help="characters per shard (100)")
+            step.add_argument("--frames", type=int, default=7, help="pictures per character (7)")
             step.add_argument("--consecutive", action="store_true", help="running clips")
             step.add_argument("--size", default="128x128", help="width x height in pixels")
         if name == "export":
-            step.add_argument("--target", type=Path, required=True)
+            step.add_argument("--target", type=Path, required=True, help="folder of the files")
     _add_pose_steps(steps)
+
+
+def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
+    """Add what a stage of the paper's training may be told."""
+    add = step.add_argument
+    add("--recipe", default="aa-mini", help="named settings: aa-mini, paper, 24gb (aa-mini)")
+    add("--config", type=Path, help="a JSON file that changes any of the recipe's settings")
+    add(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="a data set made by `prepare`; default: drawn characters in the run's folder",
+    )
+    add = step.add_argument_group(
+        "frozen networks, where data or validation need them"
+    ).add_argument
+    add("--autoencoder", type=Path, metavar="FILE", help="VAE; default: the run's own, if any")
+    add("--image-encoder", type=Path, metavar="FILE", help="CLIP vision model with projection")
+    add("--pose-models", nargs=2, type=Path, metavar=("DETECTOR", "ESTIMATOR"), help=_POSE_HELP)
+    add = step.add_argument_group("what a new run starts from").add_argument
+    add("--weights", metavar="SOURCE", help="a whole weight set: preset, bundle or folder")
+    add("--stable-diffusion", type=Path, metavar="PATH", help="SD 1.5: diffusers folder or file")
+    add("--animatediff", type=Path, metavar="FILE", help="motion modules: mm_sd_v15_v2.ckpt")
+    add("--controlnet-hint", type=Path, metavar="FILE", help="OpenPose ControlNet: hint encoder")
 
 
 def _add_pose_steps(steps: argparse._SubParsersAction) -> None:
@@ -75,21 +101,15 @@ def _threads(options: argparse.Namespace) -> None:
 
 
 def _autoencoder(options: argparse.Namespace) -> int:
-    from ..training.autoencoder import AutoencoderTraining, train_autoencoder
+    from ..training.autoencoder import AutoencoderTraining, refine_decoder, train_autoencoder
 
     _threads(options)
     options.folder.mkdir(parents=True, exist_ok=True)
-    config = AutoencoderTraining(**_steps(options))
-    train_autoencoder(config, options.folder)
-    return 0
-
-
-def _decoder(options: argparse.Namespace) -> int:
-    from ..training.autoencoder import AutoencoderTraining, refine_decoder
-
-    _threads(options)
-    config = AutoencoderTraining(latent_noise=0.1, **_steps(options))
-    refine_decoder(config, options.folder)
+    if options.step == "decoder":
+        config = AutoencoderTraining(latent_noise=0.1, **_steps(options))
+        refine_decoder(config, options.folder)
+    else:
+        train_autoencoder(AutoencoderTraining(**_steps(options)), options.folder)
     return 0
 
 
@@ -124,17 +144,18 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _stage(options: argparse.Namespace) -> int:
-    from ..training.config import TrainingConfig
-    from ..training.data import Shards
+    from ..training.config import read_changes
     from ..training.loop import Trainer
-    from ..training.recipes import RECIPES
+    from ..training.recipes import get_recipe
+    from ..training.stages import Choices, source_of, surroundings_of
 
     _threads(options)
-    stage = 1 if options.step == "stage1" else 2
-    changes: dict[str, Any] = json.loads(options.config.read_text()) if options.config else {}
-    config = TrainingConfig(**(RECIPES[stage] | changes | _steps(options)))
-    data = Shards(options.folder / "data", consecutive=stage == 2)
-    Trainer(config, options.folder).run(data)
+    recipe = get_recipe(options.recipe, 1 if options.step == "stage1" else 2)
+    changes = read_changes(options.config) if options.config else {}
+    config = replace(recipe, **(changes | _steps(options)))
+    choices = Choices(**{entry.name: getattr(options, entry.name) for entry in fields(Choices)})
+    source = source_of(choices, config)
+    Trainer(config, options.folder, around=surroundings_of(choices, config)).run(source)
     return 0
 
 

@@ -8,6 +8,7 @@ from ..errors import ConfigError, PackageError
 from .config import TrainingConfig
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import Accelerator
 
 # A run may go on with other values of these; everything else decides what is trained.
@@ -25,6 +26,15 @@ FREE = (
     "difference_weight",
     "figure_weight",
 )
+
+
+def training_device() -> "torch.device":
+    """Return the device of this process, for frozen networks that are loaded beforehand."""
+    from accelerate import PartialState
+
+    device = PartialState().device
+    assert device is not None
+    return device
 
 
 def make_accelerator(config: TrainingConfig) -> "Accelerator":

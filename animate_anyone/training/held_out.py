@@ -1,7 +1,6 @@
 """What no training run has seen: drawn characters and motions, and the test clips of a data set."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,8 +11,7 @@ from ..evaluation.pairs import Pair
 from ..evaluation.protocol import Protocol
 from ..media import to_pixels
 from ..pose.draw import draw_pose
-from ..pose.stack import SLICES
-from ..types import PoseClip, Size
+from ..types import Size
 from .characters import make_character
 from .clips.manifest import ClipDataset, ClipEntry, Span
 from .data import skeletons_of
@@ -94,7 +92,8 @@ def prepared_pairs(
         frames = tested_span(entry, protocol)
         pictures = dataset.frames(entry, frames.start, frames[-1] + 1)[:: frames.step]
         truth = to_pixels(pictures)
-        skeletons = _frames_of(dataset.keypoints(entry), frames)
+        rows = slice(frames.start, frames[-1] + 1, frames.step)
+        skeletons = dataset.keypoints(entry).at(rows)
         yield Pair(
             name=entry.name,
             reference=truth[:1],
@@ -103,14 +102,3 @@ def prepared_pairs(
             truth=truth,
             fps=entry.fps / frames.step,
         )
-
-
-def _frames_of(clip: PoseClip, frames: range) -> PoseClip:
-    """Return some frames of a clip."""
-    rows = slice(frames.start, frames[-1] + 1, frames.step)
-    parts = {}
-    for name in SLICES:
-        part = getattr(clip, name)
-        flags = None if part.flags is None else part.flags[rows]
-        parts[name] = replace(part, xy=part.xy[rows], confidence=part.confidence[rows], flags=flags)
-    return PoseClip(canvas=clip.canvas, **parts)

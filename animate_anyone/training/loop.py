@@ -29,7 +29,13 @@ from .devices import check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
 from .losses import difference_error, figure_error, figure_weights, min_snr_scale, weighted_error
-from .networks import AnimateNetworks, as_models, build_networks, plain_attention
+from .networks import (
+    AnimateNetworks,
+    as_models,
+    build_networks,
+    load_stage1,
+    plain_attention,
+)
 
 log = logging.getLogger(__name__)
 
@@ -288,7 +294,7 @@ class Trainer:
         if self.around.start is not None:
             self.around.start(networks)
         elif self.config.stage == 2:
-            _load_stage1(networks, folder)
+            load_stage1(networks, folder)
         return networks
 
     def _facts(self) -> dict[str, Any]:
@@ -342,23 +348,6 @@ def scheduled(preset: Preset, config: TrainingConfig) -> Preset:
             "the picture, so its noise tells nothing. Choose v_prediction, or zero_snr false."
         )
     return replace(preset, schedule=schedule)
-
-
-def _load_stage1(networks: AnimateNetworks, folder: Path) -> None:
-    """Give the networks what stage 1 learned; the temporal layers stay as they are."""
-    path = folder / "stage1" / "weights.safetensors"
-    if not path.exists():
-        raise ConfigError(
-            f"stage got 2; {folder} holds no stage1/weights.safetensors. Train stage 1 first, "
-            "or name weights to start from."
-        )
-    missing, surplus = networks.load_state_dict(load_file(path), strict=False)
-    wrong = surplus + [key for key in missing if "motion_modules" not in key]
-    if wrong:
-        raise ConfigError(
-            f"{path} does not fit these networks: {', '.join(wrong[:5])}. Train both stages with "
-            "one preset and one variant."
-        )
 
 
 def _write_weights(path: Path, state: dict[str, Tensor]) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..config import Preset
@@ -54,7 +56,7 @@ class AnimateNetworks(nn.Module):
             variant, preset.unet, attention, checkpointing=checkpointing
         )
         self.pose_guider = build_pose_guider(preset.pose_guider)
-        self.image_encoder: Any = _image_encoder(preset) if image_encoder else None
+        self.image_encoder = _image_encoder(preset) if image_encoder else None
 
     def forward(
         self,
@@ -81,9 +83,10 @@ class AnimateNetworks(nn.Module):
         """Return the image tokens (b, 1, d) of pictures; tokens pass as they are."""
         if picture.ndim == 3:
             return picture
-        assert self.image_encoder is not None
+        encoder: Any = self.image_encoder
+        assert encoder is not None
         mean, std = (picture.new_tensor(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
-        return self.image_encoder(pixel_values=(picture - mean) / std).image_embeds[:, None]
+        return encoder(pixel_values=(picture - mean) / std).image_embeds[:, None]
 
     def train_stage(self, config: TrainingConfig) -> dict[str, nn.Parameter]:
         """Freeze what this stage does not train; return the rest by name."""
@@ -128,10 +131,30 @@ def build_networks(
     initialise(networks.pose_guider, generator=generator)
     if networks.image_encoder is not None:
         initialise(networks.image_encoder, generator=generator)
-        embeddings = networks.image_encoder.vision_model.embeddings
+        embeddings: Any = networks.image_encoder.vision_model.embeddings
         for weight in (embeddings.class_embedding, embeddings.position_embedding.weight):
             nn.init.normal_(weight, std=0.02, generator=generator)
     return networks
+
+
+def load_stage1(
+    networks: AnimateNetworks,
+    folder: Path,  # of the run
+) -> None:
+    """Give the networks what stage 1 learned; the temporal layers stay as they are."""
+    path = folder / "stage1" / "weights.safetensors"
+    if not path.exists():
+        raise ConfigError(
+            f"stage got 2; {folder} holds no stage1/weights.safetensors. Train stage 1 first, "
+            "or name weights to start from."
+        )
+    missing, surplus = networks.load_state_dict(load_file(path), strict=False)
+    wrong = surplus + [key for key in missing if "motion_modules" not in key]
+    if wrong:
+        raise ConfigError(
+            f"{path} does not fit these networks: {', '.join(wrong[:5])}. Train both stages with "
+            "one preset and one variant."
+        )
 
 
 def as_models(

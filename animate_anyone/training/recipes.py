@@ -70,7 +70,7 @@ ONE_CARD = {
 }
 
 # Rows of table 3 in miniature: every variant for the same steps on the same examples.
-ABLATION = replace(AA_MINI[1], steps=1200, decay_from=0.5)
+ABLATION = replace(AA_MINI[1], steps=600, decay_from=0.5)
 
 RECIPES: dict[str, dict[int, TrainingConfig]] = {
     "aa-mini": AA_MINI,

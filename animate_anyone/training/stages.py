@@ -1,0 +1,129 @@
+"""From files and folders to a stage of training: where examples come from and what surrounds it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ..config import get_preset
+from ..errors import ConfigError
+from ..evaluation.pose_reader import PoseReader
+from ..evaluation.protocol import load_protocol
+from ..protocols import Autoencoder, ImageEncoder
+from ..weights.encoders import load_autoencoder, load_image_encoder
+from ..weights.read import read_weights
+from . import initial
+from .autoencoder import trained_autoencoder
+from .batch import Source
+from .clips.manifest import ClipDataset
+from .clips.source import ClipSource
+from .config import TrainingConfig
+from .data import Shards
+from .devices import training_device
+from .held_out import held_out_pairs, prepared_pairs
+from .loop import Surroundings
+from .networks import IMAGE_ENCODER, AnimateNetworks, load_stage1
+from .validation import Validation
+
+VALIDATION_PAIRS = {1: 8, 2: 2}  # by stage
+VALIDATION_FIRST = 100_000  # drawn characters of validation are not those of the test
+CLIP_FRAMES = 12  # of a validation clip in stage 2
+SCATTERED, SCATTERED_FRAMES = 5, 4  # frames from one to the next, and how many, in stage 1
+FROZEN_SIDE = 224  # pixels that CLIP sees
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """Files and folders that a user names for a stage; None is left out or has a default."""
+
+    folder: Path  # of the run
+    data: Path | None = None  # a prepared data set; None: drawn characters in the run's folder
+    autoencoder: Path | None = None
+    image_encoder: Path | None = None
+    pose_models: tuple[Path, Path] | None = None  # detector, estimator
+    weights: str | Path | None = None  # a whole weight set to start from
+    stable_diffusion: Path | None = None
+    animatediff: Path | None = None
+    controlnet_hint: Path | None = None
+
+
+def source_of(choices: Choices, config: TrainingConfig) -> Source:
+    """Return the examples: clips of a prepared data set, or drawn characters."""
+    if choices.data is None:
+        return Shards(choices.folder / "data", consecutive=config.stage == 2)
+    side = IMAGE_ENCODER["image_size"] if config.train_image_encoder else FROZEN_SIDE
+    return ClipSource(ClipDataset.open(choices.data), image_side=side)
+
+
+def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
+    """Return the frozen networks, the starting weights and the validation that files give."""
+    device = training_device()
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    scale = get_preset(config.preset).latent_scale
+    autoencoder: Autoencoder | None = None
+    if choices.autoencoder is not None:
+        autoencoder = load_autoencoder(read_weights(choices.autoencoder), scale, dtype, device)
+    elif (choices.folder / "autoencoder.pt").exists():
+        autoencoder = trained_autoencoder(choices.folder)
+    image_encoder: ImageEncoder | None = None
+    if choices.image_encoder is not None:
+        image_encoder = load_image_encoder(read_weights(choices.image_encoder), dtype, device)
+    return Surroundings(
+        autoencoder=autoencoder,
+        image_encoder=image_encoder,
+        start=start_of(choices, config),
+        validate=_validation(choices, config) if config.validate_every else None,
+    )
+
+
+def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetworks], None] | None:
+    """Return what gives a new run its first weights; None leaves them to chance, or to stage 1."""
+    published = (choices.stable_diffusion, choices.animatediff, choices.controlnet_hint)
+    if choices.weights is not None and any(published):
+        raise ConfigError(
+            f"weights got {choices.weights} beside other starting weights; a weight set is whole. "
+            "Name either it, or the parts."
+        )
+    if choices.weights is None and not any(published):
+        return None
+
+    def start(networks: AnimateNetworks) -> None:
+        if config.stage == 2 and choices.weights is None and choices.stable_diffusion is None:
+            load_stage1(networks, choices.folder)
+        if choices.weights is not None:
+            initial.from_bundle(
+                networks.denoiser,
+                networks.reference_net,
+                networks.pose_guider,
+                choices.weights,
+                image_encoder=networks.image_encoder,
+            )
+        if choices.stable_diffusion is not None:
+            initial.from_stable_diffusion(
+                networks.denoiser, networks.reference_net, choices.stable_diffusion
+            )
+            generator = torch.Generator().manual_seed(config.seed)
+            initial.gaussian_pose_guider(networks.pose_guider, generator)
+        if choices.animatediff is not None:
+            initial.from_animatediff(networks.denoiser, choices.animatediff)
+        if choices.controlnet_hint is not None:
+            initial.from_controlnet_hint(networks.pose_guider, choices.controlnet_hint)
+
+    return start
+
+
+def _validation(choices: Choices, config: TrainingConfig) -> Validation:
+    frames = 1 if config.stage == 1 else min(CLIP_FRAMES, config.frames)
+    count = VALIDATION_PAIRS[config.stage]
+    pose = PoseReader(*choices.pose_models) if choices.pose_models else None
+    if choices.data is None:
+        pose = pose or PoseReader.embedded()
+        return Validation(lambda: held_out_pairs(count, frames, first=VALIDATION_FIRST), pose)
+    dataset = ClipDataset.open(choices.data)
+    entries = (dataset.split("test") or dataset.clips)[:count]
+    # In stage 1 a few moments far apart: the first is the reference itself.
+    stride = SCATTERED if config.stage == 1 else 1
+    length = SCATTERED_FRAMES if config.stage == 1 else frames
+    protocol = replace(load_protocol("ubc"), frames=length, stride=stride)
+    return Validation(lambda: prepared_pairs(dataset, entries, protocol), pose)

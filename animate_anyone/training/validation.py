@@ -1,0 +1,57 @@
+"""Validation while training: held-out pairs are animated, measured and shown.
+
+The loss of a diffusion model says little: it is flat long before the network has learned anything
+visible, and long after. Whether the figure takes the pose that it is told, and how much better the
+result is than the reference picture left as it is, does tell.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..animate import sampling_of
+from ..evaluation.pairs import Pair
+from ..evaluation.pose_reader import PoseReader
+from ..evaluation.validation import validate
+from ..media import contact_sheet, to_bytes
+from ..weights.load import Models
+from .journal import Journal
+
+STEPS = 8  # of sampling: enough to see
+FPS = 12.0  # of sample clips whose motion has no speed of its own
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Measures networks on the same pairs whenever it is called; made to be a `Surroundings`."""
+
+    pairs: Callable[[], Iterable[Pair]]
+    pose: PoseReader | None = None  # None: poses are not measured
+
+    def __call__(self, models: Models, journal: Journal, step: int) -> dict[str, float]:
+        """Return the figures by name, and keep pictures of the results in the journal."""
+        sampling = replace(sampling_of(models.preset), steps=STEPS, guidance=1.0)
+        pairs = list(self.pairs())
+        found = validate(models, pairs, sampling, self.pose)
+        sheet = {
+            "reference": [to_bytes(pair.reference)[0] for pair in pairs],
+            "pose": [pair.poses[-1] for pair in pairs],
+            "result": [to_bytes(clip[-1:])[0] for clip in found.frames],
+            "truth": [to_bytes(pair.truth[-1:])[0] for pair in pairs],
+        }
+        journal.picture(step, "samples", contact_sheet(sheet))
+        if len(found.frames[0]) > 1:
+            shown = torch.cat([pairs[0].truth, found.frames[0]], dim=3)
+            journal.clip(step, "clip", to_bytes(shown), pairs[0].fps or FPS)
+        values = {
+            "psnr": found.psnr,
+            "gain_psnr": found.gain_psnr,
+        }
+        if self.pose is not None:
+            values |= {
+                "pose_error": found.pose_error,
+                "pck": found.pck,
+                "gain_pck": found.gain_pck,
+            }
+        return {f"validation_{name}": value for name, value in values.items()}

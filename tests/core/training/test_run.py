@@ -1,0 +1,373 @@
+"""A run as a whole: killed and continued, shared by processes, stopped by what goes wrong."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from animate_anyone.config import Preset, ScheduleConfig
+from animate_anyone.diffusion.schedule import NoiseSchedule
+from animate_anyone.errors import ConfigError, TrainingError
+from animate_anyone.training.batch import Batch, Draw
+from animate_anyone.training.checkpoints import CheckpointFolder
+from animate_anyone.training.config import TrainingConfig
+from animate_anyone.training.data import Shards, write_shard
+from animate_anyone.training.draws import draw_step
+from animate_anyone.training.loop import Surroundings, Trainer, scheduled
+from animate_anyone.training.losses import figure_weights, min_snr_scale, weighted_error
+from animate_anyone.types import Size
+
+SCRIPT = Path(__file__).parent / "run_tiny.py"
+SMALL = TrainingConfig(
+    steps=6,
+    examples=2,
+    frames=2,
+    warm_up=1,
+    learning_rate=1e-3,
+    decay_from=1.0,
+    save_every=2,
+    report_every=2,
+    condition_dropout=0.3,
+    mixed_precision="no",
+)
+
+
+class Averages:
+    """An autoencoder without weights: latents are averages of 8x8 patches."""
+
+    def encode(self, frames: Tensor) -> Tensor:
+        latents = torch.nn.functional.avg_pool2d(frames, 8) * 2 - 1
+        return latents.mean(1, keepdim=True).repeat(1, 4, 1, 1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 2 + 0.5
+
+
+class Noise:
+    """A source of random pixels, with or without what encoders would make of them."""
+
+    def __init__(self, *, encoded: bool, tokens: bool = False, broken_at: int = -1) -> None:
+        self.encoded, self.tokens, self.broken_at = encoded, tokens, broken_at
+
+    def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
+        parts = [self._row(draw, step, row) for row in rows]
+        reference, targets, thumbs = (torch.stack(part) for part in zip(*parts, strict=True))
+        if self.encoded:
+            reference = Averages().encode(reference.float() / 255)
+            b, f = targets.shape[0], targets.shape[2]
+            flat = targets.transpose(1, 2).flatten(0, 1).float() / 255
+            targets = Averages().encode(flat).unflatten(0, (b, f)).transpose(1, 2)
+            if step == self.broken_at:
+                targets[0, 0, 0, 0, 0] = float("nan")
+        return Batch(
+            encoded=self.encoded,
+            reference=reference,
+            targets=targets,
+            poses=torch.zeros(len(parts), draw.frames, 3, 32, 32, dtype=torch.uint8),
+            thumbs=None if self.tokens else thumbs,
+            tokens=torch.ones(len(parts), 1, 16) if self.tokens else None,
+            names=tuple(f"clip {row}" for row in rows),
+        )
+
+    def _row(self, draw: Draw, step: int, row: int) -> tuple[Tensor, ...]:
+        rng = np.random.default_rng((draw.seed, step, row))
+        shapes = ((3, 32, 32), (3, draw.frames, 32, 32), (3, 64, 64))
+        return tuple(torch.from_numpy(rng.integers(0, 256, s, np.uint8)) for s in shapes)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for seed in (1, 2):
+        path = folder / f"shard-{seed}"
+        size = Size(32, 32)
+        write_shard(path, Averages(), seed=seed, clips=3, frames=3, consecutive=False, size=size)
+    return folder
+
+
+def run(folder: Path, data: Path, config: TrainingConfig, *, die_at: int = -1, processes: int = 1):
+    folder.mkdir(exist_ok=True)
+    path = folder / "wanted.json"
+    config.write(path)
+    launch = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"]
+    command = [
+        sys.executable,
+        *(launch if processes > 1 else []),
+        *map(str, (SCRIPT, folder, data, path, "--die-at", die_at)),
+    ]
+    variables = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
+    return subprocess.run(
+        command, env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+
+
+def run_tiny(folder: Path, data: Path, config: TrainingConfig) -> None:
+    """Do in this process what `run` does in another."""
+    folder.mkdir(exist_ok=True)
+    config.write(folder / "wanted.json")
+    runpy.run_path(str(SCRIPT))["main"](folder, data, folder / "wanted.json", -1)
+
+
+def log_of(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "stage1" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def newest(folder: Path) -> Path:
+    found = CheckpointFolder(folder / "stage1" / "checkpoints", 2).newest()
+    assert found is not None
+    return found[0]
+
+
+def trained(preset: Preset, config: TrainingConfig, folder: Path, source, **around) -> Trainer:
+    trainer = Trainer(config, folder, preset, Surroundings(**around))
+    trainer.run(source)
+    return trainer
+
+
+def farthest(first: Trainer, second: Trainer) -> float:
+    pairs = zip(first.parameters.values(), second.parameters.values(), strict=True)
+    return max(float((a - b).detach().abs().max()) for a, b in pairs)
+
+
+# Killed and continued.
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, data):
+    """Killed in the middle of step 5, after the checkpoint of step 4."""
+    killed = run(tmp_path / "killed", data, SMALL, die_at=5)
+    assert killed.returncode == -9, killed.stderr
+    assert newest(tmp_path / "killed").name == "step-00000004"
+    for name in ("whole", "killed"):
+        run_tiny(tmp_path / name, data, SMALL)
+    first, second = newest(tmp_path / "whole"), newest(tmp_path / "killed")
+    for name in ("model.safetensors", "average.safetensors"):
+        expected, found = load_file(first / name), load_file(second / name)
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected), name
+    states = [torch.load(path / "optimizer.bin", weights_only=True) for path in (first, second)]
+    for key, value in states[0]["state"].items():
+        for part, tensor in value.items():
+            assert torch.equal(tensor, states[1]["state"][key][part])
+    logs = [log_of(tmp_path / name) for name in ("whole", "killed")]
+    assert [entry["step"] for entry in logs[1]] == [2, 4, 6]
+    assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, data):
+    config = replace(SMALL, examples=4, report_every=1)
+    run_tiny(tmp_path / "one", data, config)
+    done = run(tmp_path / "two", data, config, processes=2)
+    assert done.returncode == 0, done.stderr
+    losses = [[entry["loss"] for entry in log_of(tmp_path / name)] for name in ("one", "two")]
+    assert len(losses[0]) == config.steps
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    one, two = (load_file(newest(tmp_path / f) / "model.safetensors") for f in ("one", "two"))
+    assert max(float((one[key] - two[key]).abs().max()) for key in one) < 2e-5
+    longer = replace(config, steps=7)  # and one process goes on where two stopped
+    run_tiny(tmp_path / "two", data, longer)
+    assert newest(tmp_path / "two").name == "step-00000007"
+
+
+def test_interrupted_runs_leave_no_half_checkpoint(tmp_path, tiny, data, monkeypatch):
+    source = Shards(data, consecutive=False)
+    trainer = trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source)
+
+    def fail(folder: str) -> None:
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "model.safetensors").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    again = Trainer(SMALL, tmp_path, tiny.preset)
+    monkeypatch.setattr(again.accelerator, "save_state", fail)
+    with pytest.raises(TrainingError, match=r"step 4 cannot be written.*No space left.*Make room"):
+        again.run(source)
+    assert newest(tmp_path).name == "step-00000002"
+    assert not list((tmp_path / "stage1" / "checkpoints").glob("*.partial"))
+    resumed = Trainer(SMALL, tmp_path, tiny.preset)
+    assert resumed.step == 2
+    assert farthest(trainer, resumed) == 0
+
+
+def test_a_truncated_checkpoint_is_passed_over_with_a_notice(tmp_path, tiny, data, caplog):
+    trained(tiny.preset, replace(SMALL, steps=4), tmp_path, Shards(data, consecutive=False))
+    path = newest(tmp_path) / "optimizer.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert Trainer(SMALL, tmp_path, tiny.preset).step == 2
+    assert "step-00000004 is damaged (optimizer.bin has" in caplog.text
+
+
+def test_the_last_checkpoints_are_kept(tmp_path, tiny, data):
+    trained(tiny.preset, SMALL, tmp_path, Shards(data, consecutive=False))
+    names = [path.name for path in sorted((tmp_path / "stage1" / "checkpoints").iterdir())]
+    assert names == ["step-00000004", "step-00000006"]
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, tiny, data):
+    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, Shards(data, consecutive=False))
+    with pytest.raises(ConfigError, match=r"seed was 0 and is 1.*choose a new folder"):
+        Trainer(replace(SMALL, seed=1), tmp_path, tiny.preset)
+    assert Trainer(replace(SMALL, steps=9, save_every=1), tmp_path, tiny.preset).step == 2
+
+
+def test_examples_that_processes_cannot_share_are_refused(tmp_path, tiny):
+    with pytest.raises(ConfigError, match="examples got 3; 1 processes with accumulate 2"):
+        Trainer(replace(SMALL, examples=3, accumulate=2), tmp_path, tiny.preset)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(tmp_path, tiny):
+    source = Noise(encoded=True, broken_at=3)
+    with pytest.raises(TrainingError, match=r"loss got nan in step 3 \(rows 0, 1: clip 0, clip 1"):
+        trained(tiny.preset, SMALL, tmp_path, source)
+    assert newest(tmp_path).name == "step-00000003"
+    weights = load_file(newest(tmp_path) / "model.safetensors")
+    assert all(bool(value.isfinite().all()) for value in weights.values())
+
+
+# The same numbers by other ways.
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_accumulation_and_checkpointing_change_nothing_but_memory(tmp_path, tiny, stage):
+    source = Noise(encoded=True)
+    config = replace(SMALL, stage=stage, steps=2, examples=2, clip=1e9)
+    around = {"start": lambda networks: None}
+    plain = trained(tiny.preset, config, tmp_path / "plain", source, **around)
+    parts = replace(config, accumulate=2, gradient_checkpointing=True)
+    other = trained(tiny.preset, parts, tmp_path / "parts", source, **around)
+    assert farthest(plain, other) < 0.05 * config.learning_rate  # Adam enlarges rounding
+
+
+def test_pixels_are_encoded_as_cached_latents_were(tmp_path, tiny):
+    cached = trained(tiny.preset, SMALL, tmp_path / "cached", Noise(encoded=True))
+    pixels = trained(
+        tiny.preset, SMALL, tmp_path / "pixels", Noise(encoded=False), autoencoder=Averages()
+    )
+    assert farthest(cached, pixels) < 1e-6
+
+
+def test_pixels_without_an_autoencoder_say_what_to_do(tmp_path, tiny):
+    with pytest.raises(ConfigError, match=r"autoencoder got none.*prepare the data with caches"):
+        trained(tiny.preset, SMALL, tmp_path, Noise(encoded=False))
+
+
+def test_a_frozen_image_encoder_is_not_among_the_networks(tmp_path, tiny):
+    config = replace(SMALL, train_image_encoder=False)
+    trainer = trained(tiny.preset, config, tmp_path, Noise(encoded=True, tokens=True))
+    assert not any("image_encoder" in name for name in trainer.parameters)
+
+
+@pytest.mark.parametrize("variant", ["clip", "controlnet", "clip_controlnet"])
+def test_the_ablations_are_configurations_of_the_same_run(tmp_path, tiny, variant):
+    config = replace(SMALL, variant=variant, steps=3)
+    before = Trainer(config, tmp_path / "before", tiny.preset)
+    after = trained(tiny.preset, config, tmp_path / "after", Noise(encoded=True))
+    assert farthest(before, after) > 1e-4
+
+
+# Draws and losses.
+
+
+def test_a_row_is_drawn_alike_whoever_asks():
+    options = {"train_timesteps": 1000, "shared_timestep": False, "dropout": 0.5}
+    together = draw_step(3, 7, range(4), (4, 2, 8, 8), noise_offset=0.1, **options)
+    alone = draw_step(3, 7, [2], (4, 2, 8, 8), noise_offset=0.1, **options)
+    assert torch.equal(together.noise[2:3], alone.noise)
+    assert torch.equal(together.timesteps[2:3], alone.timesteps)
+    assert together.keep[2:3] == alone.keep
+    assert not torch.equal(together.noise[0], together.noise[1])
+
+
+def test_dropout_noise_offset_and_shared_timesteps_are_as_told():
+    drawn = draw_step(
+        0,
+        0,
+        range(400),
+        (4, 3, 8, 8),
+        train_timesteps=1000,
+        shared_timestep=True,
+        dropout=0.25,
+        noise_offset=0.5,
+    )
+    assert np.mean(drawn.keep) == pytest.approx(0.75, abs=0.06)
+    assert bool((drawn.timesteps == drawn.timesteps[:, :1]).all())
+    # The offset adds 0.25 to the variance of a channel's mean over f * h * w values.
+    assert float(drawn.noise.mean((2, 3, 4)).var()) == pytest.approx(0.25 + 1 / 192, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "expected"),
+    [
+        ("sample", lambda snr: min(snr, 5.0)),
+        ("v_prediction", lambda snr: min(snr, 5.0) / (snr + 1)),
+        ("epsilon", lambda snr: min(snr, 5.0) / snr),
+    ],
+)
+def test_min_snr_weights_follow_the_formula(prediction, expected):
+    schedule = NoiseSchedule(ScheduleConfig(prediction_type=prediction, zero_snr=False))
+    timesteps = torch.tensor([[0, 300, 600, 999]])
+    found = min_snr_scale(schedule, timesteps, 5.0)
+    snr = (schedule.alphas_cumprod / (1 - schedule.alphas_cumprod))[timesteps[0]].tolist()
+    assert found[0].tolist() == pytest.approx([expected(value) for value in snr], rel=1e-5)
+
+
+def test_min_snr_weights_exist_where_nothing_is_left_of_the_picture():
+    schedule = NoiseSchedule(ScheduleConfig())
+    assert float(min_snr_scale(schedule, torch.tensor([[999]]), 5.0)) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_loss_of_parts_averages_to_that_of_the_whole():
+    masks = torch.rand(2, 1, 4, 4, 1, generator=torch.Generator().manual_seed(2))
+    output, target = torch.randn(2, 2, 3, 4, 4, 1, generator=torch.Generator().manual_seed(3))
+    weights = figure_weights(masks, output, 2.0)
+    whole = weighted_error(output, target, weights)
+    parts = [
+        weighted_error(output[i : i + 1], target[i : i + 1], weights[i : i + 1]) for i in (0, 1)
+    ]
+    assert float(whole) == pytest.approx(float(sum(parts)) / 2)
+
+
+def test_the_schedule_of_training_is_that_of_sampling(tiny):
+    config = replace(SMALL, prediction_type="v_prediction", zero_snr=False)
+    preset = scheduled(tiny.preset, config)
+    assert preset.schedule.prediction_type == "v_prediction"
+    assert not preset.schedule.zero_snr
+    with pytest.raises(ConfigError, match="zero_snr"):
+        scheduled(tiny.preset, replace(SMALL, prediction_type="epsilon", zero_snr=True))
+
+
+# What a run tells.
+
+
+def test_reports_validation_and_samples_are_kept(tmp_path, tiny):
+    pytest.importorskip("tensorboard")
+
+    def validate(models, journal, step):
+        journal.picture(step, "samples", np.zeros((8, 8, 3), np.uint8))
+        journal.clip(step, "clip", np.zeros((2, 8, 8, 3), np.uint8), 12.0)
+        return {"validation_psnr": float(models.denoiser.conv_in.weight.detach().mean())}
+
+    config = replace(SMALL, validate_every=4)
+    around = {"autoencoder": Averages(), "validate": validate}
+    trained(tiny.preset, config, tmp_path, Noise(encoded=True), **around)
+    folder = tmp_path / "stage1"
+    entries = log_of(tmp_path)
+    assert [entry["step"] for entry in entries] == [2, 4, 4, 6]
+    assert {"loss", "samples_per_second", "share_of_time_waiting_for_data"} <= set(entries[0])
+    assert "validation_psnr" in entries[2]
+    assert (folder / "samples" / "samples-00000004.png").exists()
+    assert (folder / "samples" / "clip-00000004.gif").exists()
+    assert list((folder / "tensorboard").iterdir())
+    assert TrainingConfig.read(folder / "config.json") == config
