@@ -21,6 +21,7 @@ COMMANDS = (
     "commands.prepare",
     "commands.train",
     "commands.evaluate",
+    "commands.ablations",
 )
 
 

@@ -6,6 +6,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from .options import parse_size
+
 _POSE_HELP = "ONNX files that measure poses in validation; default: aa-mini's, for drawn characters"
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
             step.add_argument("--clips", type=int, default=100, help="characters per shard (100)")
             step.add_argument("--frames", type=int, default=7, help="pictures per character (7)")
             step.add_argument("--consecutive", action="store_true", help="running clips")
-            step.add_argument("--size", default="128x128", help="width x height in pixels")
+            step.add_argument("--size", type=parse_size, default="128x128", help="(128x128)")
         if name == "export":
             step.add_argument("--target", type=Path, required=True, help="folder of the files")
     _add_pose_steps(steps)
@@ -119,27 +121,19 @@ def _steps(options: argparse.Namespace) -> dict[str, Any]:
 
 def _data(options: argparse.Namespace) -> int:
     from ..training.autoencoder import trained_autoencoder
-    from ..training.data import write_shard
-    from ..types import Size
+    from ..training.data import write_shards
 
     _threads(options)
-    autoencoder = trained_autoencoder(options.folder)
-    width, height = (int(side) for side in options.size.split("x"))
-    kind = "clips" if options.consecutive else "frames"
-    for seed in range(options.first, options.first + options.shards):
-        path = options.folder / "data" / f"{kind}-{width}x{height}-{seed:05d}"
-        if path.exists():
-            continue
-        write_shard(
-            path,
-            autoencoder,
-            seed=seed,
-            clips=options.clips,
-            frames=options.frames,
-            consecutive=options.consecutive,
-            size=Size(width, height),
-        )
-        log.info("wrote %s", path.name)
+    write_shards(
+        options.folder / "data",
+        trained_autoencoder(options.folder),
+        first=options.first,
+        shards=options.shards,
+        clips=options.clips,
+        frames=options.frames,
+        consecutive=options.consecutive,
+        size=options.size,
+    )
     return 0
 
 

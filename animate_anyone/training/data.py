@@ -1,6 +1,7 @@
 """Training examples: clips of drawn characters, encoded once and kept as shards on disk."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from .characters import make_character
 from .details import Part
 from .motions import make_motion
 from .painting import Painting, paint
+
+log = logging.getLogger(__name__)
 
 TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
 SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames: users have short clips too
@@ -88,6 +91,27 @@ def write_shard(
         np.save(folder / f"{name}.npy", np.stack(values))
     (folder / "shard.json").write_text(json.dumps({"seed": seed, "consecutive": consecutive}))
     folder.rename(path)
+
+
+def write_shards(
+    folder: Path,
+    autoencoder: Autoencoder,
+    *,
+    first: int,  # seed of the first shard
+    shards: int,
+    clips: int = 100,
+    frames: int = 7,
+    consecutive: bool = False,
+    size: Size,
+) -> None:
+    """Paint shards that are not there yet, each under a name that tells what it holds."""
+    kind = "clips" if consecutive else "frames"
+    for seed in range(first, first + shards):
+        path = folder / f"{kind}-{size.width}x{size.height}-{seed:05d}"
+        if not path.exists():
+            facts = {"clips": clips, "frames": frames, "consecutive": consecutive, "size": size}
+            write_shard(path, autoencoder, seed=seed, **facts)
+            log.info("wrote %s", path.name)
 
 
 def thumbnails(

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ..config import get_preset
@@ -14,9 +13,8 @@ from ..types import Size
 from ..weights.bundle import save_weights
 from .autoencoder import wrap_autoencoder
 from .checkpoints import load_checkpoint
-from .config import TrainingConfig
 from .loop import scheduled
-from .networks import IMAGE_ENCODER
+from .networks import IMAGE_ENCODER, read_stage
 from .previews import preview_colours
 
 # Files that loading recognises, and the module of `AnimateNetworks` that each holds.
@@ -35,7 +33,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     modules are absent. The preset, with the schedule that was trained, is in every file. Frozen
     encoders are not written: they are used from where they came.
     """
-    config, state = _newest_stage(folder)
+    config, state = read_stage(folder)
     if config.variant != "reference_net":
         raise WeightsError(
             f"folder got {folder}, a run of the variant {config.variant!r}; weight files hold a "
@@ -65,18 +63,6 @@ def export(folder: Path, target: Path) -> dict[str, int]:
         if log.exists():
             shutil.copyfile(log, target / f"stage{stage}.jsonl")
     return sizes
-
-
-def _newest_stage(folder: Path) -> tuple[TrainingConfig, dict[str, Tensor]]:
-    """Return configuration and weights of stage 2, or of stage 1 where there is no second."""
-    for stage in (2, 1):
-        path = folder / f"stage{stage}"
-        if (path / "weights.safetensors").exists():
-            state = load_file(path / "weights.safetensors")
-            return TrainingConfig.read(path / "config.json"), state
-    raise WeightsError(
-        f"folder got {folder}; it holds no stage1/weights.safetensors. Train stage 1 first."
-    )
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..config import Preset
-from ..errors import ConfigError
+from ..config import Preset, get_preset
+from ..errors import ConfigError, WeightsError
 from ..networks.attention import sdpa
 from ..networks.initialise import initialise
 from ..networks.pose_guider import build_pose_guider
@@ -52,9 +52,10 @@ class AnimateNetworks(nn.Module):
         checkpointing: bool = False,  # recompute each layer in the backward pass
     ) -> None:
         super().__init__()
-        self.denoiser, self.reference_net = build_variant(
+        self.denoiser, reference_net = build_variant(
             variant, preset.unet, attention, checkpointing=checkpointing
         )
+        self.reference_net: Any = reference_net
         self.pose_guider = build_pose_guider(preset.pose_guider)
         self.image_encoder = _image_encoder(preset) if image_encoder else None
 
@@ -155,6 +156,29 @@ def load_stage1(
             f"{path} does not fit these networks: {', '.join(wrong[:5])}. Train both stages with "
             "one preset and one variant."
         )
+
+
+def read_stage(folder: Path) -> tuple[TrainingConfig, dict[str, Tensor]]:
+    """Return configuration and weights of a run: of stage 2, or of stage 1 if it is the only one.
+
+    Averages stand in for the trained values where the run kept them.
+    """
+    for stage in (2, 1):
+        path = folder / f"stage{stage}"
+        if (path / "weights.safetensors").exists():
+            state = load_file(path / "weights.safetensors")
+            return TrainingConfig.read(path / "config.json"), state
+    raise WeightsError(
+        f"folder got {folder}; it holds no stage1/weights.safetensors. Train stage 1 first."
+    )
+
+
+def trained_networks(folder: Path) -> tuple[TrainingConfig, AnimateNetworks]:
+    """Return the networks of a run, ready for inference, and how they were trained."""
+    config, state = read_stage(folder)
+    networks = build_networks(get_preset(config.preset), config, torch.Generator())
+    networks.load_state_dict(state)
+    return config, networks.eval().requires_grad_(False)
 
 
 def as_models(

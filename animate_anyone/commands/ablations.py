@@ -1,0 +1,91 @@
+"""The command `ablations`: the paper's claims in miniature, from nothing to the table."""
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from ..errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `ablations`."""
+    parser = subparsers.add_parser(
+        "ablations", help="train and measure the rows of the paper's table 3 in miniature"
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("--folder", type=Path, required=True, help="where the runs live; goes on if begun")
+    add("--steps", type=int, help="of training, for every variant (600)")
+    add("--shards", type=int, default=20, help="of 100 drawn characters, for training (20)")
+    add("--pairs", type=int, default=64, help="held-out characters, single frames (64)")
+    add("--clips", type=int, default=6, help="held-out clips, for flicker (6)")
+    add("--frames", type=int, default=24, help="of a clip (24)")
+    add("--sampling-steps", type=int, default=10, help="(10)")
+    add("--threads", type=int, help="of torch; default: its own")
+    add(
+        "--weights",
+        nargs="*",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="further rows: a preset, bundle or folder under a name of your choice",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train what is missing, measure everything, write and print the table."""
+    import torch
+
+    from ..evaluation.ablation import without_motion
+    from ..evaluation.tables import compare, compare_data
+    from ..media.pictures import whole_file
+    from ..training.ablations import Comparison, measure, paint_examples, train_variants
+    from ..training.recipes import ABLATION
+    from ..weights.load import load_mini, load_models
+
+    for name in ("pairs", "shards", "frames", "sampling_steps"):
+        if getattr(options, name) < 1:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} got {getattr(options, name)}; it must be 1 or more.")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    further = {name: load_models(source) for name, source in map(_named, options.weights)}
+    mini = load_mini()
+    assert mini.autoencoder is not None
+    config = replace(ABLATION, steps=options.steps) if options.steps else ABLATION
+    paint_examples(options.folder / "data", mini.autoencoder, options.shards)
+    rows = train_variants(options.folder, config, mini.autoencoder)
+    rows["aa-mini without temporal layers"] = without_motion(mini)
+    rows["aa-mini"] = mini
+    rows |= further
+    how = Comparison(
+        pairs=options.pairs,
+        clips=options.clips,
+        frames=options.frames,
+        steps=options.sampling_steps,
+    )
+    means, errors = {}, {}
+    for name, models in rows.items():
+        log.info("measuring %s", name)
+        means[name], errors[name] = measure(models, how)
+    table = compare(means, errors)
+    record = {"measured": asdict(how), "trained": asdict(config), "shards": options.shards}
+    with whole_file(options.folder / "table.json") as part:
+        text = json.dumps(record | compare_data(means, errors), indent=1)
+        part.write_text(text + "\n", encoding="utf-8")
+    with whole_file(options.folder / "table.md") as part:
+        part.write_text(table + "\n", encoding="utf-8")
+    sys.stdout.write(table + "\n")
+    return 0
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Return name and source of a further row."""
+    name, _, source = text.partition("=")
+    if not source:
+        raise InputError(f"--weights got {text!r}; it must be NAME=SOURCE, as v0=weights/v0.")
+    return name, source

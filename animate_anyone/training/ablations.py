@@ -1,0 +1,101 @@
+"""The paper's claims in miniature: table 3 on drawn characters, every row trained alike.
+
+The variants see the same examples for the same number of steps, on one CPU core each in minutes.
+What they are compared with stays the paper's: UBC Fashion, full size. Only the order can agree.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..animate import Sampling, sampling_of
+from ..config import get_preset
+from ..evaluation.instruments import Instruments
+from ..evaluation.metrics import Row
+from ..evaluation.pose_reader import PoseReader
+from ..evaluation.report import RESULT, evaluate
+from ..protocols import Autoencoder
+from ..types import Size
+from ..weights.load import Models
+from .config import TrainingConfig
+from .data import Shards, write_shards
+from .held_out import held_out_pairs
+from .loop import Trainer
+from .networks import as_models, trained_networks
+from .variants import Variant
+
+log = logging.getLogger(__name__)
+
+TITLES: dict[Variant, str] = {  # as table 3 has them
+    "clip": "CLIP only",
+    "controlnet": "ControlNet",
+    "clip_controlnet": "CLIP + ControlNet",
+    "reference_net": "ReferenceNet",
+}
+MOVING = ("flicker",)  # figures that need clips; all others are of single frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How every row is measured: on the held-out test of aa-mini, without guidance."""
+
+    pairs: int = 64  # single frames
+    clips: int = 6
+    frames: int = 24  # of a clip
+    steps: int = 10  # of sampling
+    seed: int = 0  # pair i takes the seed i more
+
+
+def paint_examples(folder: Path, autoencoder: Autoencoder, shards: int = 20) -> None:
+    """Paint the examples of all variants, 100 characters a shard; go on where it was stopped."""
+    square, tall = Size(128, 128), Size(128, 192)
+    write_shards(folder, autoencoder, first=3000, shards=shards, size=square)
+    write_shards(folder, autoencoder, first=5300, shards=(shards + 6) // 7, size=tall)
+
+
+def train_variants(
+    folder: Path,  # holds data/ and a folder for each variant
+    config: TrainingConfig,
+    autoencoder: Autoencoder,
+) -> dict[str, Models]:
+    """Train every variant, or go on; return them by their title in the table."""
+    source = Shards(folder / "data", consecutive=False)
+    models = {}
+    for variant, title in TITLES.items():
+        log.info("%s: %d steps of %d examples", title, config.steps, config.examples)
+        Trainer(replace(config, variant=variant), folder / variant).run(source)
+        own, networks = trained_networks(folder / variant)
+        preset = get_preset(own.preset)
+        preset = replace(preset, unet=replace(preset.unet, motion=None))
+        models[title] = as_models(networks, preset, autoencoder)
+    return models
+
+
+def measure(
+    models: Models,
+    how: Comparison,
+    progress: Callable[[int], None] | None = None,  # called with the number of pairs done
+) -> tuple[Row, Row]:
+    """Return means and standard errors: of single frames, and of clips where motion counts."""
+    usual = sampling_of(models.preset)
+    sampling = replace(usual, steps=how.steps, guidance=1.0, seed=how.seed)
+    instruments = Instruments(pose=PoseReader.embedded())
+    mean, error = _figures(models, sampling, instruments, held_out_pairs(how.pairs), progress)
+    if how.clips and how.frames > 1:
+        moving = replace(instruments, pose=None, metrics=MOVING)
+        clips = held_out_pairs(how.clips, how.frames)
+        for row, more in zip((mean, error), _figures(models, sampling, moving, clips), strict=True):
+            row |= more
+    return mean, error
+
+
+def _figures(
+    models: Models,
+    sampling: Sampling,
+    instruments: Instruments,
+    pairs: Iterable,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Row, Row]:
+    found = evaluate(models, sampling, pairs, instruments, baselines=False, progress=progress)
+    return dict(found[RESULT].mean), dict(found[RESULT].standard_error)
