@@ -97,6 +97,7 @@ def _threads(options: argparse.Namespace) -> None:
     import cv2
     import torch
 
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
     cv2.setNumThreads(1)
     if options.threads:
         torch.set_num_threads(options.threads)

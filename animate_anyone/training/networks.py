@@ -33,6 +33,9 @@ IMAGE_ENCODER: dict[str, Any] = {
 }
 
 
+STAGE1 = "stage1/weights.safetensors"  # in the folder of a run
+
+
 def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention as the formula has it: for aa-mini's short sequences the fastest on a CPU."""
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
@@ -138,15 +141,20 @@ def build_networks(
     return networks
 
 
+def has_stage1(folder: Path) -> bool:
+    """Return whether a run's folder holds what stage 1 learned."""
+    return (folder / STAGE1).exists()
+
+
 def load_stage1(
     networks: AnimateNetworks,
     folder: Path,  # of the run
 ) -> None:
     """Give the networks what stage 1 learned; the temporal layers stay as they are."""
-    path = folder / "stage1" / "weights.safetensors"
-    if not path.exists():
+    path = folder / STAGE1
+    if not has_stage1(folder):
         raise ConfigError(
-            f"stage got 2; {folder} holds no stage1/weights.safetensors. Train stage 1 first, "
+            f"stage got 2; {folder} holds no {STAGE1}. Train stage 1 first, "
             "or name weights to start from."
         )
     missing, surplus = networks.load_state_dict(load_file(path), strict=False)

@@ -8,6 +8,7 @@ import torch
 
 from ..config import get_preset
 from ..errors import ConfigError
+from ..evaluation.pairs import Pair
 from ..evaluation.pose_reader import PoseReader
 from ..evaluation.protocol import load_protocol
 from ..protocols import Autoencoder, ImageEncoder
@@ -23,7 +24,7 @@ from .data import Shards
 from .devices import training_device
 from .held_out import held_out_pairs, prepared_pairs
 from .loop import Surroundings
-from .networks import IMAGE_ENCODER, AnimateNetworks, load_stage1
+from .networks import IMAGE_ENCODER, AnimateNetworks, has_stage1, load_stage1
 from .validation import Validation
 
 VALIDATION_PAIRS = {1: 8, 2: 2}  # by stage
@@ -99,6 +100,9 @@ def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetwo
                 choices.weights,
                 image_encoder=networks.image_encoder,
             )
+            # What stage 1 made of a weight set goes before the set itself.
+            if config.stage == 2 and has_stage1(choices.folder):
+                load_stage1(networks, choices.folder)
         if choices.stable_diffusion is not None:
             initial.from_stable_diffusion(
                 networks.denoiser, networks.reference_net, choices.stable_diffusion
@@ -122,8 +126,16 @@ def _validation(choices: Choices, config: TrainingConfig) -> Validation:
         return Validation(lambda: held_out_pairs(count, frames, first=VALIDATION_FIRST), pose)
     dataset = ClipDataset.open(choices.data)
     entries = (dataset.split("test") or dataset.clips)[:count]
-    # In stage 1 a few moments far apart: the first is the reference itself.
+    # In stage 1 a few moments far apart.
     stride = SCATTERED if config.stage == 1 else 1
     length = SCATTERED_FRAMES if config.stage == 1 else frames
     protocol = replace(load_protocol("ubc"), frames=length, stride=stride)
-    return Validation(lambda: prepared_pairs(dataset, entries, protocol), pose)
+    return Validation(lambda: map(_after_first, prepared_pairs(dataset, entries, protocol)), pose)
+
+
+def _after_first(pair: Pair) -> Pair:
+    """Return a pair without its first frame, which is the reference itself."""
+    rows = slice(1, None)
+    return replace(
+        pair, truth=pair.truth[rows], poses=pair.poses[rows], skeletons=pair.skeletons.at(rows)
+    )

@@ -1,0 +1,95 @@
+"""What files and folders give to a stage, and the named recipes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from animate_anyone.config import AA_MINI, get_preset
+from animate_anyone.errors import ConfigError, InputError
+from animate_anyone.training.networks import build_networks, load_stage1
+from animate_anyone.training.recipes import get_recipe
+from animate_anyone.training.stages import Choices, source_of, start_of
+from animate_anyone.weights.sources import MINI_FOLDER
+
+
+def networks(stage: int):
+    config = get_recipe("aa-mini", stage)
+    return build_networks(AA_MINI, config, torch.Generator().manual_seed(1))
+
+
+def test_the_paper_s_settings_are_those_of_section_4_1():
+    first, second = (get_recipe("paper", stage) for stage in (1, 2))
+    assert (first.steps, first.examples, first.frames) == (30_000, 64, 1)
+    assert (second.steps, second.examples, second.frames) == (10_000, 4, 24)
+    assert {first.learning_rate, second.learning_rate} == {1e-5}
+    assert not first.train_image_encoder
+    guider = get_preset(first.preset).pose_guider
+    assert (guider.form, guider.channels) == ("paper", (16, 32, 64, 128))
+
+
+def test_one_card_takes_the_paper_s_batches_piece_by_piece():
+    for stage in (1, 2):
+        paper, card = get_recipe("paper", stage), get_recipe("24gb", stage)
+        assert (card.examples, card.frames, card.steps) == (
+            paper.examples,
+            paper.frames,
+            paper.steps,
+        )
+        assert card.accumulate == card.examples
+        assert card.optimizer == "adamw8bit"
+        assert card.gradient_checkpointing
+
+
+def test_unknown_recipes_are_refused():
+    with pytest.raises(ConfigError, match="recipe got 'papper'; choose one of aa-mini, paper"):
+        get_recipe("papper", 1)
+
+
+def test_a_weight_set_and_parts_of_others_exclude_each_other(tmp_path):
+    choices = Choices(folder=tmp_path, weights="aa-mini", animatediff=Path("mm.ckpt"))
+    with pytest.raises(ConfigError, match="a weight set is whole"):
+        start_of(choices, get_recipe("aa-mini", 1))
+
+
+def test_without_files_a_stage_starts_from_chance_or_stage_1(tmp_path):
+    assert start_of(Choices(folder=tmp_path), get_recipe("aa-mini", 2)) is None
+
+
+def test_without_examples_the_way_to_them_is_told(tmp_path):
+    with pytest.raises(InputError, match="holds no shard of single frames"):
+        source_of(Choices(folder=tmp_path), get_recipe("aa-mini", 1))
+    with pytest.raises(InputError, match=r"manifest\.json.*prepare"):
+        source_of(Choices(folder=tmp_path, data=tmp_path), get_recipe("aa-mini", 1))
+
+
+def test_stage_2_keeps_what_stage_1_made_of_a_weight_set(tmp_path):
+    first = networks(1)
+    (tmp_path / "stage1").mkdir()
+    save_file(first.state_dict(), tmp_path / "stage1" / "weights.safetensors")
+    second = networks(2)
+    start = start_of(Choices(folder=tmp_path, weights="aa-mini"), get_recipe("aa-mini", 2))
+    assert start is not None
+    start(second)
+    assert torch.equal(second.denoiser.conv_in.weight, first.denoiser.conv_in.weight)
+    motion = load_file(MINI_FOLDER / "motion_module.safetensors")
+    own = second.denoiser.state_dict()
+    assert all(torch.equal(own[key], value.float()) for key, value in motion.items())
+
+
+def test_stage_1_of_other_networks_is_refused(tmp_path):
+    state = networks(1).state_dict()
+    del state["denoiser.conv_in.weight"]
+    (tmp_path / "stage1").mkdir()
+    save_file(state, tmp_path / "stage1" / "weights.safetensors")
+    with pytest.raises(ConfigError, match="does not fit these networks"):
+        load_stage1(networks(2), tmp_path)
+
+
+def test_networks_without_temporal_layers_have_no_second_stage():
+    config = get_recipe("aa-mini", 2)
+    preset = replace(AA_MINI, unet=replace(AA_MINI.unet, motion=None))
+    with pytest.raises(ConfigError, match="has no temporal layers to train"):
+        build_networks(preset, config, torch.Generator()).train_stage(config)
