@@ -59,7 +59,13 @@ def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
     add = step.add_argument_group(
         "frozen networks, where data or validation need them"
     ).add_argument
-    add("--autoencoder", type=Path, metavar="FILE", help="VAE; default: the run's own, if any")
+    add(
+        "--vae",
+        type=Path,
+        dest="autoencoder",
+        metavar="FILE",
+        help="the autoencoder; default: the run's own, if any",
+    )
     add("--image-encoder", type=Path, metavar="FILE", help="CLIP vision model with projection")
     add("--pose-models", nargs=2, type=Path, metavar=("DETECTOR", "ESTIMATOR"), help=_POSE_HELP)
     add = step.add_argument_group("what a new run starts from").add_argument

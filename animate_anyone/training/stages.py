@@ -70,12 +70,28 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
     image_encoder: ImageEncoder | None = None
     if choices.image_encoder is not None:
         image_encoder = load_image_encoder(read_weights(choices.image_encoder), dtype, device)
+    if config.validate_every:
+        _check_validation(config, autoencoder, image_encoder)
     return Surroundings(
         autoencoder=autoencoder,
         image_encoder=image_encoder,
         start=start_of(choices, config),
         validate=_validation(choices, config) if config.validate_every else None,
     )
+
+
+def _check_validation(
+    config: TrainingConfig, autoencoder: Autoencoder | None, image_encoder: ImageEncoder | None
+) -> None:
+    """Refuse now what would fail at the first validation, hours later."""
+    missing = "autoencoder" if autoencoder is None else ""
+    if image_encoder is None and not config.train_image_encoder:
+        missing = " and ".join(filter(None, (missing, "image_encoder")))
+    if missing:
+        raise ConfigError(
+            f"validate_every got {config.validate_every} without {missing}; no samples can be "
+            "made. Name the files, or set validate_every to 0 with --config."
+        )
 
 
 def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetworks], None] | None:

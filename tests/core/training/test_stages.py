@@ -11,7 +11,7 @@ from animate_anyone.config import AA_MINI, get_preset
 from animate_anyone.errors import ConfigError, InputError
 from animate_anyone.training.networks import build_networks, load_stage1
 from animate_anyone.training.recipes import get_recipe
-from animate_anyone.training.stages import Choices, source_of, start_of
+from animate_anyone.training.stages import Choices, source_of, start_of, surroundings_of
 from animate_anyone.weights.sources import MINI_FOLDER
 
 
@@ -63,6 +63,13 @@ def test_without_examples_the_way_to_them_is_told(tmp_path):
         source_of(Choices(folder=tmp_path), get_recipe("aa-mini", 1))
     with pytest.raises(InputError, match=r"manifest\.json.*prepare"):
         source_of(Choices(folder=tmp_path, data=tmp_path), get_recipe("aa-mini", 1))
+
+
+def test_validation_without_the_means_is_refused_before_training(tmp_path):
+    config = get_recipe("24gb", 1)
+    with pytest.raises(ConfigError, match="without autoencoder and image_encoder"):
+        surroundings_of(Choices(folder=tmp_path), config)
+    assert surroundings_of(Choices(folder=tmp_path), replace(config, validate_every=0))
 
 
 def test_stage_2_keeps_what_stage_1_made_of_a_weight_set(tmp_path):
