@@ -80,11 +80,12 @@ def check_run(
             f"{config.accumulate} take equal shares, so it must be a multiple of "
             f"{processes * config.accumulate}. Change one of the three."
         )
-    if kind == "FSDP" and config.average_decay:
-        raise ConfigError(
-            f"average_decay got {config.average_decay}; under FSDP no process holds whole weights "
-            "to average. Set it to 0, or train with DDP or DeepSpeed ZeRO-2."
-        )
+    for name in ("average_decay", "validate_every"):
+        if kind == "FSDP" and getattr(config, name):
+            raise ConfigError(
+                f"{name} got {getattr(config, name)}; under FSDP no process holds the whole "
+                "weights that it needs. Set it to 0, or train with DDP or DeepSpeed ZeRO-2."
+            )
     if facts is None:
         return
     now = {key: getattr(config, key) for key in facts["config"] if hasattr(config, key)}
