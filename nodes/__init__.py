@@ -4,6 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import host
 from .decoding import DecodeFrames, DecodeToVideo
+from .evaluation import Evaluate
 from .extraction import ExtractPose, LoadDWPose, ReadPoseVideo
 from .models import EncodeReference, LoadModels
 from .pose import (
@@ -16,6 +17,7 @@ from .pose import (
 )
 from .retargeting import RetargetPose
 from .sampling import Animate, Apply, ContextWindows, TrailingSigmas, VideoNoiseNode
+from .training import Train
 
 NODES: list[type[io.ComfyNode]] = [
     LoadModels,
@@ -37,6 +39,8 @@ NODES: list[type[io.ComfyNode]] = [
     VideoNoiseNode,
     DecodeFrames,
     DecodeToVideo,
+    Train,
+    Evaluate,
 ]
 
 

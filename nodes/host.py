@@ -4,8 +4,10 @@ The only file that imports `comfy` or `folder_paths`. Everything here works on b
 hosts (0.3.64 and 0.33); where they differ, the difference is settled here.
 """
 
+import gc
 import inspect
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +51,7 @@ attention = optimized_attention
 
 FOLDER = "animate_anyone"
 ONNX_FOLDERS = (FOLDER, "dwpose", "detection")  # the others are where other packs keep them
+CPU_SWITCH = "ACCELERATE_USE_CPU"
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
 DTYPES: Mapping[str, torch.dtype | None] = {
@@ -107,6 +110,17 @@ def input_files(suffixes: tuple[str, ...]) -> list[str]:
     """Return the files in the input folder that end so."""
     folder = Path(folder_paths.get_input_directory())
     return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(suffixes))
+
+
+def input_folders(holding: str) -> list[str]:
+    """Return the folders in the input folder in which a file of this name lies."""
+    root = Path(folder_paths.get_input_directory())
+    return sorted(path.parent.name for path in root.glob(f"*/{holding}"))
+
+
+def runs_folder() -> Path:
+    """Return where training runs are kept."""
+    return Path(folder_paths.get_output_directory()) / FOLDER / "training"
 
 
 def output_files(subfolder: str, suffixes: tuple[str, ...]) -> list[str]:
@@ -225,6 +239,40 @@ def loaded(patcher: ModelPatcher, working_bytes: float) -> Iterator[torch.device
     check_interrupt()
     with torch.inference_mode():
         yield patcher.load_device
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Make room for networks that the host does not know, and let tensors have gradients.
+
+    The host's networks leave the device; it takes them back by itself. accelerate computes where
+    the host does: it would take a graphics card that ComfyUI was told to leave alone.
+    """
+    unload()
+    before = os.environ.get(CPU_SWITCH)
+    if comfy.model_management.is_device_cpu(comfy.model_management.get_torch_device()):
+        os.environ[CPU_SWITCH] = "true"
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        os.environ.pop(CPU_SWITCH, None)
+        if before is not None:
+            os.environ[CPU_SWITCH] = before
+        unload()
+
+
+def unload() -> None:
+    """Free the device of the host's networks, and of memory that nobody uses any more."""
+    comfy.model_management.unload_all_models()
+    gc.collect()
+    comfy.model_management.soft_empty_cache()
+
+
+def training_precision() -> str:
+    """Return the mixed precision, as accelerate calls it, that suits the device."""
+    device = comfy.model_management.get_torch_device()
+    return "bf16" if comfy.model_management.should_use_bf16(device) else "no"
 
 
 def build_vae(weights: Mapping[str, Tensor]) -> Vae:

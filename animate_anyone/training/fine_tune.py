@@ -1,0 +1,227 @@
+"""A weight set trained further, and written as one file that loads like any other.
+
+Everything of a run lies in one folder: what it was begun with, its checkpoints, its log, and which
+file it has written. So a run that was interrupted goes on, and nothing else is overwritten.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import AA_MINI, Preset
+from ..errors import InputError
+from ..weights.bundle import write_bundle
+from ..weights.load import resolve_preset
+from ..weights.read import read_weights
+from ..weights.sources import Parts, WeightPaths, open_parts
+from . import initial
+from .batch import Source
+from .config import TrainingConfig
+from .devices import FREE
+from .loop import Surroundings, Trainer
+from .networks import AnimateNetworks
+from .recipes import get_recipe
+
+BEGUN = "begun.json"  # what the run started with
+WRITTEN = "written.json"  # the file that it has written: size and time, by which it is known
+TRAINED = ("denoiser", "reference_net", "pose_guider")
+FRAMES = {1: 4, 2: 24}  # to an example where nobody says otherwise, by stage
+REPORTS = 10  # over a whole run
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A weight set to begin with."""
+
+    source: str | Path | WeightPaths  # whatever `load_models` opens
+    parts: Parts
+    preset: Preset
+
+    @classmethod
+    def open(cls, source: str | Path | WeightPaths, preset_name: str | None = None) -> "Start":
+        """Open a weight set; a preset's name settles what its files leave open."""
+        parts = open_parts(source)
+        return cls(source=source, parts=parts, preset=resolve_preset(parts, preset_name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run has come to."""
+
+    file: Path
+    first_step: int  # from which it went on; 0 for a new run
+    steps: int  # of the whole run
+    seconds: float  # of training, of the whole run
+    losses: list[float]  # means over each tenth of the steps, as far as the log has them
+
+    def text(self) -> str:
+        """Return a report for people."""
+        earlier = f", of which {self.first_step} were taken earlier" if self.first_step else ""
+        size = self.file.stat().st_size / 1e6
+        lines = [f"Trained {self.steps} steps{earlier}, {self.seconds:.0f} seconds."]
+        if len(self.losses) > 1:
+            first, *_, last = self.losses
+            lines.append(f"Loss: {first:.4g} in the first tenth, {last:.4g} in the last.")
+        return "\n".join([*lines, f"Saved {self.file} ({size:.1f} MB)."])
+
+
+def fine_tune_config(
+    preset: Preset,
+    stage: int,
+    *,
+    frames: int = 0,  # to an example; 0: as is usual for the stage, and as there are
+    available: int | None = None,  # frames of the only clip, if there is but one
+    **changes: Any,  # noqa: ANN401  (fields of TrainingConfig)
+) -> TrainingConfig:
+    """Return the settings of a run: those with which such a weight set is trained, changed.
+
+    Encoders stay frozen. No average is kept: the learning rate falls to zero instead.
+    """
+    recipe = get_recipe("aa-mini" if preset.name == AA_MINI.name else "paper", stage)
+    if not frames:
+        frames = FRAMES[stage]
+        if available is not None:
+            frames = max(1, min(frames, available - (stage == 1)))
+    if stage == 2 and preset.unet.motion is not None and frames > preset.unet.motion.max_frames:
+        raise InputError(
+            f"frames got {frames} to an example; the temporal layers of {preset.title} have "
+            f"positions for {preset.unet.motion.max_frames}. Choose that or less."
+        )
+    usual: dict[str, Any] = {
+        "preset": preset.name,
+        "frames": frames,
+        "examples": 1,
+        "warm_up": 10,
+        "decay_from": 0.5,
+        "average_decay": 0.0,
+        "train_image_encoder": False,
+        "workers": 0,
+        "keep_checkpoints": 1,
+        "validate_every": 0,
+    }
+    config = replace(recipe, **usual | changes)
+    return replace(config, report_every=max(1, config.steps // REPORTS))
+
+
+def fine_tune(
+    start: Start,
+    config: TrainingConfig,
+    examples: Source,
+    folder: Path,  # of the run, after `claim`
+    target: Path,  # bundle file
+    around: Surroundings,  # its `start` is not used; `progress` may raise to interrupt
+) -> Outcome:
+    """Train to the last step and write the bundle; an interrupted run is saved before it ends."""
+    trainer: Trainer | None = None
+
+    def begin(networks: AnimateNetworks) -> None:
+        parts = networks.denoiser, networks.reference_net, networks.pose_guider
+        initial.from_bundle(*parts, start.source)
+
+    def report(done: int, total: int) -> None:
+        assert trainer is not None
+        try:
+            if around.progress is not None:
+                around.progress(done, total)
+        except BaseException:  # whatever the caller interrupts with; a step has just ended
+            trainer.save()
+            raise
+
+    trainer = Trainer(config, folder, start.preset, replace(around, start=begin, progress=report))
+    first_step = trainer.step
+    try:
+        trainer.run(examples)
+        stage = trainer.folder
+    finally:
+        trainer.accelerator.free_memory()
+    _write(start, trainer.preset, stage / "weights.safetensors", target)
+    _remember(folder, target)
+    return Outcome(
+        file=target,
+        first_step=first_step,
+        steps=trainer.step,
+        seconds=trainer.seconds,
+        losses=_losses(stage / "log.jsonl"),
+    )
+
+
+def claim(
+    folder: Path,
+    target: Path,
+    config: TrainingConfig,
+    material: Mapping[str, Any],  # what else decides the result: start and examples, for JSON
+    *,
+    again: bool,  # drop what an earlier run of this folder has left
+) -> None:
+    """Take a folder and a file for a run; InputError where they belong to something else."""
+    path, written = folder / BEGUN, _read(folder / WRITTEN)
+    if folder.exists() and not path.exists():
+        raise InputError(
+            f"save_as got {target.stem!r}, but {folder} is there and is no training run. Choose "
+            "another name, or move that folder away."
+        )
+    if target.exists() and _signs(target) != written:
+        raise InputError(
+            f"save_as got {target.stem!r}, but {target} is there and was not written by the "
+            "training run of that name. Choose another name, or move that file away."
+        )
+    fixed = {name: value for name, value in asdict(config).items() if name not in FREE}
+    begun: dict[str, Any] = {**material, **fixed}
+    if path.exists() and not again:
+        _check_same(target.stem, _read(path), begun)
+        return
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    path.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
+    if target.exists():
+        _remember(folder, target)  # the file of the dropped run is this one's to replace
+
+
+def _check_same(name: str, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [
+        f"{key} was {earlier.get(key)!r} and is {value!r}"
+        for key, value in now.items()
+        if earlier.get(key) != value
+    ]
+    if changed:
+        raise InputError(
+            f"save_as got {name!r}, whose run was begun differently ({'; '.join(changed)}). "
+            "Restore that to go on with it, begin again, or choose another name."
+        )
+
+
+def _write(start: Start, preset: Preset, weights: Path, target: Path) -> None:
+    """Write the weight set with what was trained in place of what was there."""
+    trained = read_weights(weights)
+    changed = {
+        name: getattr(start.parts, name).updated(trained.part(f"{name}.")) for name in TRAINED
+    }
+    write_bundle(replace(start.parts, **changed), preset, target, torch.float16)
+    log.info("wrote %s", target)
+
+
+def _losses(path: Path) -> list[float]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def _remember(folder: Path, target: Path) -> None:
+    (folder / WRITTEN).write_text(json.dumps(_signs(target)) + "\n", encoding="utf-8")
+
+
+def _signs(target: Path) -> dict[str, Any]:
+    facts = target.stat()
+    return {"file": str(target), "bytes": facts.st_size, "changed": facts.st_mtime_ns}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -1,0 +1,142 @@
+"""A clip in memory as training data, and a weight set trained further on it."""
+
+import numpy as np
+import pytest
+import torch
+
+from animate_anyone.config import AA_MINI
+from animate_anyone.errors import InputError
+from animate_anyone.training.batch import Draw
+from animate_anyone.training.fine_tune import claim, fine_tune_config
+from animate_anyone.training.own_clip import OwnClip
+
+FRAMES = 10
+
+
+class Numbers:
+    """Latents and tokens that tell which frame they are of: its grey level."""
+
+    def encode(self, frames: torch.Tensor) -> torch.Tensor:
+        level = frames.mean((1, 2, 3)) * 255
+        return level[:, None, None, None].expand(-1, 4, *(s // 8 for s in frames.shape[-2:]))
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 255
+
+
+class Token:
+    def encode(self, picture: torch.Tensor) -> torch.Tensor:
+        return picture.mean().mul(255).expand(1, 1, 5)
+
+
+def numbered(frames: int = FRAMES) -> np.ndarray:
+    """Return pictures each of which is filled with its number, from 1."""
+    levels = np.arange(1, frames + 1, dtype=np.uint8)
+    return np.broadcast_to(levels[:, None, None, None], (frames, 16, 24, 3)).copy()
+
+
+@pytest.fixture
+def clip() -> OwnClip:
+    return OwnClip.encoded(numbered(), numbered(), Numbers(), Token())
+
+
+def draw(frames: int, *, consecutive: bool) -> Draw:
+    return Draw(seed=3, examples=8, frames=frames, consecutive=consecutive)
+
+
+def numbers(batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return which frames are references (b,) and targets (b, f) of a batch."""
+    assert batch.tokens is not None
+    reference = batch.reference[:, 0, 0, 0]
+    assert torch.allclose(batch.tokens[:, 0, 0], reference, atol=1e-3)
+    assert torch.allclose(batch.poses[:, :, 0, 0, 0].float(), batch.targets[:, 0, :, 0, 0])
+    return reference.round().int().numpy(), batch.targets[:, 0, :, 0, 0].round().int().numpy()
+
+
+def test_single_frames_are_different_ones_and_never_the_reference(clip):
+    batch = clip.batch(draw(FRAMES - 1, consecutive=False), 0, range(8))
+    assert batch.encoded
+    assert batch.targets.shape == (8, 4, FRAMES - 1, 2, 3)
+    assert batch.poses.shape == (8, FRAMES - 1, 3, 16, 24)
+    for reference, targets in zip(*numbers(batch), strict=True):
+        assert sorted([reference, *targets]) == list(range(1, FRAMES + 1))
+
+
+def test_runs_follow_each_other_and_reach_both_ends(clip):
+    steps = [clip.batch(draw(4, consecutive=True), step, range(8)) for step in range(8)]
+    runs = np.concatenate([numbers(batch)[1] for batch in steps])
+    assert (np.diff(runs) == 1).all()
+    assert (runs.min(), runs.max()) == (1, FRAMES)
+
+
+def test_a_row_does_not_depend_on_those_beside_it_but_on_the_step(clip):
+    wish = draw(2, consecutive=False)
+    whole, part = clip.batch(wish, 5, range(8)), clip.batch(wish, 5, [6, 2])
+    assert torch.equal(whole.targets[[6, 2]], part.targets)
+    assert torch.equal(whole.reference[[6, 2]], part.reference)
+    assert not torch.equal(whole.targets, clip.batch(wish, 6, range(8)).targets)
+
+
+@pytest.mark.parametrize(("frames", "consecutive", "most"), [(10, False, 9), (11, True, 10)])
+def test_a_clip_too_short_for_an_example_says_what_would_fit(clip, frames, consecutive, most):
+    with pytest.raises(InputError, match=f"example of {frames} .* Choose {most} or fewer"):
+        clip.batch(draw(frames, consecutive=consecutive), 0, [0])
+    clip.batch(draw(most, consecutive=consecutive), 0, [0])
+
+
+BAD = {
+    "length": (numbered(), numbered(4), "poses got 4 of 24x16 pixels and frames 10 of 24x16"),
+    "size": (numbered(), numbered()[:, :8], "poses got 10 of 24x8"),
+    "one frame": (numbered(1), numbered(1), "Give 2 frames or more"),
+    "nobody": (numbered(), numbered() * 0, "10 black pictures; nobody is in them"),
+}
+
+
+@pytest.mark.parametrize(("frames", "poses", "words"), BAD.values(), ids=BAD)
+def test_frames_and_poses_that_teach_nothing_are_refused(frames, poses, words):
+    with pytest.raises(InputError, match=words):
+        OwnClip.encoded(frames, poses, Numbers(), Token())
+
+
+def test_progress_counts_the_frames_encoded():
+    told = []
+    OwnClip.encoded(
+        numbered(), numbered(), Numbers(), Token(), lambda done, total: told.append((done, total))
+    )
+    assert told == [(8, 10), (10, 10)]
+
+
+@pytest.mark.parametrize(
+    ("stage", "frames", "available", "expected"),
+    [(1, 0, 10, 4), (1, 0, 3, 2), (2, 0, 10, 10), (2, 0, 90, 24), (2, 0, None, 24), (1, 7, 5, 7)],
+)
+def test_frames_to_an_example_suit_stage_and_clip(stage, frames, available, expected):
+    config = fine_tune_config(AA_MINI, stage, frames=frames, available=available)
+    assert config.frames == expected
+    assert not config.train_image_encoder
+
+
+def test_more_frames_than_temporal_layers_have_positions_are_refused():
+    assert AA_MINI.unet.motion is not None
+    most = AA_MINI.unet.motion.max_frames
+    with pytest.raises(InputError, match=f"positions for {most}. Choose that or less"):
+        fine_tune_config(AA_MINI, 2, frames=most + 1)
+
+
+def test_a_folder_of_something_else_is_left_alone_even_when_beginning_again(tmp_path):
+    folder, target = tmp_path / "run", tmp_path / "run.safetensors"
+    folder.mkdir()
+    (folder / "picture.png").touch()
+    config = fine_tune_config(AA_MINI, 1)
+    with pytest.raises(InputError, match="is no training run"):
+        claim(folder, target, config, {}, again=True)
+    assert (folder / "picture.png").exists()
+
+
+def test_a_run_goes_on_with_more_steps_and_not_with_other_material(tmp_path):
+    folder, target = tmp_path / "run", tmp_path / "run.safetensors"
+    claim(folder, target, fine_tune_config(AA_MINI, 1), {"material": "a"}, again=False)
+    claim(folder, target, fine_tune_config(AA_MINI, 1, steps=9), {"material": "a"}, again=False)
+    with pytest.raises(InputError, match="material was 'a' and is 'b'"):
+        claim(folder, target, fine_tune_config(AA_MINI, 1), {"material": "b"}, again=False)
+    claim(folder, target, fine_tune_config(AA_MINI, 1), {"material": "b"}, again=True)
