@@ -14,12 +14,18 @@ FILES = sorted((REPOSITORY / "workflows/api").glob("*.json"))
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_host_accepts_the_prompt(run_node, host_nodes, file, monkeypatch):
     import execution
-    from comfy_extras import nodes_custom_sampler as stock
+    from comfy_extras import nodes_custom_sampler, nodes_images, nodes_video
 
+    stock = {
+        nodes_custom_sampler: ("CFGGuider", "KSamplerSelect", "SamplerCustomAdvanced"),
+        nodes_images: ("ImageFromBatch",),
+        nodes_video: ("GetVideoComponents",),
+    }
     for node_id, node in run_node.nodes.items():
         monkeypatch.setitem(host_nodes.NODE_CLASS_MAPPINGS, node_id, node)
-    for kind in ("CFGGuider", "KSamplerSelect", "SamplerCustomAdvanced"):
-        monkeypatch.setitem(host_nodes.NODE_CLASS_MAPPINGS, kind, getattr(stock, kind))
+    for module, kinds in stock.items():
+        for kind in kinds:
+            monkeypatch.setitem(host_nodes.NODE_CLASS_MAPPINGS, kind, getattr(module, kind))
     prompt = json.loads(file.read_text())
     answer = execution.validate_prompt("id", prompt, None)
     valid, error, outputs, node_errors = (

@@ -1,0 +1,290 @@
+"""Training and evaluation from the graph."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_weights import files
+
+
+@pytest.fixture(scope="session")
+def clip(core):
+    """Return pictures, skeletons and keypoints of a drawn character, as the graph holds them."""
+    pair = core("training.held_out").held_out_pair(3, frames=6, size=core("types").Size(64, 64))
+    return SimpleNamespace(
+        frames=pair.truth.movedim(1, -1).contiguous(),
+        poses=torch.from_numpy(pair.poses).float() / 255,
+        keypoints=core("pose.keypoints").to_keypoints(pair.skeletons),
+    )
+
+
+@pytest.fixture
+def train(run_node, load, clip):
+    """Return a function that trains tiny weights as the host runs a node: in inference mode."""
+
+    def run(**changes):
+        with torch.inference_mode():
+            loaded = load()
+            values = {
+                **files("plain.safetensors"),
+                "dtype": "fp32",
+                "vae": loaded.vae,
+                "clip_vision": loaded.clip_vision,
+                "save_as": "hero",
+                "if_exists": "begin again",
+                "stage": 1,
+                "steps": 2,
+                "learning_rate": 2e-3,
+                "seed": 1,
+                "examples": 1,
+                "frames_each": 0,
+                "accumulate": 1,
+                "precision": "automatic",
+                "gradient_checkpointing": False,
+                "save_every": 100,
+                "frames": clip.frames.clone(),
+                "poses": clip.poses.clone(),
+            }
+            *networks, report = run_node("Train", **values | changes)
+        return SimpleNamespace(
+            **dict(zip(("model", "reference_net", "pose_guider"), networks, strict=True)),
+            loaded=loaded,
+            report=report,
+        )
+
+    return run
+
+
+def parameters(network):
+    module = getattr(network.model, "diffusion_model", network.model)
+    return {key: value.clone() for key, value in module.state_dict().items()}
+
+
+def moved(trained, part):
+    """Return the names of a network's tensors that training has changed."""
+    patcher = getattr(trained, part)
+    before = getattr(trained.loaded, part)
+    patcher, before = (getattr(each, "patcher", each) for each in (patcher, before))
+    old = parameters(before)
+    return {k for k, v in parameters(patcher).items() if (v - old[k]).abs().max() > 1e-3}
+
+
+def test_training_lowers_the_loss_and_saves_what_load_models_lists(train, run_node, base):
+    trained = train(steps=40)
+    first, last = (float(word) for word in trained.report.split("Loss: ")[1].split()[0:6:5])
+    assert last < 0.8 * first, trained.report
+    assert (base / "output/animate_anyone/training/hero/stage1/checkpoints").is_dir()
+    assert (
+        "hero.safetensors"
+        in run_node.nodes["AnimateAnyone_LoadModels"].GET_SCHEMA().inputs[1].options
+    )
+    model, *_ = run_node("LoadModels", **files("hero.safetensors"), dtype="fp32")
+    again = parameters(model)
+    for key, value in parameters(trained.model).items():
+        assert torch.equal(value, again[key]), key
+
+
+def test_stage_1_leaves_the_temporal_layers_and_stage_2_moves_them_alone(train):
+    first = train(learning_rate=0.02)
+    assert all(moved(first, part) for part in ("model", "reference_net", "pose_guider"))
+    assert not any("motion_modules" in key for key in moved(first, "model"))
+    second = train(learning_rate=0.02, stage=2, save_as="mover")
+    assert moved(second, "model")
+    assert all("motion_modules" in key for key in moved(second, "model"))
+    assert not moved(second, "reference_net")
+
+
+def test_what_was_trained_can_be_sampled_with_after_odd_sizes(train, scene, run_node, clip):
+    narrow = {"frames": clip.frames[:, :60, :50], "poses": clip.poses[:, :60, :50]}
+    trained = train(steps=1, **narrow)
+    loaded = trained.loaded
+    loaded.reference_net, loaded.pose_guider = trained.reference_net, trained.pose_guider
+    with torch.inference_mode():
+        clip = scene(loaded)
+        latent = run_node(
+            "Animate", model=trained.model, reference=clip.reference, pose=clip.pose, seed=1,
+            steps=1, cfg=1.0, sampler="euler", scheduler="trailing", length=24, overlap=2,
+            fusing="flat", shared_noise=0.0,
+        )  # fmt: skip
+    assert latent["samples"].isfinite().all()
+
+
+def test_an_interrupted_run_is_kept_and_goes_on(train, pack, monkeypatch, base):
+    import comfy.model_management as management
+    from comfy.utils import ProgressBar
+
+    plain = ProgressBar.update_absolute
+
+    def cancel_after_3(bar, value, *rest, **more):
+        plain(bar, value, *rest, **more)
+        if bar.total == 5 and value == 3:
+            management.interrupt_current_processing()
+
+    monkeypatch.setattr(ProgressBar, "update_absolute", cancel_after_3)
+    with pytest.raises(management.InterruptProcessingException):
+        train(steps=5, save_as="cut")
+    monkeypatch.undo()
+    assert not (base / "models/animate_anyone/cut.safetensors").exists()
+    resumed = train(steps=5, save_as="cut", if_exists="go on")
+    assert "Trained 5 steps, of which 4 were taken earlier" in resumed.report
+
+
+def test_files_of_others_are_not_overwritten(train, base):
+    path = base / "models/animate_anyone/theirs.safetensors"
+    path.write_bytes(b"theirs")
+    with pytest.raises(ValueError, match=r"theirs\.safetensors is there and was not written by"):
+        train(save_as="theirs")
+    assert path.read_bytes() == b"theirs"
+    folder = base / "output/animate_anyone/training/pictures"
+    folder.mkdir(parents=True)
+    with pytest.raises(ValueError, match="pictures is there and is no training run"):
+        train(save_as="pictures")
+    assert folder.is_dir()
+    with pytest.raises(ValueError, match="plain', the file to begin with"):
+        train(save_as="plain")
+
+
+@pytest.mark.parametrize("name", ["../hero", "a\\b", "", "..", "hero.", "c:hero"])
+def test_names_that_are_no_file_names_are_refused(train, name):
+    with pytest.raises(ValueError, match=r"save_as got .* name of a file, without a folder"):
+        train(save_as=name)
+
+
+BAD = {
+    "fewer poses": (lambda c: {"poses": c.poses[:4]}, "poses got 4 of 64x64 .* frames 6 of 64x64"),
+    "smaller poses": (lambda c: {"poses": c.poses[:, ::2, ::2]}, "poses got 6 of 32x32"),
+    "NaN": (lambda c: {"frames": c.frames * float("nan")}, "frames got NaN"),
+    "no poses": (lambda c: {"poses": None}, "poses got nothing; connect"),
+    "no frames": (lambda c: {"frames": None}, "frames got nothing; connect"),
+    "nobody": (lambda c: {"poses": c.poses * 0}, "poses got 6 black pictures"),
+    "one frame": (lambda c: {"frames": c.frames[:1], "poses": c.poses[:1]}, "a clip of 1;"),
+    "unknown preset": (lambda c: {"preset": "mor"}, "preset got 'mor'; choose one of"),
+    "unknown data set": (lambda c: {"data_set": "none"}, "data_set got 'none'; choose one of"),
+    "too many frames": (lambda c: {"frames_each": 6}, "example of 6 cannot .* Choose 5 or fewer"),
+    "stage 3": (lambda c: {"stage": 3}, "stage got 3"),
+    "examples in parts": (lambda c: {"accumulate": 2}, "must be a multiple of 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD)
+def test_bad_input_is_named(train, clip, change, words):
+    with pytest.raises(ValueError, match=words):
+        train(save_as="bad", **change(clip))
+
+
+def test_a_vae_of_another_kind_is_refused(train, load):
+    with pytest.raises(ValueError, match=r"vae got one with 16 latent channels; .* needs 4"):
+        train(vae=load(prediction="sample", latents=16).vae)
+
+
+def test_accelerate_is_all_that_is_needed_and_a_run_goes_on_as_it_was_begun(train, monkeypatch):
+    for package in ("diffusers", "transformers"):
+        monkeypatch.setitem(sys.modules, package, None)
+    train(steps=1, save_as="other")
+    with pytest.raises(ValueError, match=r"seed was 1 and is 2.*begin again, or choose another"):
+        train(steps=1, save_as="other", if_exists="go on", seed=2)
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(ImportError, match="pip install accelerate"):
+        train(steps=1)
+
+
+@pytest.fixture
+def prepared(core, base):
+    """Put a data set of one clip, as `prepare` writes it, into the input folder."""
+    clips, types = "training.clips.", core("types")
+    pair = core("training.held_out").held_out_pair(3, frames=6, size=types.Size(64, 64))
+    manifest, tracks = core(clips + "manifest"), core(clips + "tracks")
+    entry = manifest.ClipEntry(
+        name="one", file="one.mp4", split="", fps=30.0, frames=6, spans=(manifest.Span(0, 6),)
+    )
+    folder = base / "input/dancers"
+    clip = manifest.clip_folder(folder, "one")
+    (clip / "frames").mkdir(parents=True)
+    for number, picture in enumerate(core("media").to_bytes(pair.truth)):
+        core("media").write_picture(manifest.frame_path(clip, number, "png"), picture)
+    crowded = torch.zeros(6, dtype=torch.bool).numpy()
+    tracks.write_track(clip / "keypoints.npz", tracks.Track(pair.skeletons, crowded))
+    manifest.Manifest(
+        size=pair.skeletons.canvas,
+        fit="pad",
+        source="clips",
+        pictures="png",
+        min_frames=2,
+        poses="drawn",
+        cached={},
+        clips=(entry,),
+    ).write(folder)
+    return folder.name
+
+
+def test_a_prepared_data_set_is_trained_on(train, prepared):
+    values = {"data_set": prepared, "save_as": "dancer"}
+    with pytest.raises(ValueError, match="data_set got 'dancers', but frames or poses are conn"):
+        train(**values)
+    assert "Trained 1 steps" in train(steps=1, frames=None, poses=None, **values).report
+
+
+def test_the_hosts_vae_goes_both_ways(pack, load, clip):
+    loaded = load()
+    coder = pack("nodes.fine_tuning").HostAutoencoder(loaded.vae, loaded.preset)
+    latents = coder.encode(clip.frames.movedim(-1, 1))
+    shown = coder.decode(latents)
+    assert not latents.is_inference()
+    with torch.inference_mode():
+        assert torch.equal(latents, loaded.vae.encode(clip.frames) * loaded.preset.latent_scale)
+        expected = loaded.vae.decode(latents / loaded.preset.latent_scale).movedim(-1, 1)
+    assert torch.equal(shown, expected.float().clamp(0, 1))
+
+
+def evaluate(run_node, result, truth, **more):
+    return run_node("Evaluate", **{"result": result, "truth": truth, "title": "mine", **more})
+
+
+def test_evaluation_of_a_clip_with_itself_and_with_noise(run_node, clip):
+    table, psnr, ssim, _ = evaluate(run_node, clip.frames, clip.frames)
+    assert (psnr, ssim) == (100, pytest.approx(1, abs=1e-3))
+    assert table.splitlines()[2].startswith("| mine | 100.00 | 1.000 |")
+    noisy = (clip.frames + torch.randn(clip.frames.shape) * 0.1).clamp(0, 1)
+    expected = -10 * (noisy - clip.frames).square().mean((1, 2, 3)).log10().mean()
+    assert evaluate(run_node, noisy, clip.frames)[1] == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_poses_are_measured_where_they_are_given(run_node, core):
+    pair = core("training.held_out").held_out_pair(5, frames=2)
+    frames = pair.truth.movedim(1, -1)
+    keypoints = core("pose.keypoints").to_keypoints(pair.skeletons)
+    table, *_, found = evaluate(run_node, frames, frames, poses=keypoints)
+    assert "PCK" in table
+    assert found > 0.7
+    lost = evaluate(run_node, torch.zeros_like(frames), frames, poses=keypoints)[-1]
+    assert lost == 0
+    with pytest.raises(ValueError, match="poses got 1 frames and truth 2"):
+        evaluate(run_node, frames, frames, poses=keypoints[:1])
+
+
+def test_without_poses_pck_stops_what_needs_it(run_node, clip):
+    from comfy_execution.graph_utils import ExecutionBlocker
+
+    *_, pck = evaluate(run_node, clip.frames, clip.frames)
+    assert isinstance(pck, ExecutionBlocker)
+    assert "connect poses" in pck.message
+
+
+UNEQUAL = {
+    "length": (lambda c: c.frames[:4], "result got 4 frames of 64x64 and truth 6 .*ImageFromBatch"),
+    "size": (lambda c: c.frames[:, ::2], "result got 6 frames of 64x32 .*Upscale Image"),
+    "NaN": (lambda c: c.frames * float("nan"), "result got NaN"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), UNEQUAL.values(), ids=UNEQUAL)
+def test_clips_that_do_not_compare_are_refused(run_node, clip, change, words):
+    with pytest.raises(ValueError, match=words):
+        evaluate(run_node, change(clip), clip.frames)
+
+
+def test_missing_torchmetrics_is_named(pack, run_node, clip, monkeypatch):
+    monkeypatch.setattr(pack("nodes.evaluation"), "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install torchmetrics"):
+        evaluate(run_node, clip.frames, clip.frames)

@@ -1,0 +1,59 @@
+"""Fine-tuning on a real server: the bundled workflow, and a run that is cancelled."""
+
+import threading
+
+import pytest
+from client import events, message, node_of, workflow
+
+pytestmark = pytest.mark.server
+
+STEPS = 16  # a few less than the workflow's own: enough to be seen
+
+
+def figures(outputs, title):
+    """Return the cells of a table that an Evaluate node shows, by column."""
+    (text,) = (
+        text for out in outputs.values() for text in out.get("text", ()) if f"| {title} |" in text
+    )
+    head, _, row = ([cell.strip() for cell in line.split("|")] for line in text.splitlines())
+    return {name: float(cell) for name, cell in zip(head, row, strict=True) if name}
+
+
+def test_the_workflow_shows_that_training_helps(server, base):
+    prompt = workflow("fine_tune")
+    node_of(prompt, "_Train").update(steps=STEPS)
+    outputs = server.run(prompt)
+    before, after = (figures(outputs, f"{when} training") for when in ("before", "after"))
+    assert after["PSNR"] > before["PSNR"] + 0.2, (before, after)
+    assert len([1 for out in outputs.values() if len(out.get("images", ())) == 12]) == 2
+    assert (base / "models/animate_anyone/my_character.safetensors").is_file()
+    options = server.get("/object_info/AnimateAnyone_LoadModels")["AnimateAnyone_LoadModels"]
+    assert "my_character.safetensors" in str(options["input"]["required"]["denoiser"])
+
+
+def test_a_cancelled_run_goes_on(server):
+    prompt = {
+        key: node
+        for key, node in workflow("fine_tune").items()
+        if not node["class_type"].endswith(("Evaluate", "PreviewImage"))
+    }
+    train = node_of(prompt, "_Train")
+    train.update(steps=2000, save_as="cut", if_exists="go on")
+    prompt_id = server.queue(prompt)
+    timer = threading.Timer(12.0, server.post, ["/interrupt"])
+    timer.start()
+    entry = server.result(prompt_id)
+    timer.join()
+    told = events(entry)
+    assert "execution_interrupted" in told, message(entry)
+    assert told["execution_interrupted"]["node_type"] == "AnimateAnyone_Train"
+    train.update(steps=1)
+    (text,) = (text for out in server.run(prompt).values() for text in out.get("text", ()))
+    assert "taken earlier" in text
+
+
+def test_a_name_with_a_folder_is_refused(server):
+    prompt = workflow("fine_tune")
+    node_of(prompt, "_Train").update(save_as="../cut")
+    entry = server.result(server.queue(prompt))
+    assert "save_as got '../cut'; it is the name of a file, without a folder" in message(entry)
