@@ -24,43 +24,24 @@ AA_MINI = {
 # Section 4.1: 30,000 steps of 64 single frames at 768x768, then 10,000 of 4 clips of 24 frames,
 # learning rate 1e-5. On what the paper does not say: CLIP stays frozen as section 3.2 implies, the
 # learning rate stays constant, no moving average.
-PAPER = {
-    1: TrainingConfig(
-        preset="paper",
-        stage=1,
-        steps=30_000,
-        examples=64,
-        frames=1,
-        accumulate=1,
-        learning_rate=1e-5,
-        decay_from=1.0,
-        second_moment=0.999,
-        average_decay=0.0,
-        figure_weight=0.0,
-        train_image_encoder=False,
-        gradient_checkpointing=True,
-        workers=4,
-        save_every=1000,
-        validate_every=1000,
-    ),
-    2: TrainingConfig(
-        preset="paper",
-        stage=2,
-        steps=10_000,
-        examples=4,
-        frames=24,
-        learning_rate=1e-5,
-        decay_from=1.0,
-        second_moment=0.999,
-        average_decay=0.0,
-        figure_weight=0.0,
-        train_image_encoder=False,
-        gradient_checkpointing=True,
-        workers=4,
-        save_every=1000,
-        validate_every=1000,
-    ),
-}
+_PAPER = TrainingConfig(
+    preset="paper",
+    stage=1,
+    steps=30_000,
+    examples=64,
+    frames=1,
+    learning_rate=1e-5,
+    decay_from=1.0,
+    second_moment=0.999,
+    average_decay=0.0,
+    figure_weight=0.0,
+    train_image_encoder=False,
+    gradient_checkpointing=True,
+    workers=4,
+    save_every=1000,
+    validate_every=1000,
+)
+PAPER = {1: _PAPER, 2: replace(_PAPER, stage=2, steps=10_000, examples=4, frames=24)}
 
 # The paper's settings on one card of 24 GB: data at 512x512 with cached latents and tokens, one
 # example at a time, 8-bit Adam. benchmarks/training_memory.py counts the memory.

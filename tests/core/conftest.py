@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from animate_anyone.config import (
     AA_MINI,
@@ -19,28 +18,7 @@ from animate_anyone.networks.initialise import initialise
 from animate_anyone.networks.pose_guider import build_pose_guider
 from animate_anyone.networks.unet import UNet
 from animate_anyone.weights.load import Models
-
-TOKEN = 16  # numbers in an image token
-
-
-class MeanAutoencoder:
-    """Latents are the mean colours of 8x8 pixels and their mean."""
-
-    def encode(self, frames: Tensor) -> Tensor:
-        colours = functional.avg_pool2d(frames, 8) * 2 - 1
-        return torch.cat([colours, colours.mean(1, keepdim=True)], 1)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        colours = (latents[:, :3] / 2 + 0.5).clamp(0, 1)
-        return functional.interpolate(colours, scale_factor=8, mode="nearest")
-
-
-class MeanImageEncoder:
-    """The token is the mean colour, again and again."""
-
-    def encode(self, picture: Tensor) -> Tensor:
-        colour = functional.pad(picture.mean((2, 3)), (0, 1), value=1.0)
-        return colour.repeat(1, TOKEN // 4)[:, None]
+from plain_encoders import TOKEN, MeanAutoencoder, MeanImageEncoder
 
 
 @dataclass(frozen=True)

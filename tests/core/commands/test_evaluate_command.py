@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from metric_networks import write_alexnet, write_fvd_network
 
 from animate_anyone.__main__ import main
 from animate_anyone.evaluation.frames import psnr
@@ -24,6 +23,7 @@ from animate_anyone.training.clips.manifest import (
 from animate_anyone.training.clips.tracks import Track, write_track
 from animate_anyone.training.held_out import held_out_pair, prepared_pairs
 from animate_anyone.types import Size
+from metric_networks import write_alexnet, write_fvd_network
 
 INPUTS = Path(__file__).resolve().parents[3] / "workflows/inputs"
 SIZE = Size(64, 64)

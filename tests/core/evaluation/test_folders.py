@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from metric_networks import write_fvd_network
 
 from animate_anyone.errors import InputError
 from animate_anyone.evaluation.folders import match_folders, measure_folders
@@ -15,6 +14,7 @@ from animate_anyone.evaluation.protocol import FvdRule, load_protocol
 from animate_anyone.media import VideoWriter, frames_of, to_bytes, to_pixels, write_picture
 from animate_anyone.training.held_out import held_out_pairs
 from animate_anyone.types import Size
+from metric_networks import write_fvd_network
 
 PROTOCOL = replace(load_protocol("tiktok"), width=64, height=64)
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from metric_networks import write_alexnet, write_fvd_network
 
 from animate_anyone.errors import InputError, WeightsError
 from animate_anyone.evaluation import frames as of_frames
@@ -22,6 +21,7 @@ from animate_anyone.evaluation.poses import oks, pck, pose_error
 from animate_anyone.evaluation.protocol import FvdRule, LpipsRule, load_protocol
 from animate_anyone.evaluation.video import FvdProtocol, flicker, fvd, seam_drift
 from animate_anyone.training.held_out import held_out_pairs
+from metric_networks import write_alexnet, write_fvd_network
 
 
 @pytest.fixture(scope="module")

@@ -17,21 +17,11 @@ from animate_anyone.training.data import Shards, write_shard
 from animate_anyone.training.export import export
 from animate_anyone.training.loop import Trainer
 from animate_anyone.types import Size
+from plain_encoders import MeanAutoencoder
 
 SMALL = TrainingConfig(
     steps=4, examples=1, frames=2, warm_up=1, save_every=2, report_every=2, mixed_precision="no"
 )
-
-
-class Averages:
-    """An autoencoder without weights: latents are averages of 8x8 patches."""
-
-    def encode(self, frames: torch.Tensor) -> torch.Tensor:
-        latents = torch.nn.functional.avg_pool2d(frames, 8) * 2 - 1
-        return latents.mean(1, keepdim=True).repeat(1, 4, 1, 1)
-
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        return latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 2 + 0.5
 
 
 @pytest.fixture
@@ -39,7 +29,7 @@ def data(tmp_path: Path) -> Path:
     for consecutive in (False, True):
         write_shard(
             tmp_path / "data" / f"shard-{consecutive}",
-            Averages(),
+            MeanAutoencoder(),
             seed=1,
             clips=2,
             frames=3,

@@ -26,6 +26,7 @@ from animate_anyone.training.draws import draw_step
 from animate_anyone.training.loop import Surroundings, Trainer, scheduled
 from animate_anyone.training.losses import figure_weights, min_snr_scale, weighted_error
 from animate_anyone.types import Size
+from plain_encoders import MeanAutoencoder
 
 SCRIPT = Path(__file__).parent / "run_tiny.py"
 SMALL = TrainingConfig(
@@ -42,17 +43,6 @@ SMALL = TrainingConfig(
 )
 
 
-class Averages:
-    """An autoencoder without weights: latents are averages of 8x8 patches."""
-
-    def encode(self, frames: Tensor) -> Tensor:
-        latents = torch.nn.functional.avg_pool2d(frames, 8) * 2 - 1
-        return latents.mean(1, keepdim=True).repeat(1, 4, 1, 1)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 2 + 0.5
-
-
 class Noise:
     """A source of random pixels, with or without what encoders would make of them."""
 
@@ -63,10 +53,10 @@ class Noise:
         parts = [self._row(draw, step, row) for row in rows]
         reference, targets, thumbs = (torch.stack(part) for part in zip(*parts, strict=True))
         if self.encoded:
-            reference = Averages().encode(reference.float() / 255)
+            reference = MeanAutoencoder().encode(reference.float() / 255)
             b, f = targets.shape[0], targets.shape[2]
             flat = targets.transpose(1, 2).flatten(0, 1).float() / 255
-            targets = Averages().encode(flat).unflatten(0, (b, f)).transpose(1, 2)
+            targets = MeanAutoencoder().encode(flat).unflatten(0, (b, f)).transpose(1, 2)
             if step == self.broken_at:
                 targets[0, 0, 0, 0, 0] = float("nan")
         return Batch(
@@ -91,7 +81,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (1, 2):
         path = folder / f"shard-{seed}"
         size = Size(32, 32)
-        write_shard(path, Averages(), seed=seed, clips=3, frames=3, consecutive=False, size=size)
+        write_shard(
+            path, MeanAutoencoder(), seed=seed, clips=3, frames=3, consecutive=False, size=size
+        )
     return folder
 
 
@@ -253,7 +245,7 @@ def test_accumulation_and_checkpointing_change_nothing_but_memory(tmp_path, tiny
 def test_pixels_are_encoded_as_cached_latents_were(tmp_path, tiny):
     cached = trained(tiny.preset, SMALL, tmp_path / "cached", Noise(encoded=True))
     pixels = trained(
-        tiny.preset, SMALL, tmp_path / "pixels", Noise(encoded=False), autoencoder=Averages()
+        tiny.preset, SMALL, tmp_path / "pixels", Noise(encoded=False), autoencoder=MeanAutoencoder()
     )
     assert farthest(cached, pixels) < 1e-6
 
@@ -360,7 +352,7 @@ def test_reports_validation_and_samples_are_kept(tmp_path, tiny):
         return {"validation_psnr": float(models.denoiser.conv_in.weight.detach().mean())}
 
     config = replace(SMALL, validate_every=4)
-    around = {"autoencoder": Averages(), "validate": validate}
+    around = {"autoencoder": MeanAutoencoder(), "validate": validate}
     trained(tiny.preset, config, tmp_path, Noise(encoded=True), **around)
     folder = tmp_path / "stage1"
     entries = log_of(tmp_path)
