@@ -1,13 +1,12 @@
 """How close a clip comes to the true one."""
 
-from importlib.util import find_spec
 from typing import Any
 
 from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..animate_anyone.config import AA_MINI
-from ..animate_anyone.errors import InputError, PackageError
+from ..animate_anyone.errors import InputError
 from ..animate_anyone.evaluation.instruments import Instruments
 from ..animate_anyone.evaluation.measure import Case, measure
 from ..animate_anyone.evaluation.metrics import Row
@@ -79,14 +78,6 @@ class Evaluate(io.ComfyNode):
         return io.NodeOutput(text, row["psnr"], row["ssim"], pck, ui=ui.PreviewText(text))
 
 
-class OpenedReader(PoseReader):
-    """A pose reader on networks that the host manages."""
-
-    def __init__(self, networks: DwPose) -> None:
-        self._detector, self._estimator = opened(networks)
-        self.name = f"{networks.detector.name}, {networks.estimator.name}"
-
-
 def compare(
     result: Tensor,  # IMAGE
     truth: Tensor,  # IMAGE
@@ -94,11 +85,6 @@ def compare(
     networks: DwPose | None,
 ) -> Row:
     """Return the figures of a clip by name; those of poses only where somebody is in them."""
-    if find_spec("torchmetrics") is None:
-        raise PackageError(
-            "ssim needs torchmetrics, which is not installed; install it (pip install "
-            "torchmetrics)."
-        )
     made, true = convert.image_to_frames(result, "result"), convert.image_to_frames(truth, "truth")
     if made.shape != true.shape:
         raise InputError(
@@ -110,7 +96,7 @@ def compare(
         return measure(made, case, Instruments(metrics=FIGURES))
     case = Case(name="clip", truth=true, fps=FPS, skeletons=_skeletons(poses, truth))
     mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
-    reader = OpenedReader(networks or choose_networks(*mini, download=False))
+    reader = PoseReader(*opened(networks or choose_networks(*mini, download=False)))
     return measure(made, case, Instruments(metrics=FIGURES, pose=reader))
 
 

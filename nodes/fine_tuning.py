@@ -128,7 +128,10 @@ def train(
     claim(folder, target, config, facts, again=if_exists == AGAIN)
     examples = _examples(clip, material, encoders)
     around = Surroundings(
-        autoencoder=encoders[0], image_encoder=encoders[1], progress=host.progress(config.steps)
+        autoencoder=encoders[0],
+        image_encoder=encoders[1],
+        cpu=host.on_cpu(),
+        progress=host.progress(config.steps),
     )
     with host.training():
         outcome = fine_tune(start, config, examples, folder, target, around)

@@ -7,7 +7,6 @@ hosts (0.3.64 and 0.33); where they differ, the difference is settled here.
 import gc
 import inspect
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +50,6 @@ attention = optimized_attention
 
 FOLDER = "animate_anyone"
 ONNX_FOLDERS = (FOLDER, "dwpose", "detection")  # the others are where other packs keep them
-CPU_SWITCH = "ACCELERATE_USE_CPU"
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
 DTYPES: Mapping[str, torch.dtype | None] = {
@@ -245,21 +243,19 @@ def loaded(patcher: ModelPatcher, working_bytes: float) -> Iterator[torch.device
 def training() -> Iterator[None]:
     """Make room for networks that the host does not know, and let tensors have gradients.
 
-    The host's networks leave the device; it takes them back by itself. accelerate computes where
-    the host does: it would take a graphics card that ComfyUI was told to leave alone.
+    The host's networks leave the device; it takes them back by itself.
     """
     unload()
-    before = os.environ.get(CPU_SWITCH)
-    if comfy.model_management.is_device_cpu(comfy.model_management.get_torch_device()):
-        os.environ[CPU_SWITCH] = "true"
     try:
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        os.environ.pop(CPU_SWITCH, None)
-        if before is not None:
-            os.environ[CPU_SWITCH] = before
         unload()
+
+
+def on_cpu() -> bool:
+    """Return whether the host computes on the CPU, by choice or because there is nothing else."""
+    return comfy.model_management.is_device_cpu(comfy.model_management.get_torch_device())
 
 
 def unload() -> None:

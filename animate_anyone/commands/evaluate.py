@@ -253,7 +253,7 @@ def _pose_reader(options: argparse.Namespace, *, drawn: bool) -> Any:  # noqa: A
     from ..evaluation.pose_reader import PoseReader
 
     if options.pose_models:
-        return PoseReader(*options.pose_models)
+        return PoseReader.from_files(*options.pose_models)
     return PoseReader.embedded() if drawn else None
 
 

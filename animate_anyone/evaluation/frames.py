@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, PackageError
 
 
 def psnr(
@@ -75,7 +75,13 @@ def ssim(
     Wang et al. 2004, per channel, biased covariance, averaged over the whole frame with a
     reflected border; DisCo's tables use grey frames and a flat window of 7 instead.
     """
-    from torchmetrics.functional.image import structural_similarity_index_measure
+    try:
+        from torchmetrics.functional.image import structural_similarity_index_measure
+    except ImportError as error:
+        raise PackageError(
+            "ssim needs torchmetrics, which is not installed; install it (pip install "
+            "torchmetrics)."
+        ) from error
 
     result, truth = same_clip(result, truth)
     values = structural_similarity_index_measure(result, truth, data_range=1.0, reduction="none")

@@ -20,16 +20,23 @@ class PoseReader:
     Nothing is filled or smoothed over time: what a frame does not show is to count as missed.
     """
 
-    def __init__(self, detector: Path, estimator: Path, provider: str = "auto") -> None:
-        """Open the two ONNX files; WeightsError if they are not a detector and an estimator."""
-        self._detector = Detector(open_session(detector, provider))
-        self._estimator = Estimator(open_session(estimator, provider))
-        self.name = f"{detector.name}, {estimator.name}"
+    def __init__(self, detector: Detector, estimator: Estimator, name: str = "") -> None:
+        """Read with networks that are open; the name is for reports."""
+        self._detector, self._estimator, self.name = detector, estimator, name
+
+    @classmethod
+    def from_files(cls, detector: Path, estimator: Path, provider: str = "auto") -> "PoseReader":
+        """Open two ONNX files; WeightsError if they are not a detector and an estimator."""
+        return cls(
+            Detector(open_session(detector, provider)),
+            Estimator(open_session(estimator, provider)),
+            f"{detector.name}, {estimator.name}",
+        )
 
     @classmethod
     def embedded(cls, provider: str = "auto") -> "PoseReader":
         """Return the pair of aa-mini, which knows its drawn characters alone."""
-        return cls(*embedded_pose_models(), provider)
+        return cls.from_files(*embedded_pose_models(), provider)
 
     def read(
         self,

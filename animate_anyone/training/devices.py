@@ -37,7 +37,11 @@ def training_device() -> "torch.device":
     return device
 
 
-def make_accelerator(config: TrainingConfig) -> "Accelerator":
+def make_accelerator(
+    config: TrainingConfig,
+    *,
+    cpu: bool = False,  # even where there is a graphics card
+) -> "Accelerator":
     """Return accelerate's view of this process, as `accelerate launch` or its absence says."""
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -51,6 +55,7 @@ def make_accelerator(config: TrainingConfig) -> "Accelerator":
         # It remembers the precision of an earlier run in this process and refuses another one.
         AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
+        cpu=cpu,
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulate,
         # Rows whose condition is dropped leave ReferenceNet without a gradient.

@@ -51,6 +51,7 @@ class Surroundings:
     image_encoder: ImageEncoder | None = None  # frozen; None: trained, or tokens come ready
     start: Callable[[AnimateNetworks], None] | None = None  # gives a new run its first weights
     validate: Callable[[Models, Journal, int], dict[str, float]] | None = None
+    cpu: bool = False  # compute there even where there is a graphics card
     progress: Progress | None = None  # called after each step; may raise to interrupt
 
 
@@ -69,7 +70,7 @@ class Trainer:
         self.folder = folder / f"stage{config.stage}"
         self.preset = scheduled(preset or get_preset(config.preset), config)
         self.schedule = NoiseSchedule(self.preset.schedule)
-        self.accelerator = make_accelerator(config)
+        self.accelerator = make_accelerator(config, cpu=self.around.cpu)
         check_run(self.accelerator, config)
         self.device = self.accelerator.device
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)

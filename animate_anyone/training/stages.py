@@ -136,7 +136,7 @@ def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetwo
 def _validation(choices: Choices, config: TrainingConfig) -> Validation:
     frames = 1 if config.stage == 1 else min(CLIP_FRAMES, config.frames)
     count = VALIDATION_PAIRS[config.stage]
-    pose = PoseReader(*choices.pose_models) if choices.pose_models else None
+    pose = PoseReader.from_files(*choices.pose_models) if choices.pose_models else None
     if choices.data is None:
         pose = pose or PoseReader.embedded()
         return Validation(lambda: held_out_pairs(count, frames, first=VALIDATION_FIRST), pose)
