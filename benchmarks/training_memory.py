@@ -119,9 +119,7 @@ class Live(TorchDispatchMode):
         args: tuple = (),
         kwargs: dict | None = None,
     ) -> Any:  # noqa: ANN401
-        result = _all_rows(func, args)
-        if result is None:
-            result = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         for value in tree_leaves(result):
             if isinstance(value, Tensor):
                 self._add(value.untyped_storage())
@@ -205,10 +203,3 @@ def _pass(step: Step, live: Live) -> tuple[int, int, int, int]:
     live.peak = live.bytes
     step.loss(output).backward()
     return kept, inside - kept, forward, live.peak
-
-
-def _all_rows(func: object, args: tuple) -> Tensor | None:
-    """Return rows chosen by a mask, which has no numbers here: all of them, since all are kept."""
-    if func is not torch.ops.aten.index.Tensor or args[1][0].dtype != torch.bool:
-        return None
-    return args[0].clone()

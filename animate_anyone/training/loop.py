@@ -256,7 +256,7 @@ class Trainer:
             "loss": means[0],
             "figure_error": means[1],
             "learning_rate": self.config.learning_rate_at(self.step - 1),
-            "samples_per_second": self.config.examples * self.config.frames / seconds,
+            "examples_per_second": self.config.examples / seconds,
             "share_of_time_waiting_for_data": waited / (seconds * len(sums)),
             "seconds": self.seconds,
         }

@@ -73,11 +73,11 @@ class AnimateNetworks(nn.Module):
     ) -> Tensor:  # (b, c, f, h, w)
         """Return the denoiser's prediction; dropped rows see neither reference nor token."""
         tokens = self.tokens(picture)
-        kept = torch.tensor(keep, device=noisy.device)
+        kept = [row for row, answer in enumerate(keep) if answer]  # rows by number: no device waits
         features = None
-        if any(keep):
+        if kept:
             features = self.reference_net.reference_features(reference[kept], tokens[kept])
-        tokens = tokens * kept[:, None, None]
+        tokens = tokens * tokens.new_tensor(keep)[:, None, None]
         condition = self.denoiser.prepare(tokens, features, keep if features is not None else None)
         b, f = poses.shape[:2]
         pose = self.pose_guider(poses.flatten(0, 1)).unflatten(0, (b, f)).transpose(1, 2)

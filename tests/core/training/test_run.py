@@ -357,7 +357,7 @@ def test_reports_validation_and_samples_are_kept(tmp_path, tiny):
     folder = tmp_path / "stage1"
     entries = log_of(tmp_path)
     assert [entry["step"] for entry in entries] == [2, 4, 4, 6]
-    assert {"loss", "samples_per_second", "share_of_time_waiting_for_data"} <= set(entries[0])
+    assert {"loss", "examples_per_second", "share_of_time_waiting_for_data"} <= set(entries[0])
     assert "validation_psnr" in entries[2]
     assert (folder / "samples" / "samples-00000004.png").exists()
     assert (folder / "samples" / "clip-00000004.gif").exists()
