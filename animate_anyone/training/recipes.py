@@ -7,7 +7,13 @@ from .config import TrainingConfig
 
 AA_MINI = {
     1: TrainingConfig(
-        stage=1, steps=9700, examples=4, frames=6, learning_rate=1.5e-3, decay_from=0.75
+        stage=1,
+        steps=13_200,
+        examples=4,
+        frames=6,
+        learning_rate=1.5e-3,
+        decay_from=0.9,
+        figure_weight=4.0,
     ),
     2: TrainingConfig(
         stage=2,
@@ -51,7 +57,7 @@ ONE_CARD = {
 }
 
 # Rows of table 3 in miniature: every variant for the same steps on the same examples.
-ABLATION = replace(AA_MINI[1], steps=600, decay_from=0.5)
+ABLATION = replace(AA_MINI[1], steps=600, decay_from=0.5, figure_weight=2.0)
 
 RECIPES: dict[str, dict[int, TrainingConfig]] = {
     "aa-mini": AA_MINI,
