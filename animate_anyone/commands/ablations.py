@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, name) < 1:
             option = name.replace("_", "-")
             raise InputError(f"--{option} got {getattr(options, name)}; it must be 1 or more.")
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
     if options.threads:
         torch.set_num_threads(options.threads)
     further = {name: load_models(source) for name, source in map(_named, options.weights)}
