@@ -211,7 +211,7 @@ def _crops(config: AutoencoderTraining) -> Iterator[Tensor]:
 
 
 class TrainedAutoencoder:
-    """The averaged weights of a run, as an `Autoencoder`."""
+    """The averaged weights of a run, as an `Autoencoder` that computes on the CPU."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401  (AutoencoderTiny)
         """Wrap a model that is ready to use."""
@@ -220,14 +220,15 @@ class TrainedAutoencoder:
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
         """Return latents (f, c, h, w) of frames (f, 3, H, W) in 0..1."""
-        pixels = (frames * 2 - 1).contiguous(memory_format=torch.channels_last)
+        pixels = (frames.cpu() * 2 - 1).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
-            return self.model.encoder(pixels).float()
+            return self.model.encoder(pixels).float().to(frames.device)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Return frames (f, 3, H, W) in 0..1 of latents (f, c, h, w)."""
-        return (self.model.decoder(latents) / 2 + 0.5).clamp(0, 1)
+        frames = self.model.decoder(latents.cpu()) / 2 + 0.5
+        return frames.clamp(0, 1).to(latents.device)
 
 
 def trained_autoencoder(folder: Path) -> TrainedAutoencoder:
