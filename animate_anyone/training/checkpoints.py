@@ -47,7 +47,7 @@ class CheckpointFolder:
         partial = self.partial(step)
         sizes = {}
         for path in sorted(partial.rglob("*")):
-            if path.is_file():
+            if path.is_file() and path.name != FACTS:
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
                 sizes[path.relative_to(partial).as_posix()] = path.stat().st_size
@@ -63,9 +63,10 @@ class CheckpointFolder:
             shutil.rmtree(path)
         return whole
 
-    def discard(self, step: int) -> None:
-        """Remove what was written of a checkpoint that could not be finished."""
-        shutil.rmtree(self.partial(step), ignore_errors=True)
+    def discard_partial(self) -> None:
+        """Remove what was written of checkpoints that were never finished."""
+        for path in self.folder.glob("step-*.partial"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def newest(self) -> tuple[Path, dict[str, Any]] | None:
         """Return the newest whole checkpoint and its facts; say which damaged ones are passed."""

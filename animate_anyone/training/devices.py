@@ -1,6 +1,6 @@
 """Where a run takes place: one process or many, and which of a step's rows each of them takes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
 
-# A run may go on with other values of these; everything else decides what is trained.
+# A run may go on with other values of these: how it is computed and watched, and the plan of its
+# remaining steps. With any other it would be another run.
 FREE = (
     "steps",
     "accumulate",
@@ -54,13 +55,18 @@ def make_accelerator(
     if PartialState._shared_state and PartialState().num_processes == 1:
         # It remembers the precision of an earlier run in this process and refuses another one.
         AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=cpu,
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulate,
         # Rows whose condition is dropped leave ReferenceNet without a gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    if accelerator.state.deepspeed_plugin is not None:  # which cannot see the size from a loader
+        rows = len(rows_of(accelerator, config)[0])
+        plugin = accelerator.state.deepspeed_plugin
+        plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = rows
+    return accelerator
 
 
 def rows_of(accelerator: "Accelerator", config: TrainingConfig) -> list[Sequence[int]]:
@@ -69,6 +75,17 @@ def rows_of(accelerator: "Accelerator", config: TrainingConfig) -> list[Sequence
     size = config.examples // (processes * config.accumulate)
     starts = ((part * processes + index) * size for part in range(config.accumulate))
     return [range(start, start + size) for start in starts]
+
+
+def check_names(
+    accelerator: "Accelerator", chosen: Collection[str], found: Collection[str]
+) -> None:
+    """Refuse a distribution that hides the networks' parameters behind other names."""
+    if set(chosen) != set(found):
+        raise ConfigError(
+            f"distribution got {accelerator.distributed_type.value}, which renames parameters; the "
+            "trainer needs their own names. Set fsdp_use_orig_params, or train with DDP."
+        )
 
 
 def check_run(
@@ -103,6 +120,11 @@ def check_run(
         raise ConfigError(
             f"checkpoint {path} belongs to another configuration ({'; '.join(changed)}); a run "
             "goes on with the settings that it began with. Restore them, or choose a new folder."
+        )
+    if config.steps < facts["step"]:
+        raise ConfigError(
+            f"steps got {config.steps}; the run in {path} has taken {facts['step']} already. Ask "
+            "for as many or more, or choose a new folder."
         )
     if (kind, processes) != (facts["distribution"], facts["processes"]) and "DEEPSPEED" in (
         kind,

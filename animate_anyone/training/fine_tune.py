@@ -24,6 +24,7 @@ from . import initial
 from .batch import Source
 from .config import TrainingConfig
 from .devices import FREE
+from .journal import entries_of
 from .loop import Surroundings, Trainer
 from .networks import AnimateNetworks
 from .recipes import get_recipe
@@ -210,8 +211,8 @@ def _write(start: Start, preset: Preset, weights: Path, target: Path) -> None:
 
 
 def _losses(path: Path) -> list[float]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line)["loss"] for line in lines]
+    entries = entries_of(path) if path.exists() else []
+    return [entry["loss"] for entry in entries if "loss" in entry]
 
 
 def _remember(folder: Path, target: Path) -> None:

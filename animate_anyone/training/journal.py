@@ -10,7 +10,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..media.pictures import whole_file
+
 log = logging.getLogger(__name__)
+
+
+def entries_of(path: Path) -> list[dict[str, float]]:
+    """Return the entries of a log; a line that a crash has cut off is left out."""
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            log.warning("%s holds a damaged line, which is left out: %.40s", path, line)
+    return entries
 
 
 class Journal:
@@ -41,9 +54,9 @@ class Journal:
     def forget_after(self, step: int) -> None:
         """Drop entries of steps that will be taken again."""
         if self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if json.loads(line)["step"] <= step]
-            self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            kept = [entry for entry in entries_of(self.path) if entry["step"] <= step]
+            with whole_file(self.path) as part:
+                part.write_text("".join(f"{json.dumps(e)}\n" for e in kept), encoding="utf-8")
 
     def picture(
         self,

@@ -6,6 +6,7 @@ that was killed goes on as if it had not been, and two processes train as one wo
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +26,7 @@ from ..weights.load import Models
 from .batch import Batch, Draw, Source
 from .checkpoints import Average, CheckpointFolder
 from .config import TrainingConfig
-from .devices import check_run, make_accelerator, rows_of
+from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
 from .losses import difference_error, figure_error, figure_weights, min_snr_scale, weighted_error
@@ -82,6 +83,7 @@ class Trainer:
         self._wrapped, self.optimizer = self.accelerator.prepare(networks, optimizer)
         self.networks: AnimateNetworks = self.accelerator.unwrap_model(self._wrapped)
         self.parameters = {k: v for k, v in self.networks.named_parameters() if k in chosen}
+        check_names(self.accelerator, chosen, self.parameters)
         self.average = Average(self.parameters, config.average_decay)
         self._restore()
 
@@ -107,10 +109,10 @@ class Trainer:
             if self.step % config.report_every == 0:
                 self._report(journal, sums, waited)
                 waited = 0.0
-            if config.validate_every and self.step % config.validate_every == 0:
-                self._validate(journal)
             if self.step % config.save_every == 0 or self.step == config.steps:
                 self.save()
+            if config.validate_every and self.step % config.validate_every == 0:
+                self._validate(journal)
             started = time.perf_counter()
         if journal is not None:
             journal.close()
@@ -127,7 +129,7 @@ class Trainer:
             loss += part.detach() / len(parts)
             errors.append(error)
         value = float(self._mean(loss))
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             self._stop(value, parts)
         self._update()
         self.step += 1
@@ -136,18 +138,23 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint, and the weights as they would be shipped."""
         partial, main = self.checkpoints.partial(self.step), self.accelerator.is_main_process
+        if main:
+            self.checkpoints.discard_partial()
+        self.accelerator.wait_for_everyone()
         try:
             self.accelerator.save_state(str(partial))
+            self.accelerator.wait_for_everyone()
             state: dict[str, Any] = self.accelerator.get_state_dict(self._wrapped)
             if main:
                 save_file(self.average.values, partial / "average.safetensors")
-                self.checkpoints.finish(self.step, self._facts())
                 _write_weights(self.folder / "weights.safetensors", state | self.average.values)
+                self.checkpoints.finish(self.step, self._facts())
         except Exception as error:  # of torch, safetensors or the system, by who was writing
-            self.checkpoints.discard(self.step)
+            if main:
+                self.checkpoints.discard_partial()
             raise TrainingError(
                 f"checkpoint of step {self.step} cannot be written to {self.folder} ({error}); "
-                "nothing older was touched. Make room, then start the same command again: it "
+                "the ones before are untouched. Make room, then start the same command again: it "
                 "goes on from the newest whole checkpoint."
             ) from error
         self.accelerator.wait_for_everyone()
@@ -158,11 +165,14 @@ class Trainer:
             if name not in self.parameters:
                 parameter.grad = None
         norm = self.accelerator.clip_grad_norm_(self._wrapped.parameters(), self.config.clip)
-        norm = float(norm) if norm is not None else 0.0  # DeepSpeed keeps it to itself
-        if norm == norm and (self.step < SPIKE_FREE_STEPS or norm < SPIKE * self.typical_norm):
+        norm = float(norm) if norm is not None else self.typical_norm  # DeepSpeed may not tell it
+        finite, limit = math.isfinite(norm), SPIKE * self.typical_norm
+        if finite and (self.step < SPIKE_FREE_STEPS or norm <= limit):
             self.optimizer.step()
             self.average.update(self.parameters)
-        if norm == norm:
+        elif self.accelerator.scaler is not None:
+            self.accelerator.scaler.update()  # fp16: it expects one after each unscaling
+        if finite:
             self.typical_norm += (min(norm, 1e3) - self.typical_norm) / min(self.step + 1, 100)
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -315,6 +325,7 @@ class Trainer:
         path, facts = found
         check_run(self.accelerator, self.config, facts, path)
         self.accelerator.load_state(str(path))
+        self.accelerator.step = 0  # parts of a step that is under way: none, however many it has
         values = load_file(path / "average.safetensors")
         self.average.load_state_dict({"steps": facts["average_steps"], "values": values})
         self.step, self.typical_norm = facts["step"], facts["typical_norm"]

@@ -1,5 +1,6 @@
 """From files and folders to a stage of training: where examples come from and what surrounds it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from .held_out import held_out_pairs, prepared_pairs
 from .loop import Surroundings
 from .networks import IMAGE_ENCODER, AnimateNetworks, has_stage1, load_stage1
 from .validation import Validation
+
+log = logging.getLogger(__name__)
 
 VALIDATION_PAIRS = {1: 8, 2: 2}  # by stage
 VALIDATION_FIRST = 100_000  # drawn characters of validation are not those of the test
@@ -60,7 +63,8 @@ def source_of(choices: Choices, config: TrainingConfig) -> Source:
 def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
     """Return the frozen networks, the starting weights and the validation that files give."""
     device = training_device()
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    half = device.type != "cpu" and config.mixed_precision == "bf16"
+    dtype = torch.bfloat16 if half else torch.float32
     scale = get_preset(config.preset).latent_scale
     autoencoder: Autoencoder | None = None
     if choices.autoencoder is not None:
@@ -141,6 +145,12 @@ def _validation(choices: Choices, config: TrainingConfig) -> Validation:
         pose = pose or PoseReader.embedded()
         return Validation(lambda: held_out_pairs(count, frames, first=VALIDATION_FIRST), pose)
     dataset = ClipDataset.open(choices.data)
+    if not dataset.split("test"):
+        log.warning(
+            "%s has no test clips; validation shows clips that are trained on, so its figures say "
+            "how well they are learned by heart. Prepare with --split to keep some apart.",
+            dataset.folder,
+        )
     entries = (dataset.split("test") or dataset.clips)[:count]
     # In stage 1 a few moments far apart.
     stride = SCATTERED if config.stage == 1 else 1

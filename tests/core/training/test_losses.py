@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from animate_anyone.training.losses import difference_error, figure_error, weighted_error
+from animate_anyone.training.losses import (
+    difference_error,
+    figure_error,
+    figure_weights,
+    weighted_error,
+)
 
 SHAPE = (1, 2, 4, 3, 3)
 
@@ -14,8 +19,9 @@ def test_the_figure_counts_more():
     inside = target.clone()
     inside[..., 0] = 1.0
     # a third of the pixels, each three times: 3 / (3 + 1 + 1)
-    assert float(weighted_error(inside, target, masks, 2.0)) == pytest.approx(0.6)
-    assert float(weighted_error(inside, target, masks, 0.0)) == pytest.approx(1 / 3)
+    for weight, expected in ((2.0, 0.6), (0.0, 1 / 3)):
+        weights = figure_weights(masks, target, weight)
+        assert float(weighted_error(inside, target, weights)) == pytest.approx(expected)
     assert figure_error(inside, target, masks) == pytest.approx(1.0)
 
 

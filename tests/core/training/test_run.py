@@ -97,7 +97,9 @@ def run(folder: Path, data: Path, config: TrainingConfig, *, die_at: int = -1, p
         *(launch if processes > 1 else []),
         *map(str, (SCRIPT, folder, data, path, "--die-at", die_at)),
     ]
-    variables = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
+    # As many threads as here: sums in another order would differ in the last bit.
+    threads = str(torch.get_num_threads())
+    variables = {"OMP_NUM_THREADS": threads, "ACCELERATE_USE_CPU": "true"}
     return subprocess.run(
         command, env=os.environ | variables, capture_output=True, text=True, check=False
     )
@@ -201,6 +203,28 @@ def test_a_truncated_checkpoint_is_passed_over_with_a_notice(tmp_path, tiny, dat
     assert "step-00000004 is damaged (optimizer.bin has" in caplog.text
 
 
+def test_a_run_goes_on_with_another_accumulation(tmp_path, tiny, data):
+    source = Shards(data, consecutive=False)
+    before = trained(tiny.preset, replace(SMALL, steps=3), tmp_path, source)
+    after = trained(tiny.preset, replace(SMALL, accumulate=2), tmp_path, source)
+    assert after.step == SMALL.steps
+    assert farthest(before, after) > 1e-4
+
+
+def test_leftovers_of_a_kill_do_no_harm(tmp_path, tiny, data):
+    source = Shards(data, consecutive=False)
+    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source)
+    partial = tmp_path / "stage1" / "checkpoints" / "step-00000004.partial"
+    partial.mkdir()
+    (partial / "checkpoint.json").write_text("{")
+    with (tmp_path / "stage1" / "log.jsonl").open("a") as log:
+        log.write('{"step": 3, "lo')
+    trained(tiny.preset, replace(SMALL, steps=4), tmp_path, source)
+    assert newest(tmp_path).name == "step-00000004"
+    assert [entry["step"] for entry in log_of(tmp_path)] == [2, 4]
+    assert not list(partial.parent.glob("*.partial"))
+
+
 def test_the_last_checkpoints_are_kept(tmp_path, tiny, data):
     trained(tiny.preset, SMALL, tmp_path, Shards(data, consecutive=False))
     names = [path.name for path in sorted((tmp_path / "stage1" / "checkpoints").iterdir())]
@@ -211,6 +235,8 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, tiny, data):
     trained(tiny.preset, replace(SMALL, steps=2), tmp_path, Shards(data, consecutive=False))
     with pytest.raises(ConfigError, match=r"seed was 0 and is 1.*choose a new folder"):
         Trainer(replace(SMALL, seed=1), tmp_path, tiny.preset)
+    with pytest.raises(ConfigError, match="steps got 1; the run in .* has taken 2 already"):
+        Trainer(replace(SMALL, steps=1), tmp_path, tiny.preset)
     assert Trainer(replace(SMALL, steps=9, save_every=1), tmp_path, tiny.preset).step == 2
 
 
