@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..animate import Sampling, sampling_of
 from ..config import get_preset
+from ..errors import ConfigError
 from ..evaluation.instruments import Instruments
 from ..evaluation.metrics import Row
 from ..evaluation.pose_reader import PoseReader
@@ -64,7 +65,13 @@ def train_variants(
     models = {}
     for variant, title in TITLES.items():
         log.info("%s: %d steps of %d examples", title, config.steps, config.examples)
-        Trainer(replace(config, variant=variant), folder / variant).run(source)
+        trainer = Trainer(replace(config, variant=variant), folder / variant)
+        if trainer.step > config.steps:
+            raise ConfigError(
+                f"steps got {config.steps}; the run in {folder / variant} has taken {trainer.step} "
+                "already. Ask for as many, or choose a new folder."
+            )
+        trainer.run(source)
         own, networks = trained_networks(folder / variant)
         preset = get_preset(own.preset)
         preset = replace(preset, unet=replace(preset.unet, motion=None))

@@ -121,11 +121,6 @@ def check_run(
             f"checkpoint {path} belongs to another configuration ({'; '.join(changed)}); a run "
             "goes on with the settings that it began with. Restore them, or choose a new folder."
         )
-    if config.steps < facts["step"]:
-        raise ConfigError(
-            f"steps got {config.steps}; the run in {path} has taken {facts['step']} already. Ask "
-            "for as many or more, or choose a new folder."
-        )
     if (kind, processes) != (facts["distribution"], facts["processes"]) and "DEEPSPEED" in (
         kind,
         facts["distribution"],

@@ -235,8 +235,6 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, tiny, data):
     trained(tiny.preset, replace(SMALL, steps=2), tmp_path, Shards(data, consecutive=False))
     with pytest.raises(ConfigError, match=r"seed was 0 and is 1.*choose a new folder"):
         Trainer(replace(SMALL, seed=1), tmp_path, tiny.preset)
-    with pytest.raises(ConfigError, match=r"steps got 1; the run in .* has taken 2 already"):
-        Trainer(replace(SMALL, steps=1), tmp_path, tiny.preset)
     assert Trainer(replace(SMALL, steps=9, save_every=1), tmp_path, tiny.preset).step == 2
 
 
