@@ -114,6 +114,16 @@ def features_to_clip(
     return features.to(like).transpose(0, 1)[None]
 
 
+def to_denoiser_scale(latents: Tensor, latent_scale: float) -> Tensor:
+    """Return what a VAE has encoded in the denoiser's scale."""
+    return latents * latent_scale
+
+
+def to_vae_scale(latents: Tensor, latent_scale: float) -> Tensor:
+    """Return latents in the denoiser's scale as the VAE decodes them."""
+    return latents / latent_scale
+
+
 def take_frames(values: Tensor, frames: Sequence[int]) -> Tensor:
     """Return these entries of the first dimension."""
     return values[list(frames)]

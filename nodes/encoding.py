@@ -8,6 +8,7 @@ import numpy as np
 from comfy_api.input import VideoInput
 from torch import Tensor
 
+from ..animate_anyone.config import Preset
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
 from . import convert, host
@@ -60,18 +61,29 @@ def encode_reference(
     preset = net.preset
     size = fitting_size(size, Size(preset.width, preset.height))
     token = image_token(picture, clip_vision, preset.unet.cross_attention_dim)
-    latents = vae.encode(convert.frames_to_image(fit_picture(picture, size)))
-    if latents.shape[1] != preset.unet.in_channels:
-        raise InputError(
-            f"vae got one with {latents.shape[1]} latent channels; {preset.title} needs "
-            f"{preset.unet.in_channels}. Connect the VAE that belongs to the weights."
-        )
+    latents = latents_of(fit_picture(picture, size), vae, preset)
     working = WORKING_BYTES_PER_PIXEL * size.width * size.height
     with host.loaded(net.patcher, working) as device:
-        latents = (latents * preset.latent_scale).to(device, net.dtype)
-        features = net.module.reference_features(latents, token.to(device, net.dtype))
+        latents, own = latents.to(device, net.dtype), token.to(device, net.dtype)
+        features = net.module.reference_features(latents, own)
     kept = host.intermediate_device()
     return Reference(tuple(value.to(kept) for value in features), token.to(kept), preset)
+
+
+def latents_of(
+    frames: Tensor,  # (f, 3, H, W), 0..1
+    vae: host.Vae,
+    preset: Preset,
+) -> Tensor:  # (f, c, H/8, W/8)
+    """Return pictures in the denoiser's scale, of a VAE that has its number of channels."""
+    latents = vae.encode(convert.frames_to_image(frames))
+    wanted = preset.unet.in_channels
+    if latents.shape[1] != wanted:
+        raise InputError(
+            f"vae got one with {latents.shape[1]} latent channels; {preset.title} needs {wanted}. "
+            "Connect the VAE that belongs to the weights."
+        )
+    return convert.to_denoiser_scale(latents, preset.latent_scale)
 
 
 def image_token(

@@ -17,7 +17,7 @@ from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
 from ..animate_anyone.weights.sources import WeightPaths
 from . import convert, host
-from .encoding import fitting_size, image_token
+from .encoding import fitting_size, image_token, latents_of
 from .loading import load_denoiser, load_pose_guider, load_reference_net
 from .models import DETECT, source_of
 from .sockets import Network
@@ -55,15 +55,8 @@ class HostAutoencoder:
     ) -> Tensor:  # (f, c, H/8, W/8)
         """Return the latents in the denoiser's scale."""
         with torch.inference_mode():  # as the host's own weights may have been made
-            latents = self.vae.encode(convert.frames_to_image(frames))
-            wanted = self.preset.unet.in_channels
-            if latents.shape[1] != wanted:
-                raise InputError(
-                    f"vae got one with {latents.shape[1]} latent channels; {self.preset.title} "
-                    f"needs {wanted}. Connect the VAE that belongs to the weights."
-                )
-            scaled = latents.to(frames.device).float() * self.preset.latent_scale
-        return scaled.clone()
+            latents = latents_of(frames, self.vae, self.preset).to(frames.device).float()
+        return latents.clone()
 
     def decode(
         self,
@@ -71,7 +64,7 @@ class HostAutoencoder:
     ) -> Tensor:  # (f, 3, 8h, 8w), 0..1
         """Return the pictures of latents in the denoiser's scale."""
         with torch.inference_mode():
-            image = self.vae.decode(latents / self.preset.latent_scale)
+            image = self.vae.decode(convert.to_vae_scale(latents, self.preset.latent_scale))
             frames = convert.image_to_frames(image, "vae").to(latents.device)
         return frames.clone()
 

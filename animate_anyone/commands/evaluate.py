@@ -184,9 +184,8 @@ def _measure_generated(
     from ..evaluation.report import evaluate, sampling_data
     from ..weights.load import load_models
 
-    count, lengths, pairs = _drawn(options, protocol)
-    if options.data:
-        count, lengths, pairs = _prepared(options, protocol)
+    given = _prepared if options.data else _drawn
+    count, lengths, pairs = given(options, protocol)
     check_fvd(instruments, lengths)
     device, dtype = machine_from(options)
     models = load_models(options.models, dtype=dtype, device=device)

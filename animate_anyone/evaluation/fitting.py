@@ -1,20 +1,34 @@
 """Frames and skeletons of any size, brought to the size at which a protocol compares them."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 from torch.nn import functional
 
+from ..errors import InputError
 from ..media import fit_picture
 from ..pose.stack import SLICES
 from ..types import PoseClip, Size
+
+Fit = Literal["pad", "crop"]  # all of the picture, its edges continued; or its middle
+FITS: tuple[Fit, ...] = get_args(Fit)
+
+
+def placement(canvas: Size, size: Size, fit: Fit) -> tuple[float, float, float]:
+    """Return at which scale a canvas comes into a size, and where its left upper corner lies."""
+    if fit not in FITS:
+        raise InputError(f"fit got {fit!r}; it must be one of {', '.join(FITS)}. Choose pad.")
+    ways = size.width / canvas.width, size.height / canvas.height
+    scale = min(ways) if fit == "pad" else max(ways)
+    left, top = (size.width - scale * canvas.width) / 2, (size.height - scale * canvas.height) / 2
+    return scale, left, top
 
 
 def fit_frames(
     frames: Tensor,  # (f, 3, H, W), 0..1
     size: Size,
-    fit: Literal["pad", "crop"],
+    fit: Fit,
 ) -> Tensor:  # (f, 3, size.height, size.width)
     """Return frames at one scale and centred: whole with their edges continued, or cut to fill."""
     H, W = frames.shape[-2:]
@@ -27,23 +41,18 @@ def fit_frames(
     return filled[..., top : top + size.height, left : left + size.width]
 
 
-def fit_skeletons(clip: PoseClip, size: Size, fit: Literal["pad", "crop"]) -> PoseClip:
+def fit_skeletons(clip: PoseClip, size: Size, fit: Fit) -> PoseClip:
     """Return skeletons where `fit_frames` puts the people that they belong to.
 
     Joints that are cut away count as not visible.
     """
     if clip.canvas == size:
         return clip
-    ratios = (size.width / clip.canvas.width, size.height / clip.canvas.height)
-    scale = min(ratios) if fit == "pad" else max(ratios)
-    shift = [
-        (size.width - scale * clip.canvas.width) / 2,
-        (size.height - scale * clip.canvas.height) / 2,
-    ]
+    scale, left, top = placement(clip.canvas, size, fit)
     parts = {}
     for name in SLICES:
         part = getattr(clip, name)
-        xy = part.xy * scale + shift
+        xy = part.xy * scale + (left, top)
         inside = ((xy >= 0) & (xy <= [size.width, size.height])).all(-1)
         confidence = part.confidence * (inside | (fit == "pad"))
         parts[name] = replace(part, xy=xy, confidence=confidence)

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from torch.jit import ScriptModule
 
 from ..errors import InputError
 from ..types import Size
+from .fitting import Fit
 from .lpips import BACKBONES, LpipsNetwork, load_lpips
 from .metrics import METRICS
 from .pose_reader import PoseReader
@@ -35,7 +35,7 @@ class Instruments:
     fvd: tuple[FvdProtocol, ScriptModule] | None = None
     pck_threshold: float = 0.1  # torso lengths
     size: Size | None = None  # at which clips are compared; None: at their own
-    fit: Literal["pad", "crop"] = "pad"  # how they get there
+    fit: Fit = "pad"  # how they get there
 
 
 def open_instruments(

@@ -1,10 +1,10 @@
 """The files of the networks that metrics look through: named, and known by their hash."""
 
-import hashlib
 import string
 from pathlib import Path
 
 from ..errors import WeightsError
+from ..weights.download import sha256_of
 
 SHORTEST = 8  # digits that PyTorch's own published names give
 
@@ -29,7 +29,7 @@ def verified(
             f"{what} got the file {path}, which is not there; it is not downloaded here. Put the "
             f"file with sha256 {sha256} at this place, or name where you have it."
         )
-    found = _sha256(path)
+    found = sha256_of(path)
     if not found.startswith(sha256.lower()):
         raise WeightsError(
             f"{what} got the file {path} with sha256 {found}, expected is {sha256}: it is damaged "
@@ -42,11 +42,3 @@ def verified(
 def is_sha256_start(digits: str) -> bool:
     """Whether these are the first 8 or more hexadecimal digits of a sha256."""
     return SHORTEST <= len(digits) <= 64 and set(digits) <= set(string.hexdigits)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()

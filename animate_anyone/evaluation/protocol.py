@@ -9,15 +9,15 @@ import difflib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from ..errors import ConfigError
 from ..types import Size
+from .fitting import FITS, Fit
 from .lpips import BACKBONES, Net
 from .metrics import METRICS
 
 RECORDS = Path(__file__).with_name("protocols.json")
-Fit = Literal["pad", "crop"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Protocol:
         if self.frames is not None and self.frames < 1:
             raise ConfigError(f"frames got {self.frames}; it must be 1 or more, or null for all.")
         for name, value, known in (
-            ("fit", self.fit, get_args(Fit)),
+            ("fit", self.fit, FITS),
             ("lpips.net", self.lpips.net, tuple(BACKBONES)),
             *(("metrics", metric, tuple(METRICS)) for metric in self.metrics),
         ):

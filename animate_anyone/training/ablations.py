@@ -5,7 +5,7 @@ What they are compared with stays the paper's: UBC Fashion, full size. Only the 
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ..config import get_preset
 from ..errors import ConfigError
 from ..evaluation.instruments import Instruments
 from ..evaluation.metrics import Row
+from ..evaluation.pairs import Pair
 from ..evaluation.pose_reader import PoseReader
 from ..evaluation.report import RESULT, evaluate
 from ..protocols import Autoencoder
@@ -79,16 +80,12 @@ def train_variants(
     return models
 
 
-def measure(
-    models: Models,
-    how: Comparison,
-    progress: Callable[[int], None] | None = None,  # called with the number of pairs done
-) -> tuple[Row, Row]:
+def measure(models: Models, how: Comparison) -> tuple[Row, Row]:
     """Return means and standard errors: of single frames, and of clips where motion counts."""
     usual = sampling_of(models.preset)
     sampling = replace(usual, steps=how.steps, guidance=1.0, seed=how.seed)
     instruments = Instruments(pose=PoseReader.embedded())
-    mean, error = _figures(models, sampling, instruments, held_out_pairs(how.pairs), progress)
+    mean, error = _figures(models, sampling, instruments, held_out_pairs(how.pairs))
     if how.clips and how.frames > 1:
         moving = replace(instruments, pose=None, metrics=MOVING)
         clips = held_out_pairs(how.clips, how.frames)
@@ -98,11 +95,7 @@ def measure(
 
 
 def _figures(
-    models: Models,
-    sampling: Sampling,
-    instruments: Instruments,
-    pairs: Iterable,
-    progress: Callable[[int], None] | None = None,
+    models: Models, sampling: Sampling, instruments: Instruments, pairs: Iterable[Pair]
 ) -> tuple[Row, Row]:
-    found = evaluate(models, sampling, pairs, instruments, baselines=False, progress=progress)
+    found = evaluate(models, sampling, pairs, instruments, baselines=False)
     return dict(found[RESULT].mean), dict(found[RESULT].standard_error)

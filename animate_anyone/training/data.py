@@ -116,10 +116,10 @@ def write_shards(
 
 def thumbnails(
     pixels: Tensor,  # (f, 3, H, W), uint8
-) -> Tensor:  # (f, 3, 64, 64), uint8
+    side: int = TOKEN_PICTURE,  # pixels
+) -> Tensor:  # (f, 3, side, side), uint8
     """Squash pictures to what the image encoder sees, with PIL's bicubic filter."""
-    size = (TOKEN_PICTURE, TOKEN_PICTURE)
-    return F.interpolate(pixels, size, mode="bicubic", antialias=True)
+    return F.interpolate(pixels, (side, side), mode="bicubic", antialias=True)
 
 
 class Shards:

@@ -77,15 +77,18 @@ class Trainer:
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
 
-        networks = self._built(folder)
+        found = self.checkpoints.newest()
+        networks = self._built(folder, new=found is None)
         chosen = networks.train_stage(config)
         optimizer = _optimizer(config, list(chosen.values()))
         self._wrapped, self.optimizer = self.accelerator.prepare(networks, optimizer)
         self.networks: AnimateNetworks = self.accelerator.unwrap_model(self._wrapped)
         self.parameters = {k: v for k, v in self.networks.named_parameters() if k in chosen}
         check_names(self.accelerator, chosen, self.parameters)
+        self._unused = [v for k, v in self.networks.named_parameters() if k not in chosen]
         self.average = Average(self.parameters, config.average_decay)
-        self._restore()
+        if found is not None:
+            self._restore(*found)
 
     def run(self, source: Source) -> None:
         """Train to the last step, with reports in the log and checkpoints on disk."""
@@ -161,9 +164,8 @@ class Trainer:
 
     def _update(self) -> None:
         """Move the weights, unless the gradient is a spike that would undo minutes of training."""
-        for name, parameter in self.networks.named_parameters():
-            if name not in self.parameters:
-                parameter.grad = None
+        for parameter in self._unused:
+            parameter.grad = None
         norm = self.accelerator.clip_grad_norm_(self._wrapped.parameters(), self.config.clip)
         norm = float(norm) if norm is not None else self.typical_norm  # DeepSpeed may not tell it
         finite, limit = math.isfinite(norm), SPIKE * self.typical_norm
@@ -296,11 +298,11 @@ class Trainer:
             "examples, or lower learning_rate, or train with mixed_precision bf16 or no."
         )
 
-    def _built(self, folder: Path) -> AnimateNetworks:
+    def _built(self, folder: Path, *, new: bool) -> AnimateNetworks:
         generator = torch.Generator().manual_seed(self.config.seed)
         attention = plain_attention if self.device.type == "cpu" else sdpa
         networks = build_networks(self.preset, self.config, generator, attention=attention)
-        if self.checkpoints.newest() is not None:
+        if not new:
             return networks
         if self.around.start is not None:
             self.around.start(networks)
@@ -318,11 +320,7 @@ class Trainer:
             "distribution": self.accelerator.distributed_type.value,
         }
 
-    def _restore(self) -> None:
-        found = self.checkpoints.newest()
-        if found is None:
-            return
-        path, facts = found
+    def _restore(self, path: Path, facts: dict[str, Any]) -> None:
         check_run(self.accelerator, self.config, facts, path)
         self.accelerator.load_state(str(path))
         self.accelerator.step = 0  # parts of a step that is under way: none, however many it has

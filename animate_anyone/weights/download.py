@@ -217,7 +217,7 @@ def check(path: Path, file: HubFile, target: Path) -> None:
             f"{path} has {size} bytes, expected are {file.size}: it is truncated or another file. "
             + _by_hand(file, target)
         )
-    digest = _sha256(path)
+    digest = sha256_of(path)
     if file.sha256 is None:
         logger.warning("%s: no published checksum is known; its sha256 is %s", path, digest)
     elif digest != file.sha256:
@@ -285,7 +285,8 @@ def _by_hand(file: HubFile, target: Path) -> str:
     return f"By hand: get {file.address} and put it at {target}, in the place of any file there."
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file, read block by block."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 22):

@@ -1,17 +1,13 @@
 """Frames and poses brought to the size of a data set, at one scale both ways."""
 
 from dataclasses import replace
-from typing import Literal, get_args
 
 import numpy as np
 
 from ... import opencv as cv2
-from ...errors import InputError
+from ...evaluation.fitting import Fit, placement
 from ...pose.skeleton import PART_JOINTS
 from ...types import PoseClip, Size
-
-Fit = Literal["pad", "crop"]  # all of the picture, its edges continued; or its middle
-FITS: tuple[Fit, ...] = get_args(Fit)
 
 
 def fit_frame(
@@ -20,7 +16,7 @@ def fit_frame(
     fit: Fit,
 ) -> np.ndarray:  # (size.height, size.width, 3) uint8
     """Return a frame scaled and centred; `crop` is what the paper does (section 4.1)."""
-    scale, left, top = _placement(Size(frame.shape[1], frame.shape[0]), size, fit)
+    scale, left, top = placement(Size(frame.shape[1], frame.shape[0]), size, fit)
     width = max(1, round(frame.shape[1] * scale))
     height = max(1, round(frame.shape[0] * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -37,23 +33,10 @@ def fit_frame(
 
 def fit_pose(clip: PoseClip, size: Size, fit: Fit) -> PoseClip:
     """Return a clip placed as `fit_frame` places the frames of its canvas."""
-    scale, left, top = _placement(clip.canvas, size, fit)
+    scale, left, top = placement(clip.canvas, size, fit)
     parts = {
         part: replace(points, xy=points.xy * scale + (left, top))
         for part in PART_JOINTS
         for points in (getattr(clip, part),)
     }
     return PoseClip(canvas=size, **parts)
-
-
-def _placement(canvas: Size, size: Size, fit: Fit) -> tuple[float, float, float]:
-    """Return scale and the place of the canvas's left upper corner."""
-    if fit not in FITS:
-        raise InputError(f"fit got {fit!r}; it must be one of {', '.join(FITS)}. Choose pad.")
-    ways = size.width / canvas.width, size.height / canvas.height
-    scale = min(ways) if fit == "pad" else max(ways)
-    return (
-        scale,
-        (size.width - canvas.width * scale) / 2,
-        (size.height - canvas.height * scale) / 2,
-    )

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...errors import ConfigError, MediaError
+from ...evaluation.fitting import FITS, Fit
 from ...media.pictures import whole_file
 from ...types import Size
-from .fit import FITS, Fit
 from .manifest import CACHES
 
 SETTINGS = "settings.json"

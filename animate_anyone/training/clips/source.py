@@ -7,12 +7,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from ...errors import InputError, MediaError
 from ...pose.draw import draw_pose
 from ..batch import Batch, Draw
+from ..data import thumbnails
 from .manifest import ClipDataset, ClipEntry, Span
 
 logger = logging.getLogger(__name__)
@@ -168,24 +167,19 @@ class ClipSource:
         poses = torch.from_numpy(np.stack([row.poses for row in rows]))
         thumbs = [row.thumb for row in rows if row.thumb is not None]
         tokens = [row.token for row in rows if row.token is not None]
+        squashed = None
+        if thumbs:
+            pixels = torch.from_numpy(np.stack(thumbs)).permute(0, 3, 1, 2)
+            squashed = thumbnails(pixels, self.image_side)
         return Batch(
             encoded=encoded,
             reference=reference,
             targets=targets,
             poses=poses.permute(0, 1, 4, 2, 3),
-            thumbs=self._squashed(np.stack(thumbs)) if thumbs else None,
+            thumbs=squashed,
             tokens=torch.from_numpy(np.stack(tokens)).float() if tokens else None,
             names=tuple(row.name for row in rows),
         )
-
-    def _squashed(
-        self,
-        pictures: np.ndarray,  # (b, H, W, 3) uint8
-    ) -> Tensor:  # (b, 3, s, s) uint8
-        """Return what the image encoder sees, with PIL's bicubic filter."""
-        pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-        side = (self.image_side, self.image_side)
-        return functional.interpolate(pixels, side, mode="bicubic", antialias=True)
 
 
 def _is_enough(entry: ClipEntry, frames: int, consecutive: bool) -> bool:
