@@ -13,7 +13,7 @@ HAS_TORCH := from importlib.util import find_spec as f; import sys; \
 MINI := runs/mini
 TRAIN = $(PY) -m animate_anyone train
 
-.PHONY: help demo test lint format mini
+.PHONY: help demo test lint lint-web format mini
 
 help:
 	@echo "make demo    animate the bundled character; leaves an MP4 and a contact sheet"
@@ -54,6 +54,15 @@ lint: $(VENV)/.packages
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-web; \
+	else echo "npm is not installed: web/ was not checked" >&2; fi
+
+lint-web: node_modules/.packages
+	npm run --silent lint
+
+node_modules/.packages: package.json
+	npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
 
 format: $(VENV)/.packages
 	$(PY) -m ruff check --fix .

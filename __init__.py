@@ -2,6 +2,8 @@
 
 from typing import Any
 
+WEB_DIRECTORY = "./web"
+
 
 async def comfy_entrypoint() -> Any:  # noqa: ANN401 - the class exists only inside the host
     """Return the extension that holds our nodes."""

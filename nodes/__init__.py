@@ -16,6 +16,7 @@ from .pose import (
     SaveKeypoints,
 )
 from .retargeting import RetargetPose
+from .routes import add_routes
 from .sampling import Animate, Apply, ContextWindows, TrailingSigmas, VideoNoiseNode
 from .training import Train
 
@@ -50,7 +51,8 @@ class AnimateAnyoneExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the nodes in menu order.
 
-        The model folder is made known here, because the older host calls nothing else.
+        Model folder and addresses are made known here, because the older host calls nothing else.
         """
         host.register_folder()
+        add_routes()
         return NODES

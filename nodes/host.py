@@ -7,7 +7,10 @@ hosts (0.3.64 and 0.33); where they differ, the difference is settled here.
 import gc
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import os
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,8 @@ DTYPES: Mapping[str, torch.dtype | None] = {
     "bf16": torch.bfloat16,
     "fp8_e4m3fn": torch.float8_e4m3fn,
 }
+
+Respond = Callable[[dict[str, Any]], Awaitable[tuple[int, Any]]]  # values to status and JSON
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +144,47 @@ def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path
         prefix, folder_paths.get_output_directory(), width, height
     )
     return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+
+
+def temporary_path(name: str) -> tuple[Path, dict[str, str]]:
+    """Return a free file name for what a node shows, and how the browser asks for that file."""
+    root = Path(folder_paths.get_temp_directory()) / FOLDER
+    root.mkdir(parents=True, exist_ok=True)
+    stem, suffix = Path(name).stem, Path(name).suffix
+    handle, path = tempfile.mkstemp(suffix, f"{stem}_", root)
+    os.close(handle)
+    shown = {"filename": Path(path).name, "subfolder": FOLDER, "type": "temp"}
+    return Path(path), shown
+
+
+def server() -> Any | None:
+    """Return the running server, or None in a process that has none."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
+def add_route(method: str, path: str, respond: Respond) -> None:
+    """Let the server answer an address; the values are those of the query or of a JSON body."""
+    if (running := server()) is None:
+        return
+    from aiohttp import web
+
+    async def handle(request: web.Request) -> web.Response:
+        values: Any = dict(request.query)
+        if request.body_exists:
+            try:
+                values |= await request.json()
+            except (ValueError, TypeError):
+                return web.json_response({"error": "body got no JSON object."}, status=400)
+        status, value = await respond(values)
+        return web.json_response(value, status=status)
+
+    running.routes.route(method, path)(handle)
+
+
+def send(event: str, data: dict[str, Any]) -> None:
+    """Tell every open page something; from any thread."""
+    if (running := server()) is not None:
+        running.send_sync(f"animate_anyone.{event}", data)
 
 
 def check_interrupt() -> None:

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from comfy_hosts import ComfyHost, find_hosts, why_no_host
 
+pytest_plugins = ["comfy_server"]
 GOLDEN = Path(__file__).parent / "golden"
 RINGS = {
     1: "core (no ComfyUI, no network, no GPU)",
@@ -54,7 +55,7 @@ def pytest_runtest_setup(item):
     """Skip what this machine cannot run."""
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    if (item.get_closest_marker("host") or item.get_closest_marker("server")) and not find_hosts():
+    if any(map(item.get_closest_marker, ("host", "server", "browser"))) and not find_hosts():
         pytest.skip(why_no_host())
 
 

@@ -1,78 +1,9 @@
-"""One headless ComfyUI for all tests of this folder, reached over HTTP alone."""
-
-import os
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
+"""Tests over HTTP alone."""
 
 import pytest
 
-from comfy_hosts import REPOSITORY
-
-sys.path.append(str(Path(__file__).parent))
-
-from client import Client, ServerError
-
-START_SECONDS = 180  # a busy machine needs many of them; an idle one about 15
-PACK = "animate_anyone"
-
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory):
-    """Return the server's base folder, with this repository among its packs."""
-    folder = tmp_path_factory.mktemp("server")
-    for name in ("models/animate_anyone", "input", "output", "temp", "user", "custom_nodes"):
-        (folder / name).mkdir(parents=True)
-    (folder / "custom_nodes" / PACK).symlink_to(REPOSITORY, target_is_directory=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def server(comfy_host, base):
-    """Return a client of a running server."""
-    if not (REPOSITORY / "animate_anyone/weights/mini/denoising_unet.safetensors").is_file():
-        pytest.skip("the weights of aa-mini are not here: animate_anyone/weights/mini")
-    port = _free_port()
-    extra = comfy_host.extra_packages
-    path = os.pathsep.join(filter(None, [extra and str(extra), os.environ.get("PYTHONPATH")]))
-    with (base / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1"),
-                *("--port", str(port), "--base-directory", str(base)),
-                *("--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK),
-                *("--disable-api-nodes", "--database-url", "sqlite:///:memory:"),
-                *("--preview-method", "latent2rgb"),
-            ],
-            cwd=comfy_host.path,
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        client = Client(f"http://127.0.0.1:{port}")
-        _wait(client, process, base / "server.log")
-        yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def _wait(client, process, log):
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            client.get("/system_stats")
-        except (OSError, ServerError):
-            time.sleep(0.5)
-        else:
-            return
-    pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')[-4000:]}")
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def base(server_base):
+    """Return the server's base folder."""
+    return server_base

@@ -6,9 +6,10 @@ import struct
 
 import pytest
 import torch
-from client import ServerError, message, node_of, workflow
 from PIL import Image
 from safetensors.torch import save_file
+
+from comfy_client import ServerError, message, node_of, workflow
 
 pytestmark = pytest.mark.server
 

@@ -5,7 +5,8 @@ import json
 import time
 
 import pytest
-from client import WORKFLOWS, events, message, node_of, workflow
+
+from comfy_client import WORKFLOWS, events, message, node_of, workflow
 
 pytestmark = pytest.mark.server
 

@@ -4,7 +4,8 @@ import threading
 import time
 
 import pytest
-from client import events, message, node_of, workflow
+
+from comfy_client import events, message, node_of, workflow
 
 pytestmark = pytest.mark.server
 

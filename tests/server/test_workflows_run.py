@@ -7,7 +7,8 @@ import uuid
 
 import av
 import pytest
-from client import WORKFLOWS, events, node_of, workflow
+
+from comfy_client import WORKFLOWS, events, node_of, workflow
 
 pytestmark = pytest.mark.server
 

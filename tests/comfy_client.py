@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-WORKFLOWS = Path(__file__).resolve().parent.parent.parent / "workflows" / "api"
+WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows" / "api"
 RUN_SECONDS = 600
 
 

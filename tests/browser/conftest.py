@@ -1,0 +1,153 @@
+"""The page of a real server in headless Chromium, as a user meets it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from comfy_hosts import REPOSITORY
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WAIT_MS = 90_000  # a busy machine needs many of them
+WORKFLOWS = REPOSITORY / "workflows"
+# Kept where a run names a folder for them, else gone with the test's own.
+PICTURES = os.environ.get("ANIMATE_ANYONE_PICTURES")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of this folder; those of the classic canvas come before Nodes 2.0."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Return a running Chromium; without one the test is skipped."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"no Chromium: none of {', '.join(NAMES)} is installed")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+class ComfyPage:
+    """A page with ComfyUI in it, and what a test does with it."""
+
+    def __init__(self, page, server, pictures):
+        """Wrap a page that is open already."""
+        self.page, self.server, self.pictures = page, server, pictures
+        self.errors = []  # what our scripts complained of
+        page.on("pageerror", lambda error: self._note(error.stack or str(error)))
+        page.on("console", lambda line: line.type == "error" and self._note(self._told(line)))
+
+    def _told(self, line):
+        return f"{line.text} ({line.location.get('url', '')})"
+
+    def _note(self, text):
+        if "animate_anyone" in text or "AnimateAnyone" in text:
+            self.errors.append(text)
+
+    def evaluate(self, script, value=None):
+        """Return what a function in the page gives."""
+        return self.page.evaluate(script, value)
+
+    def wait(self, script, value=None, timeout=WAIT_MS):
+        """Wait until a function in the page gives something true."""
+        return self.page.wait_for_function(script, arg=value, timeout=timeout)
+
+    def load(self, name_or_graph):
+        """Load a bundled workflow by name, or any graph, as the menu does."""
+        graph, name = name_or_graph, "test"
+        if isinstance(graph, str):
+            name = graph
+            graph = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+        self.evaluate("([g, n]) => window.app.loadGraphData(g, true, true, n)", [graph, name])
+        self.page.wait_for_timeout(300)
+
+    def prompt(self):
+        """Return what the page would send to the server."""
+        return self.evaluate("async () => (await window.app.graphToPrompt()).output")
+
+    def kinds(self):
+        """Return the types of the nodes in the graph that the page does not know."""
+        return self.evaluate(
+            "() => window.app.graph._nodes.map((n) => n.type)"
+            ".filter((t) => !window.LiteGraph.registered_node_types[t])"
+        )
+
+    def queue(self):
+        """Press Run; return the prompt's entry in the history when it has ended."""
+        before = set(self.server.get("/history"))
+        self.evaluate("() => { window.app.queuePrompt(0); }")
+        for _ in range(WAIT_MS // 100):
+            new = set(self.server.get("/history")) - before
+            if new:
+                return self.server.get(f"/history/{new.pop()}").popitem()[1]
+            self.page.wait_for_timeout(100)
+        raise TimeoutError("the prompt did not end")
+
+    def picture(self, name, **options):
+        """Keep a screenshot; return its file."""
+        path = self.pictures / f"{name}.png"
+        self.page.screenshot(path=path, **options)
+        return path
+
+    def node(self, kind):
+        """Return a handle of the first node of one of our kinds."""
+        return self.page.evaluate_handle(
+            "(kind) => window.app.graph._nodes.find((n) => n.type === `AnimateAnyone_${kind}`)",
+            kind,
+        )
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """Return the folder for screenshots."""
+    folder = Path(PICTURES) if PICTURES else tmp_path_factory.mktemp("pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def open_page(chromium, server, pictures):
+    """Return a function that opens ComfyUI in a new page."""
+    contexts = []
+
+    def open_one(*, nodes2=False, locale="en", size=(1600, 1000)):
+        settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes2}
+        settings |= {"Comfy.Locale": locale, "Comfy.Workflow.Persist": False}
+        settings |= {"Comfy.VueNodes.AutoScaleLayout": False}
+        server.post("/settings", settings)
+        context = chromium.new_context(viewport={"width": size[0], "height": size[1]})
+        contexts.append(context)
+        context.route(
+            lambda address: urlsplit(address).hostname not in ("127.0.0.1", None),
+            lambda route: route.abort(),
+        )
+        comfy = ComfyPage(context.new_page(), server, pictures)
+        comfy.page.set_default_timeout(WAIT_MS)
+        comfy.page.goto(server.address)
+        comfy.wait("() => window.app?.extensionManager && window.app?.graph")
+        comfy.wait("() => Object.keys(LiteGraph.registered_node_types).length > 100")
+        comfy.wait("() => document.getElementById('animate-anyone-style')")
+        return comfy
+
+    yield open_one
+    for context in contexts:
+        context.close()

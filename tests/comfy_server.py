@@ -1,0 +1,77 @@
+"""One headless ComfyUI for the server's and the browser's tests, reached over HTTP alone.
+
+A plugin of pytest, so that both folders share one server.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from comfy_client import Client, ServerError
+from comfy_hosts import REPOSITORY
+
+START_SECONDS = 180  # a busy machine needs many of them; an idle one about 15
+PACK = "animate_anyone"
+
+
+@pytest.fixture(scope="session")
+def server_base(tmp_path_factory):
+    """Return the server's base folder, with this repository among its packs."""
+    folder = tmp_path_factory.mktemp("server")
+    for name in ("models/animate_anyone", "input", "output", "temp", "user", "custom_nodes"):
+        (folder / name).mkdir(parents=True)
+    (folder / "custom_nodes" / PACK).symlink_to(REPOSITORY, target_is_directory=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(comfy_host, server_base):
+    """Return a client of a running server."""
+    if not (REPOSITORY / "animate_anyone/weights/mini/denoising_unet.safetensors").is_file():
+        pytest.skip("the weights of aa-mini are not here: animate_anyone/weights/mini")
+    port = _free_port()
+    extra = comfy_host.extra_packages
+    path = os.pathsep.join(filter(None, [extra and str(extra), os.environ.get("PYTHONPATH")]))
+    with (server_base / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1"),
+                *("--port", str(port), "--base-directory", str(server_base)),
+                *("--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK),
+                *("--disable-api-nodes", "--database-url", "sqlite:///:memory:"),
+                *("--preview-method", "latent2rgb"),
+            ],
+            cwd=comfy_host.path,
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        client = Client(f"http://127.0.0.1:{port}")
+        _wait(client, process, server_base / "server.log")
+        yield client
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _wait(client, process, log):
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            client.get("/system_stats")
+        except (OSError, ServerError):
+            time.sleep(0.5)
+        else:
+            return
+    pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
