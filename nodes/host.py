@@ -96,6 +96,17 @@ def model_folder() -> Path:
     return Path(folder_paths.models_dir) / FOLDER
 
 
+def download_folder(kind: str) -> Path:
+    """Return where downloads of a kind of model go."""
+    return model_folder() if kind == FOLDER else Path(folder_paths.get_folder_paths(kind)[0])
+
+
+def listed_path(kind: str, name: str) -> Path | None:
+    """Return where the loaders of a kind of model find this name, if they do."""
+    found = folder_paths.get_full_path(kind, name)
+    return Path(found) if found else None
+
+
 def onnx_files() -> dict[str, Path]:
     """Return the ONNX files in the folders for them, by the name to show."""
     found: dict[str, Path] = {}

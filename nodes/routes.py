@@ -9,10 +9,15 @@ from typing import Any
 
 from ..animate_anyone.errors import AnimateAnyoneError
 from . import host
+from .downloads import cancel_download, show_models, start_download
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
-ROUTES: list[tuple[str, str, Handler]] = []  # method, path below /animate_anyone, handler
+ROUTES: list[tuple[str, str, Handler]] = [  # method, path below /animate_anyone, handler
+    ("GET", "/models", show_models),
+    ("POST", "/download", start_download),
+    ("POST", "/download/cancel", cancel_download),
+]
 
 
 def add_routes() -> None:

@@ -182,8 +182,18 @@ def fetch_all(
 ) -> list[Path]:
     """Return the paths of these files in `folder`, fetched and checked."""
     paths = [fetch(file, folder, progress=progress) for file in files]
-    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    clear_partial(files, folder)
     return paths
+
+
+def clear_partial(files: Sequence[HubFile], folder: Path) -> None:
+    """Remove what fetching these files left beside them; other sets may be half fetched there."""
+    for file in files:
+        remains = folder / PARTIAL / file.repository
+        shutil.rmtree(remains, ignore_errors=True)
+        for parent in (remains.parent, folder / PARTIAL):
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
 
 
 def fetch(

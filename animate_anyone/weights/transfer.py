@@ -1,0 +1,116 @@
+"""One file over HTTP, which goes on where it was stopped.
+
+The hub's own library begins a file anew after every stop: since release 1 it throws away what it
+has. Files here have gigabytes, so what has arrived is kept beside its entity tag, which tells
+whether the rest still belongs to it.
+"""
+
+import ssl
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+CHUNK_BYTES = 1 << 18
+TIMEOUT_SECONDS = 15  # without a byte; as long as this may a stop have to wait
+RETRIES = 5  # in a row without a byte, once some have arrived
+PAUSE_SECONDS = 2.0
+RANGE_BEYOND_END = 416
+
+# What may pass by itself. An OSError of the disk is none of these.
+_INTERRUPTED = (URLError, TimeoutError, ConnectionError, ssl.SSLError, HTTPException)
+
+
+def transfer(
+    *,
+    repo_id: str,
+    filename: str,
+    revision: str | None,
+    local_dir: Path,
+    tqdm_class: Callable[..., Any],  # called with initial and total bytes; its update may raise
+) -> str:
+    """Return where the file lies, whole; the parameters are those of `hf_hub_download`."""
+    from huggingface_hub import constants, hf_hub_url
+
+    if constants.HF_HUB_OFFLINE:
+        raise OSError("the environment sets HF_HUB_OFFLINE")
+    url = hf_hub_url(repo_id, filename, revision=revision)
+    part = partial_path(local_dir, filename)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    left = 1
+    while True:
+        before = size_of(part)
+        try:
+            _receive(url, part, tqdm_class)
+            return str(part)
+        except _INTERRUPTED as error:
+            left = RETRIES if size_of(part) > before else left - 1
+            if left <= 0 or isinstance(error, HTTPError):
+                raise
+        time.sleep(PAUSE_SECONDS)
+
+
+def partial_path(local_dir: Path, filename: str) -> Path:
+    """Return where a file lies until it is whole and checked."""
+    return local_dir / f"{filename}.part"
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, 0 if there is none."""
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _receive(url: str, part: Path, bar_class: Callable[..., Any]) -> None:
+    """Add to `part` what it lacks; raise one of `_INTERRUPTED` if the rest did not come."""
+    tag_file = part.with_name(f"{part.name}.etag")
+    tag = tag_file.read_text(encoding="utf-8") if tag_file.is_file() else ""
+    start = size_of(part) if tag else 0
+    headers = {"User-Agent": "comfyui-animate-anyone", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    try:
+        answer = urlopen(Request(url, headers=headers), timeout=TIMEOUT_SECONDS, context=_trust())
+    except HTTPError as error:
+        if error.code != RANGE_BEYOND_END or not start:
+            raise
+        if error.headers.get("Content-Range", "").endswith(f"/{start}"):
+            return  # it was whole already
+        tag_file.unlink()
+        return _receive(url, part, bar_class)
+    with answer:
+        new_tag = answer.headers.get("ETag", "")
+        if answer.status == 206 and new_tag != tag:
+            tag_file.unlink()  # the file has changed: the next call begins anew
+            raise ConnectionError("the file was replaced while it was being fetched")
+        if answer.status != 206:
+            start = 0
+            part.unlink(missing_ok=True)
+        tag_file.write_text(new_tag, encoding="utf-8")
+        _append(answer, part, start, bar_class)
+
+
+def _append(answer: Any, part: Path, start: int, bar_class: Callable[..., Any]) -> None:  # noqa: ANN401
+    length = answer.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    bar = bar_class(initial=start, total=total)
+    bar.update(0)
+    with part.open("ab") as stream:
+        while block := answer.read1(CHUNK_BYTES):
+            stream.write(block)
+            bar.update(len(block))
+    if total is not None and size_of(part) != total:
+        raise ConnectionError(f"the connection ended at byte {size_of(part)} of {total}")
+
+
+def _trust() -> ssl.SSLContext:
+    """Return the system's certificates, and those that Python packages bring where it has none."""
+    context = ssl.create_default_context()
+    try:
+        import certifi
+    except ImportError:
+        return context
+    context.load_verify_locations(certifi.where())
+    return context

@@ -1,0 +1,249 @@
+"""Downloads inside the host, from a hub on this machine."""
+
+import asyncio
+import hashlib
+import threading
+from dataclasses import replace
+
+import pytest
+from tiny_hub import TinyHub
+
+UNET = b"u" * 400_000
+GUIDER = b"g" * 50_000
+VAE = b"v" * 30_000
+NAME = "someone/weights"
+WAIT_SECONDS = 20
+
+
+class Page:
+    """Takes what the server tells, and lets a test wait for it."""
+
+    def __init__(self):
+        self.told = []
+        self.more = threading.Condition()
+
+    def __call__(self, state):
+        with self.more:
+            self.told.append(dict(state))
+            self.more.notify_all()
+
+    def wait(self, holds):
+        """Return the first state of which `holds` is true."""
+
+        def first():
+            return next(filter(holds, self.told), None)
+
+        with self.more:
+            assert self.more.wait_for(first, WAIT_SECONDS), self.told
+            return first()
+
+
+@pytest.fixture
+def hub(monkeypatch, core):
+    with TinyHub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", hub.template)
+        monkeypatch.setattr(core("weights.transfer"), "PAUSE_SECONDS", 0)
+        hub.files |= {
+            f"{NAME}/unet.pth": UNET,
+            f"{NAME}/guider.pth": GUIDER,
+            "someone/vae/vae.safetensors": VAE,
+        }
+        yield hub
+
+
+@pytest.fixture
+def models(base):
+    """Return the models folder; what a test adds to it is removed."""
+    folder = base / "models"
+    before = set(folder.rglob("*"))
+    yield folder
+    for path in sorted(set(folder.rglob("*")) - before, reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+
+
+@pytest.fixture
+def chosen(core):
+    """Return a set of three files, one of them of unknown size."""
+    status, hub_file = core("weights.status"), core("weights.download").HubFile
+
+    def part(role, folder, repository, path, to, content, sized=True):
+        known = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        file = hub_file(repository=repository, path=path, to=to, **(known if sized else {}))
+        return status.SetFile(role=role, folder=folder, file=file, licence="MIT")
+
+    files = (
+        part("denoiser", "animate_anyone", NAME, "unet.pth", "tiny/unet.pth", UNET),
+        part("pose_guider", "animate_anyone", NAME, "guider.pth", "tiny/g.pth", GUIDER, False),
+        part("vae", "vae", "someone/vae", "vae.safetensors", "tiny-vae.safetensors", VAE),
+    )
+    return status.WeightSet(name="tiny", title="Tiny", licence="MIT", source="hub", files=files)
+
+
+@pytest.fixture
+def downloads(pack, run_node, hub, models):  # run_node: the host knows the model folder
+    """Return a manager that tells a page of its own."""
+    page = Page()
+    manager = pack("nodes.downloads").Downloads(page)
+    manager.page = page
+    yield manager
+    hub.go_on.set()
+    manager.wait(WAIT_SECONDS)
+
+
+def files_below(folder):
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def states(pack, chosen):
+    return [pack("nodes.downloads").status_of(part).state for part in chosen.files]
+
+
+def test_a_set_comes_to_where_the_loaders_list_it(pack, host_nodes, downloads, chosen, models):
+    before = files_below(models)
+    started = downloads.start(chosen)
+    assert (started.state, started.total, started.exact) == ("running", 430_000, False)
+    downloads.wait(WAIT_SECONDS)
+    end = downloads.state
+    assert (end.state, end.done, end.total, end.exact, end.error) == (
+        "done",
+        480_000,
+        480_000,
+        True,
+        None,
+    )
+    assert files_below(models) - before == {
+        "animate_anyone/tiny/unet.pth",
+        "animate_anyone/tiny/g.pth",
+        "vae/tiny-vae.safetensors",
+    }
+    assert {"tiny/unet.pth", "tiny/g.pth"} <= set(pack("nodes.host").model_files())
+    assert "tiny-vae.safetensors" in host_nodes.VAELoader.INPUT_TYPES()["required"]["vae_name"][0]
+    assert states(pack, chosen) == ["present"] * 3
+    done = [state["done"] for state in downloads.page.told]
+    assert done == sorted(done)
+    assert downloads.page.told[-1]["state"] == "done"
+
+
+def test_progress_is_told_at_a_bounded_rate(pack, downloads, chosen, monkeypatch):
+    monkeypatch.setattr(pack("nodes.downloads"), "TELL_SECONDS", 3600)
+    downloads.start(chosen)
+    downloads.wait(WAIT_SECONDS)
+    # For each file that it began and that it is being checked, and the end.
+    assert len(downloads.page.told) == 7
+
+
+def test_a_cancelled_download_goes_on_where_it_was(pack, downloads, chosen, hub, monkeypatch):
+    monkeypatch.setattr(pack("nodes.downloads"), "TELL_SECONDS", 0)
+    hub.hold_after = 100_000
+    downloads.start(chosen)
+    downloads.page.wait(lambda state: state["done"] >= 100_000)
+    downloads.cancel()
+    hub.go_on.set()
+    downloads.wait(WAIT_SECONDS)
+    assert downloads.state.state == "cancelled"
+    status = pack("nodes.downloads").status_of(chosen.files[0])
+    assert status.state == "partial"
+    kept = status.bytes_there
+    assert kept >= 100_000
+
+    hub.hold_after = None
+    hub.asked.clear()
+    assert downloads.start(chosen).done == kept
+    downloads.wait(WAIT_SECONDS)
+    assert downloads.state.state == "done"
+    assert hub.asked[0] == (f"{NAME}/unet.pth", kept)
+    assert states(pack, chosen) == ["present"] * 3
+
+
+def test_one_set_is_fetched_at_a_time(core, downloads, chosen, hub):
+    hub.hold_after = 100_000
+    downloads.start(chosen)
+    with pytest.raises(core("errors").DownloadError, match="while 'tiny' is being fetched"):
+        downloads.start(replace(chosen, name="other"))
+    hub.go_on.set()
+    downloads.wait(WAIT_SECONDS)
+    assert downloads.state.state == "done"
+
+
+def test_a_wrong_file_is_refused_and_leaves_nothing(pack, downloads, chosen, hub, models):
+    hub.files[f"{NAME}/unet.pth"] = UNET[:-1] + b"!"
+    before = files_below(models)
+    downloads.start(chosen)
+    downloads.wait(WAIT_SECONDS)
+    assert downloads.state.state == "failed"
+    assert "damaged or was changed by its publisher" in downloads.state.error
+    assert "By hand: get https://huggingface.co/someone/weights" in downloads.state.error
+    assert {name for name in files_below(models) - before if "etag" not in name} == set()
+    hub.files[f"{NAME}/unet.pth"] = UNET
+    downloads.start(chosen)
+    downloads.wait(WAIT_SECONDS)
+    assert downloads.state.state == "done"
+
+
+def test_a_hub_that_cannot_be_reached_is_told_in_words(downloads, chosen, hub):
+    hub.files.clear()
+    downloads.start(chosen)
+    downloads.wait(WAIT_SECONDS)
+    assert downloads.state.state == "failed"
+    assert "could not be fetched (HTTPError: HTTP Error 404" in downloads.state.error
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_words(downloads, chosen, models):
+    (models / "animate_anyone/tiny").write_text("a file where a folder must be")
+    downloads.start(chosen)
+    downloads.wait(WAIT_SECONDS)
+    assert downloads.state.state == "failed"
+    assert "tiny/unet.pth could not be kept (FileExistsError" in downloads.state.error
+
+
+def test_too_small_a_disk_is_told_before_anything_is_fetched(core, downloads, chosen, hub):
+    huge = replace(chosen.files[0], file=replace(chosen.files[0].file, size=10**18))
+    with pytest.raises(core("errors").DownloadError, match=r"needs 1000000000.0 GB in .* free"):
+        downloads.start(replace(chosen, files=(huge,)))
+    assert hub.asked == []
+
+
+def test_there_must_be_something_to_fetch_and_to_cancel(core, downloads, chosen):
+    error = core("errors").DownloadError
+    with pytest.raises(error, match="cancel got no running download"):
+        downloads.cancel()
+    downloads.start(chosen)
+    downloads.wait(WAIT_SECONDS)
+    with pytest.raises(error, match="all files are there"):
+        downloads.start(chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("more", "set got 'more'; .* Did you mean 'moore'"),
+        ("aa-mini", "comes with the pack: there is nothing to fetch"),
+        ("paper", "nobody published"),
+        ("../etc", "sets that can be fetched are moore, novita, musepose, dwpose"),
+        (None, "set got None"),
+        (["moore"], r"set got \['moore'\]"),
+    ],
+    ids=str,
+)
+def test_only_known_sets_are_fetched(pack, core, name, words):
+    with pytest.raises(core("errors").InputError, match=words):
+        asyncio.run(pack("nodes.downloads").start_download({"set": name}))
+
+
+def test_pose_networks_of_other_folders_count(pack, models):
+    status_of = pack("nodes.downloads").status_of
+    detector = pack("nodes.downloads").WEIGHT_SETS["dwpose"].files[0]
+    assert status_of(detector).state == "missing"
+    (models / "dwpose").mkdir(exist_ok=True)
+    (models / "dwpose/yolox_l.onnx").write_bytes(b"too short")
+    status = status_of(detector)
+    assert (status.state, status.bytes_there) == ("wrong", 9)
+
+
+def test_the_page_sees_all_sets(pack):
+    seen = asyncio.run(pack("nodes.downloads").show_models({}))
+    assert set(seen["sets"]) == {"aa-mini", "moore", "novita", "musepose", "paper", "dwpose"}
+    assert seen["sets"]["aa-mini"]["files"] == []
+    first = seen["sets"]["moore"]["files"][0]
+    assert first["role"] == "denoiser"
+    assert (first["state"], first["size"]) == ("missing", 3_438_374_293)
