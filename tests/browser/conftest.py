@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,9 +51,11 @@ def chromium():
 class ComfyPage:
     """A page with ComfyUI in it, and what a test does with it."""
 
+
     def __init__(self, page, server, pictures):
         """Wrap a page that is open already."""
         self.page, self.server, self.pictures = page, server, pictures
+        self.timeout_error = sys.modules["playwright.sync_api"].TimeoutError
         self.errors = []  # what our scripts complained of
         page.on("pageerror", lambda error: self._note(error.stack or str(error)))
         page.on("console", lambda line: line.type == "error" and self._note(self._told(line)))
@@ -95,6 +99,10 @@ class ComfyPage:
         """Press Run; return the prompt's entry in the history when it has ended."""
         before = set(self.server.get("/history"))
         self.evaluate("() => { window.app.queuePrompt(0); }")
+        return self.ended(before)
+
+    def ended(self, before):
+        """Wait for a prompt that is not among those before; return its entry in the history."""
         for _ in range(WAIT_MS // 100):
             new = set(self.server.get("/history")) - before
             if new:
@@ -124,13 +132,13 @@ def pictures(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def open_page(chromium, server, pictures):
-    """Return a function that opens ComfyUI in a new page."""
+@contextmanager
+def opener(chromium, server, pictures):
+    """Give a function that opens ComfyUI in a new page, for as long as the block lasts."""
     contexts = []
 
-    def open_one(*, nodes2=False, locale="en", size=(1600, 1000)):
-        settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes2}
+    def open_one(*, nodes2=False, locale="en", size=(1600, 1000), newcomer=False):
+        settings = {"Comfy.TutorialCompleted": not newcomer, "Comfy.VueNodes.Enabled": nodes2}
         settings |= {"Comfy.Locale": locale, "Comfy.Workflow.Persist": False}
         settings |= {"Comfy.VueNodes.AutoScaleLayout": False}
         server.post("/settings", settings)
@@ -151,3 +159,17 @@ def open_page(chromium, server, pictures):
     yield open_one
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def open_page(chromium, server, pictures):
+    """Return a function that opens ComfyUI in a new page."""
+    with opener(chromium, server, pictures) as open_one:
+        yield open_one
+
+
+@pytest.fixture(scope="module")
+def shared_page(chromium, server, pictures):
+    """Return one page for the tests of a module, which each load a graph of their own."""
+    with opener(chromium, server, pictures) as open_one:
+        yield open_one()
