@@ -9,6 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = ROOT / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+NOTES = {"MarkdownNote"}  # of the page alone: they are not part of a prompt
+THUMBNAIL_BYTES = 60_000
 AFTER_SEED = {"fixed", "randomize", "increment", "decrement"}  # a widget of the browser alone
 
 
@@ -34,6 +36,7 @@ def as_prompt(workflow):
     return {
         str(node["id"]): {"class_type": node["type"], "inputs": inputs_of(node, links)}
         for node in workflow["nodes"]
+        if node["type"] not in NOTES
     }
 
 
@@ -81,3 +84,26 @@ def test_nodes_do_not_cover_each_other(name):
             apart_x = x >= left + width or left >= x + wide
             apart_y = y - 30 >= top + height or top - 30 >= y + high  # 30: the title bar
             assert apart_x or apart_y
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_node_stands_in_a_titled_group_beside_a_note(name):
+    workflow = read(name)
+    assert [node for node in workflow["nodes"] if node["type"] in NOTES and node["widgets_values"]]
+    for node in workflow["nodes"]:
+        x, y = node["pos"]
+        holding = [
+            group["title"]
+            for group in workflow["groups"]
+            if group["bounding"][0] <= x <= x + node["size"][0] <= sum(group["bounding"][::2])
+            and group["bounding"][1] <= y <= y + node["size"][1] <= sum(group["bounding"][1::2])
+        ]
+        assert len(holding) == 1, node["type"]
+        assert holding[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_workflow_has_a_thumbnail(name):
+    picture = WORKFLOWS / f"{name}.jpg"
+    assert picture.read_bytes()[:3] == b"\xff\xd8\xff"
+    assert picture.stat().st_size < THUMBNAIL_BYTES
