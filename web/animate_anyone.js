@@ -2,6 +2,7 @@
 
 import { app } from "./lib/host.js";
 import { addStyle } from "./lib/dom.js";
+import { models } from "./models.js";
 
 /**
  * One part of the page's side.
@@ -13,7 +14,7 @@ import { addStyle } from "./lib/dom.js";
  */
 
 /** @type {Feature[]} */
-const FEATURES = [];
+const FEATURES = [models];
 const PREFIX = "AnimateAnyone_";
 
 app.registerExtension({

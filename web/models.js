@@ -1,0 +1,164 @@
+/** Which model files a loader has, where they come from, and fetching the missing ones. */
+
+import { addPanel, after, api, app, ask, onChange, widgetOf } from "./lib/host.js";
+import { describe } from "./models/describe.js";
+import { LOADERS, absentChoices, shownSet, useFiles } from "./models/sets.js";
+import { modelsView } from "./models/view.js";
+import { words } from "./models/words.js";
+
+const HEIGHT = 44; // of the canvas, until there is something to show
+const MAX_HEIGHT = 280; // above it the panel scrolls
+const PADDING = 17; // of .aa-panel and of the canvas around it, above and below together
+const EVENT = "animate_anyone.download";
+
+/** @type {import("./animate_anyone.js").Feature} */
+export const models = {
+  nodes: {
+    LoadModels: (node) => addModelsPanel(node, LOADERS.LoadModels),
+    LoadDWPose: (node) => addModelsPanel(node, LOADERS.LoadDWPose),
+  },
+};
+
+/**
+ * Give a loader the panel of its model files.
+ *
+ * @param {any} node
+ * @param {import("./models/sets.js").Loader} loader
+ */
+function addModelsPanel(node, loader) {
+  /** @type {import("./models/sets.js").Models | null} */
+  let known = null;
+  let failure = "";
+  let refused = ""; // why the last button did nothing
+  let stopping = false;
+  let events = 0;
+
+  const view = modelsView({ fetch, cancel, use, again: refresh });
+  const widget = addPanel(node, "model_files", view.element, { height: HEIGHT });
+  const fitting = fit(node, widget, view.content);
+
+  function update() {
+    view.show(describe(node, loader, known, { failure, refused, stopping }));
+  }
+
+  /** Ask for all files; a state that was told meanwhile is the newer one. */
+  async function refresh() {
+    const before = events;
+    try {
+      const told = await ask("/models");
+      const download = before === events ? told.download : (known?.download ?? told.download);
+      known = { ...told, download };
+      failure = "";
+    } catch (error) {
+      failure = words("unknown", { reason: /** @type {Error} */ (error).message });
+    }
+    update();
+  }
+
+  /** @param {any} event */
+  async function told(event) {
+    events += 1;
+    const before = known?.download;
+    const now = event.detail;
+    if (known) {
+      known = { ...known, download: now };
+    }
+    stopping = stopping && now.state === "running";
+    update();
+    if (now.state !== before?.state || now.file !== before?.file) {
+      await refresh();
+    }
+    if (now.state === "done" && now.set === chosenSet()) {
+      await app.refreshComboInNodes();
+      update();
+    }
+  }
+
+  function chosenSet() {
+    return known && shownSet(known, loader.set(node), absentChoices(node, loader, known));
+  }
+
+  /**
+   * @param {string} path
+   * @param {any} body
+   */
+  async function tell(path, body) {
+    refused = "";
+    try {
+      const download = await ask(path, body);
+      if (known && known.download?.state !== "running") {
+        known = { ...known, download };
+      }
+    } catch (error) {
+      refused = /** @type {Error} */ (error).message;
+      stopping = false;
+    }
+    update();
+  }
+
+  function fetch() {
+    return tell("/download", { set: chosenSet() });
+  }
+
+  function cancel() {
+    stopping = true;
+    update();
+    return tell("/download/cancel", {});
+  }
+
+  async function use() {
+    const name = chosenSet();
+    if (known && name) {
+      await app.refreshComboInNodes();
+      useFiles(node, loader, name, known.sets[name]);
+      update();
+    }
+  }
+
+  function changed() {
+    refused = "";
+    update();
+  }
+
+  for (const name of ["preset", ...loader.roles]) {
+    const input = widgetOf(node, name);
+    if (input) {
+      onChange(input, changed);
+    }
+  }
+  after(node, "onConfigure", changed);
+  api.addEventListener(EVENT, told);
+  api.addEventListener("reconnected", refresh);
+  after(node, "onRemoved", () => {
+    api.removeEventListener(EVENT, told);
+    api.removeEventListener("reconnected", refresh);
+    fitting.disconnect();
+  });
+  update();
+  refresh();
+}
+
+/**
+ * Keep a panel as high as its content, and the node with it unless somebody has enlarged it.
+ *
+ * @param {any} node
+ * @param {any} widget
+ * @param {HTMLElement} content
+ */
+function fit(node, widget, content) {
+  let height = HEIGHT;
+  widget.options.getMinHeight = () => height;
+  const observer = new ResizeObserver(() => {
+    const wanted = Math.min(MAX_HEIGHT, content.offsetHeight + PADDING);
+    if (content.offsetHeight === 0 || Math.abs(wanted - height) < 2) {
+      return;
+    }
+    const tight = node.size[1] - node.computeSize()[1] < 10;
+    height = wanted;
+    const needed = node.computeSize()[1];
+    node.setSize([node.size[0], tight ? needed : Math.max(needed, node.size[1])]);
+    node.setDirtyCanvas?.(true, true);
+  });
+  observer.observe(content);
+  return observer;
+}
