@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ FLAGS = (
     "--disable-sync",
 )
 WAIT_MS = 90_000  # a busy machine needs many of them
+RUN_SECONDS = 300
 WORKFLOWS = REPOSITORY / "workflows"
 # Kept where a run names a folder for them, else gone with the test's own.
 PICTURES = os.environ.get("ANIMATE_ANYONE_PICTURES")
@@ -51,7 +53,6 @@ def chromium():
 class ComfyPage:
     """A page with ComfyUI in it, and what a test does with it."""
 
-
     def __init__(self, page, server, pictures):
         """Wrap a page that is open already."""
         self.page, self.server, self.pictures = page, server, pictures
@@ -74,6 +75,17 @@ class ComfyPage:
     def wait(self, script, value=None, timeout=WAIT_MS):
         """Wait until a function in the page gives something true."""
         return self.page.wait_for_function(script, arg=value, timeout=timeout)
+
+    def ready(self):
+        """Wait until the page can be used."""
+        self.wait("() => window.app?.extensionManager && window.app?.graph")
+        self.wait("() => Object.keys(LiteGraph.registered_node_types).length > 100")
+        self.wait("() => document.getElementById('animate-anyone-style')")
+
+    def reload(self):
+        """Open the page anew, as F5 does."""
+        self.page.reload()
+        self.ready()
 
     def load(self, name_or_graph):
         """Load a bundled workflow by name, or any graph, as the menu does."""
@@ -103,7 +115,8 @@ class ComfyPage:
 
     def ended(self, before):
         """Wait for a prompt that is not among those before; return its entry in the history."""
-        for _ in range(WAIT_MS // 100):
+        end = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < end:
             new = set(self.server.get("/history")) - before
             if new:
                 return self.server.get(f"/history/{new.pop()}").popitem()[1]
@@ -137,11 +150,12 @@ def opener(chromium, server, pictures):
     """Give a function that opens ComfyUI in a new page, for as long as the block lasts."""
     contexts = []
 
-    def open_one(*, nodes2=False, locale="en", size=(1600, 1000), newcomer=False):
+    def open_one(*, nodes2=False, locale="en", size=(1600, 1000), newcomer=False, settings=None):
+        chosen = settings or {}
         settings = {"Comfy.TutorialCompleted": not newcomer, "Comfy.VueNodes.Enabled": nodes2}
         settings |= {"Comfy.Locale": locale, "Comfy.Workflow.Persist": False}
-        settings |= {"Comfy.VueNodes.AutoScaleLayout": False}
-        server.post("/settings", settings)
+        settings |= {"Comfy.VueNodes.AutoScaleLayout": False, "Comfy.ColorPalette": "dark"}
+        server.post("/settings", settings | chosen)
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]})
         contexts.append(context)
         context.route(
@@ -151,9 +165,7 @@ def opener(chromium, server, pictures):
         comfy = ComfyPage(context.new_page(), server, pictures)
         comfy.page.set_default_timeout(WAIT_MS)
         comfy.page.goto(server.address)
-        comfy.wait("() => window.app?.extensionManager && window.app?.graph")
-        comfy.wait("() => Object.keys(LiteGraph.registered_node_types).length > 100")
-        comfy.wait("() => document.getElementById('animate-anyone-style')")
+        comfy.ready()
         return comfy
 
     yield open_one

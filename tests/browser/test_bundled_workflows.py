@@ -1,7 +1,5 @@
 """Every bundled workflow opens in the page, says what its twin says, runs, and shows its result."""
 
-import json
-
 import pytest
 
 from comfy_client import WORKFLOWS as TWINS

@@ -1,0 +1,75 @@
+"""What goes wrong on a page without anybody's fault: old files, reloads, several tabs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+EARLIER = Path(__file__).resolve().parent / "earlier"  # as version 0.1.0 saved them
+SET_STEPS = """
+(steps) => {
+  for (const node of window.app.graph._nodes) {
+    const widget = node.widgets?.find((w) => w.name === "steps");
+    if (widget) {
+      widget.value = steps;
+    }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EARLIER.glob("*.json")))
+def test_a_workflow_of_an_earlier_version_opens_and_runs(shared_page, name):
+    comfy = shared_page
+    comfy.load(json.loads((EARLIER / f"{name}.json").read_text(encoding="utf-8")))
+    assert comfy.kinds() == []
+    comfy.evaluate(SET_STEPS, 1)
+    entry = comfy.queue()
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    assert comfy.errors == []
+
+
+def test_a_missing_model_file_leaves_the_rest_of_the_workflow_alone(shared_page):
+    comfy = shared_page
+    comfy.load("first_run")
+    before = comfy.prompt()
+    graph = comfy.evaluate("() => window.app.graph.serialize()")
+    (loader,) = (n for n in graph["nodes"] if n["type"] == "AnimateAnyone_LoadModels")
+    loader["widgets_values"][:2] = ["moore", "gone/denoising_unet.pth"]
+    loader.pop("widgets_values_named", None)
+    comfy.load(graph)
+    prompt = comfy.prompt()
+    key = str(loader["id"])
+    assert prompt[key]["inputs"]["denoiser"] == "gone/denoising_unet.pth"
+    assert {k: v["inputs"] for k, v in prompt.items() if k != key} == {
+        k: v["inputs"] for k, v in before.items() if k != key
+    }
+    assert comfy.errors == []
+
+
+def test_a_reload_in_the_middle_of_a_run(open_page):
+    comfy = open_page()
+    comfy.load("first_run")
+    comfy.evaluate(SET_STEPS, 20)
+    before = set(comfy.server.get("/history"))
+    comfy.evaluate("() => { window.app.queuePrompt(0); }")
+    comfy.page.wait_for_timeout(2500)
+    comfy.reload()
+    comfy.load("first_run")
+    entry = comfy.ended(before)
+    assert entry["status"]["status_str"] == "success"
+    comfy.evaluate(SET_STEPS, 2)
+    assert comfy.queue()["status"]["status_str"] == "success"
+    assert comfy.errors == []
+
+
+def test_two_tabs_do_not_disturb_each_other(open_page):
+    first, second = open_page(), open_page()
+    first.load("first_run")
+    second.load("retarget_only")
+    wanted = second.prompt()
+    first.evaluate(SET_STEPS, 2)
+    assert first.queue()["status"]["status_str"] == "success"
+    assert second.prompt() == wanted
+    assert second.queue()["status"]["status_str"] == "success"
+    assert first.errors == second.errors == []
