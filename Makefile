@@ -25,14 +25,10 @@ help:
 demo: $(VENV)/.packages
 	$(PY) -m animate_anyone demo
 
-# The first ComfyUI sees all tests; further ones the tests that need a host.
+# All rings on every ComfyUI that is found, in two lanes beside each other.
 test: $(VENV)/.packages
 	@$(PY) tests/comfy_hosts.py --install
-	OMP_WAIT_POLICY=passive $(PY) -m pytest
-	@$(PY) tests/comfy_hosts.py | tail -n +2 | while IFS= read -r host; do \
-		echo "Once more on $$host"; \
-		COMFYUI_PATH="$$host" OMP_WAIT_POLICY=passive $(PY) -m pytest tests/nodes tests/server </dev/null || exit 1; \
-	done
+	@$(PY) tests/lanes.py
 
 # Every step continues where it was stopped; the folder may be carried to another machine.
 mini: $(VENV)/.packages
