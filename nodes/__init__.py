@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import host
+from .comparing import Compare
 from .decoding import DecodeFrames, DecodeToVideo
 from .evaluation import Evaluate
 from .extraction import ExtractPose, LoadDWPose, ReadPoseVideo
@@ -42,6 +43,7 @@ NODES: list[type[io.ComfyNode]] = [
     DecodeToVideo,
     Train,
     Evaluate,
+    Compare,
 ]
 
 

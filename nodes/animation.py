@@ -13,6 +13,7 @@ from ..animate_anyone.diffusion.windows import WindowConfig
 from ..animate_anyone.errors import InputError, WeightsError
 from . import convert, host
 from .denoiser import ATTENDS, SCENE, AnimateAnyoneModel, Scene
+from .previews import clip_preview
 from .sockets import Pose, Reference
 from .windows import keep_run, set_windows
 
@@ -129,6 +130,7 @@ def animate(
         sampler=sampler,
         sigmas=sigmas,
         seed=noise.seed,
+        callback=clip_preview(model, len(latent["samples"]), len(sigmas) - 1),
     )
     if not convert.is_finite(samples):
         raise WeightsError(

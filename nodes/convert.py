@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 from PIL import Image as PictureFile
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
@@ -200,6 +200,23 @@ def taesd_keys(weights: Mapping[str, Tensor], latent_scale: float) -> dict[str, 
 def join(parts: Sequence[Tensor]) -> Tensor:
     """Return parts of a clip as one, along the frames."""
     return torch.cat(list(parts))
+
+
+def beside(
+    parts: Sequence[Tensor],  # (f or 1, 3, H, W), of one height
+) -> Tensor:  # IMAGE
+    """Return clips next to each other, from left to right; a single picture is repeated."""
+    frames = max(map(len, parts))
+    columns = [part.expand(frames, *part.shape[1:]) for part in parts]
+    return frames_to_image(torch.cat(columns, dim=-1))
+
+
+def even_frames(
+    frames: Tensor,  # (f, 3, H, W)
+) -> Tensor:  # (f, 3, H, W), both even
+    """Return frames with an odd side's last row or column once more, as video needs it."""
+    odd = (0, frames.shape[-1] % 2, 0, frames.shape[-2] % 2)
+    return nn.functional.pad(frames, odd, mode="replicate") if any(odd) else frames
 
 
 def squash(

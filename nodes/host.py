@@ -34,6 +34,8 @@ import latent_preview
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 from comfy_execution.graph_utils import ExecutionBlocker
+from comfy_execution.utils import get_executing_context
+from PIL.Image import Image
 from torch import Tensor, nn
 
 BaseModel = comfy.model_base.BaseModel
@@ -354,6 +356,7 @@ def sample(
     sampler: str,
     sigmas: Tensor,
     seed: int,
+    callback: Callable[[int, Tensor, Tensor, int], None] | None = None,  # the host's own if None
 ) -> Tensor:
     """Return the latents that a stock sampler makes of the noise."""
     latent = comfy.sample.fix_empty_latent_channels(model, latent)
@@ -365,10 +368,41 @@ def sample(
         sigmas,
         *conditioning,
         latent,
-        callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
+        callback=callback or latent_preview.prepare_callback(model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
+
+
+def latent_pictures(model: ModelPatcher) -> Callable[[Tensor], Image] | None:
+    """Return how the host pictures a frame, (1, c, h, w), in the way that the user has chosen.
+
+    None where there are to be no previews, or where another pack makes them in its own way.
+    """
+    found = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+    plain = (latent_preview.Latent2RGBPreviewer, latent_preview.TAESDPreviewerImpl)
+    return found.decode_latent_to_preview if isinstance(found, plain) else None
+
+
+def preview_side() -> int:
+    """Return how many pixels a preview is wide and high at most."""
+    return latent_preview.MAX_PREVIEW_RESOLUTION
+
+
+def show_steps(total: int) -> Callable[[int, Image | None], None]:
+    """Return what shows how many steps are done and, as the node's preview, a picture."""
+    bar = comfy.utils.ProgressBar(total)
+
+    def show(done: int, picture: Image | None) -> None:
+        bar.update_absolute(done, total, picture and ("JPEG", picture, preview_side()))
+
+    return show
+
+
+def executing_node() -> str | None:
+    """Return the id of the node that runs now, as the host's events name it."""
+    context = get_executing_context()
+    return None if context is None else context.node_id
 
 
 def stock_sigmas(model: ModelPatcher, scheduler: str, steps: int) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 from ..animate_anyone.errors import AnimateAnyoneError
 from . import host
 from .downloads import cancel_download, show_models, start_download
+from .window_view import show_windows
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
@@ -17,6 +18,7 @@ ROUTES: list[tuple[str, str, Handler]] = [  # method, path below /animate_anyone
     ("GET", "/models", show_models),
     ("POST", "/download", start_download),
     ("POST", "/download/cancel", cancel_download),
+    ("GET", "/windows", show_windows),
 ]
 
 

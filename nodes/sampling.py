@@ -185,7 +185,7 @@ class Animate(io.ComfyNode):
         scene = bind(windowed(model, config), reference, pose)
         noise = VideoNoise(seed, shared_noise)
         options = {"steps": steps, "cfg": cfg, "sampler": sampler, "scheduler": scheduler}
-        return io.NodeOutput(animate(scene, noise, **options))
+        return io.NodeOutput(animate(scene, noise, **options), ui={"aa_frames": [len(pose)]})
 
 
 class ContextWindows(io.ComfyNode):

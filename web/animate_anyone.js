@@ -2,7 +2,10 @@
 
 import { app } from "./lib/host.js";
 import { addStyle } from "./lib/dom.js";
+import { compare } from "./compare.js";
 import { models } from "./models.js";
+import { preview } from "./preview.js";
+import { windows } from "./windows.js";
 
 /**
  * One part of the page's side.
@@ -14,7 +17,7 @@ import { models } from "./models.js";
  */
 
 /** @type {Feature[]} */
-const FEATURES = [models];
+const FEATURES = [models, windows, preview, compare];
 const PREFIX = "AnimateAnyone_";
 
 app.registerExtension({

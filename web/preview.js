@@ -1,0 +1,181 @@
+/** The clip in the making: plays the sheet of frames that Animate sends while it samples. */
+
+import { el, ownEvents } from "./lib/dom.js";
+import { addPanel, after, api } from "./lib/host.js";
+import { texts } from "./lib/texts.js";
+
+const QUIET_HEIGHT = 34; // of the canvas, while there is nothing to play
+const HEIGHT = 190; // of the canvas
+const FPS = 8;
+const EDGE = 1; // pixels of a tile into which its neighbours may bleed
+
+/**
+ * How the tiles of a sheet lie.
+ *
+ * @typedef {object} Grid
+ * @property {string} node that sends it
+ * @property {number} columns
+ * @property {number} rows
+ * @property {number[]} frames numbers of the frames, row by row
+ * @property {number} total frames of the clip
+ */
+
+const words = texts({
+  en: {
+    label: "Clip in the making",
+    empty: "While it samples, the clip plays here.",
+    play: "Play",
+    pause: "Pause",
+    frame: "frame {frame} of {total}",
+    picture: "Estimate of the clip",
+  },
+  zh: {
+    label: "生成中的片段",
+    empty: "采样时在此播放片段。",
+    play: "播放",
+    pause: "暂停",
+    frame: "第 {frame} 帧，共 {total} 帧",
+    picture: "片段的当前估计",
+  },
+});
+
+/** @type {import("./animate_anyone.js").Feature} */
+export const preview = { nodes: { Animate: addPreview } };
+
+/**
+ * Give a node the player of its estimate.
+ *
+ * @param {any} node
+ */
+function addPreview(node) {
+  const view = playerView();
+  const widget = addPanel(node, "live_preview", view.element, { height: QUIET_HEIGHT });
+  /** @type {Map<string, Grid>} */
+  const grids = new Map(); // by the node that runs; a subgraph runs several
+
+  function onGrid(/** @type {any} */ event) {
+    grids.set(event.detail.node, event.detail);
+  }
+
+  async function onSheet(/** @type {any} */ event) {
+    const { blob, nodeId, displayNodeId } = event.detail;
+    const grid = grids.get(nodeId);
+    if (!grid || !isMine(node, String(displayNodeId ?? nodeId))) {
+      return;
+    }
+    view.show(await createImageBitmap(blob), grid);
+    widen(node, widget);
+  }
+
+  api.addEventListener("animate_anyone.preview", onGrid);
+  api.addEventListener("b_preview_with_metadata", onSheet);
+  after(node, "onRemoved", () => {
+    api.removeEventListener("animate_anyone.preview", onGrid);
+    api.removeEventListener("b_preview_with_metadata", onSheet);
+    view.stop();
+  });
+}
+
+/**
+ * Tell whether the server's name of a node, such as "5" or "12:5" inside a subgraph, means this one.
+ *
+ * @param {any} node
+ * @param {string} name
+ */
+function isMine(node, name) {
+  const parts = name.split(":");
+  const inside = node.graph?.rootGraph !== undefined && node.graph.rootGraph !== node.graph;
+  return parts.pop() === String(node.id) && parts.length > 0 === inside;
+}
+
+/**
+ * Make room for the picture, once.
+ *
+ * @param {any} node
+ * @param {any} widget
+ */
+function widen(node, widget) {
+  if (widget.options.getMinHeight() === HEIGHT) {
+    return;
+  }
+  widget.options.getMinHeight = () => HEIGHT;
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+  node.setDirtyCanvas?.(true, true);
+}
+
+/** Return the player's element, how to let it show a sheet, and how to end it. */
+function playerView() {
+  const canvas = el("canvas", { class: "aa-grow aa-preview-picture", role: "img" });
+  const place = el("span", { class: "aa-grow" }, words("empty"));
+  const button = el("button", { type: "button", onclick: toggle, hidden: true });
+  const element = el(
+    "div",
+    { class: "aa-panel aa-preview", role: "group", "aria-label": words("label") },
+    canvas,
+    el("div", { class: "aa-row" }, button, place),
+  );
+  /** @type {ImageBitmap | null} */
+  let sheet = null;
+  /** @type {Grid | null} */
+  let grid = null;
+  let tile = 0;
+  let timer = 0;
+  canvas.hidden = true;
+  canvas.setAttribute("aria-label", words("picture"));
+
+  function draw() {
+    const context = canvas.getContext("2d");
+    if (!sheet || !grid || !context) {
+      return;
+    }
+    tile %= grid.frames.length;
+    const width = sheet.width / grid.columns;
+    const height = sheet.height / grid.rows;
+    const left = (tile % grid.columns) * width + EDGE;
+    const top = Math.floor(tile / grid.columns) * height + EDGE;
+    canvas.width = Math.round(width - 2 * EDGE);
+    canvas.height = Math.round(height - 2 * EDGE);
+    const size = /** @type {const} */ ([canvas.width, canvas.height]);
+    context.drawImage(sheet, left, top, ...size, 0, 0, ...size);
+    place.textContent = words("frame", { frame: grid.frames[tile] + 1, total: grid.total });
+  }
+
+  function next() {
+    tile += 1;
+    draw();
+  }
+
+  function play() {
+    stop();
+    timer = setInterval(next, 1000 / FPS);
+    button.textContent = words("pause");
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = 0;
+    button.textContent = words("play");
+  }
+
+  function toggle() {
+    (timer ? stop : play)();
+  }
+
+  /**
+   * @param {ImageBitmap} newSheet
+   * @param {Grid} newGrid
+   */
+  function show(newSheet, newGrid) {
+    const first = !sheet;
+    sheet?.close();
+    sheet = newSheet;
+    grid = newGrid;
+    canvas.hidden = button.hidden = false;
+    draw();
+    if (first) {
+      play();
+    }
+  }
+
+  return { element: ownEvents(element), show, stop };
+}
