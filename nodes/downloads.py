@@ -42,8 +42,8 @@ class Download:
     state: Literal["running", "done", "cancelled", "failed"]
     file: str = ""  # the one that is being fetched
     done: int = 0  # bytes of the files that were to fetch
-    total: int = 0  # bytes; of files whose size is not known yet, those that have arrived
-    exact: bool = True  # False: some of these files are of unknown size
+    total: int = 0  # bytes
+    exact: bool = True  # False: some of these files are of unknown size, which is estimated
     checking: bool = False  # the file is whole, its checksum is being computed
     speed: float = 0.0  # bytes a second
     error: str | None = None
@@ -123,7 +123,7 @@ class Downloads:
                 set=chosen.name,
                 state="running",
                 done=sum(state.bytes_there for _, state in lacking if state.state == "partial"),
-                total=sum(state.size or state.bytes_there for _, state in lacking),
+                total=sum(state.estimate for _, state in lacking),
                 exact=not self._unsized,
             )
             log.info("Fetching %s; licence: %s", chosen.title, chosen.licence)
@@ -166,7 +166,7 @@ class Downloads:
         assert self._now is not None
         resumed = state.bytes_there if state.state == "partial" else 0
         before = self._now.done - resumed
-        others = self._now.total - (state.size or resumed)
+        others = self._now.total - state.estimate
         folder = host.download_folder(part.folder)
 
         def progress(done: int, total: int) -> None:
@@ -175,7 +175,7 @@ class Downloads:
             if total:
                 self._unsized.discard(state.name)
             whole = 0 < total == done
-            self._report(part.file.to, before + done, others + (state.size or total), whole)
+            self._report(part.file.to, before + done, others + (total or state.estimate), whole)
 
         progress(resumed, state.size or 0)
         fetch(part.file, folder, self._get, progress)
@@ -213,14 +213,14 @@ def _require_space(name: str, lacking: Sequence[tuple[SetFile, FileStatus]]) -> 
     needed: dict[Path, int] = {}  # by folder
     for part, state in lacking:
         folder = host.download_folder(part.folder)
-        rest = (state.size or 0) - (state.bytes_there if state.state == "partial" else 0)
+        rest = state.estimate - (state.bytes_there if state.state == "partial" else 0)
         needed[folder] = needed.get(folder, 0) + max(0, rest)
     for folder, size in needed.items():
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if size > free:
             raise DownloadError(
-                f"set got {name!r}, which needs {size / 1e9:.1f} GB in {folder}; "
+                f"set got {name!r}, which needs {size / 1e9:.1f} GB more in {folder}; "
                 f"{free / 1e9:.1f} GB are free there. Make room, then resume."
             )
 

@@ -6,7 +6,6 @@ import { LOADERS, absentChoices, shownSet, useFiles } from "./models/sets.js";
 import { modelsView } from "./models/view.js";
 import { words } from "./models/words.js";
 
-const HEIGHT = 44; // of the canvas, until there is something to show
 const MAX_HEIGHT = 280; // above it the panel scrolls
 const PADDING = 17; // of .aa-panel and of the canvas around it, above and below together
 const EVENT = "animate_anyone.download";
@@ -31,11 +30,12 @@ function addModelsPanel(node, loader) {
   let failure = "";
   let refused = ""; // why the last button did nothing
   let stopping = false;
+  let asking = false;
   let events = 0;
 
   const view = modelsView({ fetch, cancel, use, again: refresh });
-  const widget = addPanel(node, "model_files", view.element, { height: HEIGHT });
-  const fitting = fit(node, widget, view.content);
+  const widget = addPanel(node, "model_files", view.element, { height: loader.height });
+  const fitting = fit(node, widget, view.content, loader.height);
 
   function update() {
     view.show(describe(node, loader, known, { failure, refused, stopping }));
@@ -48,6 +48,7 @@ function addModelsPanel(node, loader) {
       const told = await ask("/models");
       const download = before === events ? told.download : (known?.download ?? told.download);
       known = { ...told, download };
+      stopping = stopping && download?.state === "running";
       failure = "";
     } catch (error) {
       failure = words("unknown", { reason: /** @type {Error} */ (error).message });
@@ -83,16 +84,23 @@ function addModelsPanel(node, loader) {
    * @param {any} body
    */
   async function tell(path, body) {
+    if (asking) {
+      return;
+    }
+    asking = true;
     refused = "";
+    const before = events;
     try {
       const download = await ask(path, body);
-      if (known && known.download?.state !== "running") {
+      if (known && before === events) {
         known = { ...known, download };
       }
     } catch (error) {
       refused = /** @type {Error} */ (error).message;
       stopping = false;
+      await refresh();
     }
+    asking = false;
     update();
   }
 
@@ -101,6 +109,9 @@ function addModelsPanel(node, loader) {
   }
 
   function cancel() {
+    if (stopping) {
+      return;
+    }
     stopping = true;
     update();
     return tell("/download/cancel", {});
@@ -144,9 +155,9 @@ function addModelsPanel(node, loader) {
  * @param {any} node
  * @param {any} widget
  * @param {HTMLElement} content
+ * @param {number} height to begin with
  */
-function fit(node, widget, content) {
-  let height = HEIGHT;
+function fit(node, widget, content, height) {
   widget.options.getMinHeight = () => height;
   const observer = new ResizeObserver(() => {
     const wanted = Math.min(MAX_HEIGHT, content.offsetHeight + PADDING);

@@ -27,6 +27,7 @@ class SetFile:
     folder: str  # below ComfyUI's models
     file: HubFile  # `to` is its name in that folder
     licence: str
+    usual_size: int = 0  # bytes; of networks of this layout, where the table knows no size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class FileStatus:
     folder: str
     name: str  # as ComfyUI's widgets list it, with /
     size: int | None  # bytes; None: not known before it is fetched
+    estimate: int  # bytes; the size, or what networks of this layout usually have
     state: State
     bytes_there: int  # of `size`
     licence: str
@@ -59,6 +61,13 @@ _ROLES = {
     "motion_module.pth": "motion",
     "reference_unet.pth": "reference_net",
     "pose_guider.pth": "pose_guider",
+}
+# Bytes of the networks of Stable Diffusion 1.5 in float32, 860 million parameters a UNet.
+_USUAL_SIZES = {
+    "denoiser": 3_440_000_000,
+    "motion": 1_820_000_000,
+    "reference_net": 3_440_000_000,
+    "pose_guider": 4_000_000,
 }
 # What every set shares goes where Load CLIP Vision and Load VAE look, under names that tell.
 _SHARED = {
@@ -82,8 +91,9 @@ def _set_file(set_name: str, licence: str, file: HubFile) -> SetFile:
     if file.to in _SHARED:
         role, folder, name, licence = _SHARED[file.to]
         return SetFile(role=role, folder=folder, file=replace(file, to=name), licence=licence)
-    placed = replace(file, to=f"{set_name}/{file.to}")
-    return SetFile(role=_ROLES[file.to], folder=FOLDER, file=placed, licence=licence)
+    role, placed = _ROLES[file.to], replace(file, to=f"{set_name}/{file.to}")
+    usual = _USUAL_SIZES[role]
+    return SetFile(role=role, folder=FOLDER, file=placed, licence=licence, usual_size=usual)
 
 
 def _weight_sets() -> dict[str, WeightSet]:
@@ -133,6 +143,7 @@ def file_status(
         folder=part.folder,
         name=part.file.to,
         size=there if state == "present" else size,
+        estimate=there if state == "present" else size or max(part.usual_size, there),
         state=state,
         bytes_there=there,
         licence=part.licence,

@@ -198,7 +198,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_words(downloads, chosen, mod
 
 def test_too_small_a_disk_is_told_before_anything_is_fetched(core, downloads, chosen, hub):
     huge = replace(chosen.files[0], file=replace(chosen.files[0].file, size=10**18))
-    with pytest.raises(core("errors").DownloadError, match=r"needs 1000000000.0 GB in .* free"):
+    with pytest.raises(core("errors").DownloadError, match=r"needs 1000000000.0 GB more in .* free"):
         downloads.start(replace(chosen, files=(huge,)))
     assert hub.asked == []
 

@@ -108,8 +108,7 @@ function remark(known, set, ours, last) {
 
 /** @param {{bytes: number, exact: boolean}} rest */
 function restText({ bytes, exact }) {
-  const shown = exact ? size(bytes) : words("atLeast", { size: size(bytes) });
-  return bytes ? ` (${shown})` : "";
+  return ` (${exact ? size(bytes) : words("about", { size: size(bytes) })})`;
 }
 
 /**

@@ -9,6 +9,7 @@ import { widgetOf } from "../lib/host.js";
  * @property {string} folder below models
  * @property {string} name in the folder, as the widget lists it
  * @property {number | null} size in bytes
+ * @property {number} estimate in bytes: the size, or what such files usually have
  * @property {FileState} state
  * @property {number} bytes_there
  * @property {string} licence
@@ -36,11 +37,13 @@ export const LOADERS = {
     roles: ["denoiser", "motion", "reference_net", "pose_guider"],
     empty: "(none)",
     set: (/** @type {any} */ node) => String(widgetOf(node, "preset")?.value ?? ""),
+    height: 55, // of the canvas, as for aa-mini
   },
   LoadDWPose: {
     roles: ["detector", "estimator"],
     empty: "aa-mini",
     set: () => "dwpose",
+    height: 161,
   },
 };
 /** @typedef {(typeof LOADERS)[keyof typeof LOADERS]} Loader */
@@ -120,7 +123,7 @@ export function lacking(set) {
   const files = set.files.filter((file) => file.state !== "present");
   return {
     files,
-    bytes: files.reduce((sum, file) => sum + Math.max(0, (file.size ?? 0) - kept(file)), 0),
+    bytes: files.reduce((sum, file) => sum + Math.max(0, file.estimate - kept(file)), 0),
     exact: files.every((file) => file.size !== null),
     begun: files.some((file) => file.state === "partial"),
   };

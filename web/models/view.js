@@ -64,6 +64,7 @@ export function modelsView(actions) {
 
   /** @param {Shown} shown */
   function show(shown) {
+    const active = element.contains(document.activeElement) ? document.activeElement : null;
     write(title, shown.title);
     write(count, shown.count);
     write(licence, shown.licence);
@@ -82,13 +83,14 @@ export function modelsView(actions) {
       bar.value = shown.running.total ? shown.running.done / shown.running.total : 0;
       write(amount, progressText(shown.running, shown.stopping));
       amount.title = shown.running.file;
-      cancel.disabled = shown.stopping;
+      cancel.setAttribute("aria-disabled", String(shown.stopping));
     }
     write(fetch, shown.fetch);
     fetch.disabled = shown.blocked;
     use.hidden = !shown.use;
     again.hidden = !shown.again;
     buttons.hidden = fetch.hidden && use.hidden && again.hidden;
+    keepFocus(active, [cancel, fetch, use, again]);
   }
 
   return { element: ownEvents(element), content, show };
@@ -107,6 +109,19 @@ function write(element, text) {
   element.hidden = !text;
 }
 
+/**
+ * Give the focus of a button that has gone to the one that took its place.
+ *
+ * @param {Element | null} active
+ * @param {HTMLButtonElement[]} buttons
+ */
+function keepFocus(active, buttons) {
+  if (active && !active.checkVisibility()) {
+    const next = buttons.find((button) => button.checkVisibility() && !button.disabled);
+    next?.focus({ preventScroll: true });
+  }
+}
+
 /** @param {ModelFile} file */
 function row(file) {
   const shown = file.name.split("/").pop() ?? "";
@@ -118,8 +133,13 @@ function row(file) {
     { "data-state": file.state },
     el("span", { class: "aa-models-state" }, stateText(file)),
     file.state === "present" ? el("span", { title }, shown) : el("a", link, shown),
-    el("span", { class: "aa-models-size" }, file.size === null ? words("noSize") : size(file.size)),
+    el("span", { class: "aa-models-size" }, sizeText(file)),
   );
+}
+
+/** @param {ModelFile} file */
+function sizeText(file) {
+  return file.size === null ? words("about", { size: size(file.estimate) }) : size(file.size);
 }
 
 /** @param {ModelFile} file */
@@ -142,11 +162,11 @@ function progressText(download, stopping) {
     return words("checking", { file: download.file.split("/").pop() ?? "" });
   }
   const values = { done: size(download.done), total: size(download.total) };
-  const parts = [words(download.exact ? "amount" : "amountAtLeast", values)];
+  const parts = [words(download.exact ? "amount" : "amountAbout", values)];
   if (download.speed > 0) {
     parts.push(words("rate", { size: size(Math.round(download.speed)) }));
     const minutes = (download.total - download.done) / download.speed / 60;
-    if (download.exact && minutes >= 1) {
+    if (minutes >= 1) {
       parts.push(words("minutes", { minutes: Math.round(minutes) }));
     }
   }

@@ -27,6 +27,7 @@ def shown(status):
 def test_a_file_that_is_nowhere_is_missing(tmp_path):
     status = file_status(PART, None, tmp_path)
     assert shown(status) == ("missing", 10, 0)
+    assert status.estimate == 10
     assert status.name == "set/unet.pth"
     assert status.address == "https://huggingface.co/someone/weights/resolve/main/unet.pth"
 
@@ -41,6 +42,9 @@ def test_of_an_unknown_size_any_file_counts(tmp_path):
     part = replace(PART, file=replace(PART.file, size=None))
     assert shown(file_status(part, None, tmp_path)) == ("missing", None, 0)
     assert shown(file_status(part, put(tmp_path / "x", 7), tmp_path)) == ("present", 7, 7)
+    usual = replace(part, usual_size=12)
+    assert file_status(usual, None, tmp_path).estimate == 12
+    assert file_status(usual, tmp_path / "x", tmp_path).estimate == 7
 
 
 def test_what_a_stopped_download_left_is_counted(tmp_path):
