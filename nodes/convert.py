@@ -6,6 +6,7 @@ clips of a guidance pair one after the other.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -67,6 +68,19 @@ def image_chunks(
     image_to_frames(image[:1], name)
     for part in image.split(frames):
         yield image_to_bytes(frames_to_image(image_to_frames(part, name)))
+
+
+def save_picture(
+    image: Tensor,  # IMAGE, of which the first picture counts
+    name: str,  # of the socket, for messages
+    path: Path,
+    longest: int,  # pixels of the longer side; a smaller picture keeps its size
+) -> None:
+    """Write a picture for the page."""
+    pixels = next(image_chunks(image[:1], name, 1))[0]
+    picture = PictureFile.fromarray(pixels)
+    picture.thumbnail((longest, longest))
+    picture.save(path, quality=85)
 
 
 def as_tensor(pictures: np.ndarray) -> Tensor:

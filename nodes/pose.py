@@ -12,6 +12,7 @@ from . import convert, encoding, host
 from .checks import checked
 from .clips import clip_inputs
 from .examples import EXAMPLES, FOLDER, example
+from .pose_stage import corrected, corrections_input, stage_ui
 from .sockets import KeypointsSocket, Network, PoseGuiderSocket, PoseSocket
 
 
@@ -61,7 +62,8 @@ class LoadExampleVideo(io.ComfyNode):
                     "clip",
                     options=EXAMPLES.clips,
                     tooltip="driving.mp4 shows a drawn character, for Extract Pose. motion.mp4 "
-                    "shows a drawn skeleton, for Encode Pose.",
+                    "shows a drawn skeleton, for Encode Pose. costume.mp4 shows the example's "
+                    "character in other clothes, for Extract Pose and Canny.",
                 )
             ],
             outputs=[io.Video.Output(display_name="video")],
@@ -111,20 +113,36 @@ class LoadKeypoints(io.ComfyNode):
                     optional=True,
                     tooltip="Pixels, as for width.",
                 ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="A picture to lay below the skeletons on the pose stage.",
+                ),
+                corrections_input(),
             ],
             outputs=[KeypointsSocket.Output(display_name="keypoints")],
+            is_output_node=True,
         )
 
     @classmethod
     @checked
-    def execute(cls, file: str, width: int = 0, height: int = 0) -> io.NodeOutput:
+    def execute(
+        cls,
+        file: str,
+        width: int = 0,
+        height: int = 0,
+        image: io.Image.Type | None = None,
+        corrections: str | None = None,
+    ) -> io.NodeOutput:
         from ..animate_anyone.pose.keypoints import read_keypoints, to_keypoints
 
         canvas = Size(width, height) if width and height else None
-        return io.NodeOutput(to_keypoints(read_keypoints(host.input_path(file), canvas)))
+        clip = read_keypoints(host.input_path(file), canvas)
+        result, notes = corrected(clip, corrections)
+        return io.NodeOutput(to_keypoints(result), ui=stage_ui(clip, image, notes=notes))
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, width: int = 0, height: int = 0) -> float:
+    def fingerprint_inputs(cls, file: str, **others: Any) -> float:
         path = host.input_path(file)
         return path.stat().st_mtime if path.is_file() else 0.0
 

@@ -10,6 +10,7 @@ from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import PoseClip, Size
 from . import convert
 from .checks import checked
+from .pose_stage import corrected, corrections_input, stage_ui
 from .sockets import KeypointsSocket
 
 PREVIEW_FRAMES = 48
@@ -81,12 +82,14 @@ class RetargetPose(io.ComfyNode):
                 io.Image.Input(
                     "image", optional=True, tooltip="The reference picture, for the preview only."
                 ),
+                corrections_input(),
             ],
             outputs=[
                 KeypointsSocket.Output(display_name="retargeted"),
                 io.String.Output(display_name="report"),
                 io.Image.Output(display_name="preview"),
             ],
+            is_output_node=True,
         )
 
     @classmethod
@@ -103,6 +106,7 @@ class RetargetPose(io.ComfyNode):
         lock_y: bool,
         fit_canvas: bool,
         image: io.Image.Type | None = None,
+        corrections: str | None = None,
     ) -> io.NodeOutput:
         options = {
             "mode": mode,
@@ -113,8 +117,8 @@ class RetargetPose(io.ComfyNode):
             "lock_y": lock_y,
             "fit_canvas": fit_canvas,
         }
-        result, report, preview = fit_to_reference(keypoints, reference, image, options)
-        return io.NodeOutput(result, report, preview, ui=ui.PreviewText(report))
+        fitted = fit_to_reference(keypoints, reference, image, options, corrections)
+        return io.NodeOutput(*fitted[:3], ui=fitted[3])
 
 
 def fit_to_reference(
@@ -122,14 +126,19 @@ def fit_to_reference(
     reference: Any,  # POSE_KEYPOINT
     image: Tensor | None,  # IMAGE, for the preview
     options: dict[str, Any],  # of RetargetConfig
-) -> tuple[list[dict[str, Any]], str, Tensor]:
-    """Return POSE_KEYPOINT, a report and an IMAGE that shows both skeletons and the result."""
+    corrections: str | None = None,  # made by hand on the pose stage
+) -> tuple[list[dict[str, Any]], str, Tensor, dict[str, Any]]:
+    """Return POSE_KEYPOINT, report, an IMAGE of both skeletons and the result, and the `ui`."""
     from ..animate_anyone.pose.keypoints import to_keypoints
     from ..animate_anyone.pose.retarget import RetargetConfig, retarget
 
     driver, target = _named("keypoints", keypoints), _named("reference", reference)
-    result, report = retarget(driver, target, RetargetConfig(**options))
-    return to_keypoints(result), report.text(), _preview([driver, result, target], image)
+    fitted, report = retarget(driver, target, RetargetConfig(**options))
+    result, notes = corrected(fitted, corrections)
+    text = "\n".join((report.text(), *notes))
+    shown = {"driver": driver, "reference": target, "report": report.data(), "notes": notes}
+    answer = ui.PreviewText(text).as_dict() | stage_ui(fitted, image, **shown)
+    return to_keypoints(result), text, _preview([driver, result, target], image), answer
 
 
 def _named(name: str, keypoints: Any) -> PoseClip:

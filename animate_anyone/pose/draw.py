@@ -35,14 +35,14 @@ FACE_RADIUS_PX = 3
 
 # The canvas is darkened between limbs and joints; nothing else lies on it, so the limbs can be
 # drawn in the darkened colour at once.
-_LIMB_COLOURS: tuple[Colour, ...] = tuple(
+LIMB_COLOURS: tuple[Colour, ...] = tuple(
     (red * 6 // 10, green * 6 // 10, blue * 6 // 10)
     for red, green, blue in COLOURS[: len(BODY_EDGES)]
 )
 # Feet continue the shins. They follow the 18 joints of the body: left toes and heel, then right.
-_FOOT_EDGES = ((13, 18), (13, 19), (13, 20), (10, 21), (10, 22), (10, 23))
-_FOOT_COLOURS = tuple(
-    _LIMB_COLOURS[BODY_EDGES.index((knee, ankle))]
+FOOT_EDGES = ((13, 18), (13, 19), (13, 20), (10, 21), (10, 22), (10, 23))
+FOOT_COLOURS = tuple(
+    LIMB_COLOURS[BODY_EDGES.index((knee, ankle))]
     for knee, ankle in ((12, 13), (9, 10))
     for _ in range(3)
 )
@@ -109,12 +109,12 @@ def draw_frame(
     bodies = [_place(clip.body, frame, person, place) for person in people]
     drawn = list(bodies)
     if body:
-        _draw_limbs(canvas, bodies, BODY_EDGES, _LIMB_COLOURS, stroke)
+        _draw_limbs(canvas, bodies, BODY_EDGES, LIMB_COLOURS, stroke)
     if feet:
         points = [_place(clip.feet, frame, person, place) for person in people]
         legs = [[*joints, *foot] for joints, foot in zip(bodies, points, strict=True)]
         drawn += points
-        _draw_limbs(canvas, legs, _FOOT_EDGES, _FOOT_COLOURS, stroke)
+        _draw_limbs(canvas, legs, FOOT_EDGES, FOOT_COLOURS, stroke)
     if body:
         for joint, colour in enumerate(COLOURS):
             seen = [joints[joint] for joints in bodies]
