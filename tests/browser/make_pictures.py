@@ -19,6 +19,7 @@ PREFIX = "AnimateAnyone_"
 SCALE = 1.4  # pixels of the picture to one of the canvas
 MARGIN = 10  # pixels around a node
 LARGEST_BYTES = 60_000
+COMPARED_STEPS = 8  # enough for a picture of the comparison
 SETTLE_MS = 1500  # until widgets have fetched and drawn what they show
 
 LOADED = ["LoadModels", "LoadExample", "DrawPose"]
@@ -47,7 +48,7 @@ PLACE = """
   }
   const least = node.computeSize();
   node.setSize([Math.max(node.size[0], least[0], 300), Math.max(node.size[1], least[1])]);
-  const [x, y] = [120, 90];
+  const [x, y] = [120, 170]; // clear of the menus
   canvas.deselectAll?.();
   canvas.ds.scale = scale;
   canvas.ds.offset = [x / scale - node.pos[0], y / scale - node.pos[1] + title];
@@ -70,8 +71,7 @@ def reading():
 
 def keypoints(server):
     """Return a graph that loads keypoints from a file."""
-    motion = next((REPOSITORY / "animate_anyone").rglob("motion.json")).read_bytes()
-    name = server.upload("motion.json", motion)["name"]
+    name = server.upload("jump.json", made(server))["name"]
     inputs = {"file": name, "width": 0, "height": 0}
     return {
         "1": node("LoadExample", character="character.png", motion="motion.json"),
@@ -79,6 +79,17 @@ def keypoints(server):
         "3": node("DrawPose", keypoints=["2", 0], width=0, height=0, hands=True, face=True),
         "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
     }
+
+
+def made(server):
+    """Return keypoints that the pack's own node has saved."""
+    outputs = server.run(
+        {
+            "1": node("LoadExample", character="character.png", motion="motion.json"),
+            "2": node("SaveKeypoints", keypoints=["1", 1], filename_prefix="help"),
+        }
+    )
+    return server.file(outputs["2"]["keypoints"][0])
 
 
 def underneath(server):
@@ -91,6 +102,7 @@ def underneath(server):
 def comparing():
     """Return the first run, with its result beside skeletons and character."""
     prompt = workflow("first_run")
+    prompt["6"]["inputs"]["steps"] = COMPARED_STEPS
     ids = {one["class_type"].removeprefix(PREFIX): key for key, one in prompt.items()}
     decoder = prompt[ids["DecodeToVideo"]]["inputs"]
     frames = {"latent": decoder["latent"], "vae": decoder["vae"], "chunk": 8}
