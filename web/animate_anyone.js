@@ -4,6 +4,7 @@ import { app } from "./lib/host.js";
 import { addStyle } from "./lib/dom.js";
 import { compare } from "./compare.js";
 import { models } from "./models.js";
+import { poseStage } from "./pose_stage.js";
 import { preview } from "./preview.js";
 import { windows } from "./windows.js";
 
@@ -17,7 +18,7 @@ import { windows } from "./windows.js";
  */
 
 /** @type {Feature[]} */
-const FEATURES = [models, windows, preview, compare];
+const FEATURES = [models, poseStage, windows, preview, compare];
 const PREFIX = "AnimateAnyone_";
 
 app.registerExtension({

@@ -1,0 +1,139 @@
+/**
+ * Corrections by hand, by the rule of animate_anyone/pose/corrections.py: of the edits that cover
+ * a joint in a frame, the last one alone counts.
+ */
+
+export const VERSION = 1;
+export const KINDS = ["move", "place", "hide"];
+
+/**
+ * @typedef {object} Edit
+ * @property {number} person
+ * @property {string} part
+ * @property {number} joint
+ * @property {number} first frame
+ * @property {number} last frame, included
+ * @property {[number, number]} [move] pixels
+ * @property {[number, number]} [place] pixels
+ * @property {true} [hide]
+ */
+
+/**
+ * @typedef {object} Corrections
+ * @property {[number, number] | null} canvas on which they were made
+ * @property {Edit[]} edits
+ */
+
+/**
+ * Return what a text says; throws where it cannot be understood.
+ *
+ * @param {string} text
+ * @returns {Corrections}
+ */
+export function readCorrections(text) {
+  if (!text || !text.trim()) {
+    return { canvas: null, edits: [] };
+  }
+  const value = JSON.parse(text);
+  if (!value || typeof value !== "object" || Array.isArray(value)) {
+    throw new Error("no object");
+  }
+  if (!Object.keys(value).length) {
+    return { canvas: null, edits: [] };
+  }
+  if (value.version !== VERSION) {
+    throw new Error(`version ${value.version}`);
+  }
+  const edits = value.edits ?? [];
+  if (!Array.isArray(edits) || !edits.every(isEdit)) {
+    throw new Error("edits");
+  }
+  return { canvas: value.canvas ?? null, edits };
+}
+
+/**
+ * Return the text of corrections; empty without any.
+ *
+ * @param {Corrections} corrections
+ */
+export function writeCorrections({ canvas, edits }) {
+  return edits.length ? JSON.stringify({ version: VERSION, canvas, edits }) : "";
+}
+
+/**
+ * Return edits with one more, without those that it makes meaningless.
+ *
+ * @param {Edit[]} edits
+ * @param {Edit} added
+ */
+export function withEdit(edits, added) {
+  return [...edits.filter((edit) => !(sameJoint(edit, added) && covers(added, edit))), added];
+}
+
+/**
+ * Return edits without any of a joint in these frames; longer ones are cut.
+ *
+ * @param {Edit[]} edits
+ * @param {{person: number, part: string, joint: number, first: number, last: number}} where
+ */
+export function withoutEdits(edits, where) {
+  return edits.flatMap((edit) => {
+    if (!sameJoint(edit, where) || edit.last < where.first || edit.first > where.last) {
+      return [edit];
+    }
+    const before = { ...edit, last: where.first - 1 };
+    const behind = { ...edit, first: where.last + 1 };
+    return [before, behind].filter((part) => part.first <= part.last);
+  });
+}
+
+/**
+ * Return the edit that counts for each joint of a frame.
+ *
+ * @param {Edit[]} edits
+ * @param {number} frame
+ * @returns {Map<string, Edit>} by `keyOf`
+ */
+export function editsAt(edits, frame) {
+  const found = new Map();
+  for (const edit of edits) {
+    if (edit.first <= frame && frame <= edit.last) {
+      found.set(keyOf(edit), edit);
+    }
+  }
+  return found;
+}
+
+/** @param {{person: number, part: string, joint: number}} joint */
+export function keyOf({ person, part, joint }) {
+  return `${person} ${part} ${joint}`;
+}
+
+/**
+ * @param {{person: number, part: string, joint: number}} a
+ * @param {{person: number, part: string, joint: number}} b
+ */
+function sameJoint(a, b) {
+  return keyOf(a) === keyOf(b);
+}
+
+/**
+ * @param {{first: number, last: number}} outer
+ * @param {{first: number, last: number}} inner
+ */
+function covers(outer, inner) {
+  return outer.first <= inner.first && inner.last <= outer.last;
+}
+
+/** @param {any} edit */
+function isEdit(edit) {
+  const numbers = [edit?.person, edit?.joint, edit?.first, edit?.last];
+  const kinds = KINDS.filter((kind) => edit?.[kind]);
+  return (
+    numbers.every((value) => Number.isInteger(value) && value >= 0) &&
+    typeof edit.part === "string" &&
+    kinds.length === 1 &&
+    (kinds[0] === "hide" ||
+      (Array.isArray(edit[kinds[0]]) && edit[kinds[0]].every(Number.isFinite)))
+  );
+}
