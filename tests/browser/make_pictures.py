@@ -15,6 +15,7 @@ from comfy_client import workflow
 from comfy_hosts import REPOSITORY
 
 DOCS = REPOSITORY / "web" / "docs"
+MOTION = REPOSITORY / "workflows" / "inputs" / "motion.json"
 PREFIX = "AnimateAnyone_"
 SCALE = 1.4  # pixels of the picture to one of the canvas
 MARGIN = 10  # pixels around a node
@@ -71,7 +72,7 @@ def reading():
 
 def keypoints(server):
     """Return a graph that loads keypoints from a file."""
-    name = server.upload("jump.json", made(server))["name"]
+    name = server.upload("motion.json", MOTION.read_bytes())["name"]
     inputs = {"file": name, "width": 0, "height": 0}
     return {
         "1": node("LoadExample", character="character.png", motion="motion.json"),
@@ -79,17 +80,6 @@ def keypoints(server):
         "3": node("DrawPose", keypoints=["2", 0], width=0, height=0, hands=True, face=True),
         "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
     }
-
-
-def made(server):
-    """Return keypoints that the pack's own node has saved."""
-    outputs = server.run(
-        {
-            "1": node("LoadExample", character="character.png", motion="motion.json"),
-            "2": node("SaveKeypoints", keypoints=["1", 1], filename_prefix="help"),
-        }
-    )
-    return server.file(outputs["2"]["keypoints"][0])
 
 
 def underneath(server):
