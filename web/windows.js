@@ -5,7 +5,7 @@ import { addPanel, after, ask, onChange, widgetOf } from "./lib/host.js";
 import { texts } from "./lib/texts.js";
 import { drawWindows } from "./views/windows_drawing.js";
 
-const HEIGHT = 118; // of the canvas
+const HEIGHT = 130; // of the canvas
 const WAIT_MS = 200; // after the last change of a widget
 const FRAMES = 72; // until a run, or somebody, says how many
 const REMEMBERED = "aa_window_frames"; // in the node's properties
