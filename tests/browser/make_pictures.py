@@ -19,6 +19,7 @@ MOTION = REPOSITORY / "workflows" / "inputs" / "motion.json"
 PREFIX = "AnimateAnyone_"
 SCALE = 1.4  # pixels of the picture to one of the canvas
 MARGIN = 10  # pixels around a node
+VIEWPORT = {"width": 1600, "height": 1800}  # high enough for the pose stage
 LARGEST_BYTES = 60_000
 COMPARED_STEPS = 8  # enough for a picture of the comparison
 SETTLE_MS = 1500  # until widgets have fetched and drawn what they show
@@ -143,6 +144,7 @@ def run(comfy):
 
 def take(comfy, kind):
     """Write the picture of a node."""
+    comfy.page.set_viewport_size(VIEWPORT)
     comfy.page.wait_for_timeout(SETTLE_MS)
     values = [f"{PREFIX}{kind}", SCALE, MARGIN]
     comfy.evaluate(PLACE, values)
