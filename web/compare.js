@@ -2,8 +2,8 @@
 
 import { el, ownEvents } from "./lib/dom.js";
 import { addPanel, addressOf, after } from "./lib/host.js";
-import { texts } from "./lib/texts.js";
 import { drawView } from "./views/compare_drawing.js";
+import { words } from "./views/compare_words.js";
 
 const HEIGHT = 240; // of the canvas
 const REMEMBERED = "aa_compare_view"; // in the node's properties
@@ -20,51 +20,6 @@ const STEP = 0.02; // of the width, that an arrow key moves the divider
  * @property {number} fps
  * @property {number} frames
  */
-
-const words = texts({
-  en: {
-    label: "Comparison",
-    empty: "A run shows the clip here.",
-    beside: "Side by side",
-    slider: "Slider",
-    difference: "Difference",
-    needsOther: "Connect the input other for this view.",
-    amplified: "Absolute difference, 4 times amplified; video compression adds a little of its own.",
-    sliderNote: "Left of the line: other. Right of it: the result.",
-    reference: "reference",
-    other: "other",
-    result: "result",
-    picture: "Comparison: {view}",
-    divider: "Divider between other and result",
-    play: "Play",
-    pause: "Pause",
-    loop: "Loop",
-    scrub: "Frame",
-    frame: "{frame} / {total}",
-    lost: "The video is not on the server any more; run the node again.",
-  },
-  zh: {
-    label: "对比",
-    empty: "运行后在此显示片段。",
-    beside: "并排",
-    slider: "滑动",
-    difference: "差异",
-    needsOther: "此视图需要连接输入 other。",
-    amplified: "绝对差异，放大 4 倍；视频压缩本身也会带来少许差异。",
-    sliderNote: "线左为 other，线右为结果。",
-    reference: "参考",
-    other: "另一片段",
-    result: "结果",
-    picture: "对比：{view}",
-    divider: "另一片段与结果之间的分隔线",
-    play: "播放",
-    pause: "暂停",
-    loop: "循环",
-    scrub: "帧",
-    frame: "{frame} / {total}",
-    lost: "服务器上已没有该视频；请重新运行此节点。",
-  },
-});
 
 /** @type {import("./animate_anyone.js").Feature} */
 export const compare = { nodes: { Compare: addCompare } };
