@@ -1,0 +1,256 @@
+"""The pose stage in the page: looking at a skeleton, and correcting it."""
+
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from comfy_client import node_of, workflow
+
+STAGE = ".aa-stage"
+CANVAS = ".aa-stage-canvas"
+SCRUB_FRAMES = 90
+FRAME_MS = 1000 / 30
+# Where a joint of the shown frame lies on the screen; the canvas is laid out as the picture is.
+JOINT = """
+([kind, point]) => {
+  const node = window.app.graph._nodes.find((n) => n.type === `AnimateAnyone_${kind}`);
+  const canvas = document.querySelector(".aa-stage-canvas");
+  const box = canvas.getBoundingClientRect();
+  return { left: box.left, top: box.top, width: box.width, height: box.height };
+}
+"""
+LOOK = """
+(kind) => {
+  const node = window.app.graph._nodes.find((n) => n.type === `AnimateAnyone_${kind}`);
+  const { ds } = window.app.canvas;
+  ds.scale = 1;
+  ds.offset = [160 - node.pos[0], 120 - node.pos[1]];
+  window.app.canvas.setDirty(true, true);
+}
+"""
+DRAWN = """
+() => {
+  const canvas = document.querySelector(".aa-stage-canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let coloured = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
+    coloured += Math.max(r, g, b) - Math.min(r, g, b) > 120;
+  }
+  return coloured;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def keypoints_file(server_base):
+    """Put the bundled motion where Load Keypoints lists it."""
+    source = server_base / "custom_nodes/animate_anyone/workflows/inputs/motion.json"
+    (server_base / "input/stage.json").write_bytes(source.read_bytes())
+    return "stage.json"
+
+
+def alone(file):
+    """Return a prompt with Load Keypoints and what draws its poses."""
+    return {
+        "1": {"class_type": "AnimateAnyone_LoadKeypoints", "inputs": {"file": file}},
+        "2": {
+            "class_type": "AnimateAnyone_DrawPose",
+            "inputs": {
+                "keypoints": ["1", 0],
+                "width": 128,
+                "height": 128,
+                "hands": True,
+                "face": True,
+            },
+        },
+        "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
+    }
+
+
+def opened(comfy, file):
+    """Show the stage of Load Keypoints, run once by its own button."""
+    comfy.evaluate("(p) => window.app.loadApiJson(p, 'stage')", alone(file))
+    comfy.page.wait_for_timeout(1000)
+    comfy.evaluate(LOOK, "LoadKeypoints")
+    before = set(comfy.server.get("/history"))
+    comfy.page.get_by_role("button", name="Run this node and what it needs").click()
+    entry = comfy.ended(before)
+    assert entry["status"]["status_str"] == "success"
+    comfy.wait(f"() => ({DRAWN})() > 50")
+    return entry
+
+
+def corrections(comfy):
+    """Return what the prompt says about corrections."""
+    for node in comfy.prompt().values():
+        if node["class_type"] == "AnimateAnyone_LoadKeypoints":
+            text = node["inputs"]["corrections"]
+            return json.loads(text) if text else None
+    raise AssertionError("no Load Keypoints in the prompt")
+
+
+def joint_on_screen(comfy, file_data, frame, joint):
+    """Return where a body joint lies on the screen, from the keypoints themselves."""
+    record = file_data[frame]
+    x, y = record["people"][0]["pose_keypoints_2d"][3 * joint : 3 * joint + 2]
+    width, height = record["canvas_width"], record["canvas_height"]
+    if 0 < x <= 1 and 0 < y <= 1:
+        x, y = x * width, y * height
+    box = comfy.evaluate(JOINT, ["LoadKeypoints", joint])
+    scale = min(box["width"] / width, box["height"] / height)
+    left = box["left"] + (box["width"] - scale * width) / 2
+    top = box["top"] + (box["height"] - scale * height) / 2
+    return left + x * scale, top + y * scale
+
+
+def dragged(comfy, start, by):
+    """Drag with the real mouse."""
+    mouse = comfy.page.mouse
+    mouse.move(*start)
+    mouse.down()
+    mouse.move(start[0] + by[0] / 2, start[1] + by[1] / 2)
+    mouse.move(start[0] + by[0], start[1] + by[1])
+    mouse.up()
+    comfy.page.wait_for_timeout(200)
+
+
+def pictures_of(server, entry):
+    """Return the pixels of the skeletons that a run has drawn."""
+    files = [file for output in entry["outputs"].values() for file in output.get("images", ())]
+    return [Image.open(io.BytesIO(server.file(file))).tobytes() for file in files]
+
+
+@pytest.mark.parametrize("nodes2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_a_dragged_joint_changes_prompt_and_picture(open_page, server, keypoints_file, nodes2):
+    comfy = open_page(nodes2=nodes2)
+    entry = opened(comfy, keypoints_file)
+    assert not entry["outputs"].get("3"), "only the node itself has run"
+    assert corrections(comfy) is None
+    straight = pictures_of(server, comfy.queue())
+    data = server.get("/view", filename=keypoints_file, type="input")
+    comfy.picture(f"stage_{nodes2}")
+    dragged(comfy, joint_on_screen(comfy, data, 0, 4), (30, -20))
+    comfy.picture(f"stage_dragged_{nodes2}")
+    found = corrections(comfy)
+    (edit,) = found["edits"]
+    assert {key: edit[key] for key in ("person", "part", "joint", "first", "last")} == {
+        **{"person": 0, "part": "body", "joint": 4, "first": 0, "last": 0},
+    }
+    assert edit["move"][0] > 5
+    assert edit["move"][1] < -3
+    bent = pictures_of(server, comfy.queue())
+    assert bent[0] != straight[0], "the corrected frame has changed"
+    assert bent[1:] == straight[1:], "and no other"
+    graph = comfy.evaluate("() => window.app.graph.serialize()")
+    comfy.reload()
+    comfy.load(graph)
+    assert corrections(comfy) == found, "the correction is saved with the workflow"
+    headless = server.result(server.queue(comfy.prompt()))
+    assert pictures_of(server, headless)[0] == bent[0]
+    assert comfy.errors == []
+
+
+def test_hide_span_undo_and_clear_by_keyboard(open_page, keypoints_file):
+    comfy = open_page()
+    opened(comfy, keypoints_file)
+    page = comfy.page
+    page.get_by_label("joint", exact=True).select_option(label="left wrist")
+    page.get_by_label("frames that a correction is for").select_option("rest")
+    page.locator(CANVAS).focus()
+    page.keyboard.press("PageDown")
+    page.keyboard.press("PageDown")
+    page.wait_for_timeout(100)
+    page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_timeout(100)
+    (edit,) = corrections(comfy)["edits"]
+    assert (edit["first"], edit["last"], edit["joint"]) == (2, 23, 7)
+    assert edit["move"] == [10, 0]
+    page.keyboard.press("Delete")
+    page.wait_for_timeout(100)
+    (edit,) = corrections(comfy)["edits"]
+    assert edit["hide"] is True
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(100)
+    assert corrections(comfy)["edits"][0]["move"] == [10, 0]
+    page.get_by_role("button", name="Drop all corrections").click()
+    assert corrections(comfy) is None
+    assert comfy.errors == []
+
+
+def test_malformed_corrections_are_named_and_cleared(open_page, server, keypoints_file):
+    comfy = open_page()
+    opened(comfy, keypoints_file)
+    graph = comfy.evaluate("() => window.app.graph.serialize()")
+    (node,) = (n for n in graph["nodes"] if n["type"] == "AnimateAnyone_LoadKeypoints")
+    node["widgets_values"][-1] = '{"version": 1, "edits": [{"joint": '
+    node.pop("widgets_values_named", None)
+    comfy.load(graph)
+    comfy.evaluate(LOOK, "LoadKeypoints")
+    comfy.page.get_by_text("cannot be read").wait_for()
+    entry = comfy.queue()
+    assert entry["status"]["status_str"] == "error"
+    assert "corrections got" in json.dumps(entry["status"])
+    comfy.page.get_by_role("button", name="Drop all corrections").click()
+    assert comfy.queue()["status"]["status_str"] == "success"
+    assert comfy.errors == []
+
+
+def test_retargeting_is_played_with_its_report(open_page, server):
+    comfy = open_page()
+    comfy.load("retarget_only")
+    comfy.evaluate(LOOK, "RetargetPose")
+    assert comfy.queue()["status"]["status_str"] == "success"
+    comfy.wait(f"() => ({DRAWN})() > 50")
+    page = comfy.page
+    for layer in ("Driver", "Result", "Reference", "Picture"):
+        button = page.get_by_role("button", name=layer, exact=True)
+        assert button.get_attribute("aria-pressed") == "true"
+    before = comfy.evaluate(DRAWN)
+    page.get_by_role("button", name="Result", exact=True).click()
+    comfy.wait(f"(n) => ({DRAWN})() < n", before)
+    page.get_by_role("button", name="Result", exact=True).click()
+    page.locator(".aa-stage summary").click()
+    assert "forearm" in page.locator(".aa-stage-report").inner_text()
+    counter = page.locator(".aa-stage-counter")
+    first = counter.inner_text()
+    page.get_by_role("button", name="Play", exact=True).click()
+    comfy.wait("(text) => document.querySelector('.aa-stage-counter').textContent !== text", first)
+    page.get_by_role("button", name="Pause", exact=True).click()
+    comfy.picture("stage_retarget")
+    prompt = comfy.prompt()
+    assert node_of(prompt, "RetargetPose").keys() == (
+        node_of(workflow("retarget_only"), "RetargetPose").keys() | {"corrections"}
+    )
+    assert comfy.errors == []
+
+
+def test_a_thousand_frames_are_scrubbed_at_thirty_a_second(open_page, server, server_base):
+    source = server_base / "custom_nodes/animate_anyone/workflows/inputs/motion.json"
+    frames = json.loads(source.read_text())
+    long = (frames * (1000 // len(frames) + 1))[:1000]
+    (server_base / "input/long.json").write_text(json.dumps(long))
+    comfy = open_page()
+    opened(comfy, "long.json")
+    times = comfy.evaluate(
+        """
+        async (count) => {
+          const range = document.querySelector(".aa-stage input[type=range]");
+          const times = [];
+          for (let i = 0; i < count; i += 1) {
+            range.value = String((i * 37) % 1000);
+            const before = performance.now();
+            range.dispatchEvent(new Event("input"));
+            await new Promise((done) => requestAnimationFrame(() => done()));
+            times.push(performance.now() - before);
+          }
+          return times;
+        }
+        """,
+        SCRUB_FRAMES,
+    )
+    middle = sorted(times)[len(times) // 2]
+    assert middle < FRAME_MS, f"{middle:.1f} ms a frame"
+    assert comfy.page.locator(".aa-stage-counter").inner_text().endswith("/ 1000")
