@@ -45,6 +45,8 @@ mini: $(VENV)/.packages
 	$(TRAIN) detector --folder $(MINI)/pose
 	$(TRAIN) estimator --folder $(MINI)/pose
 	$(TRAIN) pose-export --folder $(MINI)/pose --target animate_anyone/weights/mini
+	$(TRAIN) mini-lora --folder $(MINI)/additions --target animate_anyone/weights/mini
+	$(TRAIN) mini-control --folder $(MINI)/additions --target animate_anyone/weights/mini
 
 lint: $(VENV)/.packages
 	$(PY) -m ruff check .

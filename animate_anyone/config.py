@@ -69,6 +69,22 @@ class PoseGuiderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """A ControlNet whose hint is a picture that lies where the frame lies."""
+
+    unet: UNetConfig  # its encoder
+    hint: PoseGuiderConfig  # of the same form as the network that looks at skeletons
+    feeds: UNetConfig  # the denoiser to whose skip connections it adds
+
+    def __post_init__(self) -> None:
+        if self.hint.out_channels != self.unet.block_out_channels[0]:
+            raise ConfigError(
+                f"hint got {self.hint.out_channels} out_channels; they are added to the encoder's "
+                f"first features and must be {self.unet.block_out_channels[0]}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
     """Noise schedule, shared by both training stages and by sampling."""
 
@@ -155,6 +171,17 @@ PAPER = replace(
     unet=replace(SD15_UNET, motion=MotionConfig(max_frames=24)),
     pose_guider=PoseGuiderConfig(form="paper", channels=(16, 32, 64, 128), out_channels=4),
     licence="that of your own weights",
+)
+# A ControlNet on edges, in aa-mini's layout but narrower: it only has to place an outline.
+AA_MINI_EDGES = ControlConfig(
+    unet=replace(
+        AA_MINI.unet,
+        motion=None,
+        block_out_channels=(40, 24, 24),
+        attention_levels=(False, False, False),
+    ),
+    hint=PoseGuiderConfig(channels=(8, 16, 24, 40), out_channels=40),
+    feeds=AA_MINI.unet,
 )
 PRESETS = {preset.name: preset for preset in (AA_MINI, MOORE, NOVITA, MUSEPOSE, PAPER)}
 

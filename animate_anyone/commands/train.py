@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from . import additions
 from .options import parse_size
 
 _POSE_HELP = "ONNX files that measure poses in validation; default: aa-mini's, for drawn characters"
@@ -43,6 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         if name == "export":
             step.add_argument("--target", type=Path, required=True, help="folder of the files")
     _add_pose_steps(steps)
+    additions.add_steps(steps)
 
 
 def _add_stage_arguments(step: argparse.ArgumentParser) -> None:

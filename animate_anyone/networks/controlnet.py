@@ -59,18 +59,28 @@ class ControlNet(UNet):
 
     def __init__(
         self,
-        config: UNetConfig,  # the denoiser's; temporal layers are not built
+        config: UNetConfig,  # the denoiser's, or a slimmer one; temporal layers are not built
         *,
+        feeds: UNetConfig | None = None,  # the denoiser, if it has other widths
+        make: Factory | None = None,  # where modules come from
         attention: AttentionFunction = sdpa,
         checkpointing: bool = False,
     ) -> None:
-        super().__init__(config.reference(), attention=attention, checkpointing=checkpointing)
-        self.up_blocks = nn.ModuleList()
-        make, widths = Factory(), _skip_widths(config)
-        self.controlnet_down_blocks = nn.ModuleList(
-            [make.conv(width, width, kernel=1) for width in widths]
+        make = make or Factory()
+        super().__init__(
+            config.reference(),
+            operations=make.operations,
+            attention=attention,
+            dtype=make.dtype,
+            device=make.device,
+            checkpointing=checkpointing,
         )
-        self.controlnet_mid_block = make.conv(widths[-1], widths[-1], kernel=1)
+        self.up_blocks = nn.ModuleList()
+        pairs = [*zip(_skip_widths(config), _skip_widths(feeds or config), strict=True)]
+        self.controlnet_down_blocks = nn.ModuleList(
+            [make.conv(own, fed, kernel=1) for own, fed in pairs]
+        )
+        self.controlnet_mid_block = make.conv(*pairs[-1], kernel=1)
         self.start_from_zero()
 
     def start_from_zero(self) -> None:

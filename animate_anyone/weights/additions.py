@@ -1,0 +1,21 @@
+"""What comes with aa-mini beside its networks: a LoRA and a ControlNet."""
+
+from pathlib import Path
+
+from ..config import AA_MINI_EDGES
+from ..networks.picture_control import PictureControlNet
+from .read import Weights, read_weights
+from .report import check_keys, module_shapes
+from .sources import MINI_FOLDER
+
+# In folders of their own: hosts list whole folders.
+LORA = Path("loras") / "aa_mini_ink.safetensors"
+CONTROL = Path("controls") / "aa_mini_edges.safetensors"
+
+
+def example_control() -> Weights:
+    """Return the weights of the ControlNet on edges, in the layout of `AA_MINI_EDGES`."""
+    weights = read_weights(MINI_FOLDER / CONTROL)
+    expected = module_shapes(PictureControlNet(AA_MINI_EDGES, device="meta"))
+    check_keys(expected, weights, "the ControlNet on edges")
+    return weights
