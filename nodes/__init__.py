@@ -2,8 +2,11 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..animate_anyone.weights.additions import LORA
+from ..animate_anyone.weights.sources import MINI_FOLDER
 from . import host
 from .comparing import Compare
+from .controlling import LoadExampleControl
 from .decoding import DecodeFrames, DecodeToVideo
 from .evaluation import Evaluate
 from .extraction import ExtractPose, LoadDWPose, ReadPoseVideo
@@ -25,6 +28,7 @@ NODES: list[type[io.ComfyNode]] = [
     LoadModels,
     LoadExample,
     EncodeReference,
+    LoadExampleControl,
     LoadExampleVideo,
     LoadDWPose,
     ExtractPose,
@@ -56,5 +60,6 @@ class AnimateAnyoneExtension(ComfyExtension):
         Model folder and addresses are made known here, because the older host calls nothing else.
         """
         host.register_folder()
+        host.add_folder("loras", MINI_FOLDER / LORA.parent)
         add_routes()
         return NODES

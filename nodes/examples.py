@@ -21,7 +21,7 @@ class Examples:
 EXAMPLES = Examples(
     characters=["character.png"],
     motions=["motion.json", "motion_long.json"],
-    clips=["driving.mp4", "motion.mp4"],
+    clips=["driving.mp4", "motion.mp4", "costume.mp4"],
 )
 
 

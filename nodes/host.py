@@ -17,6 +17,7 @@ from typing import Any
 
 import comfy.clip_vision
 import comfy.context_windows
+import comfy.controlnet
 import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
@@ -41,6 +42,7 @@ from torch import Tensor, nn
 BaseModel = comfy.model_base.BaseModel
 ClipVision = comfy.clip_vision.ClipVisionModel
 ContextHandler = comfy.context_windows.ContextHandlerABC
+ControlNet = comfy.controlnet.ControlNet
 LatentFormat = comfy.latent_formats.LatentFormat
 Sd15Latents = comfy.latent_formats.SD15
 ModelPatcher = comfy.model_patcher.ModelPatcher
@@ -76,11 +78,15 @@ class CleanModelSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model
 
 def register_folder() -> None:
     """Make models/animate_anyone known, beside what extra_model_paths.yaml says of it."""
-    default = str(Path(folder_paths.models_dir) / FOLDER)
-    paths, suffixes = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
-    union = [*paths, *([] if default in paths else [default])]
+    add_folder(FOLDER, Path(folder_paths.models_dir) / FOLDER)
+
+
+def add_folder(kind: str, folder: Path) -> None:
+    """Let the loaders of a kind of model list a folder too, after those that are known."""
+    paths, suffixes = folder_paths.folder_names_and_paths.get(kind, ([], set()))
+    union = [*paths, *([] if str(folder) in paths else [str(folder)])]
     known = set(suffixes) | set(folder_paths.supported_pt_extensions)
-    folder_paths.folder_names_and_paths[FOLDER] = (union, known)
+    folder_paths.folder_names_and_paths[kind] = (union, known)
 
 
 def model_files() -> list[str]:
@@ -259,6 +265,16 @@ def make_patcher(
         model.to(offload)
     fill(getattr(patcher, "is_dynamic", bool)())
     return patcher
+
+
+def make_control(model: nn.Module, compute: torch.dtype | None) -> ControlNet:
+    """Return a network that has its weights as what the host's ControlNet nodes take.
+
+    The host calls it with x, hint, timesteps and context, and manages its memory.
+    """
+    device = comfy.model_management.get_torch_device()
+    model.to(comfy.model_management.unet_offload_device())
+    return ControlNet(model, load_device=device, manual_cast_dtype=compute, extra_conds=[])
 
 
 def tenant(size: int, leave: Callable[[], None]) -> ModelPatcher:
