@@ -20,6 +20,8 @@ RETRIES = 5  # in a row without a byte, once some have arrived
 PAUSE_SECONDS = 2.0
 RANGE_BEYOND_END = 416
 
+Bar = Callable[[int, int | None], Any]  # of bytes that are there, and of all
+
 # What may pass by itself. An OSError of the disk is none of these.
 _INTERRUPTED = (URLError, TimeoutError, ConnectionError, ssl.SSLError, HTTPException)
 
@@ -40,17 +42,25 @@ def transfer(
     url = hf_hub_url(repo_id, filename, revision=revision)
     part = partial_path(local_dir, filename)
     part.parent.mkdir(parents=True, exist_ok=True)
+    total: int | None = None
+
+    def bar(initial: int, whole: int | None) -> Any:  # noqa: ANN401
+        nonlocal total
+        total = whole
+        return tqdm_class(initial=initial, total=whole)
+
     left = 1
     while True:
         before = size_of(part)
         try:
-            _receive(url, part, tqdm_class)
+            _receive(url, part, bar)
             return str(part)
         except _INTERRUPTED as error:
             left = RETRIES if size_of(part) > before else left - 1
             if left <= 0 or isinstance(error, HTTPError):
                 raise
         time.sleep(PAUSE_SECONDS)
+        bar(size_of(part), total).update(0)  # which may stop a line that stays dead
 
 
 def partial_path(local_dir: Path, filename: str) -> Path:
@@ -63,7 +73,7 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _receive(url: str, part: Path, bar_class: Callable[..., Any]) -> None:
+def _receive(url: str, part: Path, bar: Bar) -> None:
     """Add to `part` what it lacks; raise one of `_INTERRUPTED` if the rest did not come."""
     tag_file = part.with_name(f"{part.name}.etag")
     tag = tag_file.read_text(encoding="utf-8") if tag_file.is_file() else ""
@@ -79,7 +89,7 @@ def _receive(url: str, part: Path, bar_class: Callable[..., Any]) -> None:
         if error.headers.get("Content-Range", "").endswith(f"/{start}"):
             return  # it was whole already
         tag_file.unlink()
-        return _receive(url, part, bar_class)
+        return _receive(url, part, bar)
     with answer:
         new_tag = answer.headers.get("ETag", "")
         if answer.status == 206 and new_tag != tag:
@@ -89,18 +99,18 @@ def _receive(url: str, part: Path, bar_class: Callable[..., Any]) -> None:
             start = 0
             part.unlink(missing_ok=True)
         tag_file.write_text(new_tag, encoding="utf-8")
-        _append(answer, part, start, bar_class)
+        _append(answer, part, start, bar)
 
 
-def _append(answer: Any, part: Path, start: int, bar_class: Callable[..., Any]) -> None:  # noqa: ANN401
+def _append(answer: Any, part: Path, start: int, bar: Bar) -> None:  # noqa: ANN401
     length = answer.headers.get("Content-Length")
     total = start + int(length) if length else None
-    bar = bar_class(initial=start, total=total)
-    bar.update(0)
+    shown = bar(start, total)
+    shown.update(0)
     with part.open("ab") as stream:
         while block := answer.read1(CHUNK_BYTES):
             stream.write(block)
-            bar.update(len(block))
+            shown.update(len(block))
     if total is not None and size_of(part) != total:
         raise ConnectionError(f"the connection ended at byte {size_of(part)} of {total}")
 

@@ -196,6 +196,10 @@ def test_a_set_is_fetched_from_the_panel(panel, hub, nodes2):
     assert mine.wait("has the sha256 0")["buttons"] == ["Resume (about 8.53 GB)"]
     comfy.picture(f"models_failed_{'nodes2' if nodes2 else 'canvas'}")
     assert comfy.errors == []
+    hub.models["download"]["state"] = "running"  # of which this page was not told
+    mine.press("Resume")
+    assert mine.wait("one set is fetched at a time", "Cancel")["bar"] is not None
+    assert len(comfy.errors) == 1  # the browser's own line on status 400
 
 
 def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_base):
@@ -259,6 +263,14 @@ def test_a_workflow_whose_model_is_missing_says_which_and_keeps_everything(panel
     assert ["missing", "yolox_l.onnx", "217 MB"] in seen["rows"]
     mine.set("detector", "yolox_l.onnx")
     mine.wait("Not on this server: detector yolox_l.onnx. Part of DWPose")
+    for role in ("detector", "estimator"):
+        hub.file("dwpose", role, state="present")
+    hub.models["download"] = {"set": "dwpose", "file": "", "done": 1, "total": 1, "error": None}
+    hub.tell(state="done", exact=True, checking=False, speed=0)
+    mine.wait("2 of 2 files here")
+    mine.press("Use these files")
+    mine.comfy.wait("() => app.graph._nodes[0].widgets[1].value === 'dw-ll_ucoco_384.onnx'")
+    assert mine.read()["buttons"] == []
 
     comfy = mine.comfy
     graph = comfy.evaluate("() => app.graph.clear() ?? app.graph.serialize()")

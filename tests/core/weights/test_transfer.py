@@ -82,6 +82,22 @@ def test_a_lost_connection_is_taken_up_again(get, hub):
     assert [start for _, start in hub.asked] == [0, 100_000]
 
 
+def test_a_line_that_stays_dead_can_be_left(get, hub, monkeypatch):
+    hub.lose_after = 100_000
+    receive = module._receive
+
+    def dead(url, part, bar):
+        if part.is_file():
+            raise ConnectionError("no route")
+        receive(url, part, bar)
+
+    monkeypatch.setattr(module, "_receive", dead)
+    with pytest.raises(ConnectionError, match="no route"):
+        get()
+    told = [(100_000, len(CONTENT))] * module.RETRIES
+    assert get.told[-module.RETRIES :] == told
+
+
 def test_a_file_that_has_changed_is_fetched_anew(get, hub):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
