@@ -4,7 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from ..animate_anyone.weights.additions import LORA
 from ..animate_anyone.weights.sources import MINI_FOLDER
-from . import host
+from . import folders
 from .comparing import Compare
 from .controlling import LoadExampleControl
 from .decoding import DecodeFrames, DecodeToVideo
@@ -59,7 +59,7 @@ class AnimateAnyoneExtension(ComfyExtension):
 
         Model folder and addresses are made known here, because the older host calls nothing else.
         """
-        host.register_folder()
-        host.add_folder("loras", MINI_FOLDER / LORA.parent)
+        folders.register_folder()
+        folders.add_folder("loras", MINI_FOLDER / LORA.parent)
         add_routes()
         return NODES

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.media import VideoWriter, fit_picture
 from ..animate_anyone.types import Size
-from . import convert, host
+from . import convert, folders
 from .checks import checked
 
 CRF = 10  # finer than for a result: the difference view shows the encoder's own error
@@ -100,7 +100,7 @@ def write_video(
     fps: float,
 ) -> dict[str, Any]:
     """Write the clip that the page plays; return its name and where each part lies in it."""
-    path, shown = host.temporary_path("compare.mp4")
+    path, shown = folders.temporary_path("compare.mp4")
     with VideoWriter(path, convert.image_size(image), fps, crf=CRF) as writer:
         for chunk in convert.image_chunks(image, "result", CHUNK_FRAMES):
             writer.write(chunk)

@@ -26,7 +26,7 @@ from ..animate_anyone.weights.status import (
     file_status,
 )
 from ..animate_anyone.weights.transfer import transfer
-from . import host
+from . import folders, page
 
 TELL_SECONDS = 0.25  # at least, from one report of progress to the next
 SPEED_SECONDS = 5.0  # over which the speed is measured
@@ -57,13 +57,13 @@ def found_path(part: SetFile) -> Path | None:
     """Return where the node of this file finds it, if it does."""
     name = part.file.to
     if part.role in ("detector", "estimator"):  # Load DWPose looks into other packs' folders too
-        return next((p for n, p in host.onnx_files().items() if Path(n).name == name), None)
-    return host.listed_path(part.folder, name)
+        return next((p for n, p in folders.onnx_files().items() if Path(n).name == name), None)
+    return folders.listed_path(part.folder, name)
 
 
 def status_of(part: SetFile) -> FileStatus:
     """Return whether a file of a set is there."""
-    return file_status(part, found_path(part), host.download_folder(part.folder))
+    return file_status(part, found_path(part), folders.download_folder(part.folder))
 
 
 def known_set(name: Any) -> WeightSet:
@@ -167,7 +167,7 @@ class Downloads:
         resumed = state.bytes_there if state.state == "partial" else 0
         before = self._now.done - resumed
         others = self._now.total - state.estimate
-        folder = host.download_folder(part.folder)
+        folder = folders.download_folder(part.folder)
 
         def progress(done: int, total: int) -> None:
             if self._stop.is_set():
@@ -212,7 +212,7 @@ def _require_space(name: str, lacking: Sequence[tuple[SetFile, FileStatus]]) -> 
     """Raise DownloadError where the disk is known to be too small."""
     needed: dict[Path, int] = {}  # by folder
     for part, state in lacking:
-        folder = host.download_folder(part.folder)
+        folder = folders.download_folder(part.folder)
         rest = state.estimate - (state.bytes_there if state.state == "partial" else 0)
         needed[folder] = needed.get(folder, 0) + max(0, rest)
     for folder, size in needed.items():
@@ -226,7 +226,7 @@ def _require_space(name: str, lacking: Sequence[tuple[SetFile, FileStatus]]) -> 
 
 
 # The one state that outlives a call: what is on its way belongs to the server, not to a page.
-DOWNLOADS = Downloads(lambda state: host.send("download", dict(state)))
+DOWNLOADS = Downloads(lambda state: page.send("download", dict(state)))
 
 
 async def show_models(_: dict[str, Any]) -> dict[str, Any]:

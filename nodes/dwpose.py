@@ -14,7 +14,7 @@ from ..animate_anyone.errors import InputError
 from ..animate_anyone.pose.sessions import PoseSession, SessionPool
 from ..animate_anyone.weights.download import fetch_all
 from ..animate_anyone.weights.pose_models import DWPOSE, embedded_pose_models
-from . import host
+from . import folders, host
 from .clips import DrivingClip, driving_clip
 from .sockets import DwPose
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 def model_names(role: str) -> list[str]:
     """Return what there is to choose from for `detector` or `estimator`."""
     public = DWPOSE[0 if role == "detector" else 1].to
-    found = list(host.onnx_files())
+    found = list(folders.onnx_files())
     return [AA_MINI.name, *found, *([] if public in found else [public])]
 
 
@@ -49,11 +49,11 @@ def model_path(role: str, name: str, download: bool) -> Path:
     """Return the file of a network; a public one that is missing is fetched if `download`."""
     if name == AA_MINI.name:
         return embedded_pose_models()[0 if role == "detector" else 1]
-    files = host.onnx_files()
+    files = folders.onnx_files()
     found = files.get(name) or next((p for n, p in files.items() if Path(n).name == name), None)
     if found is not None:
         return found
-    target = host.model_folder() / name
+    target = folders.model_folder() / name
     if name not in PUBLIC:
         raise InputError(f"{role} got {name}; there is no such file. Choose another.")
     if not download:
@@ -73,7 +73,7 @@ def opened(networks: DwPose) -> tuple["Detector", "Estimator"]:
     host.move_in(networks.patcher)
     cache = None
     if networks.provider == ENGINES:
-        cache = host.model_folder() / ENGINES
+        cache = folders.model_folder() / ENGINES
         cache.mkdir(parents=True, exist_ok=True)
 
     def session(path: Path) -> PoseSession:

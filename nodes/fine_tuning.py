@@ -16,7 +16,7 @@ from ..animate_anyone.config import AA_MINI, Preset
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
 from ..animate_anyone.weights.sources import WeightPaths
-from . import convert, host
+from . import convert, folders, host
 from .encoding import fitting_size, image_token, latents_of
 from .loading import load_denoiser, load_pose_guider, load_reference_net
 from .models import DETECT, source_of
@@ -87,7 +87,7 @@ class HostImageEncoder:
 
 def data_sets() -> list[str]:
     """Return what there is to choose from beside a clip."""
-    return [NO_DATA_SET, *host.input_folders(MANIFEST)]
+    return [NO_DATA_SET, *folders.input_folders(MANIFEST)]
 
 
 def train(
@@ -138,7 +138,7 @@ def _places(save_as: str) -> tuple[Path, Path]:
             f"save_as got {save_as!r}; it is the name of a file, without a folder and without an "
             "ending: letters, digits, spaces and _ . + -, a letter or digit first."
         )
-    return host.runs_folder() / save_as, host.model_folder() / f"{save_as}.safetensors"
+    return folders.runs_folder() / save_as, folders.model_folder() / f"{save_as}.safetensors"
 
 
 def _clip(material: Material) -> tuple[np.ndarray, np.ndarray] | None:
@@ -181,7 +181,7 @@ def _examples(
 
     if clip is not None:
         return OwnClip.encoded(*clip, *encoders, host.progress(len(clip[0])))
-    dataset = ClipDataset.open(host.input_path(material.data_set))
+    dataset = ClipDataset.open(folders.input_path(material.data_set))
     return ClipSource(dataset, image_side=material.clip_vision.image_size)
 
 

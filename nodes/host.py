@@ -1,16 +1,13 @@
-"""ComfyUI as the nodes see it: folders, devices, memory, progress, interruption, sampling.
+"""ComfyUI as the nodes see it: devices, memory, progress, interruption, sampling.
 
-The only file that imports `comfy` or `folder_paths`. Everything here works on both supported
-hosts (0.3.64 and 0.33); where they differ, the difference is settled here.
+The only file that imports `comfy`; `folders` alone imports `folder_paths`. Everything here works on
+both supported hosts (0.3.64 and 0.33); where they differ, the difference is settled here.
 """
 
 import gc
 import inspect
 import logging
-import os
-import sys
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +27,6 @@ import comfy.samplers
 import comfy.sd
 import comfy.supported_models_base
 import comfy.utils
-import folder_paths
 import latent_preview
 import torch
 from comfy.ldm.modules.attention import optimized_attention
@@ -55,8 +51,6 @@ get_wrappers = comfy.patcher_extension.get_all_wrappers
 ON_DETACH = comfy.patcher_extension.CallbacksMP.ON_DETACH
 attention = optimized_attention
 
-FOLDER = "animate_anyone"
-ONNX_FOLDERS = (FOLDER, "dwpose", "detection")  # the others are where other packs keep them
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
 DTYPES: Mapping[str, torch.dtype | None] = {
@@ -67,143 +61,11 @@ DTYPES: Mapping[str, torch.dtype | None] = {
     "fp8_e4m3fn": torch.float8_e4m3fn,
 }
 
-Respond = Callable[[dict[str, Any]], Awaitable[tuple[int, Any]]]  # values to status and JSON
-
 log = logging.getLogger(__name__)
 
 
 class CleanModelSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.X0):
     """Discrete sampling for networks that predict the clean latents."""
-
-
-def register_folder() -> None:
-    """Make models/animate_anyone known, beside what extra_model_paths.yaml says of it."""
-    add_folder(FOLDER, Path(folder_paths.models_dir) / FOLDER)
-
-
-def add_folder(kind: str, folder: Path) -> None:
-    """Let the loaders of a kind of model list a folder too, after those that are known."""
-    paths, suffixes = folder_paths.folder_names_and_paths.get(kind, ([], set()))
-    union = [*paths, *([] if str(folder) in paths else [str(folder)])]
-    known = set(suffixes) | set(folder_paths.supported_pt_extensions)
-    folder_paths.folder_names_and_paths[kind] = (union, known)
-
-
-def model_files() -> list[str]:
-    """Return the weight files in the model folders."""
-    return folder_paths.get_filename_list(FOLDER)
-
-
-def model_path(name: str) -> Path:
-    """Return where a file of `model_files` lies."""
-    return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
-
-
-def model_folder() -> Path:
-    """Return where downloads go."""
-    return Path(folder_paths.models_dir) / FOLDER
-
-
-def download_folder(kind: str) -> Path:
-    """Return where downloads of a kind of model go."""
-    return model_folder() if kind == FOLDER else Path(folder_paths.get_folder_paths(kind)[0])
-
-
-def listed_path(kind: str, name: str) -> Path | None:
-    """Return where the loaders of a kind of model find this name, if they do."""
-    found = folder_paths.get_full_path(kind, name)
-    return Path(found) if found else None
-
-
-def onnx_files() -> dict[str, Path]:
-    """Return the ONNX files in the folders for them, by the name to show."""
-    found: dict[str, Path] = {}
-    for folder in ONNX_FOLDERS:
-        default = [str(Path(folder_paths.models_dir) / folder)]
-        roots, _ = folder_paths.folder_names_and_paths.get(folder, (default, set()))
-        for root in map(Path, roots):
-            for path in sorted(root.rglob("*.onnx")):
-                name = path.relative_to(root).as_posix()
-                found.setdefault(name if folder == FOLDER else f"{folder}/{name}", path)
-    return found
-
-
-def input_files(suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files in the input folder that end so."""
-    folder = Path(folder_paths.get_input_directory())
-    return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(suffixes))
-
-
-def input_folders(holding: str) -> list[str]:
-    """Return the folders in the input folder in which a file of this name lies."""
-    root = Path(folder_paths.get_input_directory())
-    return sorted(path.parent.name for path in root.glob(f"*/{holding}"))
-
-
-def runs_folder() -> Path:
-    """Return where training runs are kept."""
-    return Path(folder_paths.get_output_directory()) / FOLDER / "training"
-
-
-def output_files(subfolder: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files in a part of the output folder that end so, as `input_path` knows them."""
-    folder = Path(folder_paths.get_output_directory()) / subfolder
-    names = sorted(path.name for path in folder.glob("*") if path.name.lower().endswith(suffixes))
-    return [f"{subfolder}/{name} [output]" for name in names]
-
-
-def input_path(name: str) -> Path:
-    """Return where an input file lies, a name outside the folder being refused."""
-    return Path(folder_paths.get_annotated_filepath(name))
-
-
-def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, str]:
-    """Return a free file name in the output folder, and its subfolder for the browser."""
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory(), width, height
-    )
-    return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
-
-
-def temporary_path(name: str) -> tuple[Path, dict[str, str]]:
-    """Return a free file name for what a node shows, and how the browser asks for that file."""
-    root = Path(folder_paths.get_temp_directory()) / FOLDER
-    root.mkdir(parents=True, exist_ok=True)
-    stem, suffix = Path(name).stem, Path(name).suffix
-    handle, path = tempfile.mkstemp(suffix, f"{stem}_", root)
-    os.close(handle)
-    shown = {"filename": Path(path).name, "subfolder": FOLDER, "type": "temp"}
-    return Path(path), shown
-
-
-def server() -> Any | None:
-    """Return the running server, or None in a process that has none."""
-    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
-
-
-def add_route(method: str, path: str, respond: Respond) -> None:
-    """Let the server answer an address; the values are those of the query or of a JSON body."""
-    if (running := server()) is None:
-        return
-    from aiohttp import web
-
-    async def handle(request: web.Request) -> web.Response:
-        values: Any = dict(request.query)
-        if request.body_exists:
-            try:
-                values |= await request.json()
-            except (ValueError, TypeError):
-                return web.json_response({"error": "body got no JSON object."}, status=400)
-        status, value = await respond(values)
-        return web.json_response(value, status=status)
-
-    running.routes.route(method, path)(handle)
-
-
-def send(event: str, data: dict[str, Any]) -> None:
-    """Tell every open page something; from any thread."""
-    if (running := server()) is not None:
-        running.send_sync(f"animate_anyone.{event}", data)
 
 
 def check_interrupt() -> None:

@@ -6,7 +6,7 @@ from ..animate_anyone.config import AA_MINI, PRESETS
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
 from ..animate_anyone.weights.sources import WeightPaths
-from . import convert, host
+from . import convert, folders, host
 from .checks import checked
 from .encoding import encode_reference
 from .loading import Source, load_networks
@@ -22,7 +22,7 @@ class LoadModels(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        files = [BUILT_IN, *host.model_files()]
+        files = [BUILT_IN, *folders.model_files()]
         known = [name for name in PRESETS if name != AA_MINI.name]
         return io.Schema(
             node_id="AnimateAnyone_LoadModels",
@@ -144,7 +144,7 @@ class EncodeReference(io.ComfyNode):
 
 def source_of(preset: str, files: dict[str, str]) -> Source:
     """Return the weight set that the chosen files make."""
-    chosen = {slot: host.model_path(name) for slot, name in files.items() if name != BUILT_IN}
+    chosen = {slot: folders.model_path(name) for slot, name in files.items() if name != BUILT_IN}
     if preset == AA_MINI.name:
         if chosen:
             raise InputError(

@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..animate_anyone.config import AA_MINI
 from ..animate_anyone.types import Size
-from . import convert, encoding, host
+from . import convert, encoding, folders
 from .checks import checked
 from .clips import clip_inputs
 from .examples import EXAMPLES, FOLDER, example
@@ -90,8 +90,8 @@ class LoadKeypoints(io.ComfyNode):
                 io.Combo.Input(
                     "file",
                     options=[
-                        *host.input_files((".json",)),
-                        *host.output_files(host.FOLDER, (".json",)),
+                        *folders.input_files((".json",)),
+                        *folders.output_files(folders.FOLDER, (".json",)),
                     ],
                     tooltip="A JSON file in ComfyUI's input folder, or in animate_anyone in its "
                     "output folder: one record per frame, or one record alone.",
@@ -137,13 +137,13 @@ class LoadKeypoints(io.ComfyNode):
         from ..animate_anyone.pose.keypoints import read_keypoints, to_keypoints
 
         canvas = Size(width, height) if width and height else None
-        clip = read_keypoints(host.input_path(file), canvas)
+        clip = read_keypoints(folders.input_path(file), canvas)
         result, notes = corrected(clip, corrections)
         return io.NodeOutput(to_keypoints(result), ui=stage_ui(clip, image, notes=notes))
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **others: Any) -> float:
-        path = host.input_path(file)
+        path = folders.input_path(file)
         return path.stat().st_mtime if path.is_file() else 0.0
 
 
@@ -178,7 +178,7 @@ class SaveKeypoints(io.ComfyNode):
 
         clip = parse_keypoints(keypoints)
         size = clip.canvas
-        path, folder = host.output_path(filename_prefix, ".json", size.width, size.height)
+        path, folder = folders.output_path(filename_prefix, ".json", size.width, size.height)
         write_keypoints(path, clip)
         shown = ui.SavedResult(path.name, folder, io.FolderType.output)
         return io.NodeOutput(str(path), ui={"text": [str(path)], "keypoints": [shown]})

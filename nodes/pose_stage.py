@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..animate_anyone.types import PoseClip
-from . import convert, host
+from . import convert, folders
 
 StageSocket = io.Custom("AA_POSE_STAGE")
 UI = "aa_pose_stage"  # key of a node's answer to the page
@@ -39,11 +39,11 @@ def stage_ui(
     """Return what a node tells the page: the names of the files that the pose stage shows."""
     from ..animate_anyone.pose.stage import stage_payload
 
-    path, shown = host.temporary_path("pose_stage.json")
+    path, shown = folders.temporary_path("pose_stage.json")
     payload = stage_payload(result, **more)
     path.write_text(json.dumps(payload, separators=(",", ":")), encoding="utf-8")
     answer: dict[str, Any] = {"payload": shown}
     if image is not None:
-        path, answer["picture"] = host.temporary_path("pose_stage.jpg")
+        path, answer["picture"] = folders.temporary_path("pose_stage.jpg")
         convert.save_picture(image, "image", path, PICTURE_PX)
     return {UI: [answer]}

@@ -8,7 +8,7 @@ from PIL import Image as PictureFile
 from torch import Tensor
 
 from ..animate_anyone.media import spread
-from . import host
+from . import host, page
 
 Picture = PictureFile.Image
 Callback = Callable[[int, Tensor, Tensor, int], None]  # step, estimate, state, number of steps
@@ -94,7 +94,7 @@ class ClipPreview:
         pictures = [self._picture(estimate[frame : frame + 1]) for frame in self._shown]
         sheet, grid = lay_out(pictures, host.preview_side())
         told = {"columns": grid.columns, "rows": grid.rows, "frames": list(self._shown)}
-        host.send("preview", {"node": host.executing_node(), **told, "total": len(estimate)})
+        page.send("preview", {"node": host.executing_node(), **told, "total": len(estimate)})
         self._show(step + 1, sheet)
         end = time.monotonic()
         self._next = end + max(PAUSE_SECONDS, PAUSE_COSTS * (end - begin))

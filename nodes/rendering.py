@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..animate_anyone.errors import InputError
 from ..animate_anyone.types import Size
-from . import convert, host
+from . import convert, folders, host
 
 CHUNK_FRAMES = 8
 
@@ -49,7 +49,7 @@ def decode_video(
 
     rows, columns = latent["samples"].shape[2:]
     size = Size(8 * columns, 8 * rows)
-    path, subfolder = host.output_path(prefix, ".mp4", size.width, size.height)
+    path, subfolder = folders.output_path(prefix, ".mp4", size.width, size.height)
     with video_file(driving) as source:
         rate = (source and clip_info(source).fps) or Fraction(fps).limit_denominator(1001)
         with VideoWriter(path, size, rate, audio_from=source) as writer:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..animate_anyone.errors import AnimateAnyoneError
-from . import host
+from . import page
 from .downloads import cancel_download, show_models, start_download
 from .window_view import show_windows
 
@@ -25,10 +25,10 @@ ROUTES: list[tuple[str, str, Handler]] = [  # method, path below /animate_anyone
 def add_routes() -> None:
     """Make the addresses known to the running server; in a process without one do nothing."""
     for method, path, handler in ROUTES:
-        host.add_route(method, f"/animate_anyone{path}", _answering(handler))
+        page.add_route(method, f"/animate_anyone{path}", _answering(handler))
 
 
-def _answering(handler: Handler) -> host.Respond:
+def _answering(handler: Handler) -> page.Respond:
     async def respond(values: dict[str, Any]) -> tuple[int, Any]:
         try:
             return 200, await handler(values)

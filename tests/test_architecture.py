@@ -41,7 +41,7 @@ HOST_PACKAGES = {
     "nodes",
     "server",
 }
-HOST_BEHIND_ONE_FILE = HOST_PACKAGES - {"comfy_api"}
+HOST_BEHIND_THEM = HOST_PACKAGES - {"comfy_api"}
 LATE_PACKAGES = {"diffusers", "transformers"}  # their moving APIs must not break an import of ours
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -122,13 +122,18 @@ def _absolute(path: str, name: str, executed: bool) -> list[str]:
         reasons.append(f"absolute import of {name}: a second copy of every class; use dots")
     elif in_core and package in HOST_PACKAGES:
         reasons.append(f"the core imports the host: {name}")
-    elif package in HOST_BEHIND_ONE_FILE and path != "nodes/host.py":
-        reasons.append(f"{name} is for nodes/host.py alone")
+    elif package in HOST_BEHIND_THEM and path != _place_of(package):
+        reasons.append(f"{name} is for {_place_of(package)} alone")
     if package in LATE_PACKAGES and not in_core:
         reasons.append(f"the nodes import {package}")
     elif package in LATE_PACKAGES and executed:
         reasons.append(f"{package} is imported where used, not at the top")
     return reasons
+
+
+def _place_of(package: str) -> str:
+    """Return the one file that may import a package of the host."""
+    return "nodes/folders.py" if package == "folder_paths" else "nodes/host.py"
 
 
 def _calls(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -168,6 +173,8 @@ def test_file_keeps_to_the_ladder(path):
         ("animate_anyone/media.py", "def f():\n    import folder_paths"),
         ("nodes/models.py", "import comfy.model_management"),
         ("nodes/models.py", "import nodes"),
+        ("nodes/host.py", "import folder_paths"),
+        ("nodes/folders.py", "import comfy.sd"),
         ("animate_anyone/weights/load.py", "from diffusers import AutoencoderKL"),
         ("animate_anyone/weights/load.py", "try:\n    import transformers\nexcept E: pass"),
         ("nodes/models.py", "def f():\n    import transformers"),
@@ -196,7 +203,8 @@ def test_wrong_arrows_are_caught(path, source):
         ),
         ("nodes/models.py", "from ..animate_anyone.weights import load\nfrom . import host"),
         ("nodes/models.py", "from comfy_api.latest import io"),
-        ("nodes/host.py", "import comfy.sd\nimport folder_paths"),
+        ("nodes/host.py", "import comfy.sd\nimport latent_preview"),
+        ("nodes/folders.py", "import folder_paths"),
         ("animate_anyone/__main__.py", "from .animate import animate\nprint('x')"),
     ],
 )

@@ -137,7 +137,7 @@ def test_lora_is_listed_beside_those_of_the_user(pack, base, run_node):
     assert [path for path in paths if "weights" in path] == paths[-1:]
     own = [name for name in folder_paths.get_filename_list("loras") if "aa_mini" in name]
     assert own == [LORA]
-    pack("nodes.host").add_folder("loras", Path(paths[-1]))
+    pack("nodes.folders").add_folder("loras", Path(paths[-1]))
     assert folder_paths.get_folder_paths("loras") == paths
 
 

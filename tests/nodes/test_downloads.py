@@ -116,7 +116,7 @@ def test_a_set_comes_to_where_the_loaders_list_it(pack, host_nodes, downloads, c
         "animate_anyone/tiny/g.pth",
         "vae/tiny-vae.safetensors",
     }
-    assert {"tiny/unet.pth", "tiny/g.pth"} <= set(pack("nodes.host").model_files())
+    assert {"tiny/unet.pth", "tiny/g.pth"} <= set(pack("nodes.folders").model_files())
     assert "tiny-vae.safetensors" in host_nodes.VAELoader.INPUT_TYPES()["required"]["vae_name"][0]
     assert states(pack, chosen) == ["present"] * 3
     done = [state["done"] for state in downloads.page.told]
@@ -198,7 +198,9 @@ def test_a_folder_that_cannot_be_written_is_told_in_words(downloads, chosen, mod
 
 def test_too_small_a_disk_is_told_before_anything_is_fetched(core, downloads, chosen, hub):
     huge = replace(chosen.files[0], file=replace(chosen.files[0].file, size=10**18))
-    with pytest.raises(core("errors").DownloadError, match=r"needs 1000000000.0 GB more in .* free"):
+    with pytest.raises(
+        core("errors").DownloadError, match=r"needs 1000000000.0 GB more in .* free"
+    ):
         downloads.start(replace(chosen, files=(huge,)))
     assert hub.asked == []
 

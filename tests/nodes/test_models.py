@@ -94,8 +94,8 @@ def test_dynamic_vram_layers_are_filled_on_loading(load, scene, sampled, monkeyp
 
 def test_owned_tensors_are_those_of_the_file(core, pack, weights, monkeypatch):
     preset, _, file = weights()
-    loading, host = pack("nodes.loading"), pack("nodes.host")
-    parts = loading.open_parts(host.model_path(file))
+    loading, folders = pack("nodes.loading"), pack("nodes.folders")
+    parts = loading.open_parts(folders.model_path(file))
     module = core("networks.pose_guider").build_pose_guider(preset.pose_guider, device="meta")
     loading.fill(module, parts.pose_guider, torch.float32, owned=True)
     assert torch.equal(module.conv_in.weight, parts.pose_guider["conv_in.weight"])

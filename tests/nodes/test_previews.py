@@ -16,7 +16,7 @@ def previews(pack):
 def told(previews, monkeypatch):
     """Collect what the page is told."""
     events = []
-    monkeypatch.setattr(previews.host, "send", lambda event, data: events.append((event, data)))
+    monkeypatch.setattr(previews.page, "send", lambda event, data: events.append((event, data)))
     return events
 
 
