@@ -60,7 +60,7 @@ class LoadDWPose(io.ComfyNode):
                     "download",
                     default=False,
                     tooltip="Fetch a chosen public file that is missing (217 and 134 MB, "
-                    "Apache-2.0) into models/animate_anyone. Nothing is fetched without this.",
+                    "Apache-2.0) into models/animate_anyone. The button below fetches both.",
                 ),
             ],
             outputs=[DwPoseSocket.Output(display_name="dwpose")],

@@ -1,4 +1,4 @@
-"""Makes the pictures of the help pages, web/docs/<NodeId>/node.webp; run when nodes change:
+"""Makes the pictures of README and help pages, web/docs/<NodeId>/node.webp; run when nodes change:
 
 .venv/bin/python -m pytest tests/browser/make_pictures.py [-k WORKFLOW]
 
@@ -15,6 +15,7 @@ from comfy_client import workflow
 from comfy_hosts import REPOSITORY
 
 DOCS = REPOSITORY / "web" / "docs"
+README_PICTURE = REPOSITORY / "docs" / "page.webp"
 MOTION = REPOSITORY / "workflows" / "inputs" / "motion.json"
 PREFIX = "AnimateAnyone_"
 SCALE = 1.4  # pixels of the picture to one of the canvas
@@ -34,9 +35,8 @@ SHOWN = {
     "driving_video": (False, ["LoadExampleVideo", "LoadDWPose", "ExtractPose"]),
     "retarget_only": (True, ["RetargetPose", "SaveKeypoints"]),
     "fine_tune": (False, ["Train", "Evaluate", "DecodeFrames"]),
+    "lora_controlnet": (False, ["LoadExampleControl"]),
 }
-
-ALONE = ["LoadExampleControl", "ReadPoseVideo", "LoadKeypoints", "Compare"]
 
 PLACE = """
 ([kind, scale, margin]) => {
@@ -119,9 +119,7 @@ def test_bundled(name, shared_page):
         take(shared_page, kind)
 
 
-@pytest.mark.parametrize(
-    "kind", ["LoadExampleControl", "ReadPoseVideo", "LoadKeypoints", "Compare"]
-)
+@pytest.mark.parametrize("kind", ["ReadPoseVideo", "LoadKeypoints", "Compare"])
 def test_alone(kind, shared_page, server):
     graphs = {
         "LoadExampleControl": lambda: {"1": node(kind, control="edges (Canny)")},
@@ -132,9 +130,19 @@ def test_alone(kind, shared_page, server):
     prompt = graphs[kind]()
     shared_page.reload()  # so that lists of files are new
     shared_page.evaluate("(prompt) => window.app.loadApiJson(prompt, 'help')", prompt)
-    if len(prompt) > 1:
-        run(shared_page)
+    run(shared_page)
     take(shared_page, kind)
+
+
+def test_readme(open_page):
+    """Take the page as a whole, after a run: the picture of README.md."""
+    comfy = open_page(size=(1800, 1000))
+    comfy.load("driving_video")
+    run(comfy)
+    comfy.evaluate("() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    comfy.page.wait_for_timeout(2 * SETTLE_MS)
+    with Image.open(io.BytesIO(comfy.page.screenshot())) as picture:
+        picture.convert("RGB").save(README_PICTURE, "WEBP", quality=82, method=6)
 
 
 def run(comfy):
