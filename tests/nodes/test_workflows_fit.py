@@ -16,10 +16,11 @@ def test_the_host_accepts_the_prompt(run_node, host_nodes, file, monkeypatch):
     import execution
 
     monkeypatch.syspath_prepend(find_hosts()[0].path)  # its `utils` before comfy/utils.py
-    from comfy_extras import nodes_custom_sampler, nodes_images, nodes_video
+    from comfy_extras import nodes_canny, nodes_custom_sampler, nodes_images, nodes_video
 
     stock = {
         nodes_custom_sampler: ("CFGGuider", "KSamplerSelect", "SamplerCustomAdvanced"),
+        nodes_canny: ("Canny",),
         nodes_images: ("ImageFromBatch",),
         nodes_video: ("GetVideoComponents",),
     }

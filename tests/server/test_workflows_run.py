@@ -19,6 +19,7 @@ FRAMES = {
     "long_clip": 72,
     "driving_video": 24,
     "skeleton_clip": 24,
+    "lora_controlnet": 24,
 }
 
 
