@@ -56,9 +56,9 @@ class LoadExampleControl(io.ComfyNode):
             node_id="AnimateAnyone_LoadExampleControl",
             display_name="Load Example ControlNet (Animate Anyone)",
             category="animate_anyone/models",
-            description="Loads a small ControlNet for aa-mini that comes with the pack: clothes "
-            "and hair follow the edges of another video. For networks of Stable Diffusion's size "
-            "use Load ControlNet Model instead.",
+            description="Loads a small ControlNet for aa-mini that comes with the pack: the "
+            "cut of skirt or trousers follows the edges of another video. For networks of Stable "
+            "Diffusion's size use Load ControlNet Model instead.",
             inputs=[
                 io.Combo.Input(
                     "control",
