@@ -50,6 +50,7 @@ export const preview = { nodes: { Animate: addPreview } };
 function addPreview(node) {
   const view = playerView();
   const widget = addPanel(node, "live_preview", view.element, { height: QUIET_HEIGHT });
+  let gone = false; // the node, while a sheet was still being read
   /** @type {Map<string, Grid>} */
   const grids = new Map(); // by the node that runs; a subgraph runs several
 
@@ -63,13 +64,19 @@ function addPreview(node) {
     if (!grid || !isMine(node, String(displayNodeId ?? nodeId))) {
       return;
     }
-    view.show(await createImageBitmap(blob), grid);
+    const sheet = await createImageBitmap(blob);
+    if (gone) {
+      sheet.close();
+      return;
+    }
+    view.show(sheet, grid);
     widen(node, widget);
   }
 
   api.addEventListener("animate_anyone.preview", onGrid);
   api.addEventListener("b_preview_with_metadata", onSheet);
   after(node, "onRemoved", () => {
+    gone = true;
     api.removeEventListener("animate_anyone.preview", onGrid);
     api.removeEventListener("b_preview_with_metadata", onSheet);
     view.stop();

@@ -12,6 +12,7 @@ alone counts. Web page and core hold to the same rule.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,11 +56,13 @@ def read_corrections(text: str) -> Corrections:
 
     Raises InputError for a text in another form.
     """
+    if not isinstance(text, str):  # a prompt made by hand can hold anything
+        raise _refused(_short(text), "it must be text that holds JSON")
     if not text.strip():
         return Corrections()
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _refused(_short(text), f"it must be JSON ({error})") from error
     if not isinstance(data, dict):
         raise _refused(_short(data), "it must be an object with version, canvas and edits")
@@ -130,7 +133,7 @@ def _edit(place: int, entry: Any) -> Edit:  # noqa: ANN401  (JSON)
     if not isinstance(entry, Mapping):
         raise _refused(f"edit {place} {_short(entry)}", "it must be an object")
     part = entry.get("part")
-    if part not in PART_JOINTS:
+    if not isinstance(part, str) or part not in PART_JOINTS:
         raise _refused(
             f"edit {place} with part {_short(part)}", f"it must be one of {', '.join(PART_JOINTS)}"
         )
@@ -173,7 +176,7 @@ def _point(place: int, kind: str, value: Any) -> tuple[float, float]:  # noqa: A
 def _is_number(value: Any) -> bool:  # noqa: ANN401  (JSON)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return bool(np.isfinite(value))
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def _short(value: Any) -> str:  # noqa: ANN401  (JSON)

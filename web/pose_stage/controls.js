@@ -56,12 +56,15 @@ export function buildControls(state, act) {
   });
   const scope = select(say("scope"), (value) => {
     state.scope = value;
+    if (value === "span") {
+      state.span = [state.frame, Math.max((state.stage?.frames ?? 1) - 1, 0)];
+    }
     act.redraw();
   });
   scope.append(...SCOPES.map((name) => el("option", { value: name, textContent: say(name) })));
   const ends = [0, 1].map((end) =>
     field("number", say(end ? "to" : "from"), (value) => {
-      state.span[end] = value;
+      state.span[end] = value - 1; // the fields count from 1, as the counter does
       act.redraw();
     }),
   );
@@ -113,7 +116,7 @@ export function buildControls(state, act) {
     scope.value = state.scope;
     ends.forEach((element, end) => {
       element.hidden = state.scope !== "span";
-      Object.assign(element, { min: "0", max: String(last), value: String(state.span[end]) });
+      Object.assign(element, { min: "1", max: String(last + 1), value: String(state.span[end] + 1) });
     });
     const shown = state.joint();
     hide.textContent = say(shown && !shown.seen && shown.edited ? "show" : "hide");
@@ -135,7 +138,7 @@ export function buildControls(state, act) {
           : "";
     report.hidden = !stage;
     hint.textContent =
-      state.unreadable !== null ? say("malformed", { reason: state.reason }) : stage ? "" : say("empty");
+      state.unreadable !== null ? say("malformed", { reason: state.reason }) : state.problem || (stage ? "" : say("empty"));
     hint.hidden = !hint.textContent;
   }
 

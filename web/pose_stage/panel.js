@@ -68,10 +68,9 @@ export class PoseStage {
       this.state.picture = answer.picture ? await loaded(addressOf(answer.picture)) : null;
       this.redraw();
     } catch (error) {
-      this.redraw();
-      this.controls.hint.hidden = false;
       const reason = error instanceof Error ? error.message : String(error);
-      this.controls.hint.textContent = say("failed", { reason });
+      this.state.problem = say("failed", { reason });
+      this.redraw();
     }
   }
 
@@ -146,7 +145,7 @@ export class PoseStage {
     this.controls.play.textContent = say("pause");
     let last = performance.now();
     const next = (/** @type {number} */ now) => {
-      const pace = 1000 / (Number(this.controls.fps.value) || 12);
+      const pace = 1000 / Math.min(Math.max(Number(this.controls.fps.value) || 12, 1), 60);
       const { stage } = this.state;
       if (stage?.frames && now - last >= pace) {
         const steps = Math.floor((now - last) / pace);
@@ -262,8 +261,6 @@ export class PoseStage {
       state.hide();
     } else if (event.key === " ") {
       this.toggle();
-    } else if ((event.ctrlKey || event.metaKey) && event.key === "z") {
-      state.undo();
     } else if (event.key === "PageDown" || event.key === "PageUp") {
       const last = Math.max((state.stage?.frames ?? 1) - 1, 0);
       const step = event.key === "PageDown" ? 1 : -1;

@@ -22,6 +22,7 @@ export class StageState {
     /** The text as it came, where it cannot be read. @type {string | null} */
     this.unreadable = null;
     this.reason = "";
+    this.problem = ""; // why the last answer cannot be shown
     /** @type {Corrections[]} */
     this.past = [];
     this.frame = 0;
@@ -58,6 +59,7 @@ export class StageState {
     this.frame = Math.min(this.frame, Math.max(stage.frames - 1, 0));
     this.chosen.person = Math.min(this.chosen.person, Math.max(stage.people - 1, 0));
     this.dirty = false;
+    this.problem = "";
   }
 
   /** Return the joints of the frame that is shown. */
@@ -73,7 +75,7 @@ export class StageState {
   /** Return the frames that a correction is for, as the scope says. */
   reach() {
     const last = Math.max((this.stage?.frames ?? 1) - 1, 0);
-    const [from, to] = this.span;
+    const [from, to] = this.span.map((frame) => Math.min(Math.max(Math.trunc(frame), 0), last));
     const reaches = {
       this: [this.frame, this.frame],
       rest: [this.frame, last],

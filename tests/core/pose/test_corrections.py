@@ -92,12 +92,17 @@ def test_a_span_that_ends_beyond_the_clip_reaches_its_end():
 
 REFUSED = {
     "cut short": ('{"version": 1, "edits": [', "JSON"),
+    "nested too deep": ("[" * 100_000, "JSON"),
+    "no text": ({"version": 1}, "text"),
     "a list": ("[]", "object"),
     "another version": ('{"version": 7, "edits": []}', "version 7"),
     "edits that are no list": ('{"version": 1, "edits": {}}', "list"),
     "a canvas of nothing": (text(edit(hide=True), canvas=(0, 5)), "canvas"),
     "an edit that is no object": (text(7), "edit 0"),
     "an unknown part": (text(edit(part="tail", hide=True)), "tail"),
+    "a list as a part": (text(edit(part=[], hide=True)), "part []"),
+    "a joint beyond all numbers": (text(edit(joint=10**400, hide=True)), "joint 1000"),
+    "a move beyond all numbers": (text(edit(move=[10**400, 0])), "move"),
     "an unknown joint": (text(edit(joint=18, hide=True)), "joint 18"),
     "half a frame": (text(edit(first=0.5, hide=True)), "first 0.5"),
     "a negative frame": (text(edit(first=-1, hide=True)), "first -1"),
