@@ -26,7 +26,7 @@ def choose(pack, monkeypatch):
     import latent_preview
 
     def run(method):
-        value = latent_preview.LatentPreviewMethod.from_string(method)
+        value = latent_preview.LatentPreviewMethod(method)
         monkeypatch.setattr(latent_preview.args, "preview_method", value)
 
     return run
