@@ -70,9 +70,12 @@ def weight_files(base, server):
 def refusal(server, prompt):
     """Return the text with which a prompt is refused, at once or when it runs."""
     try:
-        entry = server.result(server.queue(prompt))
+        answer = server.post("/prompt", {"prompt": prompt})
     except ServerError as error:
         return json.dumps(error.body)
+    if answer["node_errors"]:  # Load Keypoints is an output too, and may run alone
+        return json.dumps(answer["node_errors"])
+    entry = server.result(answer["prompt_id"])
     assert entry["status"]["status_str"] == "error", "the prompt ran"
     return message(entry)
 
