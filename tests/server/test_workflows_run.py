@@ -67,7 +67,10 @@ def test_a_second_run_is_taken_from_the_cache(server):
     first = server.run(prompt)
     entry = server.result(server.queue(prompt))
     assert set(events(entry)["execution_cached"]["nodes"]) == set(prompt)
-    assert entry["outputs"] == first
+    # What Animate tells the page beside its latent is in the history of the first run alone.
+    shown = {key: output for key, output in first.items() if "images" in output}
+    assert shown
+    assert entry["outputs"] == shown
 
 
 def test_interrupt_stops_the_run_and_the_next_one_works(server):
@@ -95,7 +98,7 @@ def test_own_picture_and_keypoints_by_upload(server):
     prompt["21"] = {"class_type": "AnimateAnyone_LoadKeypoints", "inputs": keypoints}
     node_of(prompt, "EncodeReference")["image"] = ["20", 0]
     node_of(prompt, "DrawPose")["keypoints"] = ["21", 0]
-    (shown,) = (file for output in server.run(prompt).values() for file in output["images"])
+    (shown,) = (file for output in server.run(prompt).values() for file in output.get("images", ()))
     assert len(frames_in(server.file(shown))[0]) == 3
 
 
@@ -109,7 +112,7 @@ def test_a_driving_clip_gives_poses_speed_and_length(server, base):
     del pose["image"]
     pose.update(video=["20", 0], keep="pictures")
     node_of(prompt, "DecodeToVideo").update(driving=["20", 0], fps=50.0)
-    (shown,) = (file for output in server.run(prompt).values() for file in output["images"])
+    (shown,) = (file for output in server.run(prompt).values() for file in output.get("images", ()))
     frames, rate = frames_in(server.file(shown))
     assert (len(frames), rate) == (24, 12)
 
