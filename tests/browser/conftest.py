@@ -123,6 +123,14 @@ class ComfyPage:
             self.page.wait_for_timeout(100)
         raise TimeoutError("the prompt did not end")
 
+    def alerts(self):
+        """Return the texts of the page's own messages that are in sight."""
+        return self.page.locator(".p-toast-message").all_inner_texts()
+
+    def fit(self):
+        """Bring the whole graph into view."""
+        self.evaluate("() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+
     def picture(self, name, **options):
         """Keep a screenshot; return its file."""
         path = self.pictures / f"{name}.png"

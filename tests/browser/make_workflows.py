@@ -133,7 +133,7 @@ def test_make(open_page, server, name):
         missing = prompt[key]["inputs"].keys() - node["inputs"].keys()
         node["inputs"] |= {each: prompt[key]["inputs"][each] for each in missing}
         assert prompt[key]["inputs"] == node["inputs"], f"{name}: node {key}"
-    graph = saved(comfy.evaluate("() => window.app.graph.serialize()"))
+    graph = saved(json.loads(comfy.evaluate("() => JSON.stringify(window.app.graph.serialize())")))
     (FOLDER / f"{name}.json").write_text(json.dumps(graph, indent=1) + "\n", encoding="utf-8")
     twin_path.write_text(json.dumps(twin, indent=2) + "\n", encoding="utf-8")
     comfy.load(name)

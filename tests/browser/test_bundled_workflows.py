@@ -38,6 +38,7 @@ def test_opens_and_is_its_twin(shared_page, name):
     assert comfy.kinds() == [], "nodes that the page does not know"
     assert inputs_of(comfy.prompt()) == inputs_of(workflow(name))
     assert comfy.errors == []
+    assert comfy.alerts() == [], "the page complains of the file"
     comfy.picture(f"open_{name}")
 
 
@@ -50,6 +51,7 @@ def test_runs_and_shows_its_result(shared_page, name):
     assert entry["status"]["status_str"] == "success", entry["status"]
     files = [file for output in entry["outputs"].values() for file in output.get("images", ())]
     assert files
+    comfy.fit()  # what lies outside of the view is not drawn, and its clip not fetched
     for file in files[:1]:
         comfy.wait(f"(name) => ({SHOWN})().some((a) => a.includes(name))", file["filename"])
     comfy.picture(f"ran_{name}")

@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import av
 import pytest
@@ -39,9 +40,9 @@ def test_every_workflow_is_run_here():
 def test_workflow_returns_its_video(server, name):
     outputs = server.run(workflow(name))
     files = [file for output in outputs.values() for file in output.get("images", ())]
-    (shown,) = (file for file in files if file["type"] == "output")
-    frames, rate = frames_in(server.file(shown))
-    assert shown["filename"].endswith(".mp4")
+    (clip,) = (file for file in files if file["type"] == "output")
+    frames, rate = frames_in(server.file(clip))
+    assert clip["filename"].endswith(".mp4")
     assert len(frames) == FRAMES[name]
     assert frames[0].shape == (128, 128, 3)
     assert rate == 12
@@ -67,10 +68,13 @@ def test_a_second_run_is_taken_from_the_cache(server):
     first = server.run(prompt)
     entry = server.result(server.queue(prompt))
     assert set(events(entry)["execution_cached"]["nodes"]) == set(prompt)
-    # What Animate tells the page beside its latent is in the history of the first run alone.
-    shown = {key: output for key, output in first.items() if "images" in output}
-    assert shown
-    assert entry["outputs"] == shown
+    assert shown(first)
+    assert shown(entry["outputs"]) == shown(first)
+
+
+def shown(outputs):
+    """Return files alone: hosts differ in whether other outputs are kept for a cached node."""
+    return {key: output for key, output in outputs.items() if "images" in output}
 
 
 def test_interrupt_stops_the_run_and_the_next_one_works(server):
@@ -98,8 +102,8 @@ def test_own_picture_and_keypoints_by_upload(server):
     prompt["21"] = {"class_type": "AnimateAnyone_LoadKeypoints", "inputs": keypoints}
     node_of(prompt, "EncodeReference")["image"] = ["20", 0]
     node_of(prompt, "DrawPose")["keypoints"] = ["21", 0]
-    (shown,) = (file for output in server.run(prompt).values() for file in output.get("images", ()))
-    assert len(frames_in(server.file(shown))[0]) == 3
+    (clip,) = (file for output in server.run(prompt).values() for file in output.get("images", ()))
+    assert len(frames_in(server.file(clip))[0]) == 3
 
 
 def test_a_driving_clip_gives_poses_speed_and_length(server, base):
@@ -112,8 +116,8 @@ def test_a_driving_clip_gives_poses_speed_and_length(server, base):
     del pose["image"]
     pose.update(video=["20", 0], keep="pictures")
     node_of(prompt, "DecodeToVideo").update(driving=["20", 0], fps=50.0)
-    (shown,) = (file for output in server.run(prompt).values() for file in output.get("images", ()))
-    frames, rate = frames_in(server.file(shown))
+    (made,) = (file for output in server.run(prompt).values() for file in output.get("images", ()))
+    frames, rate = frames_in(server.file(made))
     assert (len(frames), rate) == (24, 12)
 
 
@@ -145,4 +149,6 @@ def _watch(server, prompt):
                 if event["type"] in ends and event["data"]["prompt_id"] == prompt_id:
                     return seen, previews
 
-    return asyncio.run(watch())
+    # In a thread of its own: the browser's tests, where they came before, leave a loop in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, watch()).result()
