@@ -13,6 +13,11 @@ TRUE, FALSE = ("true", "1"), ("false", "0")
 
 
 async def show_windows(values: Mapping[str, str]) -> dict[str, Any]:
+    """Answer with `describe_windows`, while the server goes on answering others."""
+    return await asyncio.to_thread(describe_windows, values)
+
+
+def describe_windows(values: Mapping[str, str]) -> dict[str, Any]:
     """Return the windows of a clip and the calls of the UNet that they make.
 
     The first `MOST_DRAWN` windows are described frame by frame; with `shift` as they lie at the
@@ -33,7 +38,7 @@ async def show_windows(values: Mapping[str, str]) -> dict[str, Any]:
         )
     if steps < 1:
         raise InputError(f"steps got {steps}; sampling needs 1 step or more.")
-    windows = await asyncio.to_thread(plan_windows, frames, config)
+    windows = plan_windows(frames, config)
     return {
         "frames": frames,
         "length": len(windows[0]),
@@ -44,7 +49,7 @@ async def show_windows(values: Mapping[str, str]) -> dict[str, Any]:
         "windows": [
             {"frames": window.frames, "shares": shares}
             for window, shares in zip(
-                windows[:MOST_DRAWN], shares_of(windows, frames)[:MOST_DRAWN], strict=True
+                windows[:MOST_DRAWN], shares_of(windows, frames, MOST_DRAWN), strict=True
             )
         ],
     }
@@ -53,15 +58,19 @@ async def show_windows(values: Mapping[str, str]) -> dict[str, Any]:
 def shares_of(
     windows: Sequence[Window],
     frames: int,  # of the clip
+    most: int,  # windows to tell of
 ) -> list[list[float]]:  # per window and frame, 0..1
-    """Return which part of each frame comes from each window; the parts of a frame make 1."""
+    """Return which part of each frame comes from each of the first windows.
+
+    Over all windows the parts of a frame make 1.
+    """
     sums = [0.0] * frames
     for window in windows:
         for frame, weight in zip(window.frames, window.weights, strict=True):
             sums[frame] += weight
     return [
         [round(w / sums[frame], 3) for frame, w in zip(window.frames, window.weights, strict=True)]
-        for window in windows
+        for window in windows[:most]
     ]
 
 

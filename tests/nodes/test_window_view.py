@@ -1,6 +1,7 @@
 """What the page is told of windows: the core's own plan, and its own words where there is none."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -65,6 +66,30 @@ def test_a_long_clip_is_drawn_in_part(ask):
     _, told = ask(frames=5000)
     assert told["count"] == 250
     assert len(told["windows"]) == 60
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_only_windows_that_are_drawn_are_weighed_but_all_count(pack, core, loop):
+    view, windows = pack("nodes.window_view"), core("diffusion.windows")
+    plan = windows.plan_windows(100, windows.WindowConfig(length=12, overlap=5, loop=loop))
+    assert len(plan) > 9
+    assert view.shares_of(plan, 100, 3) == view.shares_of(plan, 100, len(plan))[:3]
+
+
+def test_the_server_answers_others_meanwhile(ask, pack, monkeypatch):
+    view = pack("nodes.window_view")
+    threads = []
+    for name in ("plan_windows", "shares_of"):
+        work = getattr(view, name)
+
+        def told(*values, work=work):
+            threads.append(threading.get_ident())
+            return work(*values)
+
+        monkeypatch.setattr(view, name, told)
+    assert ask(frames=10_000, length=64, overlap=60)[1]["count"] == 2485
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize(
