@@ -54,10 +54,11 @@ class _Cancelled(Exception):  # noqa: N818  (not an error: the user wanted it)
 
 
 def found_path(part: SetFile) -> Path | None:
-    """Return where the node of this file finds it, if it does."""
+    """Return where the node of this file finds it, if it does; the download folder comes first."""
     name = part.file.to
     if part.role in ("detector", "estimator"):  # Load DWPose looks into other packs' folders too
-        return next((p for n, p in folders.onnx_files().items() if Path(n).name == name), None)
+        files = folders.onnx_files()
+        return files.get(name) or next((p for n, p in files.items() if Path(n).name == name), None)
     return folders.listed_path(part.folder, name)
 
 
@@ -209,19 +210,33 @@ class Downloads:
 
 
 def _require_space(name: str, lacking: Sequence[tuple[SetFile, FileStatus]]) -> None:
-    """Raise DownloadError where the disk is known to be too small."""
-    needed: dict[Path, int] = {}  # by folder
+    """Raise DownloadError where a disk is known to be too small, or a folder cannot be used."""
+    sizes: dict[Path, int] = {}  # bytes by folder
     for part, state in lacking:
         folder = folders.download_folder(part.folder)
         rest = state.estimate - (state.bytes_there if state.state == "partial" else 0)
-        needed[folder] = needed.get(folder, 0) + max(0, rest)
-    for folder, size in needed.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-        if size > free:
+        sizes[folder] = sizes.get(folder, 0) + max(0, rest)
+    disks: dict[int, list[Path]] = {}  # folders that share their room
+    free: dict[int, int] = {}  # bytes
+    for folder in sizes:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            disk = folder.stat().st_dev
+            free[disk] = shutil.disk_usage(folder).free
+        except OSError as error:
             raise DownloadError(
-                f"set got {name!r}, which needs {size / 1e9:.1f} GB more in {folder}; "
-                f"{free / 1e9:.1f} GB are free there. Make room, then resume."
+                f"set got {name!r}, whose files go into {folder}, which cannot be used ({error}); "
+                "it must be a folder that ComfyUI may write to. Make it one, or name another in "
+                "extra_model_paths.yaml."
+            ) from error
+        disks.setdefault(disk, []).append(folder)
+    for disk, shared in disks.items():
+        size = sum(sizes[folder] for folder in shared)
+        if size > free[disk]:
+            raise DownloadError(
+                f"set got {name!r}, which needs {size / 1e9:.1f} GB more in "
+                f"{' and '.join(map(str, shared))}; {free[disk] / 1e9:.1f} GB are free there. "
+                "Make room, then resume."
             )
 
 

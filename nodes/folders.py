@@ -30,7 +30,8 @@ def model_files() -> list[str]:
 
 def model_path(name: str) -> Path:
     """Return where a file of `model_files` lies."""
-    return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    found = listed_path(FOLDER, name)
+    return found or Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
 def model_folder() -> Path:
@@ -44,18 +45,26 @@ def download_folder(kind: str) -> Path:
 
 
 def listed_path(kind: str, name: str) -> Path | None:
-    """Return where the loaders of a kind of model find this name, if they do."""
-    found = folder_paths.get_full_path(kind, name)
+    """Return where the loaders of a kind of model find this name, if they do.
+
+    Of several files of this name the one in the download folder counts: it is the one that
+    downloads complete.
+    """
+    own = download_folder(kind) / name
+    found = own if own.is_file() else folder_paths.get_full_path(kind, name)
     return Path(found) if found else None
 
 
 def onnx_files() -> dict[str, Path]:
-    """Return the ONNX files in the folders for them, by the name to show."""
+    """Return the ONNX files in the folders for them, by the name to show.
+
+    Of several files of one name the one in the download folder counts, as in `listed_path`.
+    """
     found: dict[str, Path] = {}
     for folder in ONNX_FOLDERS:
         default = [str(Path(folder_paths.models_dir) / folder)]
         roots, _ = folder_paths.folder_names_and_paths.get(folder, (default, set()))
-        for root in map(Path, roots):
+        for root in sorted(map(Path, roots), key=lambda root: root != model_folder()):
             for path in sorted(root.rglob("*.onnx")):
                 name = path.relative_to(root).as_posix()
                 found.setdefault(name if folder == FOLDER else f"{folder}/{name}", path)

@@ -2,8 +2,11 @@
 
 import asyncio
 import hashlib
+import tempfile
 import threading
+from collections import namedtuple
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tiny_hub import TinyHub
@@ -203,6 +206,101 @@ def test_too_small_a_disk_is_told_before_anything_is_fetched(core, downloads, ch
     ):
         downloads.start(replace(chosen, files=(huge,)))
     assert hub.asked == []
+
+
+def room_of(monkeypatch, pack, size):
+    """Let every disk have so many bytes free."""
+    usage = namedtuple("usage", "total used free")(10**9, 10**9 - size, size)
+    monkeypatch.setattr(pack("nodes.downloads").shutil, "disk_usage", lambda _: usage)
+
+
+def sized(chosen):
+    """Return the set without its file of unknown size."""
+    return replace(chosen, files=(chosen.files[0], chosen.files[2]))
+
+
+def test_folders_on_one_disk_share_its_room(
+    pack, core, downloads, chosen, hub, models, monkeypatch
+):
+    room_of(monkeypatch, pack, len(UNET) + len(VAE) - 1)
+    with pytest.raises(core("errors").DownloadError, match=r"more in .* free there") as told:
+        downloads.start(sized(chosen))
+    assert f"{models / 'animate_anyone'} and {models / 'vae'}" in str(told.value)
+    assert hub.asked == []
+    room_of(monkeypatch, pack, len(UNET) + len(VAE))
+    downloads.start(sized(chosen))
+    downloads.wait(WAIT_SECONDS)
+    assert downloads.state.state == "done"
+
+
+def test_folders_on_two_disks_need_room_each(pack, downloads, chosen, models, monkeypatch):
+    import folder_paths
+
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == models.stat().st_dev:
+        pytest.skip("needs a second disk, as Linux has in /dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        known = folder_paths.folder_names_and_paths
+        monkeypatch.setitem(known, "vae", ([other], known["vae"][1]))
+        room_of(monkeypatch, pack, len(UNET))
+        downloads.start(sized(chosen))
+        downloads.wait(WAIT_SECONDS)
+        assert downloads.state.state == "done"
+
+
+def test_a_folder_that_cannot_be_one_is_told_before_anything_is_fetched(
+    core, downloads, chosen, hub, models, monkeypatch
+):
+    import folder_paths
+
+    (models / "no_folder").write_text("a file where a folder must be")
+    known = folder_paths.folder_names_and_paths
+    monkeypatch.setitem(known, "vae", ([str(models / "no_folder")], known["vae"][1]))
+    with pytest.raises(core("errors").DownloadError) as told:
+        downloads.start(chosen)
+    assert "set got 'tiny', whose files go into" in str(told.value)
+    assert f"{models / 'no_folder'}, which cannot be used (" in str(told.value)
+    assert "it must be a folder that ComfyUI may write to. Make it one" in str(told.value)
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("where", [0, 2], ids=["animate_anyone", "vae"])
+def test_of_several_files_the_one_in_the_download_folder_counts(
+    pack, downloads, chosen, models, monkeypatch, tmp_path, where
+):
+    import folder_paths
+
+    part = chosen.files[where]
+    folders, known = pack("nodes.folders"), folder_paths.folder_names_and_paths
+    first, suffixes = known[part.folder]
+    order = [str(tmp_path), *first] if part.folder == folders.FOLDER else [*first, str(tmp_path)]
+    monkeypatch.setitem(known, part.folder, (order, suffixes))
+    (tmp_path / part.file.to).parent.mkdir(exist_ok=True)
+    (tmp_path / part.file.to).write_bytes(b"cut short")
+    found = pack("nodes.downloads").found_path
+    assert found(part) == tmp_path / part.file.to
+    downloads.start(replace(chosen, files=(part,)))
+    downloads.wait(WAIT_SECONDS)
+    assert found(part) == models / part.folder / part.file.to
+    assert pack("nodes.downloads").status_of(part).state == "present"
+    if part.folder == folders.FOLDER:
+        assert folders.model_path(part.file.to) == found(part)
+
+
+def test_of_several_pose_networks_the_one_in_the_download_folder_counts(
+    pack, models, monkeypatch, tmp_path
+):
+    import folder_paths
+
+    part = pack("nodes.downloads").WEIGHT_SETS["dwpose"].files[0]
+    folders, known = pack("nodes.folders"), folder_paths.folder_names_and_paths
+    own = models / "animate_anyone"
+    monkeypatch.setitem(known, "animate_anyone", ([str(tmp_path), str(own)], set()))
+    for folder in (tmp_path, own, own / "copies"):
+        folder.mkdir(exist_ok=True)
+        (folder / part.file.to).write_bytes(b"a network")
+    assert pack("nodes.downloads").found_path(part) == own / part.file.to
+    assert folders.onnx_files()[part.file.to] == own / part.file.to
 
 
 def test_there_must_be_something_to_fetch_and_to_cancel(core, downloads, chosen):
