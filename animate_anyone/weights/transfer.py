@@ -26,6 +26,10 @@ Bar = Callable[[int, int | None], Any]  # of bytes that are there, and of all
 _INTERRUPTED = (URLError, TimeoutError, ConnectionError, ssl.SSLError, HTTPException)
 
 
+class _Replaced(ConnectionError):  # noqa: N818  (no failure: the file is begun anew)
+    pass
+
+
 def transfer(
     *,
     repo_id: str,
@@ -49,12 +53,17 @@ def transfer(
         total = whole
         return tqdm_class(initial=initial, total=whole)
 
-    left = 1
+    left, anew = 1, False
     while True:
         before = size_of(part)
         try:
             _receive(url, part, bar)
             return str(part)
+        except _Replaced:
+            if anew:  # it changes all the time
+                raise
+            anew = True
+            continue
         except _INTERRUPTED as error:
             left = RETRIES if size_of(part) > before else left - 1
             if left <= 0 or isinstance(error, HTTPError):
@@ -74,7 +83,10 @@ def size_of(path: Path) -> int:
 
 
 def _receive(url: str, part: Path, bar: Bar) -> None:
-    """Add to `part` what it lacks; raise one of `_INTERRUPTED` if the rest did not come."""
+    """Add to `part` what it lacks; raise one of `_INTERRUPTED` if the rest did not come.
+
+    Where the file has changed since, `part` is removed and `_Replaced` raised.
+    """
     tag_file = part.with_name(f"{part.name}.etag")
     tag = tag_file.read_text(encoding="utf-8") if tag_file.is_file() else ""
     start = size_of(part) if tag else 0
@@ -88,18 +100,22 @@ def _receive(url: str, part: Path, bar: Bar) -> None:
             raise
         if error.headers.get("Content-Range", "").endswith(f"/{start}"):
             return  # it was whole already
-        tag_file.unlink()
-        return _receive(url, part, bar)
+        raise _forgotten(part, tag_file) from error
     with answer:
         new_tag = answer.headers.get("ETag", "")
-        if answer.status == 206 and new_tag != tag:
-            tag_file.unlink()  # the file has changed: the next call begins anew
-            raise ConnectionError("the file was replaced while it was being fetched")
-        if answer.status != 206:
+        if start and answer.status == 206 and new_tag != tag:
+            raise _forgotten(part, tag_file)
+        if not start or answer.status != 206:
             start = 0
             part.unlink(missing_ok=True)
         tag_file.write_text(new_tag, encoding="utf-8")
         _append(answer, part, start, bar)
+
+
+def _forgotten(part: Path, tag_file: Path) -> _Replaced:
+    part.unlink()
+    tag_file.unlink()
+    return _Replaced("the file was replaced while it was being fetched")
 
 
 def _append(answer: Any, part: Path, start: int, bar: Bar) -> None:  # noqa: ANN401

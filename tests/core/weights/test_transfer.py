@@ -29,6 +29,22 @@ class Bar:
             raise Stopped
 
 
+class Unsteady:
+    """Files of a hub that change at each of the first requests, and lose them on the way."""
+
+    def __init__(self, hub, changes):
+        self.hub, self.changes, self.asked = hub, changes, 0
+
+    def content(self, change):
+        return bytes([change]) + CONTENT[1:]
+
+    def get(self, _):
+        self.asked += 1
+        if self.asked <= self.changes + 1:
+            self.hub.lose_after = 50_000
+        return self.content(min(self.asked, self.changes))
+
+
 @pytest.fixture
 def hub(monkeypatch):
     with TinyHub() as hub:
@@ -98,13 +114,38 @@ def test_a_line_that_stays_dead_can_be_left(get, hub, monkeypatch):
     assert get.told[-module.RETRIES :] == told
 
 
-def test_a_file_that_has_changed_is_fetched_anew(get, hub):
+def test_a_file_that_has_changed_is_fetched_anew(get, hub, tmp_path):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
+    kept = partial_path(tmp_path, "a/b.pth").stat().st_size
     hub.files[f"{NAME}/a/b.pth"] = CONTENT[::-1]
+    assert read(get()) == CONTENT[::-1]
+    assert [start for _, start in hub.asked] == [0, kept, 0]
+    assert get.told[0] == (0, len(CONTENT))
+
+
+def test_a_file_that_has_become_shorter_is_fetched_anew(get, hub):
+    with pytest.raises(Stopped):
+        get(stop_at=300_000)
+    hub.files[f"{NAME}/a/b.pth"] = CONTENT[:100_000]
+    assert read(get()) == CONTENT[:100_000]
+
+
+def test_a_file_begun_anew_survives_a_lost_connection(get, hub):
+    with pytest.raises(Stopped):
+        get(stop_at=300_000)
+    hub.files = Unsteady(hub, changes=1)
+    assert read(get()) == hub.files.content(1)
+    assert [start for _, start in hub.asked][2:] == [0, 50_000]
+
+
+def test_a_file_that_changes_all_the_time_is_given_up(get, hub):
+    with pytest.raises(Stopped):
+        get(stop_at=300_000)
+    hub.files = Unsteady(hub, changes=100)
     with pytest.raises(ConnectionError, match="was replaced"):
         get()
-    assert read(get()) == CONTENT[::-1]
+    assert len(hub.asked) <= 5
 
 
 def test_a_hub_that_knows_no_parts_sends_the_whole(get, hub):
