@@ -16,12 +16,11 @@ from .skeleton import (
     HAND_EDGES,
     HAND_JOINT_COLOUR,
     PART_JOINTS,
-    VISIBLE,
     fit_transform,
 )
 from .stack import POINTS, SLICES, Stack, stack
 
-VERSION = 1
+VERSION = 2
 REACH = 2.0  # canvas sides around the origin that coordinates can express
 _BODY = SLICES["body"]
 
@@ -34,11 +33,12 @@ def stage_payload(
     report: dict[str, Any] | None = None,  # of RetargetReport.data
     notes: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Return a record for JSON, about 1.2 kB a frame and person.
+    """Return a record for JSON, about 1 kB a frame and person.
 
-    Coordinates are int16 in steps of `step` pixels, confidences and flags are bytes, all of them
-    base64 and little-endian, in the order frames, people, points, x and y. Points come as in
-    `parts`. The driver has its body alone, fitted to the result's canvas.
+    Coordinates are int16 in steps of `step` pixels, flags are bytes; which points are seen, as the
+    core sees them, is told in bits. All of them are base64 and little-endian, in the order frames,
+    people, points, x and y. Points come as in `parts`. The driver has its body alone, fitted to the
+    result's canvas.
     """
     points = stack(result)
     step = REACH * max(result.canvas.width, result.canvas.height) / 32_767
@@ -50,15 +50,14 @@ def stage_payload(
         "points": POINTS,
         "parts": {part: [where.start, where.stop] for part, where in SLICES.items()},
         "step": step,
-        "visible": VISIBLE,
         "skeleton": skeleton(),
-        "result": _packed(points.xy, points.confidence, step),
+        "result": _packed(points.xy, points.seen, step),
         "missing": _missing(points),
         "report": report,
         "notes": list(notes),
     }
     if points.flags.any():
-        payload["flags"] = _bytes(points.flags)
+        payload["flags"] = _base64(points.flags)
     if driver is not None and len(driver):
         payload["driver"] = _layer(driver, result.canvas, step, _BODY)
     if reference is not None and len(reference):
@@ -88,18 +87,16 @@ def _layer(clip: PoseClip, canvas: Size, step: float, where: slice | None) -> di
     scale, left, top = fit_transform(clip.canvas, canvas)
     chosen = where or slice(None)
     xy = points.xy[:, :, chosen] * scale + (left, top)
-    packed = _packed(xy, points.confidence[:, :, chosen], step)
+    packed = _packed(xy, points.seen[:, :, chosen], step)
     return packed | {"frames": len(clip), "people": xy.shape[1], "points": xy.shape[2]}
 
 
-def _packed(xy: np.ndarray, confidence: np.ndarray, step: float) -> dict[str, str]:
+def _packed(xy: np.ndarray, seen: np.ndarray, step: float) -> dict[str, str]:
     steps = np.rint(xy / step).clip(-32_767, 32_767).astype("<i2")
-    return {"xy": _bytes(steps), "confidence": _bytes(np.rint(confidence.clip(0, 1) * 255))}
+    return {"xy": _base64(steps), "seen": _base64(np.packbits(seen, bitorder="little"))}
 
 
-def _bytes(values: np.ndarray) -> str:
-    if values.dtype != np.dtype("<i2"):
-        values = values.astype(np.uint8)
+def _base64(values: np.ndarray) -> str:  # uint8 or <i2
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
 
 

@@ -26,7 +26,7 @@ const BODY = 18;
  * @returns {Joint[][]}
  */
 export function jointsAt(stage, frame, corrections) {
-  const { result, step, points, people, visible } = stage;
+  const { result, step, points, people } = stage;
   const scale = corrections.canvas
     ? [stage.canvas.width / corrections.canvas[0], stage.canvas.height / corrections.canvas[1]]
     : [1, 1];
@@ -40,7 +40,7 @@ export function jointsAt(stage, frame, corrections) {
       const joint = {
         x: result.xy[2 * at] * step,
         y: result.xy[2 * at + 1] * step,
-        seen: result.confidence[at] >= visible,
+        seen: Boolean(result.seen[at]),
         edited: false,
       };
       joints.push(joint);
@@ -193,7 +193,7 @@ function drawThin(context, stage, layer, frame, width, colour) {
     const start = (row * layer.people + person) * layer.points;
     for (const [a, b] of stage.edges) {
       const ends = [start + a, start + b];
-      if (a < BODY && b < BODY && ends.every((at) => layer.confidence[at] >= stage.visible)) {
+      if (a < BODY && b < BODY && ends.every((at) => layer.seen[at])) {
         context.moveTo(layer.xy[2 * ends[0]] * stage.step, layer.xy[2 * ends[0] + 1] * stage.step);
         context.lineTo(layer.xy[2 * ends[1]] * stage.step, layer.xy[2 * ends[1] + 1] * stage.step);
       }

@@ -8,7 +8,7 @@
  * @property {number} people
  * @property {number} points
  * @property {Int16Array} xy in steps
- * @property {Uint8Array} confidence 0..255
+ * @property {Uint8Array} seen 1 where a point is seen, else 0
  */
 
 /**
@@ -18,7 +18,6 @@
  * @property {number} people
  * @property {number} points
  * @property {number} step pixels of one unit of `xy`
- * @property {number} visible confidence from which a point counts as seen, 0..255
  * @property {Record<string, [number, number]>} parts first point and the one after the last
  * @property {number[][]} edges from, to, red, green, blue
  * @property {number[][]} joints red, green, blue
@@ -32,7 +31,7 @@
  * @property {Record<string, number>} missing share of unseen points by part
  */
 
-export const VERSION = 1;
+export const VERSION = 2;
 
 /**
  * Return the record that a payload holds.
@@ -52,7 +51,6 @@ export function readPayload(payload) {
     people,
     points,
     step,
-    visible: payload.visible * 255,
     parts,
     edges: skeleton.edges,
     joints: skeleton.joints,
@@ -98,14 +96,25 @@ export function placeOf(stage, point) {
  * @param {any} packed
  * @returns {Layer}
  */
-function layer({ frames, people, points, xy, confidence }) {
+function layer({ frames, people, points, xy, seen }) {
   return {
     frames,
     people,
     points,
     xy: new Int16Array(bytes(xy).buffer),
-    confidence: bytes(confidence),
+    seen: bits(seen, frames * people * points),
   };
+}
+
+/**
+ * Return bits as numbers, the lowest of a byte first.
+ *
+ * @param {string} text in base64
+ * @param {number} count
+ */
+function bits(text, count) {
+  const packed = bytes(text);
+  return Uint8Array.from({ length: count }, (_, at) => (packed[at >> 3] >> (at & 7)) & 1);
 }
 
 /** @param {string} text in base64 */

@@ -100,7 +100,7 @@ export class StageState {
     const { person, point } = this.chosen;
     const at = (this.frame * stage.people + person) * stage.points + point;
     const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
-    if (stage.result.confidence[at] >= stage.visible) {
+    if (stage.result.seen[at]) {
       const { xy } = stage.result;
       const [left, top] = [xy[2 * at] * stage.step, xy[2 * at + 1] * stage.step];
       this.add({ move: [round(x - left), round(y - top)] });

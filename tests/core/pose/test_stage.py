@@ -2,17 +2,23 @@
 
 import base64
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from animate_anyone.pose.draw import FOOT_EDGES
-from animate_anyone.pose.skeleton import BODY_EDGES, HAND_EDGES
+from animate_anyone.pose.skeleton import BODY_EDGES, HAND_EDGES, VISIBLE
 from animate_anyone.pose.stack import POINTS, SLICES, stack, unstack
 from animate_anyone.pose.stage import skeleton, stage_payload
 from animate_anyone.types import Flag, PoseClip, Size
 
 CANVAS = Size(512, 768)
+READER = Path(__file__).resolve().parents[3] / "web/pose_stage/payload.js"
+# Confidences around the limit, among them those that whole bytes cannot tell apart.
+EDGE = (0.0, 0.29, 0.2995, np.nextafter(VISIBLE, 0), VISIBLE, 0.3005, 0.301, 0.31, 1.0)
 LIMIT_BYTES = 2_000_000  # for 1,000 frames
 
 
@@ -43,10 +49,53 @@ def test_coordinates_come_back_within_half_a_step():
     xy = numbers(payload["result"], "xy", "<i2").reshape(points.xy.shape) * payload["step"]
     assert np.abs(xy - points.xy).max() <= payload["step"] / 2 + 1e-9
     assert payload["step"] < 0.05
-    confidence = numbers(payload["result"], "confidence", np.uint8).reshape(points.seen.shape)
-    assert np.abs(confidence / 255 - points.confidence).max() <= 0.5 / 255 + 1e-9
     flags = base64.b64decode(payload["flags"])
     assert np.array_equal(np.frombuffer(flags, np.uint8), points.flags.ravel())
+
+
+def at_the_edge() -> PoseClip:
+    """Return a clip whose confidences lie around the limit from which a point is seen."""
+    clip, rng = whole(7, people=2), np.random.default_rng(0)
+    points = stack(clip)
+    return unstack(clip, points.xy, rng.choice(EDGE, points.seen.shape), points.flags)
+
+
+def test_page_sees_exactly_the_points_that_the_core_sees():
+    clip = at_the_edge()
+    payload = stage_payload(clip, driver=clip, reference=clip)
+    seen = stack(clip).seen
+    for layer, wanted in {
+        "result": seen,
+        "driver": seen[:, :, SLICES["body"]],
+        "reference": seen[:1],
+    }.items():
+        bits = np.unpackbits(numbers(payload[layer], "seen", np.uint8), bitorder="little")
+        assert np.array_equal(bits[: wanted.size], wanted.ravel()), layer
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="the page's reader needs Node.js")
+def test_the_reader_of_the_page_unpacks_what_was_packed(tmp_path):
+    clip = at_the_edge()
+    payload = stage_payload(clip, driver=clip, reference=clip)
+    (tmp_path / "payload.json").write_text(json.dumps(payload))
+    script = f"""
+import {{ readFileSync }} from "node:fs";
+import {{ readPayload }} from "{READER.as_uri()}";
+const stage = readPayload(JSON.parse(readFileSync("payload.json", "utf8")));
+const told = [stage.result, stage.driver, stage.reference].map(({{ xy, seen }}) => ({{
+  xy: [...xy], seen: [...seen],
+}}));
+console.log(JSON.stringify(told));
+"""
+    (tmp_path / "read.mjs").write_text(script)
+    command = [shutil.which("node"), "read.mjs"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    result, driver, reference = json.loads(run.stdout)
+    seen = stack(clip).seen
+    assert result["xy"] == numbers(payload["result"], "xy", "<i2").tolist()
+    assert result["seen"] == seen.ravel().tolist()
+    assert driver["seen"] == seen[:, :, SLICES["body"]].ravel().tolist()
+    assert reference["seen"] == seen[:1].ravel().tolist()
 
 
 def test_a_driver_of_another_size_is_fitted_into_the_canvas():
