@@ -109,7 +109,7 @@ function addModelsPanel(node, loader) {
   }
 
   function cancel() {
-    if (stopping) {
+    if (stopping || asking) {
       return;
     }
     stopping = true;

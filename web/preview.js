@@ -1,7 +1,7 @@
 /** The clip in the making: plays the sheet of frames that Animate sends while it samples. */
 
 import { el, ownEvents } from "./lib/dom.js";
-import { addPanel, after, api } from "./lib/host.js";
+import { addPanel, after, api, namesOf } from "./lib/host.js";
 import { texts } from "./lib/texts.js";
 
 const QUIET_HEIGHT = 34; // of the canvas, while there is nothing to play
@@ -51,6 +51,8 @@ function addPreview(node) {
   const view = playerView();
   const widget = addPanel(node, "live_preview", view.element, { height: QUIET_HEIGHT });
   let gone = false; // the node, while a sheet was still being read
+  let came = 0; // sheets so far
+  let shown = 0; // the newest of them that is read; they may become ready in another order
   /** @type {Map<string, Grid>} */
   const grids = new Map(); // by the node that runs; a subgraph runs several
 
@@ -61,14 +63,16 @@ function addPreview(node) {
   async function onSheet(/** @type {any} */ event) {
     const { blob, nodeId, displayNodeId } = event.detail;
     const grid = grids.get(nodeId);
-    if (!grid || !isMine(node, String(displayNodeId ?? nodeId))) {
+    if (!grid || !namesOf(node).includes(String(displayNodeId ?? nodeId))) {
       return;
     }
+    const mine = (came += 1);
     const sheet = await createImageBitmap(blob);
-    if (gone) {
+    if (gone || mine < shown) {
       sheet.close();
       return;
     }
+    shown = mine;
     view.show(sheet, grid);
     widen(node, widget);
   }
@@ -81,18 +85,6 @@ function addPreview(node) {
     api.removeEventListener("b_preview_with_metadata", onSheet);
     view.stop();
   });
-}
-
-/**
- * Tell whether the server's name of a node, such as "5" or "12:5" inside a subgraph, means this one.
- *
- * @param {any} node
- * @param {string} name
- */
-function isMine(node, name) {
-  const parts = name.split(":");
-  const inside = node.graph?.rootGraph !== undefined && node.graph.rootGraph !== node.graph;
-  return parts.pop() === String(node.id) && parts.length > 0 === inside;
 }
 
 /**

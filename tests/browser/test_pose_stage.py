@@ -6,11 +6,77 @@ import json
 import pytest
 from PIL import Image
 
+from animate_anyone.errors import InputError
+from animate_anyone.pose.corrections import read_corrections
 from comfy_client import node_of, workflow
 
+EDIT = {"person": 0, "part": "body", "joint": 4, "first": 0, "last": 2, "move": [1, 2]}
+# What the page and the core must understand alike.
+GOOD = (
+    "",
+    " ",
+    "{}",
+    '{"version": 1}',
+    '{"version": 1, "canvas": null, "edits": []}',
+    *(
+        json.dumps({"version": 1, "canvas": [512, 768.5], "edits": [edit]})
+        for edit in (
+            EDIT,
+            EDIT | {"move": None, "hide": True},
+            EDIT | {"move": None, "place": [-16384, 16384]},
+            EDIT | {"part": "feet", "joint": 5, "person": 999, "last": 10_000_000},
+        )
+    ),
+)
+BAD = (
+    "{",
+    "[]",
+    "null",
+    '{"version": 2}',
+    '{"version": 1, "edits": {}}',
+    *(
+        json.dumps({"version": 1, "canvas": canvas, "edits": []})
+        for canvas in ([512], [0, 512], [512, 20_000], "512", [512, "768"])
+    ),
+    *(
+        json.dumps({"version": 1, "edits": [edit]})
+        for edit in (
+            None,
+            EDIT | {"part": "tail"},
+            EDIT | {"part": "toString"},
+            EDIT | {"joint": 18},
+            EDIT | {"part": "feet", "joint": 6},
+            EDIT | {"person": 1000},
+            EDIT | {"first": 3},
+            EDIT | {"last": 10_000_001},
+            EDIT | {"first": -1},
+            EDIT | {"first": 0.5},
+            EDIT | {"move": [1]},
+            EDIT | {"move": [1, 2, 3]},
+            EDIT | {"move": [1, 16385]},
+            EDIT | {"move": [1, "2"]},
+            EDIT | {"place": [1, 2]},
+            EDIT | {"move": None},
+        )
+    ),
+)
+UNDERSTOOD = """
+async (texts) => {
+  const { readCorrections } = await import("/extensions/animate_anyone/pose_stage/corrections.js");
+  return texts.map((text) => {
+    try {
+      readCorrections(text);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+"""
 STAGE = ".aa-stage"
 CANVAS = ".aa-stage-canvas"
 SCRUB_FRAMES = 90
+UNDO_STEPS = 200  # of web/pose_stage/state.js
 FRAME_MS = 1000 / 30
 # Where a joint of the shown frame lies on the screen; the canvas is laid out as the picture is.
 JOINT = """
@@ -180,6 +246,81 @@ def test_hide_span_undo_and_clear_by_keyboard(open_page, keypoints_file):
     assert comfy.errors == []
 
 
+def test_page_and_core_understand_the_same_texts(shared_page):
+    def core_understands(text):
+        try:
+            read_corrections(text)
+        except InputError:
+            return False
+        return True
+
+    texts = [*GOOD, *BAD]
+    expected = [text in GOOD for text in texts]
+    assert [core_understands(text) for text in texts] == expected
+    assert shared_page.evaluate(UNDERSTOOD, texts) == expected
+
+
+def test_a_span_without_the_shown_frame_is_refused(open_page, keypoints_file):
+    comfy = open_page()
+    opened(comfy, keypoints_file)
+    page = comfy.page
+    page.get_by_label("frames that a correction is for").select_option("span")
+    page.get_by_label("first frame").fill("6")
+    page.get_by_label("last frame").fill("9")
+    page.get_by_text("The shown frame is not among these frames").wait_for()
+    page.locator(CANVAS).focus()
+    page.keyboard.press("Delete")
+    assert corrections(comfy) is None
+    for _ in range(5):
+        page.keyboard.press("PageDown")
+    page.keyboard.press("Delete")
+    (edit,) = corrections(comfy)["edits"]
+    assert (edit["first"], edit["last"], edit["hide"]) == (5, 8, True)
+    page.get_by_text("Corrections changed").wait_for()
+    assert comfy.errors == []
+
+
+def test_each_drag_is_one_step_of_undo_however_many_there_were(open_page, server, keypoints_file):
+    comfy = open_page()
+    opened(comfy, keypoints_file)
+    page = comfy.page
+    page.locator(CANVAS).focus()
+    for _ in range(UNDO_STEPS + 3):
+        page.keyboard.press("ArrowRight")
+    before = corrections(comfy)
+    data = server.get("/view", filename=keypoints_file, type="input")
+    dragged(comfy, joint_on_screen(comfy, data, 0, 7), (30, -20))
+    assert len(corrections(comfy)["edits"]) == 2
+    undo = page.get_by_role("button", name="Undo")
+    undo.click()
+    assert corrections(comfy) == before
+    undo.evaluate("(e, n) => { for (let i = 0; i < n; i += 1) e.click(); }", UNDO_STEPS - 1)
+    page.locator("button:disabled", has_text="Undo").wait_for()
+    assert corrections(comfy)["edits"][0]["move"] == [4, 0], "the oldest ones are forgotten"
+
+
+def test_update_runs_a_node_inside_of_a_subgraph(open_page, keypoints_file):
+    comfy = open_page()
+    comfy.evaluate("(p) => window.app.loadApiJson(p, 'inside')", alone(keypoints_file))
+    comfy.page.wait_for_timeout(500)
+    name = comfy.evaluate("""() => {
+      const { app } = window;
+      const node = app.graph._nodes.find((n) => n.type === "AnimateAnyone_LoadKeypoints");
+      const { node: outer } = app.graph.convertToSubgraph(new Set([node]));
+      app.canvas.setGraph(outer.subgraph);
+      return String(outer.id);
+    }""")
+    comfy.evaluate(LOOK.replace("window.app.graph", "window.app.canvas.graph"), "LoadKeypoints")
+    before = set(comfy.server.get("/history"))
+    comfy.page.get_by_role("button", name="Run this node and what it needs").click()
+    entry = comfy.ended(before)
+    assert entry["status"]["status_str"] == "success"
+    (ran,) = (key for key, output in entry["outputs"].items() if "aa_pose_stage" in output)
+    assert ran.split(":")[0] == name
+    comfy.wait(f"() => ({DRAWN})() > 50")
+    assert comfy.errors == []
+
+
 def test_malformed_corrections_are_named_and_cleared(open_page, server, keypoints_file):
     comfy = open_page()
     opened(comfy, keypoints_file)
@@ -193,7 +334,11 @@ def test_malformed_corrections_are_named_and_cleared(open_page, server, keypoint
     entry = comfy.queue()
     assert entry["status"]["status_str"] == "error"
     assert "corrections got" in json.dumps(entry["status"])
-    comfy.page.get_by_role("button", name="Drop all corrections").click()
+    clear = comfy.page.get_by_role("button", name="Drop all corrections")
+    clear.click()
+    comfy.page.get_by_role("button", name="Undo").click()
+    comfy.page.get_by_text("cannot be read").wait_for()
+    clear.click()
     assert comfy.queue()["status"]["status_str"] == "success"
     assert comfy.errors == []
 

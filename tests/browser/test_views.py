@@ -268,7 +268,17 @@ def test_a_run_is_compared_in_three_ways(views, nodes2):
     comfy.evaluate(ARRANGE, [["Compare"], WIDTH])
     pressed = comfy.page.locator(".aa-compare button[data-view][aria-pressed=true]")
     assert pressed.inner_text() == "Difference"
-    assert comfy.errors == []
+    comfy.wait(PLAYING, timeout=SHOWN_MS)
+    comfy.reload()
+    graph["nodes"] = [n for n in graph["nodes"] if n["type"].endswith("Compare")]
+    graph["nodes"][0]["properties"]["aa_compare"]["filename"] = "gone.mp4"
+    graph["links"] = []
+    for each in graph["nodes"][0]["inputs"]:
+        each["link"] = None
+    comfy.load(graph)
+    comfy.page.get_by_text("The video is not on the server any more").wait_for()
+    ours = [error for error in comfy.errors if "gone.mp4" not in error]
+    assert ours == []
 
 
 def test_without_another_clip_there_is_one_view(views):

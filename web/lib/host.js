@@ -110,10 +110,37 @@ export function language() {
 }
 
 /**
+ * Return the server's names of a node: "5" in the workflow itself, "12:5" inside of subgraph 12,
+ * and several where that subgraph is used several times.
+ *
+ * @param {any} node
+ * @returns {string[]}
+ */
+export function namesOf(node) {
+  const { graph } = node;
+  return graph ? waysTo(graph, graph.rootGraph ?? graph).map((way) => `${way}${node.id}`) : [];
+}
+
+/**
+ * @param {any} wanted graph
+ * @param {any} graph in which to look for it
+ * @param {string} [way] that led here
+ * @returns {string[]}
+ */
+function waysTo(wanted, graph, way = "") {
+  if (graph === wanted) {
+    return [way];
+  }
+  return graph._nodes.flatMap((/** @type {any} */ node) =>
+    node.subgraph ? waysTo(wanted, node.subgraph, `${way}${node.id}:`) : [],
+  );
+}
+
+/**
  * Queue this node and what it needs, without the other ends of the graph.
  *
  * @param {any} node an output node
  */
 export function runOnly(node) {
-  return app.queuePrompt(0, 1, [String(node.id)]);
+  return app.queuePrompt(0, 1, namesOf(node));
 }

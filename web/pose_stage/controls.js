@@ -120,22 +120,15 @@ export function buildControls(state, act) {
     });
     const shown = state.joint();
     hide.textContent = say(shown && !shown.seen && shown.edited ? "show" : "hide");
-    hide.disabled = !shown || (!shown.seen && !shown.edited);
-    place.disabled = !shown || shown.seen;
+    hide.disabled = !shown || state.outside || (!shown.seen && !shown.edited);
+    place.disabled = !shown || state.outside || shown.seen;
     reset.disabled = !shown?.edited;
     undo.disabled = !state.past.length;
     clear.disabled = !corrections.edits.length && state.unreadable === null;
     [play, frame, fps, person, joint, scope, ...zoom, ...layers].forEach((element) => {
       element.disabled = !stage;
     });
-    const count = corrections.edits.length;
-    status.textContent = state.dirty
-      ? say("changed")
-      : count
-        ? say("edits", { count })
-        : stage
-          ? say("none")
-          : "";
+    status.textContent = statusOf(state);
     report.hidden = !stage;
     hint.textContent =
       state.unreadable !== null ? say("malformed", { reason: state.reason }) : state.problem || (stage ? "" : say("empty"));
@@ -143,6 +136,21 @@ export function buildControls(state, act) {
   }
 
   return { panel, canvas, play, frame, fps, update, hint, refresh };
+}
+
+/** @param {StageState} state */
+function statusOf({ corrections, dirty, outside, stage }) {
+  const count = corrections.edits.length;
+  if (outside) {
+    return say("outside");
+  }
+  if (dirty) {
+    return say("changed");
+  }
+  if (count) {
+    return say("edits", { count });
+  }
+  return stage ? say("none") : "";
 }
 
 /** @param {StageState} state */

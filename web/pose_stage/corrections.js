@@ -5,6 +5,16 @@
 
 export const VERSION = 1;
 export const KINDS = ["move", "place", "hide"];
+const JOINTS = /** @type {Record<string, number>} */ ({
+  body: 18,
+  left_hand: 21,
+  right_hand: 21,
+  face: 68,
+  feet: 6,
+});
+const LARGEST_PERSON = 999;
+const LARGEST_FRAME = 10_000_000;
+const LARGEST_PX = 16_384;
 
 /**
  * @typedef {object} Edit
@@ -48,7 +58,11 @@ export function readCorrections(text) {
   if (!Array.isArray(edits) || !edits.every(isEdit)) {
     throw new Error("edits");
   }
-  return { canvas: value.canvas ?? null, edits };
+  const canvas = value.canvas ?? null;
+  if (canvas !== null && !isCanvas(canvas)) {
+    throw new Error("canvas");
+  }
+  return { canvas, edits };
 }
 
 /**
@@ -125,15 +139,39 @@ function covers(outer, inner) {
   return outer.first <= inner.first && inner.last <= outer.last;
 }
 
+/** @param {any} canvas */
+function isCanvas(canvas) {
+  return isPair(canvas, LARGEST_PX) && canvas.every((/** @type {number} */ side) => side >= 1);
+}
+
 /** @param {any} edit */
 function isEdit(edit) {
-  const numbers = [edit?.person, edit?.joint, edit?.first, edit?.last];
+  const joints = Object.hasOwn(JOINTS, edit?.part) ? JOINTS[edit.part] : 0;
   const kinds = KINDS.filter((kind) => edit?.[kind]);
   return (
-    numbers.every((value) => Number.isInteger(value) && value >= 0) &&
-    typeof edit.part === "string" &&
+    isWhole(edit?.person, LARGEST_PERSON) &&
+    isWhole(edit.joint, joints - 1) &&
+    isWhole(edit.first, LARGEST_FRAME) &&
+    isWhole(edit.last, LARGEST_FRAME) &&
+    edit.first <= edit.last &&
     kinds.length === 1 &&
-    (kinds[0] === "hide" ||
-      (Array.isArray(edit[kinds[0]]) && edit[kinds[0]].every(Number.isFinite)))
+    (kinds[0] === "hide" || isPair(edit[kinds[0]], LARGEST_PX))
   );
+}
+
+/**
+ * @param {any} value
+ * @param {number} largest
+ */
+function isWhole(value, largest) {
+  return Number.isInteger(value) && value >= 0 && value <= largest;
+}
+
+/**
+ * @param {any} value
+ * @param {number} largest of either number, without its sign
+ */
+function isPair(value, largest) {
+  const fits = (/** @type {any} */ part) => Number.isFinite(part) && Math.abs(part) <= largest;
+  return Array.isArray(value) && value.length === 2 && value.every(fits);
 }

@@ -225,11 +225,11 @@ export class PoseStage {
     const joint = this.state.joint();
     const offset = joint ? { x: joint.x - start.x, y: joint.y - start.y } : { x: 0, y: 0 };
     const before = this.state.corrections;
-    const depth = this.state.past.length;
+    const past = [...this.state.past];
     return (/** @type {PointerEvent} */ event) => {
       const { x, y } = this.placeOf(event);
       this.state.corrections = before;
-      this.state.past.length = Math.min(this.state.past.length, depth);
+      this.state.past = [...past];
       this.state.put(x + offset.x, y + offset.y);
     };
   }

@@ -6,6 +6,7 @@ import { addressIn, jointsAt } from "./drawing.js";
 /** @typedef {import("./payload.js").Stage} Stage */
 /** @typedef {import("./corrections.js").Corrections} Corrections */
 /** @typedef {{person: number, point: number}} Chosen */
+/** @typedef {{corrections: Corrections, unreadable: string | null}} Before a change */
 
 const UNDO_STEPS = 200;
 
@@ -23,7 +24,7 @@ export class StageState {
     this.unreadable = null;
     this.reason = "";
     this.problem = ""; // why the last answer cannot be shown
-    /** @type {Corrections[]} */
+    /** What undo goes back to. @type {Before[]} */
     this.past = [];
     this.frame = 0;
     /** @type {Chosen} */
@@ -86,6 +87,12 @@ export class StageState {
     return { first, last: end };
   }
 
+  /** Whether a correction would not be seen in the frame that is shown; then none is made. */
+  get outside() {
+    const { first, last } = this.reach();
+    return this.frame < first || this.frame > last;
+  }
+
   /**
    * Put the chosen joint somewhere, as it lies in the frame that is shown.
    *
@@ -124,7 +131,6 @@ export class StageState {
 
   /** Drop all corrections. */
   clear() {
-    this.unreadable = null;
     this.replace([]);
   }
 
@@ -132,7 +138,7 @@ export class StageState {
   undo() {
     const before = this.past.pop();
     if (before) {
-      this.corrections = before;
+      Object.assign(this, before);
       this.dirty = true;
       this.changed();
     }
@@ -140,7 +146,7 @@ export class StageState {
 
   /** @param {{move: [number, number]} | {place: [number, number]} | {hide: true}} what */
   add(what) {
-    if (this.stage && !this.unreadable) {
+    if (this.stage && this.unreadable === null && !this.outside) {
       const edit = { ...addressIn(this.stage, this.chosen), ...this.reach(), ...what };
       this.replace(withEdit(this.ownEdits(), edit));
     }
@@ -148,10 +154,12 @@ export class StageState {
 
   /** @param {import("./corrections.js").Edit[]} edits in pixels of the stage's canvas */
   replace(edits) {
-    this.past.push(this.corrections);
+    const { corrections, unreadable } = this;
+    this.past.push({ corrections, unreadable });
     this.past.splice(0, this.past.length - UNDO_STEPS);
     const size = this.stage?.canvas;
     this.corrections = { canvas: size ? [size.width, size.height] : null, edits };
+    this.unreadable = null;
     this.dirty = true;
     this.changed();
   }

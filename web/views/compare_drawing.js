@@ -4,9 +4,9 @@ const DOUBLINGS = 2; // of the difference: four times
 const LINE = 2; // pixels of the panel, of the divider
 const HANDLE = 6; // pixels of the panel, radius
 
-/** @typedef {import("../compare.js").Part} Part */
-/** @typedef {import("../compare.js").Shown} Shown */
-/** @typedef {import("../compare.js").View} View */
+/** @typedef {import("./compare_player.js").Part} Part */
+/** @typedef {import("./compare_player.js").Shown} Shown */
+/** @typedef {import("./compare_player.js").View} View */
 
 /**
  * Draw the video's frame of now.
