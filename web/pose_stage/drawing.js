@@ -14,7 +14,6 @@ const LIMB_PX = 8;
 const HAND_PX = 2;
 const JOINT_PX = 4;
 const FACE_PX = 2;
-const REPAIRED = 1 | 8; // flags FILLED and HELD of the core
 const BODY = 18;
 
 /**
@@ -215,7 +214,7 @@ function drawMarks(context, stage, { frame, figures, chosen, size }) {
     joints.forEach((joint, point) => {
       const isChosen = chosen?.person === person && chosen?.point === point;
       const at = (frame * stage.people + person) * stage.points + point;
-      const guessed = point < BODY && stage.flags && stage.flags[at] & REPAIRED;
+      const guessed = point < BODY && stage.guessed && stage.guessed[at];
       if (!isChosen && !(joint.seen && (joint.edited || guessed))) {
         return;
       }

@@ -25,7 +25,7 @@
  * @property {Layer} result before corrections
  * @property {Layer | null} driver
  * @property {Layer | null} reference
- * @property {Uint8Array | null} flags of the result's points
+ * @property {Uint8Array | null} guessed 1 where extraction had to guess a point of the result
  * @property {any} report
  * @property {string[]} notes
  * @property {Record<string, number>} missing share of unseen points by part
@@ -58,7 +58,7 @@ export function readPayload(payload) {
     result: layer({ frames, people, points, ...payload.result }),
     driver: payload.driver ? layer(payload.driver) : null,
     reference: payload.reference ? layer(payload.reference) : null,
-    flags: payload.flags ? bytes(payload.flags) : null,
+    guessed: payload.guessed ? bits(payload.guessed, frames * people * points) : null,
     report,
     notes,
     missing,
