@@ -9,28 +9,24 @@ from ...config import AA_MINI_EDGES, ControlConfig
 from ...networks.initialise import initialise
 from ...networks.picture_control import PictureControlNet
 from ...weights.additions import CONTROL
-from ...weights.bundle import save_weights
 from ..networks import plain_attention
+from .addition import Addition, train_addition
 from .base import Conditions, FrozenBase
-from .examples import Examples, draw_edges
-from .loop import AdditionRun, AdditionTraining
-from .measure import measure
+from .examples import draw_edges
+from .loop import AdditionTraining
 
 HINT_GAIN = 1.8  # of each convolution: the hint then reaches the size of the features beside it
 EDGES = AdditionTraining(steps=1100, characters=320, frames=4, learning_rate=3e-3)
 
 
-def train_control(
-    config: AdditionTraining,
-    folder: Path,  # of runs; each set of aa-mini's files has its own inside
-    target: Path,  # aa-mini's files, among which the ControlNet is written
-    layout: ControlConfig = AA_MINI_EDGES,
-) -> Path:
-    """Train, or continue a run on the same weights; write the file and measure what it does."""
-    base = FrozenBase(target)
-    folder = base.folder(folder)
-    network = new_control(layout, torch.Generator().manual_seed(config.seed))
-    run = AdditionRun("edges", dict(network.named_parameters()), config, folder)
+def train_control(config: AdditionTraining, folder: Path, target: Path) -> Path:
+    """Train the ControlNet as `train_addition` says."""
+    return train_addition(attach_control, config, folder, target)
+
+
+def attach_control(base: FrozenBase, generator: torch.Generator) -> Addition:
+    """Return a new ControlNet beside the frozen networks."""
+    network = new_control(AA_MINI_EDGES, generator)
 
     def predict(noisy: Tensor, timesteps: Tensor, conditions: Conditions, hints: Tensor) -> Tensor:
         def control(rows: Tensor, times: Tensor, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -38,20 +34,14 @@ def train_control(
 
         return base.predict(noisy, timesteps, conditions, control)
 
-    examples = Examples.of(
-        folder / "edges.npz",
-        draw_edges,
-        base.autoencoder,
-        count=config.characters,
-        frames=config.frames,
-        seed=config.seed,
+    return Addition(
+        name="edges",
+        draw=draw_edges,
+        parameters=dict(network.named_parameters()),
+        predict=predict,
+        tensors=network.state_dict,
+        file=CONTROL,
     )
-    run.train(base, examples, predict)
-    with run.average.in_place_of(run.parameters):
-        network.half().float()  # as the file has it
-        save_weights(target / CONTROL, network.state_dict(), dtype=torch.float16)
-        measure(run, draw_edges, base, base, predict)
-    return target / CONTROL
 
 
 def new_control(layout: ControlConfig, generator: torch.Generator) -> PictureControlNet:
