@@ -64,6 +64,33 @@ def test_workflow_that_is_named_holds_the_node(node_id, language):
         assert node_id in {node["type"] for node in graph["nodes"]}
 
 
+def test_pages_tell_what_the_nodes_say_of_corrections():
+    told = 0
+    for path in DOCS.rglob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        errors = text[text.index(HEADINGS[path.stem][2]) :]
+        if "| `corrections`" in text:
+            told += 1
+            for message in ("`corrections got …", "edits name frames or people that this clip …"):
+                assert message in errors, path
+    assert told == 4
+
+
+@pytest.mark.parametrize(("language", "all_sets"), [("en", "each weight set"), ("zh", "每套权重")])
+@pytest.mark.parametrize("node_id", ["AnimateAnyone_LoadModels", "AnimateAnyone_LoadDWPose"])
+def test_loaders_show_the_files_of_one_set_alone(node_id, language, all_sets):
+    assert all_sets not in page(node_id, language)
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "weight"), ("zh", "权重")])
+@pytest.mark.parametrize("node_id", ["AnimateAnyone_ContextWindows", "AnimateAnyone_Animate"])
+def test_the_window_view_is_explained_with_its_weights(node_id, language, word):
+    heading = {"en": "## Window view", "zh": "## 窗口视图"}[language]
+    section = page(node_id, language).split(heading)[1].split("##")[0]
+    assert word in section
+    assert "`fusing`" in section
+
+
 def test_no_picture_is_left_over_and_all_together_are_small():
     files = [path for path in DOCS.rglob("*") if path.is_file()]
     shown = {DOCS / path for one in node_ids() for path in PICTURE.findall(page(one, "en"))}
