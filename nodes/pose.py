@@ -139,7 +139,8 @@ class LoadKeypoints(io.ComfyNode):
         canvas = Size(width, height) if width and height else None
         clip = read_keypoints(folders.input_path(file), canvas)
         result, notes = corrected(clip, corrections)
-        return io.NodeOutput(to_keypoints(result), ui=stage_ui(clip, image, notes=notes))
+        answer = stage_ui(clip, image, notes=notes, corrections=corrections or "")
+        return io.NodeOutput(to_keypoints(result), ui=answer)
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **others: Any) -> float:

@@ -137,6 +137,7 @@ def fit_to_reference(
     result, notes = corrected(fitted, corrections)
     text = "\n".join((report.text(), *notes))
     shown = {"driver": driver, "reference": target, "report": report.data(), "notes": notes}
+    shown["corrections"] = corrections or ""
     answer = ui.PreviewText(text).as_dict() | stage_ui(fitted, image, **shown)
     return to_keypoints(result), text, _preview([driver, result, target], image), answer
 

@@ -50,6 +50,7 @@ export const preview = { nodes: { Animate: addPreview } };
 function addPreview(node) {
   const view = playerView();
   const widget = addPanel(node, "live_preview", view.element, { height: QUIET_HEIGHT });
+  node.onDrawBackground = () => {}; // the page's own way to show the sheet, once more and still
   let gone = false; // the node, while a sheet was still being read
   let came = 0; // sheets so far
   let shown = 0; // the newest of them that is read; they may become ready in another order

@@ -33,6 +33,7 @@ def stage_payload(
     reference: PoseClip | None = None,  # whose proportions it has; its first frame is shown
     report: dict[str, Any] | None = None,  # of RetargetReport.data
     notes: tuple[str, ...] = (),
+    corrections: str = "",  # text that the run had, by which the page knows of later ones
 ) -> dict[str, Any]:
     """Return a record for JSON, about 0.9 kB a frame and person with the driver.
 
@@ -58,6 +59,7 @@ def stage_payload(
         "missing": _missing(points),
         "report": report,
         "notes": list(notes),
+        "corrections": corrections,
     }
     guessed = (points.flags & GUESSED) > 0
     if guessed.any():

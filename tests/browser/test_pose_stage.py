@@ -280,6 +280,28 @@ def test_a_span_without_the_shown_frame_is_refused(open_page, keypoints_file):
     assert comfy.errors == []
 
 
+def test_a_correction_made_during_a_run_waits_for_the_next_one(open_page, keypoints_file):
+    comfy = open_page()
+    opened(comfy, keypoints_file)
+    page = comfy.page
+    page.locator(CANVAS).focus()
+    page.keyboard.press("ArrowRight")
+    changed = page.get_by_text("Corrections changed")
+    changed.wait_for()
+    before = set(comfy.server.get("/history"))
+    comfy.evaluate("""async () => {
+      await window.app.queuePrompt(0);
+      document.querySelector(".aa-stage-canvas").focus();
+    }""")
+    page.keyboard.press("ArrowRight")
+    comfy.ended(before)
+    page.wait_for_timeout(1000)
+    assert changed.is_visible()
+    comfy.queue()
+    page.get_by_text("1 corrections", exact=True).wait_for()
+    assert comfy.errors == []
+
+
 def test_each_drag_is_one_step_of_undo_however_many_there_were(open_page, server, keypoints_file):
     comfy = open_page()
     opened(comfy, keypoints_file)

@@ -28,6 +28,7 @@
  * @property {Uint8Array | null} guessed 1 where extraction had to guess a point of the result
  * @property {any} report
  * @property {string[]} notes
+ * @property {string} corrections text that the run had
  * @property {Record<string, number>} missing share of unseen points by part
  */
 
@@ -44,7 +45,8 @@ export function readPayload(payload) {
     throw new Error(`pose stage got a payload of version ${payload?.version}, not ${VERSION}`);
   }
   const [width, height] = payload.canvas;
-  const { frames, people, points, step, parts, skeleton, report, notes, missing } = payload;
+  const { frames, people, points, step, parts, skeleton } = payload;
+  const { report, notes, missing, corrections } = payload;
   return {
     canvas: { width, height },
     frames,
@@ -62,6 +64,7 @@ export function readPayload(payload) {
     report,
     notes,
     missing,
+    corrections,
   };
 }
 

@@ -32,7 +32,7 @@ export class StageState {
     this.layers = { driver: true, result: true, reference: true, picture: true };
     this.scope = "this";
     this.span = [0, 0];
-    this.dirty = false; // corrected since the last run
+    this.dirty = false; // other corrections than the last run had
   }
 
   /** Return the value for the prompt and the workflow. */
@@ -59,7 +59,7 @@ export class StageState {
     this.stage = stage;
     this.frame = Math.min(this.frame, Math.max(stage.frames - 1, 0));
     this.chosen.person = Math.min(this.chosen.person, Math.max(stage.people - 1, 0));
-    this.dirty = false;
+    this.dirty = this.text !== stage.corrections;
     this.problem = "";
   }
 
