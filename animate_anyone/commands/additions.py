@@ -34,7 +34,7 @@ def _train(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads)
     chosen = options.step == "mini-lora"
     config = INK if chosen else EDGES
-    if options.steps:
+    if options.steps is not None:
         config = replace(config, steps=options.steps)
     path = (train_lora if chosen else train_control)(config, options.folder, options.target)
     logging.getLogger(__name__).info("%s %.2f MB", path.name, path.stat().st_size / 1e6)

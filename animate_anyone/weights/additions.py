@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..config import AA_MINI_EDGES
+from ..errors import WeightsError
 from ..networks.picture_control import PictureControlNet
 from .read import Weights, read_weights
 from .report import check_keys, module_shapes
@@ -15,7 +16,13 @@ CONTROL = Path("controls") / "aa_mini_edges.safetensors"
 
 def example_control() -> Weights:
     """Return the weights of the ControlNet on edges, in the layout of `AA_MINI_EDGES`."""
-    weights = read_weights(MINI_FOLDER / CONTROL)
+    path = MINI_FOLDER / CONTROL
+    if not path.is_file():
+        raise WeightsError(
+            f"the ControlNet on edges got no file {path}; it comes with aa-mini. Install this "
+            "package again, or train it with `python -m animate_anyone train mini-control`."
+        )
+    weights = read_weights(path)
     expected = module_shapes(PictureControlNet(AA_MINI_EDGES, device="meta"))
     check_keys(expected, weights, "the ControlNet on edges")
     return weights

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...config import Preset
 from ...diffusion.schedule import NoiseSchedule
 from ...errors import WeightsError
 from ...networks.unet import PreparedCondition
@@ -39,19 +38,18 @@ class FrozenBase:
     def __init__(
         self,
         source: Path,  # folder of aa-mini's files
-        preset: Preset | None = None,  # None: what the files say
     ) -> None:
         """Load everything in float32."""
         parts = open_parts(source)
-        self.preset = resolve_preset(parts, preset)
-        self.schedule = NoiseSchedule(self.preset.schedule)
+        preset = resolve_preset(parts)
+        self.schedule = NoiseSchedule(preset.schedule)
         if parts.autoencoder is None or parts.image_encoder is None:
             raise WeightsError(
                 f"target got {source}, without autoencoder or image encoder; examples are encoded "
                 "with both. Name the folder of a whole aa-mini."
             )
         self.networks: AnimateNetworks = build_networks(
-            self.preset, TrainingConfig(), torch.Generator(), attention=plain_attention
+            preset, TrainingConfig(), torch.Generator(), attention=plain_attention
         )
         initial.from_bundle(
             self.networks.denoiser,

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...errors import TrainingError
 from ...pose.draw import draw_pose
 from ...protocols import Autoencoder
 from ...types import Size
@@ -140,7 +141,14 @@ class Examples:
             partial.replace(path)
             log.info("wrote %s: %d characters, %d frames each", path, count, frames)
         with np.load(path) as file:
-            return cls(dict(file))
+            examples = cls(dict(file))
+        characters, pictures = examples.parts["targets"].shape[:2]
+        if (characters, pictures) != (count, frames):
+            raise TrainingError(
+                f"{path} got {characters} characters of {pictures} frames; the run asks for "
+                f"{count} of {frames}. Remove the file, or choose another folder."
+            )
+        return examples
 
     def batch(self, rng: np.random.Generator, count: int) -> tuple[Batch, Tensor]:
         """Return random examples, and their hints (b, f, 3, H, W) in 0..1."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...errors import ConfigError, TrainingError
+from ...weights.report import compare_keys
 from ..batch import Batch
 from ..checkpoints import Average, load_checkpoint, save_checkpoint
 from ..draws import draw_step
@@ -19,6 +22,8 @@ from .base import Conditions, FrozenBase
 from .examples import Examples
 
 log = logging.getLogger(__name__)
+
+_POSITIVE = ("steps", "characters", "frames", "examples", "report_every", "save_every")
 
 # Of noisy latents, timesteps, what a batch tells, and its hints: the prediction.
 Predict = Callable[[Tensor, Tensor, Conditions, Tensor], Tensor]
@@ -46,6 +51,16 @@ class AdditionTraining:
     held_out: int = 24  # characters on which it is measured; 0 leaves that out
     mixed_precision: bool = True  # bf16
 
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} got {getattr(self, name)}; it must be 1 or more.")
+        if self.examples > self.characters:
+            raise ConfigError(
+                f"examples got {self.examples} per step; there are {self.characters} characters, "
+                "and a step takes none twice. Choose fewer, or more characters."
+            )
+
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step: warm-up, constant, linear decay to zero."""
         rise = (step + 1) / max(self.warm_up, 1)
@@ -66,7 +81,9 @@ class AdditionRun:
         )
         self.average = Average(parameters, config.average_decay)
         self.step, self.seconds = 0, 0.0
-        if state := load_checkpoint(folder / f"{name}.pt"):
+        self._path = folder / f"{name}.pt"
+        if state := load_checkpoint(self._path):
+            self._check(state["parameters"])
             for key, value in state["parameters"].items():
                 parameters[key].data.copy_(value)
             self.optimizer.load_state_dict(state["optimizer"])
@@ -82,8 +99,8 @@ class AdditionRun:
                 np.random.default_rng((config.seed, self.step)), config.examples
             )
             loss, error = self._errors(base, batch, hints, predict)
+            history.append((self._finite(loss), error))
             self._descend(loss)
-            history.append((float(loss.detach()), error))
             self.seconds = time.process_time() - started
             if self.step % config.save_every == 0 or self.step == config.steps:
                 self._save()
@@ -123,6 +140,26 @@ class AdditionRun:
         error = figure_error(output.detach(), wanted, batch.masks)
         return weighted_error(output, wanted, weights), error
 
+    def _check(self, found: dict[str, Tensor]) -> None:
+        """Refuse a checkpoint of other parameters."""
+        shapes = (
+            {key: tuple(value.shape) for key, value in tensors.items()}
+            for tensors in (self.parameters, found)
+        )
+        if report := compare_keys(*shapes):
+            raise TrainingError(
+                f"{self._path} is the checkpoint of other parameters: {report}. Remove it to begin "
+                "again, or choose another folder."
+            )
+
+    def _finite(self, loss: Tensor) -> float:
+        if math.isfinite(value := float(loss.detach())):
+            return value
+        raise TrainingError(
+            f"loss got {value} in step {self.step} of {self.name}; it must be a finite number. No "
+            "weights are written. Lower learning_rate, or turn mixed_precision off."
+        )
+
     def _descend(self, loss: Tensor) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(self.step)
@@ -141,4 +178,4 @@ class AdditionRun:
             "step": self.step,
             "seconds": self.seconds,
         }
-        save_checkpoint(self.folder / f"{self.name}.pt", state)
+        save_checkpoint(self._path, state)

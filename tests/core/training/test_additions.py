@@ -2,18 +2,22 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from animate_anyone.__main__ import main
 from animate_anyone.config import AA_MINI, AA_MINI_EDGES
+from animate_anyone.errors import ConfigError, TrainingError, WeightsError
 from animate_anyone.networks.picture_control import PictureControlNet
 from animate_anyone.networks.unet import UNet
 from animate_anyone.training.additions import control, loop, lora
-from animate_anyone.training.additions.examples import draw_edges, draw_ink, held_out
+from animate_anyone.training.additions.examples import Examples, draw_edges, draw_ink, held_out
 from animate_anyone.training.additions.looks import PAPER, edges_of, inked
+from animate_anyone.weights import additions
 from animate_anyone.weights.additions import CONTROL, LORA
 from animate_anyone.weights.detect import identify
 from animate_anyone.weights.load import load_models
@@ -125,6 +129,58 @@ def test_an_interrupted_run_ends_in_the_same_file(target, tmp_path, train, confi
         "controlnet",
     )
     load_models(target)  # the new file does not disturb the others
+
+
+@pytest.mark.parametrize("steps", ["0", "-3"])
+def test_a_run_of_no_steps_is_refused(target, tmp_path, capsys, steps):
+    words = ["--folder", str(tmp_path / "run"), "--target", str(target), "--steps", steps]
+    assert main(["train", "mini-lora", *words]) == 2
+    assert f"steps got {steps}" in capsys.readouterr().err
+    assert not (target / LORA).exists()
+
+
+def test_a_step_takes_no_character_twice():
+    with pytest.raises(ConfigError, match=r"examples got 4 .* 3 characters"):
+        replace(lora.INK, characters=3)
+
+
+def addition_run(folder, *shape):
+    parameters = {"up": torch.nn.Parameter(torch.zeros(shape))}
+    return loop.AdditionRun("ink", parameters, replace(lora.INK, **TINY), folder)
+
+
+def test_a_checkpoint_of_other_parameters_is_refused(tmp_path):
+    run = addition_run(tmp_path, 4, 2)
+    run._save()
+    assert addition_run(tmp_path, 4, 2).step == 0
+    with pytest.raises(TrainingError, match=r"ink\.pt .*up is \[4, 2\], .*Remove it"):
+        addition_run(tmp_path, 4, 3)
+
+
+def test_examples_of_another_recipe_are_refused(tmp_path):
+    path = tmp_path / "ink.npz"
+    np.savez(path, targets=np.zeros((3, 2, 16, 16, 16), np.float16))
+    seen = {"draw": draw_ink, "autoencoder": None, "seed": 0}
+    assert len(Examples.of(path, **seen, count=3, frames=2).parts["targets"]) == 3
+    with pytest.raises(TrainingError, match="3 characters of 2 frames; the run asks for 3 of 4"):
+        Examples.of(path, **seen, count=3, frames=4)
+
+
+def test_a_loss_beyond_numbers_ends_the_run_before_it_spoils_weights(tmp_path, monkeypatch):
+    run = addition_run(tmp_path, 4)
+    broken = run.parameters["up"].sum() * torch.nan
+    monkeypatch.setattr(run, "_errors", lambda *_: (broken, 0.0))
+    examples = SimpleNamespace(batch=lambda rng, count: (None, None))
+    with pytest.raises(TrainingError, match="loss got nan in step 0 of ink"):
+        run.train(None, examples, None)
+    assert not run.parameters["up"].any()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_missing_control_says_where_it_comes_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(additions, "MINI_FOLDER", tmp_path)
+    with pytest.raises(WeightsError, match=r"comes with aa-mini.*mini-control"):
+        additions.example_control()
 
 
 def test_lora_names_layers_of_the_denoiser_and_starts_from_nothing(target, tmp_path):
