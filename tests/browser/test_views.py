@@ -192,6 +192,8 @@ def test_the_clip_plays_while_it_is_made_and_stays(views, nodes2):
     assert player.inner_text() == still
     box = comfy.page.locator(".aa-preview-picture").bounding_box()
     assert box["height"] >= 100
+    if not nodes2:
+        assert not comfy.node("Animate").evaluate("(node) => node.imgs"), "shown once"
     assert comfy.errors == []
 
 
