@@ -37,9 +37,11 @@ mini: $(VENV)/.packages
 	$(TRAIN) data --folder $(MINI) --shards 6 --first 5000 --size 128x192
 	$(TRAIN) data --folder $(MINI) --shards 8 --first 9000 --clips 12 --frames 32 --consecutive
 	$(TRAIN) data --folder $(MINI) --shards 2 --first 9500 --clips 12 --frames 32 --consecutive --size 128x192
-	$(TRAIN) decoder --folder $(MINI) --steps 3000
+	$(TRAIN) decoder --folder $(MINI)
 	$(TRAIN) stage1 --folder $(MINI)
 	$(TRAIN) stage2 --folder $(MINI)
+	$(TRAIN) results --folder $(MINI)
+	$(TRAIN) polish --folder $(MINI)
 	$(TRAIN) export --folder $(MINI) --target animate_anyone/weights/mini
 	$(TRAIN) pose-data --folder $(MINI)/pose
 	$(TRAIN) detector --folder $(MINI)/pose

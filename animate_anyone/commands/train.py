@@ -24,13 +24,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         ("data", _data, "aa-mini: paint and encode examples"),
         ("stage1", _stage, "train everything but the temporal layers on single frames"),
         ("stage2", _stage, "train the temporal layers on clips"),
+        ("results", _results, "aa-mini: sample new characters with stage 1, for the step polish"),
+        ("polish", _autoencoder, "aa-mini: go on with the decoder on those results too"),
         ("export", _export, "write the weight files of a run"),
     ):
         step = steps.add_parser(name, help=text)
         step.set_defaults(run=run)
         step.add_argument("--folder", type=Path, required=True, help="where the run lives")
         step.add_argument("--threads", type=int, default=None, help="of torch; default: its own")
-        if name in ("autoencoder", "decoder", "stage1", "stage2"):
+        if name in ("autoencoder", "decoder", "polish", "stage1", "stage2"):
             step.add_argument("--steps", type=int, help="length of the run; default: the recipe's")
         if name in ("stage1", "stage2"):
             _add_stage_arguments(step)
@@ -41,6 +43,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
             step.add_argument("--frames", type=int, default=7, help="pictures per character (7)")
             step.add_argument("--consecutive", action="store_true", help="running clips")
             step.add_argument("--size", type=parse_size, default="128x128", help="(128x128)")
+        if name == "results":
+            step.add_argument("--shards", type=int, default=24, help="of 60 characters (24)")
         if name == "export":
             step.add_argument("--target", type=Path, required=True, help="folder of the files")
     _add_pose_steps(steps)
@@ -112,15 +116,27 @@ def _threads(options: argparse.Namespace) -> None:
 
 
 def _autoencoder(options: argparse.Namespace) -> int:
-    from ..training.autoencoder import AutoencoderTraining, refine_decoder, train_autoencoder
+    from ..training import decoder
+    from ..training.autoencoder import AutoencoderTraining, train_autoencoder
 
     _threads(options)
     options.folder.mkdir(parents=True, exist_ok=True)
-    if options.step == "decoder":
-        config = AutoencoderTraining(latent_noise=0.1, **_steps(options))
-        refine_decoder(config, options.folder)
-    else:
-        train_autoencoder(AutoencoderTraining(**_steps(options)), options.folder)
+    config, train = {
+        "autoencoder": (AutoencoderTraining(), train_autoencoder),
+        "decoder": (decoder.DECODER, decoder.refine_decoder),
+        "polish": (decoder.POLISH, decoder.polish_decoder),
+    }[options.step]
+    train(replace(config, **_steps(options)), options.folder)
+    return 0
+
+
+def _results(options: argparse.Namespace) -> int:
+    from ..training.autoencoder import trained_autoencoder
+    from ..training.results import write_results
+
+    _threads(options)
+    autoencoder = trained_autoencoder(options.folder)
+    write_results(options.folder, autoencoder, shards=options.shards)
     return 0
 
 

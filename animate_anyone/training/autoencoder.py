@@ -1,8 +1,8 @@
 """Training of aa-mini's autoencoder: the TAESD layout, 16 latent channels, on drawn characters."""
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from .painting import paint
 
 log = logging.getLogger(__name__)
 
+DECODERS = ("decoder.pt", "polished.pt")  # of a run: each goes on from the one before
+
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderTraining:
@@ -32,11 +34,17 @@ class AutoencoderTraining:
     learning_rate: float = 1e-3
     warm_up: int = 60  # steps
     clip: float = 0.5  # gradient norm
+    absolute: float = 0.5  # weight of the absolute error, beside 4 of the squared one
     latent_noise: float = 0.05  # standard deviation added before decoding
+    sampled: int = 0  # crops of a batch that are results of the networks
     decay: float = 0.995  # of the moving average
     pictures: int = 6000  # painted before the first step
     seed: int = 0
     save_every: int = 200  # steps
+
+
+Batch = tuple[Tensor, Tensor | None]
+"""Pixels (b, 3, H, W) in -1..1, and the latents (k, c, h, w) of the last k if they are results."""
 
 
 def build_autoencoder(
@@ -105,26 +113,17 @@ def _components(pixels: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
 def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
     """Train, or continue a run in the same folder; return the averaged weights."""
     generator = torch.Generator().manual_seed(config.seed)
-    crops = _crops(config)
-    sample = torch.cat([next(crops) for _ in range(50)])
+    crops = crops_of(config)
+    sample = torch.cat([next(crops)[0] for _ in range(50)])
     model = build_autoencoder(config.latent_channels, sample, generator)
     model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return _train(model, model, crops, folder / "autoencoder.pt", config, generator)
+    return train_on(model, model, crops, folder / "autoencoder.pt", config, generator)
 
 
-def refine_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
-    """Go on with the decoder alone; what the encoder says, and so every example, stays valid."""
-    generator = torch.Generator().manual_seed(config.seed + 1)
-    model = trained_autoencoder(folder).model.requires_grad_(False)
-    decoder = model.decoder.requires_grad_(True)
-    crops = _crops(replace(config, seed=config.seed + 1))
-    return _train(model, decoder, crops, folder / "decoder.pt", config, generator)
-
-
-def _train(
+def train_on(
     model: nn.Module,
     trained: nn.Module,  # the model, or the part of it that moves
-    crops: Iterator[Tensor],
+    batches: Iterator[Batch],
     path: Path,  # of the checkpoint
     config: AutoencoderTraining,
     generator: torch.Generator,
@@ -143,7 +142,7 @@ def _train(
     for step in range(start, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _ramp(step, config)
-        loss, error = _loss(model, next(crops), config, generator)
+        loss, error = _loss(model, next(batches), config, generator)
         optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parameters.values(), config.clip)
@@ -168,46 +167,66 @@ def _ramp(step: int, config: AutoencoderTraining) -> float:
 
 def _loss(
     model: Any,  # noqa: ANN401  (AutoencoderTiny)
-    pixels: Tensor,
+    batch: Batch,
     config: AutoencoderTraining,
     generator: torch.Generator,
 ) -> tuple[Tensor, float]:
-    """Return the loss and the mean squared error of a batch, (b, 3, H, W) in -1..1."""
+    """Return the loss and the mean squared error of a batch."""
+    pixels, results = batch
+    encoded = pixels if results is None else pixels[: -len(results)]
     with torch.autocast("cpu", torch.bfloat16):
-        latents = model.encoder(pixels).float()
+        latents = model.encoder(encoded).float()
         noise = torch.randn(latents.shape, generator=generator)
         noisy = latents + config.latent_noise * noise
+        noisy = noisy if results is None else torch.cat([noisy, results])
         result = model.decoder(noisy).float()
     error = F.mse_loss(result, pixels) / 4  # pixels in 0..1
     absolute = F.l1_loss(result, pixels) / 2
     mean, variance = latents.mean((0, 2, 3)), latents.var((0, 2, 3))
     spread = mean.square().mean() + (variance - 1).square().mean()
-    return 4 * error + 0.5 * absolute + 0.01 * spread, float(error.detach())
+    return 4 * error + config.absolute * absolute + 0.01 * spread, float(error.detach())
 
 
-def _crops(config: AutoencoderTraining) -> Iterator[Tensor]:
-    """Yield batches of crops around the figure, (b, 3, crop, crop) in -1..1, forever."""
+def crops_of(config: AutoencoderTraining) -> Iterator[Batch]:
+    """Yield batches of crops around the figure, forever."""
     size = Size(128, 128)
     rng = np.random.default_rng(config.seed)
-    frames, centres = [], []
+    frames, bounds = [], []
     for _ in range(config.pictures // 2):
         character, motion = make_character(rng), make_motion(rng)
         for frame in rng.uniform(0, 200, 2):
             painting = paint(character, motion.angles(frame), size)
-            rows, columns = np.nonzero(painting.mask)
             frames.append(painting.picture)
-            centres.append((rows.min(), rows.max(), columns.min(), columns.max()))
+            bounds.append(bounds_of(painting.mask))
     while True:
         batch = []
-        for index in rng.integers(len(frames), size=config.batch):
-            top, bottom, left, right = centres[index]
-            room = size.height - config.crop
-            y = int(np.clip(rng.integers(top, bottom + 1) - config.crop // 2, 0, room))
-            x = int(np.clip(rng.integers(left, right + 1) - config.crop // 2, 0, room))
+        for index in rng.integers(len(frames), size=config.batch - config.sampled):
+            y, x = corner_of(rng, bounds[index], config.crop, size)
             crop = frames[index][y : y + config.crop, x : x + config.crop]
             batch.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
-        pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float()
-        yield (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        yield as_pixels(batch), None
+
+
+def bounds_of(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right of a figure."""
+    rows, columns = np.nonzero(mask)
+    return int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
+
+
+def corner_of(
+    rng: np.random.Generator, bounds: tuple[int, int, int, int], crop: int, size: Size
+) -> tuple[int, int]:
+    """Return y and x of a crop whose middle is on the figure, as far as there is room."""
+    top, bottom, left, right = bounds
+    y = np.clip(rng.integers(top, bottom + 1) - crop // 2, 0, size.height - crop)
+    x = np.clip(rng.integers(left, right + 1) - crop // 2, 0, size.width - crop)
+    return int(y), int(x)
+
+
+def as_pixels(crops: Sequence[np.ndarray]) -> Tensor:
+    """Return crops (H, W, 3) uint8 as one batch in -1..1."""
+    pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+    return (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 class TrainedAutoencoder:
@@ -232,13 +251,26 @@ class TrainedAutoencoder:
 
 
 def trained_autoencoder(folder: Path) -> TrainedAutoencoder:
-    """Return the autoencoder that was trained in a folder."""
-    state = load_checkpoint(folder / "autoencoder.pt")
-    if state is None:
+    """Return the autoencoder that was trained in a folder, its decoder as far as it has come."""
+    values = autoencoder_values(folder)
+    if values is None:
         raise WeightsError(
             f"folder got {folder}; it holds no autoencoder.pt. Train the autoencoder first."
         )
-    return wrap_autoencoder(state["average"]["values"])
+    return wrap_autoencoder(values)
+
+
+def autoencoder_values(folder: Path) -> dict[str, Tensor] | None:
+    """Return the averaged weights of a run's autoencoder, or None if it has none."""
+    state = load_checkpoint(folder / "autoencoder.pt")
+    if state is None:
+        return None
+    values = dict(state["average"]["values"])
+    for name in DECODERS:
+        refined = load_checkpoint(folder / name)
+        if refined is not None:
+            values |= {f"decoder.{key}": v for key, v in refined["average"]["values"].items()}
+    return values
 
 
 def wrap_autoencoder(values: dict[str, Tensor]) -> TrainedAutoencoder:

@@ -26,6 +26,7 @@ FREE = (
     "decay_from",
     "difference_weight",
     "figure_weight",
+    "pixel_share",
 )
 
 

@@ -11,8 +11,7 @@ from ..config import get_preset
 from ..errors import WeightsError
 from ..types import Size
 from ..weights.bundle import save_weights
-from .autoencoder import wrap_autoencoder
-from .checkpoints import load_checkpoint
+from .autoencoder import autoencoder_values, wrap_autoencoder
 from .loop import scheduled
 from .networks import IMAGE_ENCODER, read_stage
 from .previews import preview_colours
@@ -44,7 +43,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     denoiser = files["denoising_unet"]
     files["denoising_unet"] = {k: v for k, v in denoiser.items() if "motion_modules" not in k}
     files["motion_module"] = {k: v for k, v in denoiser.items() if "motion_modules" in k}
-    files["autoencoder"] = _autoencoder(folder)
+    files["autoencoder"] = autoencoder_values(folder) or {}
     target.mkdir(parents=True, exist_ok=True)
     sizes = {}
     for name, tensors in files.items():
@@ -68,15 +67,3 @@ def export(folder: Path, target: Path) -> dict[str, int]:
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     start = f"{prefix}."
     return {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
-
-
-def _autoencoder(folder: Path) -> dict[str, Tensor]:
-    """Return the autoencoder that was trained beside, its refined decoder in place; or nothing."""
-    autoencoder = load_checkpoint(folder / "autoencoder.pt")
-    if autoencoder is None:
-        return {}
-    values = dict(autoencoder["average"]["values"])
-    refined = load_checkpoint(folder / "decoder.pt")
-    if refined is not None:
-        values |= {f"decoder.{key}": v for key, v in refined["average"]["values"].items()}
-    return values

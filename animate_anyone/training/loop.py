@@ -29,7 +29,14 @@ from .config import TrainingConfig
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
-from .losses import difference_error, figure_error, figure_weights, min_snr_scale, weighted_error
+from .losses import (
+    channel_weights,
+    difference_error,
+    figure_error,
+    figure_weights,
+    min_snr_scale,
+    weighted_error,
+)
 from .networks import (
     AnimateNetworks,
     as_models,
@@ -76,6 +83,7 @@ class Trainer:
         self.device = self.accelerator.device
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
+        self._channels: Tensor | None = None  # weights of the latent channels in the loss
 
         found = self.checkpoints.newest()
         networks = self._built(folder, new=found is None)
@@ -99,6 +107,8 @@ class Trainer:
             config.write(self.folder / "config.json")
             assert journal is not None
             journal.forget_after(self.step)
+        if config.pixel_share:
+            self._channels = self._channel_weights(source)
         sums: list[tuple[float, float, float]] = []
         waited, started = 0.0, time.perf_counter()
         for parts in self._batches(source):
@@ -203,7 +213,7 @@ class Trainer:
         scale = None
         if config.min_snr_gamma:
             scale = min_snr_scale(schedule, drawn.timesteps, config.min_snr_gamma).to(self.device)
-        loss = weighted_error(output, target, weights, scale)
+        loss = weighted_error(output, target, weights, scale, self._channels)
         if config.difference_weight:
             loss = loss + config.difference_weight * difference_error(output, target)
         shown = torch.ones_like(weights) if masks is None else masks
@@ -235,21 +245,30 @@ class Trainer:
     def _batches(self, source: Source) -> Iterator[list[tuple[Sequence[int], Batch]]]:
         """Yield the parts of each step that is still to be taken."""
         config = self.config
-        draw = Draw(
-            seed=config.seed,
-            examples=config.examples,
-            frames=config.frames,
-            consecutive=config.stage == 2,
-        )
         rows = rows_of(self.accelerator, config)
         loader = torch.utils.data.DataLoader(
-            _Steps(source, draw, rows),
+            _Steps(source, self._draw(), rows),
             batch_size=None,
             sampler=range(self.step, config.steps),
             num_workers=config.workers,
             pin_memory=self.device.type == "cuda",
         )
         return ([*zip(rows, parts, strict=True)] for parts in loader)
+
+    def _draw(self) -> Draw:
+        return Draw(
+            seed=self.config.seed,
+            examples=self.config.examples,
+            frames=self.config.frames,
+            consecutive=self.config.stage == 2,
+        )
+
+    def _channel_weights(self, source: Source) -> Tensor:
+        """Return weights (c,) by the first step's examples: the same in every process and run."""
+        decode = _needed(self.around.autoencoder, "autoencoder", "latents into pictures").decode
+        batch = source.batch(self._draw(), 0, range(self.config.examples))
+        targets = self._latents(batch)[1].transpose(1, 2).flatten(0, 1)
+        return channel_weights(decode, targets, self.config.pixel_share)
 
     def _mean(self, value: Tensor) -> Tensor:
         """Return the mean over all processes."""

@@ -1,14 +1,21 @@
 """Training of the autoencoder: where it starts, and which part moves when."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
+from animate_anyone.errors import InputError
 from animate_anyone.training.autoencoder import (
     AutoencoderTraining,
     build_autoencoder,
-    refine_decoder,
     train_autoencoder,
     trained_autoencoder,
 )
+from animate_anyone.training.config import TrainingConfig
+from animate_anyone.training.decoder import polish_decoder, refine_decoder
+from animate_anyone.training.loop import Trainer
+from animate_anyone.training.results import read_results, write_results
 
 SHORT = AutoencoderTraining(steps=2, batch=2, crop=32, pictures=8, warm_up=1)
 
@@ -35,8 +42,30 @@ def test_refining_moves_the_decoder_alone(tmp_path):
     decoder = refine_decoder(SHORT, tmp_path)
     assert set(decoder) == {k.removeprefix("decoder.") for k in before if k.startswith("decoder.")}
     assert any(not torch.equal(v, before[f"decoder.{k}"]) for k, v in decoder.items())
-    kept = trained_autoencoder(tmp_path).model.encoder.state_dict()
-    assert all(torch.equal(value, before[f"encoder.{key}"]) for key, value in kept.items())
+    after = trained_autoencoder(tmp_path).model
+    for key, value in after.encoder.state_dict().items():
+        assert torch.equal(value, before[f"encoder.{key}"])
+    for key, value in after.decoder.state_dict().items():
+        assert torch.equal(value, decoder[key])
+
+
+def test_polishing_goes_on_with_what_the_networks_made(tmp_path):
+    train_autoencoder(SHORT, tmp_path)
+    refined = {key: value.clone() for key, value in refine_decoder(SHORT, tmp_path).items()}
+    polish = replace(SHORT, steps=1, sampled=1)
+    with pytest.raises(InputError, match="holds no results of stage 1"):
+        polish_decoder(polish, tmp_path)
+    stage1 = Trainer(TrainingConfig(steps=1), tmp_path)
+    stage1.save()
+    stage1.config.write(stage1.folder / "config.json")
+    write_results(tmp_path, trained_autoencoder(tmp_path), shards=1, clips=2, frames=2)
+    results = read_results(tmp_path)
+    assert results["latents"].shape == (4, 16, 16, 16)
+    assert results["pictures"].shape == (4, 128, 128, 3)
+    polished = polish_decoder(polish, tmp_path)
+    assert any(not torch.equal(value, refined[key]) for key, value in polished.items())
+    after = trained_autoencoder(tmp_path).model.decoder.state_dict()
+    assert all(torch.equal(value, polished[key]) for key, value in after.items())
 
 
 def test_a_finished_run_is_only_read_again(tmp_path):
