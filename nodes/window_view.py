@@ -8,6 +8,7 @@ from ..animate_anyone.diffusion.windows import Window, WindowConfig, plan_window
 from ..animate_anyone.errors import InputError
 
 MOST_FRAMES = 10_000  # more would fill no screen
+LONGEST = 512  # frames of a window: what the nodes allow
 MOST_DRAWN = 60  # windows: as many rows as a panel has pixels
 TRUE, FALSE = ("true", "1"), ("false", "0")
 
@@ -35,6 +36,10 @@ def describe_windows(values: Mapping[str, str]) -> dict[str, Any]:
         raise InputError(
             f"frames got {frames}; windows are drawn for {MOST_FRAMES} frames or fewer. Enter "
             "fewer: longer clips run all the same."
+        )
+    if config.length > LONGEST:
+        raise InputError(
+            f"length got {config.length}; windows have {LONGEST} frames or fewer. Enter fewer."
         )
     if steps < 1:
         raise InputError(f"steps got {steps}; sampling needs 1 step or more.")
