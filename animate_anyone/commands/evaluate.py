@@ -143,8 +143,15 @@ def _check(options: argparse.Namespace, *, drawn: bool) -> None:
 def _tested(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[Protocol, dict[str, tuple[Any, Any]]]":
-    """Return the protocol as the options change it, and every change."""
+    """Return the protocol as options and data set change it, and every change."""
     changed: dict[str, tuple[Any, Any]] = {}
+    fit = protocol.fit
+    if options.data:
+        from ..training.clips.manifest import ClipDataset
+
+        fit = ClipDataset.open(options.data).manifest.fit
+    if fit != protocol.fit:
+        changed["fit"] = (protocol.fit, fit)
     if options.frames is not None and options.frames != protocol.frames:
         changed["frames"] = (protocol.frames, options.frames)
     if options.first:
@@ -156,7 +163,7 @@ def _tested(
         changed["temporal layers"] = ("the model's", "left out")
     clips = protocol.clips if options.pairs is None else options.pairs
     frames = protocol.frames if options.frames is None else options.frames
-    return replace(protocol, clips=clips, frames=frames), changed
+    return replace(protocol, clips=clips, frames=frames, fit=fit), changed
 
 
 def _measure_finished(

@@ -26,7 +26,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add = parser.add_argument
     add("--clips", type=Path, required=True, metavar="DIR", help="videos and picture folders")
     add("--out", type=Path, required=True, metavar="DIR", help="the data set; goes on if begun")
-    add("--recipe", choices=("ubc", "tiktok"), help="size and split of a well-known data set")
+    add("--recipe", choices=("ubc", "tiktok"), help="size, fit, split of a known data set")
     add(
         "--split",
         type=Path,
@@ -35,7 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         help='JSON with lists "train" and "test", or a text file for each (folders of that name)',
     )
     add("--size", type=parse_size, metavar="WxH", help="of all frames, pixels (768x768)")
-    add("--fit", choices=("pad", "crop"), default="pad", help="continue edges, or cut (pad)")
+    add("--fit", choices=("pad", "crop"), help="continue edges, or cut (the recipe's, or pad)")
     add("--min-frames", type=int, default=24, help="least length of a usable span (24)")
     add("--frames", choices=("png", "jpg"), default="png", help="how they are kept (png, exact)")
     add("--fps", type=parse_fps, default=30, help="of picture folders (30)")
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     maker = _maker(options)
     config = PrepareConfig(
         size=options.size or (known.size if known else Size(768, 768)),
-        fit=options.fit,
+        fit=options.fit or (known.fit if known else "pad"),
         min_frames=options.min_frames,
         pictures=options.frames,
         fps=float(options.fps),

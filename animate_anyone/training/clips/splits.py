@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...errors import InputError
+from ...evaluation.fitting import Fit
+from ...evaluation.protocol import load_protocol
 from ...types import Size
 
 PARTS = ("train", "test")
@@ -55,6 +57,7 @@ class Recipe:
     """How a well-known data set is prepared."""
 
     size: Size  # the paper's, section 4.1
+    fit: Fit  # that of the protocol of the same name, so that its whole frames are compared
     split: Split
 
 
@@ -62,7 +65,8 @@ def recipe(name: str) -> Recipe:
     """Return a recipe of RECIPES."""
     if name not in RECIPES:
         raise InputError(f"recipe got {name!r}; it must be one of {', '.join(RECIPES)}.")
-    return Recipe(size=Size(768, 768), split=read_split([_SHIPPED / f"{name}.json"]))
+    split = read_split([_SHIPPED / f"{name}.json"])
+    return Recipe(size=Size(768, 768), fit=load_protocol(name).fit, split=split)
 
 
 RECIPES = tuple(sorted(path.stem for path in _SHIPPED.glob("*.json")))

@@ -114,6 +114,23 @@ def test_a_prepared_data_set_is_animated_and_stands_beside_the_paper(
     assert "| Animate Anyone (paper, Table 1, UBC Fashion) |" in capsys.readouterr().out
 
 
+def test_frames_that_were_prepared_in_another_way_than_the_protocols_are_told(
+    prepared, tiny_bundle, tmp_path, capsys
+):
+    table = tmp_path / "table.json"
+    words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]
+    words += ["--frames", "2", "--json", str(table), "--device", "cpu"]
+    assert main(["evaluate", "--protocol", "tiktok", *words]) == 0
+    data = json.loads(table.read_text())
+    assert data["changed"]["fit"] == {"protocol": "crop", "here": "pad"}
+    assert "- fit: pad (protocol: crop)" in capsys.readouterr().out
+
+    dataset = ClipDataset.open(prepared)
+    replace(dataset.manifest, fit="crop").write(prepared)
+    assert main(["evaluate", "--protocol", "tiktok", *words]) == 0
+    assert "fit" not in json.loads(table.read_text())["changed"]
+
+
 @pytest.fixture
 def finished(tmp_path):
     """Return folders of results and truths: two short clips each, unlike by a little."""

@@ -7,9 +7,11 @@ import pytest
 from core.training.clips_material import character, write_character, write_clip
 
 from animate_anyone.__main__ import main
+from animate_anyone.evaluation.protocol import load_protocol
 from animate_anyone.training.batch import Draw
 from animate_anyone.training.clips.manifest import ClipDataset, Span
 from animate_anyone.training.clips.source import ClipSource
+from animate_anyone.training.clips.splits import RECIPES, recipe
 from animate_anyone.types import Size
 
 SIZE = Size(128, 128)
@@ -78,6 +80,7 @@ def test_a_recipe_brings_its_split_and_says_which_clips_lack(tmp_path, capsys):
     told = ("--recipe=tiktok", "--size=64x64", "--frames=jpg", f"--poses={poses}")
     assert main(arguments(clips, *told)) == 0
     dataset = ClipDataset.open(tmp_path / "set")
+    assert dataset.manifest.fit == "crop"
     assert {entry.name: entry.split for entry in dataset.clips} == {
         "00001": "train",
         "00335": "test",
@@ -86,6 +89,17 @@ def test_a_recipe_brings_its_split_and_says_which_clips_lack(tmp_path, capsys):
     assert "of the test list (5): `00336`, `00337`, `00338`, `00339`, `00340`." in text
     assert "of the train list (333): `00002`" in text
     assert "name them with --split" in text
+
+
+def test_a_fit_that_is_named_wins_over_that_of_the_recipe(clips):
+    told = ("--recipe=tiktok", "--fit=pad", "--size=64x64", f"--poses={clips.with_name('poses')}")
+    assert main(arguments(clips, *told)) == 0
+    assert ClipDataset.open(clips.with_name("set")).manifest.fit == "pad"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_prepares_frames_as_the_protocol_of_its_name_compares_them(name):
+    assert recipe(name).fit == load_protocol(name).fit
 
 
 def test_a_split_that_is_named_wins_over_folders(clips):
