@@ -16,7 +16,14 @@ from .instruments import Instruments
 from .lpips import lpips
 from .metrics import METRICS, Row
 from .poses import oks, pck, pose_error
-from .video import clip_features, cut_clips, flicker, frechet_distance, seam_drift
+from .video import (
+    allows_seam_drift,
+    clip_features,
+    cut_clips,
+    flicker,
+    frechet_distance,
+    seam_drift,
+)
 
 AT_ONCE = 16  # frames that frame metrics see together: bounds their memory
 
@@ -42,7 +49,7 @@ def measure(
     """Return every figure of one clip that the instruments and what is known allow.
 
     Figures of frames are means over the clip. Flicker needs two frames, seam drift two windows
-    and a truth that moves.
+    and a truth that moves both at their borders and inside; a clip without has no such figure.
     """
     result, truth = same_clip(result, case.truth)
     row = _frame_figures(result, truth, instruments)
@@ -53,7 +60,7 @@ def measure(
         row["figure_psnr"] = float(psnr_inside(result, truth, case.near).mean())
     if len(result) > 1:
         row["flicker"] = flicker(result, truth)
-    if len(case.windows) > 1 and flicker(truth) > 0:
+    if len(case.windows) > 1 and allows_seam_drift(truth, case.windows):
         row["seam_drift"] = seam_drift(result, case.windows, truth)
     if instruments.pose is not None and case.skeletons is not None and _shows(case.skeletons):
         found = instruments.pose.read_pixels(result)

@@ -17,7 +17,10 @@ class Metric:
 
 _SOMEBODY = "Somebody must be seen in the driving skeletons."
 _DRAWN = "Only drawn characters at their own size have a known silhouette."
-_WINDOWS = "Clips of more than one window, generated here, are needed."
+_WINDOWS = (
+    "Clips of more than one window, generated here, are needed, whose truth moves at the borders "
+    "of windows and inside."
+)
 
 METRICS = {
     "psnr": Metric("PSNR", 2),

@@ -60,11 +60,37 @@ def seam_drift(
     return at / inside
 
 
+def allows_seam_drift(
+    truth: Tensor,  # (f, 3, H, W), 0..1
+    windows: Sequence[Sequence[int]],  # frame numbers of each window
+) -> bool:
+    """Return whether `seam_drift` is defined: the truth moves at borders of windows and inside."""
+    borders = _borders(windows, len(truth))
+    return bool(borders.any() and not borders.all()) and min(_mean_changes(truth, borders)) > 0
+
+
 def border_steps(
     windows: Sequence[Sequence[int]],  # frame numbers of each window
     frames: int,  # length of the clip
 ) -> Tensor:  # (f - 1,), bool
-    """Return for each step t to t+1 whether some window holds one of the two frames only."""
+    """Return for each step t to t+1 whether some window holds one of the two frames only.
+
+    InputError where all steps are such, or none.
+    """
+    borders = _borders(windows, frames)
+    if borders.all() or not borders.any():
+        raise InputError(
+            f"windows got {len(windows)} over {frames} frames, which leaves {int(borders.sum())} "
+            f"of {len(borders)} steps at a border; some steps must be at a border and some inside. "
+            "Measure a clip longer than one window, without strided windows."
+        )
+    return borders
+
+
+def _borders(
+    windows: Sequence[Sequence[int]],
+    frames: int,
+) -> Tensor:  # (f - 1,), bool
     member = torch.zeros(len(windows), frames, dtype=torch.bool)
     for row, window in zip(member, windows, strict=True):
         if not all(0 <= frame < frames for frame in window):
@@ -73,14 +99,7 @@ def border_steps(
                 "counted from 0. Give the windows with which this clip was made."
             )
         row[list(window)] = True
-    borders = (member[:, 1:] != member[:, :-1]).any(0)
-    if borders.all() or not borders.any():
-        raise InputError(
-            f"windows got {len(windows)} over {frames} frames, which leaves {int(borders.sum())} "
-            f"of {len(borders)} steps at a border; some steps must be at a border and some inside. "
-            "Measure a clip longer than one window, without strided windows."
-        )
-    return borders
+    return (member[:, 1:] != member[:, :-1]).any(0)
 
 
 def _mean_changes(

@@ -37,6 +37,9 @@ def files(tmp_path_factory):
     return protocol, lpips_file, fvd_file
 
 
+ALL = Instruments()
+
+
 def case(frames=20, **changes) -> Case:
     return Case(**{"name": "a", "truth": torch.rand(frames, 3, 48, 40), "fps": 30.0, **changes})
 
@@ -82,8 +85,24 @@ def test_seams_are_measured_only_where_a_clip_has_more_than_one_window():
     row = measure(result, true, Instruments())
     assert row["seam_drift"] == pytest.approx(seam_drift(result, windows, true.truth))
     assert "seam_drift" not in measure(result, replace(true, windows=[range(20)]), Instruments())
-    still = replace(true, truth=true.truth[:1].expand(20, -1, -1, -1))
-    assert "seam_drift" not in measure(result, still, Instruments())
+
+
+@pytest.mark.parametrize(
+    ("frames", "windows"),
+    [
+        ([0] * 20, [range(12), range(8, 20)]),
+        ([*range(7), *[7] * 6, *range(8, 15)], [range(12), range(8, 20)]),
+        ([0] * 8 + [1] * 4 + [2] * 8, [range(12), range(8, 20)]),
+        (list(range(20)), [range(20), range(20)]),
+        (list(range(20)), [range(0, 20, 2), range(1, 20, 2)]),
+    ],
+    ids=["still", "still at borders", "moves at borders alone", "no border", "borders alone"],
+)
+def test_a_clip_that_allows_no_figure_of_seams_goes_without(frames, windows):
+    moving = torch.rand(20, 3, 48, 40)
+    row = measure(torch.rand_like(moving), case(truth=moving[frames], windows=windows), ALL)
+    assert "seam_drift" not in row
+    assert "flicker" in row
 
 
 def test_only_what_is_wanted_is_in_the_row_in_its_order():
