@@ -91,13 +91,13 @@ def compare(
             f"result got {_told(result)} and truth {_told(truth)}; they must be the same. Cut the "
             "longer one with ImageFromBatch, or bring one to the other's size with Upscale Image."
         )
-    case = Case(name="clip", truth=true, fps=FPS)
+    case, progress = Case(name="clip", truth=true, fps=FPS), host.progress(len(made))
     if poses is None:
-        return measure(made, case, Instruments(metrics=FIGURES))
+        return measure(made, case, Instruments(metrics=FIGURES), progress)
     case = Case(name="clip", truth=true, fps=FPS, skeletons=_skeletons(poses, truth))
     mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
     reader = PoseReader(*opened(networks or choose_networks(*mini, download=False)))
-    return measure(made, case, Instruments(metrics=FIGURES, pose=reader))
+    return measure(made, case, Instruments(metrics=FIGURES, pose=reader), progress)
 
 
 def _skeletons(poses: Any, truth: Tensor) -> PoseClip:

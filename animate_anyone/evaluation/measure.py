@@ -1,7 +1,7 @@
 """From clips to figures: what is measured of one clip, and what is gathered over many."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..pose.stack import SLICES, stack
+from ..protocols import Progress
 from ..types import PoseClip
 from . import frames as of_frames
 from .frames import intersection_over_union, psnr_inside, same_clip, silhouette
@@ -45,6 +46,7 @@ def measure(
     result: Tensor,  # (f, 3, H, W), 0..1
     case: Case,
     instruments: Instruments,
+    progress: Progress | None = None,  # in frames, each counted again where its poses are read
 ) -> Row:
     """Return every figure of one clip that the instruments and what is known allow.
 
@@ -52,7 +54,15 @@ def measure(
     and a truth that moves both at their borders and inside; a clip without has no such figure.
     """
     result, truth = same_clip(result, case.truth)
-    row = _frame_figures(result, truth, instruments)
+    pose, skeletons = instruments.pose, case.skeletons
+    reads = pose is not None and skeletons is not None and _shows(skeletons)
+    total = len(result) * (2 if reads else 1)
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(done, total)
+
+    row = _frame_figures(result, truth, instruments, tell)
     if case.background is not None:
         shown, true = (silhouette(clip, case.background) for clip in (result, truth))
         row["iou"] = float(intersection_over_union(shown, true).mean())
@@ -62,24 +72,32 @@ def measure(
         row["flicker"] = flicker(result, truth)
     if len(case.windows) > 1 and allows_seam_drift(truth, case.windows):
         row["seam_drift"] = seam_drift(result, case.windows, truth)
-    if instruments.pose is not None and case.skeletons is not None and _shows(case.skeletons):
-        found = instruments.pose.read_pixels(result)
-        row["pck"] = pck(found, case.skeletons, instruments.pck_threshold)
-        row["oks"] = oks(found, case.skeletons)
-        row["pose_error"] = pose_error(found, case.skeletons)
+    if pose is not None and skeletons is not None and reads:
+        found = pose.read_pixels(result, lambda done: tell(len(result) + done))
+        row["pck"] = pck(found, skeletons, instruments.pck_threshold)
+        row["oks"] = oks(found, skeletons)
+        row["pose_error"] = pose_error(found, skeletons)
     return {name: row[name] for name in instruments.metrics if name in row}
 
 
 @torch.no_grad()
-def _frame_figures(result: Tensor, truth: Tensor, instruments: Instruments) -> Row:
+def _frame_figures(
+    result: Tensor,
+    truth: Tensor,
+    instruments: Instruments,
+    tell: Callable[[int], None],  # called with the number of frames done
+) -> Row:
     figures = {name: getattr(of_frames, name) for name in ("psnr", "ssim", "psnr_uint8_legacy")}
     if instruments.lpips is not None:
         network = instruments.lpips
         figures["lpips"] = lambda ours, true: lpips(ours, true, network)
     values: dict[str, list[Tensor]] = {name: [] for name in figures}
+    done = 0
     for ours, true in zip(result.split(AT_ONCE), truth.split(AT_ONCE), strict=True):
         for name, figure in figures.items():
             values[name].append(figure(ours, true))
+        done += len(ours)
+        tell(done)
     return {name: float(torch.cat(parts).mean()) for name, parts in values.items()}
 
 

@@ -1,5 +1,6 @@
 """Skeletons of generated frames, read by a detector and an estimator as those of a video are."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,17 @@ class PoseReader:
     def read(
         self,
         frames: np.ndarray,  # (f, H, W, 3) uint8 RGB
+        progress: Callable[[int], None] | None = None,  # gets the frames done; may raise to stop
     ) -> PoseClip:
         """Return the skeletons on a canvas of the frames' size, of one person or of none."""
-        clip, _ = extract(frames, self._detector, self._estimator, ExtractConfig(people=1))
+        config = ExtractConfig(people=1)
+        clip, _ = extract(frames, self._detector, self._estimator, config, progress)
         return clip
 
     def read_pixels(
         self,
         frames: Tensor,  # (f, 3, H, W), 0..1
+        progress: Callable[[int], None] | None = None,  # as of `read`
     ) -> PoseClip:
         """Return the skeletons of frames as the core holds them."""
-        return self.read(to_bytes(frames))
+        return self.read(to_bytes(frames), progress)

@@ -271,6 +271,30 @@ def test_without_poses_pck_stops_what_needs_it(run_node, clip):
     assert "connect poses" in pck.message
 
 
+@pytest.mark.parametrize("poses", [False, True], ids=["frames", "frames and poses"])
+def test_evaluation_fills_the_bar_and_can_be_interrupted(run_node, clip, monkeypatch, poses):
+    import comfy.model_management as management
+    from comfy.utils import ProgressBar
+
+    told = []
+    plain = ProgressBar.update_absolute
+
+    def follow(bar, value, total=None, *rest):
+        told.append((value, total))
+        plain(bar, value, total, *rest)
+
+    monkeypatch.setattr(ProgressBar, "update_absolute", follow)
+    more = {"poses": clip.keypoints} if poses else {}
+    evaluate(run_node, clip.frames, clip.frames, **more)
+    total = 2 * len(clip.frames) if poses else len(clip.frames)
+    assert told[0] == (len(clip.frames), total)
+    assert told[-1] == (total, total)
+
+    management.interrupt_current_processing()
+    with pytest.raises(management.InterruptProcessingException):
+        evaluate(run_node, clip.frames, clip.frames, **more)
+
+
 UNEQUAL = {
     "length": (lambda c: c.frames[:4], "result got 4 frames of 64x64 and truth 6 .*ImageFromBatch"),
     "size": (lambda c: c.frames[:, ::2], "result got 6 frames of 64x32 .*Upscale Image"),

@@ -111,6 +111,33 @@ def test_only_what_is_wanted_is_in_the_row_in_its_order():
     assert list(row) == ["ssim", "psnr"]
 
 
+@pytest.mark.parametrize("poses", [False, True], ids=["frames", "frames and poses"])
+def test_progress_follows_chunk_by_chunk_up_to_its_total(poses):
+    (pair,) = held_out_pairs(1, 20)
+    true = case(truth=pair.truth, skeletons=pair.skeletons)
+    instruments = Instruments(pose=PoseReader.embedded("cpu") if poses else None)
+    told: list[tuple[int, int]] = []
+    measure(pair.truth, true, instruments, lambda *at: told.append(at))
+    done = [done for done, _ in told]
+    assert {total for _, total in told} == {40 if poses else 20}
+    assert done == sorted(set(done))
+    assert done[:2] == [16, 20]
+    assert done[-1] == (40 if poses else 20)
+
+
+def test_an_interrupt_in_progress_ends_the_measuring_at_once():
+    told: list[int] = []
+
+    def stop(done: int, _: int) -> None:
+        told.append(done)
+        raise KeyboardInterrupt
+
+    true = case()
+    with pytest.raises(KeyboardInterrupt):
+        measure(true.truth, true, ALL, stop)
+    assert told == [16]
+
+
 def test_one_frame_has_no_flicker():
     assert "flicker" not in measure(torch.rand(1, 3, 48, 40), case(1), Instruments())
 
