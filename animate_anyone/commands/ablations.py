@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     further = {name: load_models(source) for name, source in map(_named, options.weights)}
     mini = load_mini()
     assert mini.autoencoder is not None
-    config = replace(ABLATION, steps=options.steps) if options.steps else ABLATION
+    config = ABLATION if options.steps is None else replace(ABLATION, steps=options.steps)
     paint_examples(options.folder / "data", mini.autoencoder, options.shards)
     rows = train_variants(options.folder, config, mini.autoencoder)
     rows["aa-mini without temporal layers"] = without_motion(mini)

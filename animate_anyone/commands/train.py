@@ -141,7 +141,7 @@ def _results(options: argparse.Namespace) -> int:
 
 
 def _steps(options: argparse.Namespace) -> dict[str, Any]:
-    return {"steps": options.steps} if options.steps else {}
+    return {} if options.steps is None else {"steps": options.steps}
 
 
 def _data(options: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from ..errors import TrainingError
+
 log = logging.getLogger(__name__)
 
 FACTS = "checkpoint.json"  # says what a checkpoint is, and how long its files are
@@ -59,6 +61,9 @@ class CheckpointFolder:
         if whole.exists():
             shutil.rmtree(whole)
         partial.rename(whole)
+        damaged = [path for path in self._found() if path != whole and _read(path)[1]]
+        for path in damaged:  # a run has passed them over; they are no use to anybody
+            shutil.rmtree(path)
         for path in self._found()[: -self.keep]:
             shutil.rmtree(path)
         return whole
@@ -69,26 +74,39 @@ class CheckpointFolder:
             shutil.rmtree(path, ignore_errors=True)
 
     def newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """Return the newest whole checkpoint and its facts; say which damaged ones are passed."""
-        for path in reversed(self._found()):
-            try:
-                facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
-                broken = [
-                    f"{name} has {_size(path / name)} of {size} bytes"
-                    for name, size in facts["files"].items()
-                    if _size(path / name) != size
-                ]
-            except (OSError, ValueError, KeyError) as error:
-                broken = [f"{FACTS} cannot be read ({error})"]
+        """Return the newest whole checkpoint and its facts; say which damaged ones are passed.
+
+        TrainingError if there are checkpoints and all of them are damaged.
+        """
+        found = self._found()
+        for path in reversed(found):
+            facts, broken = _read(path)
             if not broken:
                 return path, facts
-            log.warning(
-                "checkpoint %s is damaged (%s); the one before it is used", path, "; ".join(broken)
+            log.warning("checkpoint %s is damaged (%s); it is passed over", path, broken)
+        if found:
+            raise TrainingError(
+                f"folder got {self.folder}, whose checkpoints are all damaged; going on would "
+                "begin anew over what is left. Restore one of them, or choose a new folder."
             )
         return None
 
     def _found(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("step-*") if path.suffix != ".partial")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the facts of a checkpoint, and what is wrong with it: nothing if it is whole."""
+    try:
+        facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
+        wrong = [
+            f"{name} has {_size(path / name)} of {size} bytes"
+            for name, size in facts["files"].items()
+            if _size(path / name) != size
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        return {}, f"{FACTS} cannot be read ({error})"
+    return facts, "; ".join(wrong)
 
 
 def _size(path: Path) -> int:

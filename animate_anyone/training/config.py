@@ -1,6 +1,7 @@
 """Configuration of a training run; read back exactly from the JSON beside its results."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,28 @@ _POSITIVE = (
     "report_every",
     "keep_checkpoints",
 )
-_SHARES = ("condition_dropout", "average_decay", "pixel_share")
+_NOT_NEGATIVE = (
+    "learning_rate",
+    "warm_up",
+    "decay_from",
+    "weight_decay",
+    "clip",
+    "figure_weight",
+    "difference_weight",
+    "min_snr_gamma",
+    "noise_offset",
+    "workers",
+    "seed",
+    "validate_every",
+)
+_SHARES = ("condition_dropout", "average_decay", "pixel_share", "second_moment")
 _CHOICES = {
     "stage": (1, 2),
     "variant": VARIANTS,
     "optimizer": ("adamw", "adamw8bit"),
     "mixed_precision": ("no", "bf16", "fp16"),
     "prediction_type": (None, *PREDICTIONS),
+    "zero_snr": (None, False, True),
 }
 
 
@@ -71,9 +87,13 @@ class TrainingConfig:
     validate_every: int = 0  # steps; 0 never
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} got {getattr(self, name)}; it must be 1 or more.")
+        for name in _NOT_NEGATIVE:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} got {getattr(self, name)}; it must be 0 or more.")
         for name in _SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(
@@ -84,6 +104,21 @@ class TrainingConfig:
                 raise ConfigError(
                     f"{name} got {getattr(self, name)!r}; choose one of "
                     f"{', '.join(map(str, choices))}."
+                )
+
+    def _check_kinds(self) -> None:
+        """Refuse what JSON can hold and a setting cannot: "10", 2.5 steps, null."""
+        for entry in fields(self):
+            value, usual = getattr(self, entry.name), type(entry.default)
+            if usual not in (bool, int, float):
+                continue  # names, and settings that may be None
+            if usual is bool or isinstance(value, bool):
+                fits = usual is type(value)
+            else:
+                fits = isinstance(value, (int, float) if usual is float else int)
+            if not fits:
+                raise ConfigError(
+                    f"{entry.name} got {value!r}; it must be of the kind of {entry.default!r}."
                 )
 
     def write(self, path: Path) -> None:

@@ -63,11 +63,21 @@ def make_accelerator(
         # Rows whose condition is dropped leave ReferenceNet without a gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    if accelerator.state.deepspeed_plugin is not None:  # which cannot see the size from a loader
-        rows = len(rows_of(accelerator, config)[0])
-        plugin = accelerator.state.deepspeed_plugin
-        plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = rows
+    if accelerator.state.deepspeed_plugin is not None:
+        settle_deepspeed(accelerator, config)
     return accelerator
+
+
+def settle_deepspeed(accelerator: "Accelerator", config: TrainingConfig) -> None:
+    """Tell DeepSpeed what accelerate's loader and clipping would: its engine does both itself."""
+    plugin = accelerator.state.deepspeed_plugin
+    assert plugin is not None
+    plugin.deepspeed_config |= {
+        "train_micro_batch_size_per_gpu": len(rows_of(accelerator, config)[0]),
+        "gradient_accumulation_steps": config.accumulate,
+        "gradient_clipping": config.clip,
+    }
+    accelerator.gradient_accumulation_steps = config.accumulate
 
 
 def rows_of(accelerator: "Accelerator", config: TrainingConfig) -> list[Sequence[int]]:

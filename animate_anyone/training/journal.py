@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..errors import TrainingError
 from ..media.pictures import whole_file
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,8 @@ def entries_of(path: Path) -> list[dict[str, float]]:
 class Journal:
     """Numbers, pictures and clips by step; only the first process of a run keeps one."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the folder's log; a run that goes on writes to the same."""
+    def __init__(self, folder: Path, step: int = 0) -> None:
+        """Open the folder's log; a run that goes on from a step drops the entries of later ones."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         self.folder = folder
@@ -38,20 +39,28 @@ class Journal:
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(folder / "tensorboard"))
+            purge = step + 1 if step else None
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+        self._forget_after(step)
 
     def numbers(self, step: int, values: dict[str, float]) -> None:
-        """Write one entry."""
+        """Write one entry; TrainingError if the disk does not take it."""
         entry = {"step": step, **{name: float(f"{v:.5g}") for name, v in values.items()}}
         log.info("%s %s", self.folder.name, entry)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise TrainingError(
+                f"log {self.path} cannot be written at step {step} ({error}); the checkpoints are "
+                "untouched. Make room, then start the same command again."
+            ) from error
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
             self._board.flush()
 
-    def forget_after(self, step: int) -> None:
+    def _forget_after(self, step: int) -> None:
         """Drop entries of steps that will be taken again."""
         if self.path.exists():
             kept = [entry for entry in entries_of(self.path) if entry["step"] <= step]

@@ -8,8 +8,8 @@ that was killed goes on as if it had not been, and two processes train as one wo
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from ..config import Preset, get_preset
 from ..diffusion.schedule import NoiseSchedule
-from ..errors import ConfigError, PackageError, TrainingError
+from ..errors import ConfigError, InputError, MediaError, PackageError, TrainingError
+from ..media.pictures import whole_file
 from ..networks.attention import sdpa
 from ..protocols import Autoencoder, ImageEncoder, Progress
 from ..weights.load import Models
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 SPIKE = 4.0  # a step whose gradient is so many times the usual is left out
 SPIKE_FREE_STEPS = 200  # in which the usual is still being learned
+MOST_ENDLESS = 50  # steps in a row without a finite gradient; fp16 finds its scale in fewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,7 @@ class Surroundings:
     image_encoder: ImageEncoder | None = None  # frozen; None: trained, or tokens come ready
     start: Callable[[AnimateNetworks], None] | None = None  # gives a new run its first weights
     validate: Callable[[Models, Journal, int], dict[str, float]] | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)  # what was named: kept with the run
     cpu: bool = False  # compute there even where there is a graphics card
     progress: Progress | None = None  # called after each step; may raise to interrupt
 
@@ -84,6 +87,7 @@ class Trainer:
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
         self._channels: Tensor | None = None  # weights of the latent channels in the loss
+        self._skipped = self._endless = 0  # steps since the last report; in a row
 
         found = self.checkpoints.newest()
         networks = self._built(folder, new=found is None)
@@ -102,11 +106,9 @@ class Trainer:
         """Train to the last step, with reports in the log and checkpoints on disk."""
         config, main = self.config, self.accelerator.is_main_process
         self.folder.mkdir(parents=True, exist_ok=True)
-        journal = Journal(self.folder) if main else None
+        journal = Journal(self.folder, self.step) if main else None
         if main:
             config.write(self.folder / "config.json")
-            assert journal is not None
-            journal.forget_after(self.step)
         if config.pixel_share:
             self._channels = self._channel_weights(source)
         sums: list[tuple[float, float, float]] = []
@@ -138,12 +140,13 @@ class Trainer:
         for rows, batch in parts:
             with self.accelerator.accumulate(self._wrapped):
                 part, error = self._loss(rows, batch)
+                value = float(self._mean(part.detach()))
+                if not math.isfinite(value):
+                    self._stop(value, parts)
                 self.accelerator.backward(part)
             loss += part.detach() / len(parts)
             errors.append(error)
         value = float(self._mean(loss))
-        if not math.isfinite(value):
-            self._stop(value, parts)
         self._update()
         self.step += 1
         return value, sum(errors) / len(errors)
@@ -182,8 +185,17 @@ class Trainer:
         if finite and (self.step < SPIKE_FREE_STEPS or norm <= limit):
             self.optimizer.step()
             self.average.update(self.parameters)
-        elif self.accelerator.scaler is not None:
-            self.accelerator.scaler.update()  # fp16: it expects one after each unscaling
+        else:
+            self._skipped += 1
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.update()  # fp16: it expects one after each unscaling
+        self._endless = 0 if finite else self._endless + 1
+        if self._endless == MOST_ENDLESS:
+            raise TrainingError(
+                f"gradient got {norm} in {MOST_ENDLESS} steps in a row, up to step {self.step}; "
+                "nothing is learned any more. The checkpoints before are kept. Go on from one "
+                "with a lower learning_rate, or with mixed_precision bf16 or no."
+            )
         if finite:
             self.typical_norm += (min(norm, 1e3) - self.typical_norm) / min(self.step + 1, 100)
         self.optimizer.zero_grad(set_to_none=True)
@@ -191,6 +203,7 @@ class Trainer:
     def _loss(self, rows: Sequence[int], batch: Batch) -> tuple[Tensor, float]:
         config, schedule = self.config, self.schedule
         reference, targets = self._latents(batch)
+        _check_width("latents", "channels", targets.shape[1], self.preset.unet.in_channels)
         drawn = draw_step(
             config.seed,
             self.step,
@@ -234,6 +247,8 @@ class Trainer:
     def _picture(self, batch: Batch) -> Tensor:
         """Return what the networks make the image token of: the token itself, or a picture."""
         if batch.tokens is not None:
+            wanted = self.preset.unet.cross_attention_dim
+            _check_width("image tokens", "numbers", batch.tokens.shape[-1], wanted)
             return batch.tokens.to(self.device)
         assert batch.thumbs is not None
         pictures = batch.thumbs.to(self.device).float() / 255
@@ -291,7 +306,10 @@ class Trainer:
             "share_of_time_waiting_for_data": waited / (seconds * len(sums)),
             "seconds": self.seconds,
         }
+        if self._skipped:
+            entry["skipped_steps"] = self._skipped
         sums.clear()
+        self._skipped = 0
         if journal is not None:
             journal.numbers(self.step, entry)
 
@@ -302,9 +320,14 @@ class Trainer:
         models = as_models(self.networks, self.preset, autoencoder, self.around.image_encoder)
         with self.average.in_place_of(self.parameters), torch.no_grad():
             self.networks.eval()
-            values = self.around.validate(models, journal, self.step)
+            try:
+                values = self.around.validate(models, journal, self.step)
+            except (MediaError, InputError) as error:  # a test clip: no reason to end a training
+                log.warning("step %d could not be validated: %s", self.step, error)
+                values = {}
             self.networks.train()
-        journal.numbers(self.step, values)
+        if values:
+            journal.numbers(self.step, values)
 
     def _stop(self, value: float, parts: Sequence[tuple[Sequence[int], Batch]]) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -337,6 +360,7 @@ class Trainer:
             "seconds": self.seconds,
             "processes": self.accelerator.num_processes,
             "distribution": self.accelerator.distributed_type.value,
+            "origin": dict(self.around.origin),
         }
 
     def _restore(self, path: Path, facts: dict[str, Any]) -> None:
@@ -348,6 +372,10 @@ class Trainer:
         self.step, self.typical_norm = facts["step"], facts["typical_norm"]
         self.seconds = facts["seconds"]
         log.info("stage %d goes on from step %d", self.config.stage, self.step)
+        for name, begun in facts.get("origin", {}).items():
+            now = self.around.origin.get(name, begun)
+            if now != begun:
+                log.warning("the run was begun with %s %s; going on, it has %s", name, begun, now)
 
 
 class _Steps(torch.utils.data.Dataset):
@@ -380,9 +408,8 @@ def scheduled(preset: Preset, config: TrainingConfig) -> Preset:
 
 
 def _write_weights(path: Path, state: dict[str, Tensor]) -> None:
-    partial = path.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in state.items()}, partial)
-    partial.replace(path)
+    with whole_file(path) as part:
+        save_file({key: value.contiguous() for key, value in state.items()}, part)
 
 
 def _optimizer(config: TrainingConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -397,6 +424,15 @@ def _optimizer(config: TrainingConfig, parameters: list[nn.Parameter]) -> torch.
             ) from error
         return AdamW8bit(parameters, betas=betas, weight_decay=config.weight_decay)
     return torch.optim.AdamW(parameters, betas=betas, weight_decay=config.weight_decay, fused=True)
+
+
+def _check_width(what: str, unit: str, found: int, wanted: int) -> None:
+    """Refuse data of another encoder than the networks' own."""
+    if found != wanted:
+        raise ConfigError(
+            f"data got {what} of {found} {unit}; these networks take {wanted}. Name the encoder "
+            "that belongs to them, in training and in `prepare --cache`."
+        )
 
 
 def _needed(part: Any, name: str, purpose: str) -> Any:  # noqa: ANN401  (an encoder)

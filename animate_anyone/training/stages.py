@@ -20,10 +20,11 @@ from .autoencoder import trained_autoencoder
 from .batch import Source
 from .clips.manifest import ClipDataset
 from .clips.source import ClipSource
+from .clips.tools import ToolMaker
 from .config import TrainingConfig
 from .data import Shards
 from .devices import training_device
-from .held_out import held_out_pairs, prepared_pairs
+from .held_out import held_out_pairs, prepared_pairs, tested_span
 from .loop import Surroundings
 from .networks import IMAGE_ENCODER, AnimateNetworks, has_stage1, load_stage1
 from .validation import Validation
@@ -56,8 +57,24 @@ def source_of(choices: Choices, config: TrainingConfig) -> Source:
     """Return the examples: clips of a prepared data set, or drawn characters."""
     if choices.data is None:
         return Shards(choices.folder / "data", consecutive=config.stage == 2)
+    dataset = ClipDataset.open(choices.data)
+    _check_caches(dataset, choices)
     side = IMAGE_ENCODER["image_size"] if config.train_image_encoder else FROZEN_SIDE
-    return ClipSource(ClipDataset.open(choices.data), image_side=side)
+    return ClipSource(dataset, image_side=side)
+
+
+def _check_caches(dataset: ClipDataset, choices: Choices) -> None:
+    """Refuse an encoder that is named here, where another one has made the cache."""
+    for cache, name in (("latents", "autoencoder"), ("tokens", "image_encoder")):
+        path: Path | None = getattr(choices, name)
+        if path is None or not dataset.has(cache):
+            continue
+        maker = ToolMaker(vae=choices.autoencoder, image_encoder=path, caches=(cache,))
+        if maker.cache_names()[cache] != dataset.manifest.cached[cache]:
+            raise ConfigError(
+                f"{name} got {path}, but the {cache} in {dataset.folder} were cached with another "
+                "one. Name that one, or prepare with this one into another folder."
+            )
 
 
 def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
@@ -80,8 +97,15 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
         autoencoder=autoencoder,
         image_encoder=image_encoder,
         start=start_of(choices, config),
+        origin=_origin(choices),
         validate=_validation(choices, config) if config.validate_every else None,
     )
+
+
+def _origin(choices: Choices) -> dict[str, str]:
+    """Return what decides a run beside its configuration, by name."""
+    names = ("data", "weights", "stable_diffusion", "animatediff", "controlnet_hint")
+    return {name: str(value) for name in names if (value := getattr(choices, name)) is not None}
 
 
 def _check_validation(
@@ -108,6 +132,13 @@ def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetwo
         )
     if choices.weights is None and not any(published):
         return None
+
+    for name in ("stable_diffusion", "controlnet_hint"):
+        if config.stage == 2 and getattr(choices, name) and has_stage1(choices.folder):
+            raise ConfigError(
+                f"{name} got {getattr(choices, name)} for stage 2, but {choices.folder} holds what "
+                "stage 1 has learned, which it would undo. Leave it out, or choose a new folder."
+            )
 
     def start(networks: AnimateNetworks) -> None:
         if config.stage == 2 and choices.weights is None and choices.stable_diffusion is None:
@@ -151,11 +182,18 @@ def _validation(choices: Choices, config: TrainingConfig) -> Validation:
             "how well they are learned by heart. Prepare with --split to keep some apart.",
             dataset.folder,
         )
-    entries = (dataset.split("test") or dataset.clips)[:count]
-    # In stage 1 a few moments far apart.
+    # In stage 1 a few moments far apart. The first frame is the reference.
     stride = SCATTERED if config.stage == 1 else 1
-    length = SCATTERED_FRAMES if config.stage == 1 else frames
+    length = SCATTERED_FRAMES if config.stage == 1 else max(frames, 2)
     protocol = replace(load_protocol("ubc"), frames=length, stride=stride)
+    every = dataset.split("test") or dataset.clips
+    entries = tuple(e for e in every if len(tested_span(e, protocol)) > 1)[:count]
+    if not entries:
+        raise ConfigError(
+            f"validate_every got {config.validate_every}; none of {len(every)} clips of "
+            f"{dataset.folder} has {stride + 1} frames in a row to validate with. Add a longer "
+            "test clip, or set validate_every to 0 with --config."
+        )
     return Validation(lambda: map(_after_first, prepared_pairs(dataset, entries, protocol)), pose)
 
 

@@ -1,12 +1,16 @@
 """A tiny run of training in a process of its own: to be killed, or to be one of several.
 
 Usage: run_tiny.py FOLDER DATA CONFIG.json [--die-at STEP]
+
+It dies in the backward pass after so many whole steps.
 """
 
 import os
 import signal
 import sys
 from pathlib import Path
+
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -38,11 +42,13 @@ PRESET = Preset(
 def main(folder: str, data: str, config: str, die_at: int) -> None:
     settings = TrainingConfig.read(Path(config))
 
-    def progress(step: int, _total: int) -> None:
-        if step == die_at:
+    trainer = Trainer(settings, Path(folder), PRESET, Surroundings())
+
+    def die(_gradient: Tensor) -> None:
+        if trainer.step == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    trainer = Trainer(settings, Path(folder), PRESET, Surroundings(progress=progress))
+    next(iter(trainer.parameters.values())).register_hook(die)
     trainer.run(Shards(Path(data), consecutive=settings.stage == 2))
 
 

@@ -124,6 +124,27 @@ def test_configurations_round_trip_and_refuse_unknown_keys(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("steps", "10", "'10'; it must be of the kind of 20000"),
+        ("steps", 2.5, "2.5; it must be of the kind of"),
+        ("steps", True, "True; it must be of the kind of"),
+        ("steps", 0, "0; it must be 1 or more"),
+        ("workers", -1, "-1; it must be 0 or more"),
+        ("learning_rate", float("nan"), "nan; it must be 0 or more"),
+        ("learning_rate", None, "None; it must be of the kind of"),
+        ("gradient_checkpointing", 1, "1; it must be of the kind of False"),
+        ("zero_snr", "yes", "'yes'; choose one of None, False, True"),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_settings_that_cannot_be_are_named(name, value, wrong):
+    with pytest.raises(ConfigError, match=f"{name} got {wrong}"):
+        TrainingConfig(**{name: value})
+    assert TrainingConfig(learning_rate=1, zero_snr=True)  # whole numbers do for real ones
+
+
+@pytest.mark.parametrize(
     ("step", "share"), [(0, 0.5), (1, 1.0), (4, 1.0), (8, 0.4), (10, 0.0)], ids=str
 )
 def test_learning_rate_rises_stays_and_falls(step, share):

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from torch import Tensor
 
 from animate_anyone.config import Preset, ScheduleConfig
 from animate_anyone.diffusion.schedule import NoiseSchedule
-from animate_anyone.errors import ConfigError, TrainingError
+from animate_anyone.errors import ConfigError, InputError, MediaError, TrainingError
+from animate_anyone.training import devices, loop
 from animate_anyone.training.batch import Batch, Draw
 from animate_anyone.training.checkpoints import CheckpointFolder
 from animate_anyone.training.config import TrainingConfig
@@ -81,9 +84,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (1, 2):
         path = folder / f"shard-{seed}"
         size = Size(32, 32)
-        write_shard(
-            path, MeanAutoencoder(), seed=seed, clips=3, frames=3, consecutive=False, size=size
-        )
+        for consecutive in (False, True):
+            write_shard(
+                path.with_name(f"{path.name}-{consecutive}"),
+                MeanAutoencoder(),
+                seed=seed,
+                clips=3,
+                frames=3,
+                consecutive=consecutive,
+                size=size,
+            )
     return folder
 
 
@@ -112,13 +122,13 @@ def run_tiny(folder: Path, data: Path, config: TrainingConfig) -> None:
     runpy.run_path(str(SCRIPT))["main"](folder, data, folder / "wanted.json", -1)
 
 
-def log_of(folder: Path) -> list[dict[str, float]]:
-    lines = (folder / "stage1" / "log.jsonl").read_text().splitlines()
+def log_of(folder: Path, stage: int = 1) -> list[dict[str, float]]:
+    lines = (folder / f"stage{stage}" / "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
-def newest(folder: Path) -> Path:
-    found = CheckpointFolder(folder / "stage1" / "checkpoints", 2).newest()
+def newest(folder: Path, stage: int = 1) -> Path:
+    found = CheckpointFolder(folder / f"stage{stage}" / "checkpoints", 2).newest()
     assert found is not None
     return found[0]
 
@@ -138,14 +148,19 @@ def farthest(first: Trainer, second: Trainer) -> float:
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_bit_for_bit(tmp_path, data):
-    """Killed in the middle of step 5, after the checkpoint of step 4."""
-    killed = run(tmp_path / "killed", data, SMALL, die_at=5)
+@pytest.mark.parametrize(("stage", "precision"), [(1, "no"), (2, "bf16")])
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, data, stage, precision):
+    """Killed in the backward pass of the sixth step, after the checkpoint of the fourth."""
+    config = replace(SMALL, stage=stage, mixed_precision=precision)
+    if stage == 2:
+        for name in ("whole", "killed"):
+            run_tiny(tmp_path / name, data, replace(SMALL, steps=2))
+    killed = run(tmp_path / "killed", data, config, die_at=5)
     assert killed.returncode == -9, killed.stderr
-    assert newest(tmp_path / "killed").name == "step-00000004"
+    assert newest(tmp_path / "killed", stage).name == "step-00000004"
     for name in ("whole", "killed"):
-        run_tiny(tmp_path / name, data, SMALL)
-    first, second = newest(tmp_path / "whole"), newest(tmp_path / "killed")
+        run_tiny(tmp_path / name, data, config)
+    first, second = (newest(tmp_path / name, stage) for name in ("whole", "killed"))
     for name in ("model.safetensors", "average.safetensors"):
         expected, found = load_file(first / name), load_file(second / name)
         assert expected.keys() == found.keys()
@@ -154,7 +169,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, data):
     for key, value in states[0]["state"].items():
         for part, tensor in value.items():
             assert torch.equal(tensor, states[1]["state"][key][part])
-    logs = [log_of(tmp_path / name) for name in ("whole", "killed")]
+    logs = [log_of(tmp_path / name, stage) for name in ("whole", "killed")]
     assert [entry["step"] for entry in logs[1]] == [2, 4, 6]
     assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]]
 
@@ -201,6 +216,21 @@ def test_a_truncated_checkpoint_is_passed_over_with_a_notice(tmp_path, tiny, dat
     path.write_bytes(path.read_bytes()[:-1])
     assert Trainer(SMALL, tmp_path, tiny.preset).step == 2
     assert "step-00000004 is damaged (optimizer.bin has" in caplog.text
+
+
+def test_a_new_checkpoint_outlives_a_damaged_later_one(tmp_path, tiny, data):
+    source, config = Shards(data, consecutive=False), replace(SMALL, keep_checkpoints=1)
+    trained(tiny.preset, replace(config, steps=4, keep_checkpoints=2), tmp_path, source)
+    (newest(tmp_path) / "optimizer.bin").write_bytes(b"cut off")
+    trainer = Trainer(config, tmp_path, tiny.preset)
+    assert trainer.step == 2
+    trainer.step = 3
+    trainer.save()
+    folder = tmp_path / "stage1" / "checkpoints"
+    assert [path.name for path in folder.iterdir()] == ["step-00000003"]
+    (newest(tmp_path) / "checkpoint.json").write_text("{")
+    with pytest.raises(TrainingError, match=r"all damaged.*choose a new folder"):
+        Trainer(config, tmp_path, tiny.preset)
 
 
 def test_a_run_goes_on_with_another_accumulation(tmp_path, tiny, data):
@@ -250,6 +280,83 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(tmp_path, ti
     assert newest(tmp_path).name == "step-00000003"
     weights = load_file(newest(tmp_path) / "model.safetensors")
     assert all(bool(value.isfinite().all()) for value in weights.values())
+
+
+def test_gradients_that_stay_endless_stop_the_run(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(loop, "MOST_ENDLESS", 3)
+    trainer = Trainer(replace(SMALL, report_every=1), tmp_path, tiny.preset)
+    first = next(iter(trainer.parameters.values()))
+    first.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(TrainingError, match=r"gradient got nan in 3 steps in a row, up to step 2"):
+        trainer.run(Noise(encoded=True))
+    assert [entry["skipped_steps"] for entry in log_of(tmp_path)] == [1, 1]
+
+
+def test_data_of_other_encoders_is_refused(tmp_path, tiny):
+    with pytest.raises(ConfigError, match="latents of 3 channels; these networks take 4"):
+        trained(tiny.preset, SMALL, tmp_path, Wrong("targets"))
+    with pytest.raises(ConfigError, match="image tokens of 15 numbers; these networks take 16"):
+        trained(tiny.preset, SMALL, tmp_path, Wrong("tokens"))
+
+
+class Wrong(Noise):
+    """Noise of which one part is narrower than it should be."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(encoded=True, tokens=True)
+        self.part = part
+
+    def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
+        batch = super().batch(draw, step, rows)
+        if self.part == "tokens":
+            assert batch.tokens is not None
+            return replace(batch, tokens=batch.tokens[..., 1:])
+        return replace(batch, targets=batch.targets[:, 1:])
+
+
+@pytest.mark.parametrize(
+    "error", [MediaError("clip 3 is damaged"), InputError("0 frames")], ids=str
+)
+def test_a_validation_that_fails_does_not_end_the_run(tmp_path, tiny, caplog, error):
+    def validate(*_: object) -> dict[str, float]:
+        raise error
+
+    config = replace(SMALL, validate_every=3, steps=4)
+    around = {"autoencoder": MeanAutoencoder(), "validate": validate}
+    assert trained(tiny.preset, config, tmp_path, Noise(encoded=True), **around).step == 4
+    assert f"step 3 could not be validated: {error}" in caplog.text
+
+
+def test_going_on_with_other_data_is_told(tmp_path, tiny, caplog):
+    begun, later = {"data": "clips", "weights": "aa-mini"}, {"data": "others", "weights": "aa-mini"}
+    source = Noise(encoded=True)
+    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source, origin=begun)
+    trained(tiny.preset, SMALL, tmp_path, source, origin=later)
+    assert "begun with data clips; going on, it has others" in caplog.text
+    assert "weights" not in caplog.text
+
+
+def test_distributions_are_settled_or_refused(tiny):
+    plugin = SimpleNamespace(deepspeed_config={})
+    accelerator: Any = SimpleNamespace(
+        num_processes=2, process_index=1, state=SimpleNamespace(deepspeed_plugin=plugin)
+    )
+    config = replace(SMALL, examples=8, accumulate=2, clip=0.5, average_decay=0.0)
+    devices.settle_deepspeed(accelerator, config)
+    assert plugin.deepspeed_config == {
+        "train_micro_batch_size_per_gpu": 2,
+        "gradient_accumulation_steps": 2,
+        "gradient_clipping": 0.5,
+    }
+    assert accelerator.gradient_accumulation_steps == 2
+    accelerator.distributed_type = SimpleNamespace(value="FSDP")
+    devices.check_run(accelerator, config)
+    with pytest.raises(ConfigError, match=r"average_decay got 0\.9; under FSDP no process"):
+        devices.check_run(accelerator, replace(config, average_decay=0.9))
+    accelerator.distributed_type = SimpleNamespace(value="DEEPSPEED")
+    facts = {"config": {}, "distribution": "MULTI_GPU", "processes": 2}
+    with pytest.raises(ConfigError, match="DeepSpeed's parts fit only"):
+        devices.check_run(accelerator, config, facts, Path("step-1"))
 
 
 # The same numbers by other ways.
