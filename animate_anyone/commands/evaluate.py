@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..animate import Sampling
+    from ..evaluation.compared import Compared
     from ..evaluation.instruments import Instruments
     from ..evaluation.measure import Measured
     from ..evaluation.pairs import Pair
@@ -77,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure and tell."""
     if options.result or options.poses:
         return _run_on_clip(options)
+    from ..evaluation.compared import not_whole
     from ..evaluation.instruments import absent, open_instruments
     from ..evaluation.protocol import load_protocol
     from ..evaluation.report import Report, unmeasured
@@ -92,10 +94,11 @@ def run(options: argparse.Namespace) -> int:
         fvd_network=options.fvd_network,
     )
     measured = _measure_finished if options.results else _measure_generated
-    rows, made = measured(options, tested, instruments)
+    rows, made, compared = measured(options, tested, instruments)
     found = len(next(iter(rows.values())).clips)
     if found != protocol.clips:
         changed["clips"] = (protocol.clips, found)
+    changed |= not_whole(compared)
     report = Report(
         protocol=protocol,
         rows=rows,
@@ -103,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
         made=made,
         absent=unmeasured(rows, protocol) | absent(instruments, protocol),
         instruments=_files(options, instruments),
+        compared=compared,
     )
     _write(options, as_markdown(report) + "\n", report.data())
     return 0
@@ -168,8 +172,8 @@ def _tested(
 
 def _measure_finished(
     options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
-) -> "tuple[dict[str, Measured], dict[str, Any]]":
-    from ..evaluation.folders import match_folders, measure_folders
+) -> "tuple[dict[str, Measured], dict[str, Any], dict[str, Compared]]":
+    from ..evaluation.folders import compared_frames, match_folders, measure_folders
 
     pairs = match_folders(options.results, options.truth, protocol)
     chosen = pairs[options.first :][: options.pairs]
@@ -177,22 +181,23 @@ def _measure_finished(
         raise InputError(f"--first got {options.first}; there are {len(pairs)} clips. Lower it.")
     with _bar(len(chosen), "clip") as progress:
         rows = measure_folders(chosen, protocol, instruments, progress)
-    return rows, {
+    made = {
         "results": str(options.results),
         "truth": str(options.truth),
         "driving skeletons": "read from the true clips by the same networks",
     }
+    return rows, made, compared_frames(chosen)
 
 
 def _measure_generated(
     options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
-) -> "tuple[dict[str, Measured], dict[str, Any]]":
+) -> "tuple[dict[str, Measured], dict[str, Any], dict[str, Compared]]":
     from ..evaluation.instruments import check_fvd
     from ..evaluation.report import evaluate, sampling_data
     from ..weights.load import load_models
 
     given = _prepared if options.data else _drawn
-    count, lengths, pairs = given(options, protocol)
+    lengths, pairs, compared = given(options, protocol)
     check_fvd(instruments, lengths)
     device, dtype = machine_from(options)
     models = load_models(options.models, dtype=dtype, device=device)
@@ -201,9 +206,10 @@ def _measure_generated(
 
         models = without_motion(models)
     sampling = _sampling(options, models)
+    count = len(lengths)
     with _bar(count, "pair") as progress:
         rows = evaluate(models, sampling, pairs, instruments, progress=progress)
-    return rows, {
+    made = {
         "models": str(options.models),
         "preset": models.preset.title,
         "sampling": sampling_data(sampling),
@@ -212,38 +218,40 @@ def _measure_generated(
         "dtype": str(dtype).removeprefix("torch."),
         **({"data": str(options.data)} if options.data else {}),
     }
+    return rows, made, compared
 
 
 def _drawn(
     options: argparse.Namespace, protocol: "Protocol"
-) -> "tuple[int, list[tuple[str, int, float]], Iterable[Pair]]":
-    """Return number, lengths and pairs of the drawn test."""
+) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
+    """Return lengths and pairs of the drawn test."""
     from ..training.held_out import FPS, held_out_pairs
 
     frames = protocol.frames or 1
     numbers = range(options.first, options.first + protocol.clips)
     lengths = [(f"character {number}", frames, FPS) for number in numbers]
     pairs = held_out_pairs(protocol.clips, frames, protocol.size, options.first)
-    return len(numbers), lengths, pairs
+    return lengths, pairs, {}
 
 
 def _prepared(
     options: argparse.Namespace, protocol: "Protocol"
-) -> "tuple[int, list[tuple[str, int, float]], Iterable[Pair]]":
-    """Return number, lengths and pairs of a prepared data set's test clips."""
+) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
+    """Return lengths and pairs of a prepared data set's test clips, and which frames they are."""
     from ..training.clips.manifest import ClipDataset
-    from ..training.held_out import entries_to_test, prepared_pairs, tested_span
+    from ..training.held_out import compared_frames, entries_to_test, prepared_pairs
 
     dataset = ClipDataset.open(options.data)
     every = entries_to_test(dataset)
     entries = every[options.first :][: options.pairs]
     if not entries:
         raise InputError(f"--first got {options.first}; there are {len(every)} clips. Lower it.")
+    compared = compared_frames(entries, protocol)
     lengths = [
-        (entry.name, len(tested_span(entry, protocol)), entry.fps / protocol.stride)
+        (entry.name, len(compared[entry.name].frames), entry.fps / protocol.stride)
         for entry in entries
     ]
-    return len(entries), lengths, prepared_pairs(dataset, entries, protocol)
+    return lengths, prepared_pairs(dataset, entries, protocol), compared
 
 
 def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..media import ClipInfo, clip_info, frames_of, to_pixels
 from ..media.pictures import PICTURE_SUFFIXES
+from .compared import Compared
 from .fitting import fit_frames
 from .instruments import Instruments, check_fvd
 from .measure import Case, Measured, Measuring
@@ -28,7 +29,7 @@ class ClipPair:
     name: str
     result: ClipInfo
     truth: ClipInfo
-    frames: int  # of each, that are compared
+    compared: Compared  # frames of each
 
 
 def match_folders(
@@ -67,8 +68,13 @@ def match_folders(
 
 def _paired(name: str, result: Path, truth: Path, protocol: Protocol) -> ClipPair:
     ours, true = clip_info(result), clip_info(truth)
-    taken = len(range(0, true.frames, protocol.stride))
-    return ClipPair(name, ours, true, min(taken, protocol.frames or taken))
+    taken = range(0, true.frames, protocol.stride)[: protocol.frames]
+    return ClipPair(name, ours, true, Compared(taken, true.frames, protocol.frames))
+
+
+def compared_frames(pairs: list[ClipPair]) -> dict[str, Compared]:
+    """Return which frames of every clip are compared."""
+    return {pair.name: pair.compared for pair in pairs}
 
 
 def measure_folders(
@@ -81,7 +87,8 @@ def measure_folders(
 
     Driving skeletons are not known: those of the true clip are read by the same pose pair.
     """
-    check_fvd(instruments, ((pair.name, pair.frames, _fps(pair, protocol)) for pair in pairs))
+    lengths = ((p.name, len(p.compared.frames), _fps(p, protocol)) for p in pairs)
+    check_fvd(instruments, lengths)
     measuring = Measuring(instruments)
     for index, pair in enumerate(pairs):
         truth, result = (_read(info, pair, protocol) for info in (pair.truth, pair.result))
@@ -106,10 +113,11 @@ def _fps(pair: ClipPair, protocol: Protocol) -> float:
 def _read(info: ClipInfo, pair: ClipPair, protocol: Protocol) -> Tensor:
     """Return the frames that the protocol takes, at its size, (f, 3, H, W) in 0..1."""
     taken = islice(frames_of(info.path), 0, None, protocol.stride)
-    frames = [_fitted(frame, protocol) for frame in islice(taken, pair.frames)]
-    if len(frames) < pair.frames:
+    asked = len(pair.compared.frames)
+    frames = [_fitted(frame, protocol) for frame in islice(taken, asked)]
+    if len(frames) < asked:
         raise InputError(
-            f"{info.path} got {len(frames)} frames of {pair.frames} that it announces; it is "
+            f"{info.path} got {len(frames)} frames of {asked} that it announces; it is "
             "damaged or cut short. Export it again."
         )
     return torch.cat(frames)

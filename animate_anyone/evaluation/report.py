@@ -3,7 +3,7 @@
 import math
 import platform
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..animate import Networks, Sampling
 from ..diffusion.windows import plan_windows
+from .compared import Compared
 from .fitting import fit_frames, fit_skeletons
 from .instruments import Instruments
 from .measure import Case, Measured, Measuring
@@ -89,6 +90,7 @@ class Report:
     made: dict[str, Any]  # how the clips came about: models, sampling, seeds, folders, device
     absent: dict[str, str]  # figures of the protocol that were not measured, and why
     instruments: dict[str, str]  # files that were looked through
+    compared: dict[str, Compared] = field(default_factory=dict)  # by clip; none of drawn ones
 
     def data(self) -> dict[str, Any]:
         """Return everything as JSON can hold it; figures that are no numbers become null."""
@@ -110,6 +112,7 @@ class Report:
                     for name, (usual, here) in self.changed.items()
                 },
                 "made": self.made,
+                "compared": {name: clip.data() for name, clip in self.compared.items()},
                 "instruments": self.instruments,
                 "absent": self.absent,
                 "versions": versions(),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .compared import compared_lines
 from .metrics import METRICS, Row, cell
 from .report import Report
 
@@ -108,6 +109,8 @@ def _record(report: Report) -> list[str]:
             lines.append(f"- {name}: {_value(here)} (protocol: {_value(usual)})")
     lines += ["", *(f"- {name}: {_value(value)}" for name, value in report.made.items())]
     lines += [f"- {name}: {value}" for name, value in report.instruments.items()]
+    if report.compared:
+        lines += ["", *compared_lines(report.compared)]
     lines += _absent(report.absent)
     return lines + _partial(report)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..evaluation.compared import Compared
 from ..evaluation.pairs import Pair
 from ..evaluation.protocol import Protocol
 from ..media import to_pixels
@@ -82,12 +83,23 @@ def tested_span(entry: ClipEntry, protocol: Protocol) -> range:
     return frames[: protocol.frames]
 
 
+def compared_frames(entries: tuple[ClipEntry, ...], protocol: Protocol) -> dict[str, Compared]:
+    """Return which frames of every clip a protocol compares."""
+    return {
+        entry.name: Compared(tested_span(entry, protocol), entry.frames, protocol.frames)
+        for entry in entries
+    }
+
+
 def prepared_pairs(
     dataset: ClipDataset,
     entries: tuple[ClipEntry, ...],
     protocol: Protocol,
 ) -> Iterator[Pair]:
-    """Yield real clips as the paper tests: the first frame, driven by the clip's own poses."""
+    """Yield real clips as the paper tests: the first frame, driven by the clip's own poses.
+
+    Only the longest usable span of a clip is compared, whose first frame then is the reference.
+    """
     for entry in entries:
         frames = tested_span(entry, protocol)
         pictures = dataset.frames(entry, frames.start, frames[-1] + 1)[:: frames.step]

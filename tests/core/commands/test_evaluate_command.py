@@ -131,6 +131,29 @@ def test_frames_that_were_prepared_in_another_way_than_the_protocols_are_told(
     assert "fit" not in json.loads(table.read_text())["changed"]
 
 
+def test_which_frames_of_a_prepared_clip_were_compared_is_told(
+    prepared, tiny_bundle, tmp_path, capsys
+):
+    table = tmp_path / "table.json"
+    words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]
+    words += ["--json", str(table), "--device", "cpu"]
+    assert main(["evaluate", "--protocol", "ubc", *words, "--frames", "8"]) == 0
+    data = json.loads(table.read_text())
+    assert data["compared"] == {"two": {"first": 3, "last": 8, "step": 1, "frames": 6, "of": 9}}
+    assert data["changed"]["frames of clips"] == {
+        "protocol": "from the first on",
+        "here": "the longest usable span alone of 1 of 1 clips",
+    }
+    printed = capsys.readouterr().out
+    assert "Frames compared, counted from 0: two 3..8 of 9." in printed
+    assert "Shorter than the 8 frames asked for: two (6)." in printed
+
+    assert main(["evaluate", "--protocol", "ubc", *words, "--frames", "5"]) == 0
+    printed = capsys.readouterr().out
+    assert "two 3..7 of 9" in printed
+    assert "Shorter than" not in printed
+
+
 @pytest.fixture
 def finished(tmp_path):
     """Return folders of results and truths: two short clips each, unlike by a little."""
@@ -166,6 +189,8 @@ def test_finished_clips_are_measured_with_every_network_that_is_named(finished, 
     assert data["changed"] == {}
     ours, true = (Path(folder) / "clip0.mp4" for folder in (finished[1], finished[3]))
     read = [to_pixels(np.stack(list(frames_of(path)))) for path in (ours, true)]
+    whole = {"first": 0, "last": 7, "step": 1, "frames": 8, "of": 8}
+    assert data["compared"] == {"clip0": whole, "clip1": whole}
     clip = data["rows"]["result"]["clips"]["clip0"]
     assert clip["psnr"] == pytest.approx(float(psnr(*read).mean()), rel=1e-6)
 
