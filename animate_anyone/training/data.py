@@ -27,6 +27,8 @@ TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
 SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames: users have short clips too
 DETAILED = 0.6  # share of clips whose skeletons have hands, and of those that have a face
 PARTS = ("latents", "poses", "masks", "thumbs")
+ENCODER = "encoder.npy"  # what the autoencoder of a folder makes of one picture
+SAME = 0.1  # between latents by bf16 on different machines, in standard deviations
 
 
 def paint_clip(
@@ -105,6 +107,7 @@ def write_shards(
     size: Size,
 ) -> None:
     """Paint shards that are not there yet, each under a name that tells what it holds."""
+    _check_encoder(folder, autoencoder)
     kind = "clips" if consecutive else "frames"
     for seed in range(first, first + shards):
         path = folder / f"{kind}-{size.width}x{size.height}-{seed:05d}"
@@ -112,6 +115,25 @@ def write_shards(
             facts = {"clips": clips, "frames": frames, "consecutive": consecutive, "size": size}
             write_shard(path, autoencoder, seed=seed, **facts)
             log.info("wrote %s", path.name)
+
+
+def _check_encoder(folder: Path, autoencoder: Autoencoder) -> None:
+    """Refuse to put examples of two encoders into one folder: they would be trained on as one."""
+    path, size = folder / ENCODER, Size(64, 64)
+    rng = np.random.default_rng(0)
+    picture = paint_clip(rng, np.zeros(1), size)[0].picture
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    latents = autoencoder.encode(pixels).float().cpu().numpy()
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(path, latents)
+        return
+    before = np.load(path)
+    if before.shape != latents.shape or not np.allclose(before, latents, atol=SAME):
+        raise InputError(
+            f"data folder got {folder}, whose examples another autoencoder has encoded. Choose a "
+            "new folder, or delete this one."
+        )
 
 
 def thumbnails(

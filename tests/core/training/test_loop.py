@@ -13,7 +13,7 @@ from animate_anyone.config import Preset
 from animate_anyone.errors import ConfigError, InputError, WeightsError
 from animate_anyone.training.checkpoints import Average, load_checkpoint, save_checkpoint
 from animate_anyone.training.config import TrainingConfig
-from animate_anyone.training.data import Shards, write_shard
+from animate_anyone.training.data import Shards, write_shard, write_shards
 from animate_anyone.training.export import export
 from animate_anyone.training.loop import Surroundings, Trainer
 from animate_anyone.types import Size
@@ -107,6 +107,19 @@ def test_stage_2_starts_from_stage_1_and_moves_temporal_layers_alone(tmp_path, t
 def test_stage_2_without_stage_1_says_what_to_do(tmp_path, tiny):
     with pytest.raises(ConfigError, match="Train stage 1 first"):
         Trainer(replace(SMALL, stage=2), tmp_path, tiny.preset)
+
+
+def test_examples_of_two_encoders_do_not_mix(tmp_path):
+    class Other(MeanAutoencoder):
+        def encode(self, frames: torch.Tensor) -> torch.Tensor:
+            return -super().encode(frames)
+
+    write = partial(write_shards, tmp_path, first=1, clips=1, frames=2, size=Size(32, 32))
+    write(MeanAutoencoder(), shards=1)
+    write(MeanAutoencoder(), shards=2)
+    with pytest.raises(InputError, match="whose examples another autoencoder has encoded"):
+        write(Other(), shards=3)
+    assert len(Shards(tmp_path, consecutive=False).shards) == 2
 
 
 def test_shards_without_the_wanted_kind_say_so(tmp_path):
