@@ -33,9 +33,9 @@ test: $(VENV)/.packages
 # Every step continues where it was stopped; the folder may be carried to another machine.
 mini: $(VENV)/.packages
 	$(TRAIN) autoencoder --folder $(MINI)
-	$(TRAIN) data --folder $(MINI) --shards 32
-	$(TRAIN) data --folder $(MINI) --shards 6 --first 5000 --size 128x192
-	$(TRAIN) data --folder $(MINI) --shards 8 --first 9000 --clips 12 --frames 32 --consecutive
+	$(TRAIN) data --folder $(MINI) --shards 60
+	$(TRAIN) data --folder $(MINI) --shards 10 --first 6000 --size 128x192
+	$(TRAIN) data --folder $(MINI) --shards 12 --first 9000 --clips 12 --frames 32 --consecutive
 	$(TRAIN) data --folder $(MINI) --shards 2 --first 9500 --clips 12 --frames 32 --consecutive --size 128x192
 	$(TRAIN) decoder --folder $(MINI)
 	$(TRAIN) stage1 --folder $(MINI)
