@@ -16,6 +16,8 @@ from .options import machine_from
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import torch
+
     from ..animate import Sampling
     from ..evaluation.compared import Compared
     from ..evaluation.instruments import Instruments
@@ -43,7 +45,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def _add_generated(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("clips that are generated now").add_argument
-    add("--models", default="aa-mini", help="preset, bundle or folder (aa-mini)")
+    add("--models", default="aa-mini", help="preset, bundle, folder, or a run's folder (aa-mini)")
+    add("--vae", type=Path, metavar="FILE", help="the autoencoder, where --models has none")
+    add("--image-encoder", type=Path, metavar="FILE", help="CLIP's, where --models has none")
     add("--data", type=Path, metavar="FOLDER", help="a data set made by `prepare`; ubc, tiktok")
     add("--steps", type=int, default=None, help="sampling steps (the preset's)")
     add("--cfg", type=float, default=None, help="guidance scale; 1 is none (the preset's)")
@@ -120,11 +124,12 @@ def _check(options: argparse.Namespace, *, drawn: bool) -> None:
             raise InputError(f"--{name} got {value}; it must be {least} or more.")
     if bool(options.results) != bool(options.truth):
         raise InputError("--results and --truth belong together; give both.")
-    sampled = (options.steps, options.cfg, options.without_motion or None)
-    if options.results and sampled != (None, None, None):
+    sampled = ("steps", "cfg", "vae", "image_encoder")
+    given = options.without_motion or any(getattr(options, name) is not None for name in sampled)
+    if options.results and given:
         raise InputError(
-            "--results was given with --steps, --cfg or --without-motion; finished clips are not "
-            "sampled again. Leave these out."
+            "--results was given with --steps, --cfg, --vae, --image-encoder or --without-motion; "
+            "finished clips are not sampled again. Leave these out."
         )
     if options.results and options.data:
         raise InputError(
@@ -194,17 +199,12 @@ def _measure_generated(
 ) -> "tuple[dict[str, Measured], dict[str, Any], dict[str, Compared]]":
     from ..evaluation.instruments import check_fvd
     from ..evaluation.report import evaluate, sampling_data
-    from ..weights.load import load_models
 
     given = _prepared if options.data else _drawn
     lengths, pairs, compared = given(options, protocol)
     check_fvd(instruments, lengths)
     device, dtype = machine_from(options)
-    models = load_models(options.models, dtype=dtype, device=device)
-    if options.without_motion:
-        from ..evaluation.ablation import without_motion
-
-        models = without_motion(models)
+    models = _models(options, device, dtype)
     sampling = _sampling(options, models)
     count = len(lengths)
     with _bar(count, "pair") as progress:
@@ -216,9 +216,45 @@ def _measure_generated(
         "seeds": list(range(sampling.seed, sampling.seed + count)),
         "device": str(device),
         "dtype": str(dtype).removeprefix("torch."),
-        **({"data": str(options.data)} if options.data else {}),
+        **{
+            name.replace("_", " "): str(getattr(options, name))
+            for name in ("data", "vae", "image_encoder")
+            if getattr(options, name)
+        },
     }
     return rows, made, compared
+
+
+def _models(options: argparse.Namespace, device: "torch.device", dtype: "torch.dtype") -> "Models":
+    """Return the networks of a weight set or a run, with the encoders that are named."""
+    from ..evaluation.ablation import without_motion
+    from ..training.trained import is_run, load_run
+    from ..weights.encoders import load_autoencoder, load_image_encoder
+    from ..weights.load import load_models
+    from ..weights.read import read_weights
+
+    if is_run(Path(options.models)):
+        motion = not options.without_motion
+        models = load_run(Path(options.models), motion=motion, dtype=dtype, device=device)
+    else:
+        models = load_models(options.models, dtype=dtype, device=device)
+        models = without_motion(models) if options.without_motion else models
+    if options.vae:
+        weights, scale = read_weights(options.vae), models.preset.latent_scale
+        models.autoencoder = load_autoencoder(weights, scale, dtype, device)
+    if options.image_encoder:
+        weights = read_weights(options.image_encoder)
+        models.image_encoder = load_image_encoder(weights, dtype, device)
+    for option, network in (
+        ("--vae", models.autoencoder),
+        ("--image-encoder", models.image_encoder),
+    ):
+        if network is None:
+            raise InputError(
+                f"{option} was not given, and --models {options.models} has no such network. Name "
+                "the file that it was trained with."
+            )
+    return models
 
 
 def _drawn(

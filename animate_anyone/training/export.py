@@ -36,7 +36,8 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     if config.variant != "reference_net":
         raise WeightsError(
             f"folder got {folder}, a run of the variant {config.variant!r}; weight files hold a "
-            "ReferenceNet. Export a run of the variant 'reference_net'."
+            "ReferenceNet. Export a run of the variant 'reference_net'; evaluate --models takes "
+            "the folder of this one as it is."
         )
     preset = scheduled(get_preset(config.preset), config)
     files = {name: _part(state, prefix) for name, prefix in PARTS.items()}

@@ -181,9 +181,16 @@ def read_stage(folder: Path) -> tuple[TrainingConfig, dict[str, Tensor]]:
     )
 
 
-def trained_networks(folder: Path) -> tuple[TrainingConfig, AnimateNetworks]:
+def trained_networks(
+    folder: Path,
+    *,
+    motion: bool = True,  # False: as if there had been no stage 2
+) -> tuple[TrainingConfig, AnimateNetworks]:
     """Return the networks of a run, ready for inference, and how they were trained."""
     config, state = read_stage(folder)
+    if not motion:
+        config = replace(config, stage=1)
+        state = {key: value for key, value in state.items() if "motion_modules" not in key}
     networks = build_networks(get_preset(config.preset), config, torch.Generator())
     networks.load_state_dict(state)
     return config, networks.eval().requires_grad_(False)
@@ -192,7 +199,7 @@ def trained_networks(folder: Path) -> tuple[TrainingConfig, AnimateNetworks]:
 def as_models(
     networks: AnimateNetworks,
     preset: Preset,
-    autoencoder: Autoencoder,
+    autoencoder: Autoencoder | None,  # None: to be put in later
     image_encoder: ImageEncoder | None = None,  # None: the one that is trained
 ) -> Models:
     """Return the networks as what `animate` samples with; they stay the same modules."""

@@ -7,10 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from animate_anyone.__main__ import main
+from animate_anyone.animate import sampling_of
+from animate_anyone.config import AA_MINI
 from animate_anyone.evaluation.frames import psnr
+from animate_anyone.evaluation.instruments import Instruments
 from animate_anyone.evaluation.protocol import load_protocol
+from animate_anyone.evaluation.report import evaluate
 from animate_anyone.media import VideoWriter, frames_of, to_bytes, to_pixels, write_picture
 from animate_anyone.training.clips.manifest import (
     ClipDataset,
@@ -21,7 +26,10 @@ from animate_anyone.training.clips.manifest import (
     frame_path,
 )
 from animate_anyone.training.clips.tracks import Track, write_track
+from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.held_out import held_out_pair, prepared_pairs
+from animate_anyone.training.networks import build_networks
+from animate_anyone.training.trained import load_run
 from animate_anyone.types import Size
 from metric_networks import write_alexnet, write_fvd_network
 
@@ -154,6 +162,74 @@ def test_which_frames_of_a_prepared_clip_were_compared_is_told(
     assert "Shorter than" not in printed
 
 
+def write_run(folder: Path, **settings) -> Path:
+    """Write what training leaves of a run: random weights of aa-mini's layout."""
+    config = TrainingConfig(**settings)
+    networks = build_networks(AA_MINI, config, torch.Generator().manual_seed(0))
+    stage = folder / f"stage{config.stage}"
+    stage.mkdir(parents=True)
+    save_file(networks.state_dict(), stage / "weights.safetensors")
+    config.write(stage / "config.json")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "frames_alone"),
+    [
+        ({"variant": "clip"}, [], True),
+        ({"variant": "controlnet", "stage": 2}, [], False),
+        ({"variant": "clip_controlnet", "stage": 2}, ["--without-motion"], True),
+    ],
+    ids=["clip", "controlnet", "both, without motion"],
+)
+def test_the_run_of_a_variant_is_measured_under_a_protocol_of_real_clips(
+    prepared, tmp_path, settings, more, frames_alone
+):
+    run, table = write_run(tmp_path / "run", **settings), tmp_path / "table.json"
+    words = ["--data", str(prepared), "--models", str(run), "--steps", "2", "--cfg", "1", *more]
+    words += ["--frames", "2", "--json", str(table), "--device", "cpu"]
+    assert main(["evaluate", "--protocol", "ubc", *words]) == 0
+    data = json.loads(table.read_text())
+
+    models = load_run(run, motion=not more)
+    sampling = replace(sampling_of(models.preset), steps=2, guidance=1.0)
+    protocol = replace(load_protocol("ubc"), frames=2)
+    dataset = ClipDataset.open(prepared)
+    pairs = prepared_pairs(dataset, dataset.split("test"), protocol)
+    expected = evaluate(models, sampling, pairs, Instruments(size=protocol.size, fit="pad"))
+    psnr = data["rows"]["result"]["mean"]["psnr"]
+    assert psnr == pytest.approx(expected["result"].mean["psnr"])
+    assert settings["variant"] in data["made"]["preset"]
+    assert (models.preset.unet.motion is None) == frames_alone
+    assert any("motion_modules" in k for k in models.denoiser.state_dict()) != frames_alone
+
+
+def test_export_of_a_variant_says_how_it_is_measured(tmp_path, capsys):
+    words = ["--folder", str(write_run(tmp_path / "run", variant="clip"))]
+    assert main(["train", "export", *words, "--target", str(tmp_path / "files")]) == 2
+    assert "evaluate --models takes the folder of this one as it is" in capsys.readouterr().err
+    assert not (tmp_path / "files").exists()
+
+
+def test_frozen_encoders_of_a_run_are_named_or_asked_for(prepared, tmp_path, capsys):
+    run = write_run(tmp_path / "run", train_image_encoder=False)
+    words = ["--data", str(prepared), "--models", str(run), "--steps", "1", "--cfg", "1"]
+    words += ["--frames", "1", "--device", "cpu"]
+    assert main(["evaluate", "--protocol", "ubc", *words]) == 2
+    assert "--image-encoder was not given, and --models" in capsys.readouterr().err
+    mini = Path(__file__).resolve().parents[3] / "animate_anyone/weights/mini"
+    encoders = {
+        "vae": mini / "autoencoder.safetensors",
+        "image encoder": mini / "image_encoder.safetensors",
+    }
+    for name, path in encoders.items():
+        words += [f"--{name.replace(' ', '-')}", str(path)]
+    table = tmp_path / "table.json"
+    assert main(["evaluate", "--protocol", "ubc", *words, "--json", str(table)]) == 0
+    made = json.loads(table.read_text())["made"]
+    assert {name: made[name] for name in encoders} == {k: str(v) for k, v in encoders.items()}
+
+
 @pytest.fixture
 def finished(tmp_path):
     """Return folders of results and truths: two short clips each, unlike by a little."""
@@ -208,6 +284,7 @@ def test_finished_clips_are_measured_with_every_network_that_is_named(finished, 
         (["--protocol", "ubc", "--results", "a"], "--truth belong together"),
         (["--protocol", "ubc", "--results", "a", "--truth", "b", "--data", "c"], "both given"),
         (["--results", "a", "--truth", "b", "--steps", "4"], "not sampled again"),
+        (["--results", "a", "--truth", "b", "--vae", "c"], "not sampled again"),
         (["--data", "somewhere"], "draws its own clips"),
         (["--protocol", "ubc", "--data", "nowhere"], "manifest.json"),
         (["--fvd-network", "i3d.pt"], "i3d.pt, which is not there"),

@@ -1,0 +1,41 @@
+"""A run's folder as a model that can be sampled and measured, of every variant, without export."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ..config import AA_MINI, get_preset
+from ..weights.load import Models, load_mini
+from .autoencoder import autoencoder_values, wrap_autoencoder
+from .loop import scheduled
+from .networks import as_models, trained_networks
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether training has left weights in a folder."""
+    return any((folder / f"stage{stage}/weights.safetensors").is_file() for stage in (1, 2))
+
+
+def load_run(
+    folder: Path,
+    *,
+    motion: bool = True,  # False: leave the temporal layers of stage 2 out
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Models:
+    """Return the networks of a run with the schedule that they were trained with.
+
+    The autoencoder is the run's own, or aa-mini's for a run of its layout; other frozen encoders
+    are not in a run's folder, so they are None here.
+    """
+    config, networks = trained_networks(folder, motion=motion)
+    preset = scheduled(get_preset(config.preset), config)
+    unet = preset.unet if config.stage == 2 else replace(preset.unet, motion=None)
+    title = f"{preset.title}, trained as {config.variant}, stage {config.stage}"
+    values = autoencoder_values(folder)
+    own = wrap_autoencoder(values) if values else None
+    if own is None and config.preset == AA_MINI.name:
+        own = load_mini(dtype=dtype, device=device).autoencoder
+    models = as_models(networks.to(device, dtype), replace(preset, title=title, unet=unet), own)
+    return models if networks.image_encoder else replace(models, image_encoder=None)
