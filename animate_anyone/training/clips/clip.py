@@ -1,8 +1,9 @@
 """One clip prepared: read, judged, and written whole into its folder."""
 
 import json
+import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,7 @@ class _Caches:
 
     def __init__(self, part: Path, frames: int, tools: Tools) -> None:
         self._part, self._frames, self._tools = part, frames, tools
-        self._files: dict[str, np.ndarray] = {}
+        self._files: dict[str, _RowFile] = {}
         self._numbers: list[int] = []
         self._pictures: list[np.ndarray] = []
 
@@ -193,12 +194,9 @@ class _Caches:
             self._encode()
 
     def close(self) -> None:
-        """Encode what is left and write everything."""
+        """Encode and write what is left."""
         if self._numbers:
             self._encode()
-        for file in self._files.values():
-            assert isinstance(file, np.memmap)
-            file.flush()
 
     @torch.no_grad()
     def _encode(self) -> None:
@@ -221,11 +219,33 @@ class _Caches:
                 "trained on them. Check its weights, or leave this cache out."
             )
         if cache not in self._files:
-            # Rows outside of the spans are never written: holes, on most file systems.
-            self._files[cache] = np.lib.format.open_memmap(
-                self._part / f"{cache}.npy", "w+", np.float16, (self._frames, *rows.shape[1:])
-            )
-        self._files[cache][self._numbers] = rows
+            path = self._part / f"{cache}.npy"
+            self._files[cache] = _RowFile(path, (self._frames, *rows.shape[1:]))
+        self._files[cache].write(self._numbers, rows)
+
+
+class _RowFile:
+    """A .npy file of float16 that is written row by row; OSError when the disk is full.
+
+    Rows that are never written are holes, on most file systems. A memory map would do the same,
+    but on a full disk it ends the process without a word.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._path = path
+        self._row = 2 * math.prod(shape[1:])  # bytes
+        facts = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, facts)
+            self._start = file.tell()
+            file.truncate(self._start + shape[0] * self._row)
+
+    def write(self, numbers: Sequence[int], rows: np.ndarray) -> None:
+        """Write rows (n, ...) float16 under these numbers."""
+        with self._path.open("r+b") as file:
+            for number, row in zip(numbers, rows, strict=True):
+                file.seek(self._start + number * self._row)
+                file.write(row.tobytes())
 
 
 def _empty(folder: Path) -> None:
