@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from ..media.pictures import whole_file
 from ..pose.draw import draw_pose
 from ..protocols import Autoencoder
 from ..types import Points, PoseClip, Size
@@ -125,10 +126,16 @@ def _check_encoder(folder: Path, autoencoder: Autoencoder) -> None:
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     latents = autoencoder.encode(pixels).float().cpu().numpy()
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(path, latents)
+        with whole_file(path) as part, part.open("wb") as file:
+            np.save(file, latents)
         return
-    before = np.load(path)
+    try:
+        before = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"data folder got {folder}, whose {ENCODER} is damaged ({error}). Delete that file if "
+            "all examples there are of this autoencoder, else the folder."
+        ) from error
     if before.shape != latents.shape or not np.allclose(before, latents, atol=SAME):
         raise InputError(
             f"data folder got {folder}, whose examples another autoencoder has encoded. Choose a "

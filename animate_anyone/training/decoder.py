@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..types import Size
 from .autoencoder import (
     DECODERS,
@@ -20,6 +21,7 @@ from .autoencoder import (
     train_on,
     trained_autoencoder,
 )
+from .checkpoints import load_checkpoint
 from .results import read_results
 
 GRID = 8  # pixels of a latent
@@ -30,6 +32,12 @@ POLISH = replace(DECODER, steps=12_000, crop=96, batch=4, sampled=3, absolute=0.
 
 def refine_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
     """Go on with the decoder on encoded pictures; return its averaged weights."""
+    done = load_checkpoint(folder / DECODERS[0])
+    if (folder / DECODERS[1]).exists() and (done is None or done["step"] < config.steps):
+        raise ConfigError(
+            f"steps got {config.steps}, more than the decoder in {folder} has taken, but "
+            f"{DECODERS[1]} already goes on from it. Delete that file first, and polish again."
+        )
     return _train_decoder(config, folder, DECODERS[0], crops_of(config))
 
 

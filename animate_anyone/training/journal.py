@@ -39,8 +39,7 @@ class Journal:
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            purge = step + 1 if step else None
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         self._forget_after(step)
 
     def numbers(self, step: int, values: dict[str, float]) -> None:

@@ -31,6 +31,7 @@ from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
 from .losses import (
+    NUDGED,
     channel_weights,
     difference_error,
     figure_error,
@@ -87,6 +88,7 @@ class Trainer:
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
         self._channels: Tensor | None = None  # weights of the latent channels in the loss
+        self._origin = dict(self.around.origin)
         self._skipped = self._endless = 0  # steps since the last report; in a row
 
         found = self.checkpoints.newest()
@@ -281,7 +283,8 @@ class Trainer:
     def _channel_weights(self, source: Source) -> Tensor:
         """Return weights (c,) by the first step's examples: the same in every process and run."""
         decode = _needed(self.around.autoencoder, "autoencoder", "latents into pictures").decode
-        batch = source.batch(self._draw(), 0, range(self.config.examples))
+        few = min(self.config.examples, math.ceil(NUDGED / self.config.frames))
+        batch = source.batch(self._draw(), 0, range(few))
         targets = self._latents(batch)[1].transpose(1, 2).flatten(0, 1)
         return channel_weights(decode, targets, self.config.pixel_share)
 
@@ -360,7 +363,7 @@ class Trainer:
             "seconds": self.seconds,
             "processes": self.accelerator.num_processes,
             "distribution": self.accelerator.distributed_type.value,
-            "origin": dict(self.around.origin),
+            "origin": self._origin,
         }
 
     def _restore(self, path: Path, facts: dict[str, Any]) -> None:
@@ -372,10 +375,12 @@ class Trainer:
         self.step, self.typical_norm = facts["step"], facts["typical_norm"]
         self.seconds = facts["seconds"]
         log.info("stage %d goes on from step %d", self.config.stage, self.step)
-        for name, begun in facts.get("origin", {}).items():
-            now = self.around.origin.get(name, begun)
-            if now != begun:
-                log.warning("the run was begun with %s %s; going on, it has %s", name, begun, now)
+        begun: dict[str, str] = facts.get("origin", {})
+        for name in begun.keys() & self._origin.keys():
+            before, now = begun[name], self._origin[name]
+            if now != before:
+                log.warning("the run was begun with %s %s; going on, it has %s", name, before, now)
+        self._origin |= begun
 
 
 class _Steps(torch.utils.data.Dataset):

@@ -4,6 +4,7 @@ Sampled latents are not those that the encoder would say: they are smoother, and
 decoder that has seen them beside their true pictures makes better ones of them.
 """
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -21,11 +22,19 @@ from .autoencoder import TrainedAutoencoder
 from .config import TrainingConfig
 from .data import DETAILED, paint_clip, skeletons_of, thumbnails
 from .loop import scheduled
-from .networks import AnimateNetworks, build_networks, load_stage1, plain_attention
+from .networks import (
+    STAGE1,
+    AnimateNetworks,
+    build_networks,
+    has_stage1,
+    load_stage1,
+    plain_attention,
+)
 
 log = logging.getLogger(__name__)
 
-FIRST = 50_000  # seeds; training shards stay below, so that no character was trained on
+FIRST = 50_000  # seeds: of another kind than those of shards, so these characters are new
+SAMPLER = "stage1.sha256"  # tells the weights that have sampled what is there
 SIZE = Size(128, 128)
 STEPS = 10  # of sampling, without guidance
 PARTS = ("latents", "pictures", "masks")
@@ -40,6 +49,8 @@ def write_results(
     frames: int = 6,  # of each, beside its reference
 ) -> None:
     """Sample what is not there yet, with the stage 1 of the folder; each seed gives one file."""
+    if not has_stage1(folder):
+        raise InputError(f"folder got {folder}; it holds no stage 1. Train it first.")
     config = TrainingConfig.read(folder / "stage1" / "config.json")
     preset = scheduled(get_preset(config.preset), config)
     networks = build_networks(preset, config, torch.Generator(), attention=plain_attention)
@@ -47,7 +58,7 @@ def write_results(
     networks.eval().requires_grad_(False)
     schedule = NoiseSchedule(preset.schedule)
     target = folder / "results"
-    target.mkdir(exist_ok=True)
+    _claim(target, folder / STAGE1)
     for seed in range(FIRST, FIRST + shards):
         path = target / f"{seed}.npz"
         if path.exists():
@@ -60,6 +71,20 @@ def write_results(
             np.savez(file, **dict(zip(PARTS, arrays, strict=True)))
         partial.replace(path)
         log.info("wrote %s", path.name)
+
+
+def _claim(target: Path, weights: Path) -> None:
+    """Make the folder of results, or refuse one whose results other weights have sampled."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    target.mkdir(exist_ok=True)
+    path = target / SAMPLER
+    if not path.exists():
+        path.write_text(digest, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != digest:
+        raise InputError(
+            f"results in {target} were sampled by another stage 1 than {weights}. Delete that "
+            "folder to sample anew."
+        )
 
 
 def read_results(folder: Path) -> dict[str, np.ndarray]:

@@ -91,6 +91,11 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
     image_encoder: ImageEncoder | None = None
     if choices.image_encoder is not None:
         image_encoder = load_image_encoder(read_weights(choices.image_encoder), dtype, device)
+    if config.pixel_share and autoencoder is None:
+        raise ConfigError(
+            f"pixel_share got {config.pixel_share} without autoencoder; nothing tells what is seen "
+            "of a latent. Name the file with --vae, or set pixel_share to 0 with --config."
+        )
     if config.validate_every:
         _check_validation(config, autoencoder, image_encoder)
     return Surroundings(
@@ -105,7 +110,10 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
 def _origin(choices: Choices) -> dict[str, str]:
     """Return what decides a run beside its configuration, by name."""
     names = ("data", "weights", "stable_diffusion", "animatediff", "controlnet_hint")
-    return {name: str(value) for name in names if (value := getattr(choices, name)) is not None}
+    named = {name: value for name in names if (value := getattr(choices, name)) is not None}
+    paths = {name: Path(value).resolve() for name, value in named.items()}
+    known = {name: str(path if path.exists() else named[name]) for name, path in paths.items()}
+    return {"data": "drawn characters", **known}
 
 
 def _check_validation(

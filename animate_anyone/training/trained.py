@@ -32,7 +32,9 @@ def load_run(
     config, networks = trained_networks(folder, motion=motion)
     preset = scheduled(get_preset(config.preset), config)
     unet = preset.unet if config.stage == 2 else replace(preset.unet, motion=None)
-    title = f"{preset.title}, trained as {config.variant}, stage {config.stage}"
+    left = "" if motion else ", no temporal layers"
+    stage = 2 if (folder / "stage2/weights.safetensors").is_file() else 1
+    title = f"{preset.title}, trained as {config.variant}, stage {stage}{left}"
     values = autoencoder_values(folder)
     own = wrap_autoencoder(values) if values else None
     if own is None and config.preset == AA_MINI.name:

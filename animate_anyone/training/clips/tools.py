@@ -192,9 +192,12 @@ def _lacking(models: str, what: str, option: str) -> WeightsError:
 
 
 def _hash(encoder: object) -> str:
+    """Return a hash of what encodes; of an autoencoder the decoder is no part of it."""
     digest = hashlib.sha256()
     network: torch.nn.Module = encoder.network  # type: ignore[attr-defined]
     for name, value in sorted(network.state_dict().items()):
+        if name.startswith(("decoder.", "post_quant_conv.")):
+            continue
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -78,13 +78,19 @@ def test_clips_become_a_weight_set_in_both_stages(tmp_path, data):
 
 
 def test_a_named_encoder_must_be_that_of_the_cache(tmp_path, data):
-    state = load_file(VAE)
-    state["decoder.layers.0.bias"] += 1
     other = tmp_path / "other.safetensors"
-    save_file(state, other)
+
+    def change(key):
+        state = load_file(VAE)
+        state[key] += 1
+        save_file(state, other)
+
     choices = Choices(folder=tmp_path, data=data, autoencoder=VAE)
     config = get_recipe("aa-mini", 1)
     assert source_of(choices, config)
+    change("decoder.layers.0.bias")  # which says nothing of what is cached
+    assert source_of(replace(choices, autoencoder=other), config)
+    change("encoder.layers.0.bias")
     with pytest.raises(ConfigError, match=r"other\.safetensors, but the latents in .* were cached"):
         source_of(replace(choices, autoencoder=other), config)
 
@@ -100,6 +106,19 @@ def test_clips_too_short_to_validate_with_are_left_out(tmp_path, data):
     short.write(tmp_path)
     with pytest.raises(ConfigError, match=r"none of 1 clips of .* has 6 frames in a row"):
         surroundings_of(replace(choices, data=tmp_path), config)
+
+
+def test_a_loss_by_sight_without_decoder_is_refused_before_training(tmp_path, data):
+    choices = Choices(folder=tmp_path, data=data, weights="aa-mini")
+    config = get_recipe("aa-mini", 1)
+    with pytest.raises(ConfigError, match=r"pixel_share got 0\.5 without autoencoder.*--vae"):
+        surroundings_of(choices, config)
+    around = surroundings_of(choices, replace(config, pixel_share=0.0))
+    assert around.origin == {"data": str(data), "weights": "aa-mini"}
+    assert surroundings_of(replace(choices, data=None, autoencoder=VAE), config).origin == {
+        "data": "drawn characters",
+        "weights": "aa-mini",
+    }
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "controlnet_hint"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from animate_anyone.errors import InputError
+from animate_anyone.errors import ConfigError, InputError
 from animate_anyone.training.autoencoder import (
     AutoencoderTraining,
     build_autoencoder,
@@ -55,10 +55,13 @@ def test_polishing_goes_on_with_what_the_networks_made(tmp_path):
     polish = replace(SHORT, steps=1, sampled=1)
     with pytest.raises(InputError, match="holds no results of stage 1"):
         polish_decoder(polish, tmp_path)
+    trained = trained_autoencoder(tmp_path)
+    with pytest.raises(InputError, match=r"holds no stage 1\. Train it first"):
+        write_results(tmp_path, trained, shards=1)
     stage1 = Trainer(TrainingConfig(steps=1), tmp_path)
     stage1.save()
     stage1.config.write(stage1.folder / "config.json")
-    write_results(tmp_path, trained_autoencoder(tmp_path), shards=1, clips=2, frames=2)
+    write_results(tmp_path, trained, shards=1, clips=2, frames=2)
     results = read_results(tmp_path)
     assert results["latents"].shape == (4, 16, 16, 16)
     assert results["pictures"].shape == (4, 128, 128, 3)
@@ -66,6 +69,13 @@ def test_polishing_goes_on_with_what_the_networks_made(tmp_path):
     assert any(not torch.equal(value, refined[key]) for key, value in polished.items())
     after = trained_autoencoder(tmp_path).model.decoder.state_dict()
     assert all(torch.equal(value, polished[key]) for key, value in after.items())
+    refine_decoder(SHORT, tmp_path)  # has taken its steps
+    with pytest.raises(ConfigError, match=r"steps got 3.*polished\.pt already goes on from it"):
+        refine_decoder(replace(SHORT, steps=3), tmp_path)
+    weights = tmp_path / "stage1" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="sampled by another stage 1"):
+        write_results(tmp_path, trained, shards=2, clips=2, frames=2)
 
 
 def test_a_finished_run_is_only_read_again(tmp_path):

@@ -119,6 +119,9 @@ def test_examples_of_two_encoders_do_not_mix(tmp_path):
     write(MeanAutoencoder(), shards=2)
     with pytest.raises(InputError, match="whose examples another autoencoder has encoded"):
         write(Other(), shards=3)
+    (tmp_path / "encoder.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"encoder\.npy is damaged"):
+        write(MeanAutoencoder(), shards=3)
     assert len(Shards(tmp_path, consecutive=False).shards) == 2
 
 

@@ -331,6 +331,8 @@ def test_going_on_with_other_data_is_told(tmp_path, tiny, caplog):
     begun, later = {"data": "clips", "weights": "aa-mini"}, {"data": "others", "weights": "aa-mini"}
     source = Noise(encoded=True)
     trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source, origin=begun)
+    trained(tiny.preset, replace(SMALL, steps=4), tmp_path, source)
+    assert "begun with" not in caplog.text  # whoever names nothing means what was named
     trained(tiny.preset, SMALL, tmp_path, source, origin=later)
     assert "begun with data clips; going on, it has others" in caplog.text
     assert "weights" not in caplog.text
