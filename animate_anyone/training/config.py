@@ -34,7 +34,7 @@ _NOT_NEGATIVE = (
     "seed",
     "validate_every",
 )
-_SHARES = ("condition_dropout", "average_decay", "pixel_share", "second_moment")
+_SHARES = ("condition_dropout", "average_decay", "second_moment")
 _CHOICES = {
     "stage": (1, 2),
     "variant": VARIANTS,
@@ -70,7 +70,6 @@ class TrainingConfig:
     average_decay: float = 0.999  # of the moving average of the weights; 0 keeps none
     condition_dropout: float = 0.1  # share of examples without reference and image token
     figure_weight: float = 2.0  # extra weight of the loss inside the figure, where masks tell it
-    pixel_share: float = 0.0  # of the loss in which a latent channel counts as it is seen in pixels
     difference_weight: float = 0.0  # stage 2: weight of the error in changes between frames
     min_snr_gamma: float = 0.0  # min-SNR weighting of the loss (arXiv 2303.09556); 0 is none
     noise_offset: float = 0.0  # strength of noise that a whole channel has in common

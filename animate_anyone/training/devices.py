@@ -26,7 +26,6 @@ FREE = (
     "decay_from",
     "difference_weight",
     "figure_weight",
-    "pixel_share",
 )
 
 

@@ -103,7 +103,6 @@ def fine_tune_config(
         "warm_up": 10,
         "decay_from": 0.5,
         "average_decay": 0.0,
-        "pixel_share": 0.0,  # so that no decoder is needed
         "train_image_encoder": False,
         "workers": 0,
         "keep_checkpoints": 1,

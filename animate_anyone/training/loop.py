@@ -31,8 +31,6 @@ from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
 from .losses import (
-    NUDGED,
-    channel_weights,
     difference_error,
     figure_error,
     figure_weights,
@@ -87,7 +85,6 @@ class Trainer:
         self.device = self.accelerator.device
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
-        self._channels: Tensor | None = None  # weights of the latent channels in the loss
         self._origin = dict(self.around.origin)
         self._skipped = self._endless = 0  # steps since the last report; in a row
 
@@ -111,8 +108,6 @@ class Trainer:
         journal = Journal(self.folder, self.step) if main else None
         if main:
             config.write(self.folder / "config.json")
-        if config.pixel_share:
-            self._channels = self._channel_weights(source)
         sums: list[tuple[float, float, float]] = []
         waited, started = 0.0, time.perf_counter()
         for parts in self._batches(source):
@@ -228,7 +223,7 @@ class Trainer:
         scale = None
         if config.min_snr_gamma:
             scale = min_snr_scale(schedule, drawn.timesteps, config.min_snr_gamma).to(self.device)
-        loss = weighted_error(output, target, weights, scale, self._channels)
+        loss = weighted_error(output, target, weights, scale)
         if config.difference_weight:
             loss = loss + config.difference_weight * difference_error(output, target)
         shown = torch.ones_like(weights) if masks is None else masks
@@ -262,31 +257,21 @@ class Trainer:
     def _batches(self, source: Source) -> Iterator[list[tuple[Sequence[int], Batch]]]:
         """Yield the parts of each step that is still to be taken."""
         config = self.config
+        draw = Draw(
+            seed=config.seed,
+            examples=config.examples,
+            frames=config.frames,
+            consecutive=config.stage == 2,
+        )
         rows = rows_of(self.accelerator, config)
         loader = torch.utils.data.DataLoader(
-            _Steps(source, self._draw(), rows),
+            _Steps(source, draw, rows),
             batch_size=None,
             sampler=range(self.step, config.steps),
             num_workers=config.workers,
             pin_memory=self.device.type == "cuda",
         )
         return ([*zip(rows, parts, strict=True)] for parts in loader)
-
-    def _draw(self) -> Draw:
-        return Draw(
-            seed=self.config.seed,
-            examples=self.config.examples,
-            frames=self.config.frames,
-            consecutive=self.config.stage == 2,
-        )
-
-    def _channel_weights(self, source: Source) -> Tensor:
-        """Return weights (c,) by the first step's examples: the same in every process and run."""
-        decode = _needed(self.around.autoencoder, "autoencoder", "latents into pictures").decode
-        few = min(self.config.examples, math.ceil(NUDGED / self.config.frames))
-        batch = source.batch(self._draw(), 0, range(few))
-        targets = self._latents(batch)[1].transpose(1, 2).flatten(0, 1)
-        return channel_weights(decode, targets, self.config.pixel_share)
 
     def _mean(self, value: Tensor) -> Tensor:
         """Return the mean over all processes."""

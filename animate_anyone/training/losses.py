@@ -1,14 +1,9 @@
 """What training minimises."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..diffusion.schedule import NoiseSchedule
-
-NUDGE = 0.1  # of a latent value, in standard deviations: small enough for the decoder to be linear
-NUDGED = 8  # latents
 
 
 def weighted_error(
@@ -16,15 +11,12 @@ def weighted_error(
     target: Tensor,  # (b, c, f, h, w)
     weights: Tensor,  # (b, 1, f, h, w)
     scale: Tensor | None = None,  # (b, f): of each frame's error, after the weights are normalised
-    channels: Tensor | None = None,  # (c,), with the mean 1
 ) -> Tensor:
     """Return the mean squared error under weights that are normalised per example.
 
     Per example, so that the mean over the parts of a batch is that of the whole.
     """
     error = (output.float() - target.float()).square() * weights
-    if channels is not None:
-        error = error * channels[:, None, None, None]
     if scale is not None:
         error = error * scale[:, None, :, None, None]
     total = weights.sum((1, 2, 3, 4)) * output.shape[1]
@@ -40,29 +32,6 @@ def figure_weights(
     if masks is None:
         return torch.ones_like(like[:, :1])
     return 1 + figure_weight * masks
-
-
-@torch.no_grad()
-def channel_weights(
-    decode: Callable[[Tensor], Tensor],  # latents (b, c, h, w) to pixels
-    latents: Tensor,  # (b, c, h, w), some of the kind to come
-    share: float,  # 0 all channels alike .. 1 each by what is seen of it
-) -> Tensor:  # (c,), with the mean 1
-    """Return how much the error of each latent channel counts.
-
-    Channels differ by more than ten times in what the decoder makes of them. A small network that
-    gets all of them equally right spends itself on what nobody sees.
-    """
-    generator = torch.Generator().manual_seed(0)
-    latents = latents[:NUDGED]
-    still = decode(latents)
-    noise = NUDGE * torch.randn(latents[:, 0].shape, generator=generator).to(latents)
-    seen = torch.zeros(latents.shape[1], device=latents.device)
-    for channel in range(len(seen)):
-        nudged = latents.clone()
-        nudged[:, channel] += noise
-        seen[channel] = (decode(nudged) - still).float().square().mean()
-    return (1 - share) + share * seen / seen.mean()
 
 
 def min_snr_scale(

@@ -14,7 +14,6 @@ AA_MINI = {
         learning_rate=1.5e-3,
         decay_from=0.8,
         figure_weight=4.0,
-        pixel_share=0.5,
     ),
     2: TrainingConfig(
         stage=2,
@@ -23,7 +22,6 @@ AA_MINI = {
         frames=24,
         learning_rate=2e-3,
         difference_weight=8.0,
-        pixel_share=0.5,
         average_decay=0.995,
         warm_up=50,
     ),
@@ -61,7 +59,7 @@ ONE_CARD = {
 }
 
 # Rows of table 3 in miniature: every variant for the same steps on the same examples.
-ABLATION = replace(AA_MINI[1], steps=600, decay_from=0.5, figure_weight=2.0, pixel_share=0.0)
+ABLATION = replace(AA_MINI[1], steps=600, decay_from=0.5, figure_weight=2.0)
 
 RECIPES: dict[str, dict[int, TrainingConfig]] = {
     "aa-mini": AA_MINI,

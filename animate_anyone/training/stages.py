@@ -91,11 +91,6 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
     image_encoder: ImageEncoder | None = None
     if choices.image_encoder is not None:
         image_encoder = load_image_encoder(read_weights(choices.image_encoder), dtype, device)
-    if config.pixel_share and autoencoder is None:
-        raise ConfigError(
-            f"pixel_share got {config.pixel_share} without autoencoder; nothing tells what is seen "
-            "of a latent. Name the file with --vae, or set pixel_share to 0 with --config."
-        )
     if config.validate_every:
         _check_validation(config, autoencoder, image_encoder)
     return Surroundings(

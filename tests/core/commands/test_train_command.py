@@ -108,17 +108,12 @@ def test_clips_too_short_to_validate_with_are_left_out(tmp_path, data):
         surroundings_of(replace(choices, data=tmp_path), config)
 
 
-def test_a_loss_by_sight_without_decoder_is_refused_before_training(tmp_path, data):
+def test_what_was_named_is_kept_with_the_run(tmp_path, data):
     choices = Choices(folder=tmp_path, data=data, weights="aa-mini")
     config = get_recipe("aa-mini", 1)
-    with pytest.raises(ConfigError, match=r"pixel_share got 0\.5 without autoencoder.*--vae"):
-        surroundings_of(choices, config)
-    around = surroundings_of(choices, replace(config, pixel_share=0.0))
-    assert around.origin == {"data": str(data), "weights": "aa-mini"}
-    assert surroundings_of(replace(choices, data=None, autoencoder=VAE), config).origin == {
-        "data": "drawn characters",
-        "weights": "aa-mini",
-    }
+    assert surroundings_of(choices, config).origin == {"data": str(data), "weights": "aa-mini"}
+    drawn = surroundings_of(replace(choices, data=None), config).origin
+    assert drawn == {"data": "drawn characters", "weights": "aa-mini"}
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "controlnet_hint"])

@@ -15,7 +15,7 @@ from animate_anyone.training.checkpoints import Average, load_checkpoint, save_c
 from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.data import Shards, write_shard, write_shards
 from animate_anyone.training.export import export
-from animate_anyone.training.loop import Surroundings, Trainer
+from animate_anyone.training.loop import Trainer
 from animate_anyone.types import Size
 from plain_encoders import MeanAutoencoder
 
@@ -63,24 +63,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, tiny, train):
     for key, value in weights(resumed).items():
         assert torch.equal(value, through[key]), key
     assert any(not torch.equal(whole[key], through[key]) for key in whole)  # the decay is there
-
-
-def test_the_loss_by_sight_needs_a_decoder_and_survives_a_stop(tmp_path, tiny, data, train):
-    by_sight = replace(SMALL, pixel_share=0.5, decay_from=1.0)
-    with pytest.raises(ConfigError, match="autoencoder got none; it turns latents into pictures"):
-        train(by_sight, tmp_path / "blind")
-
-    def seen(steps: int, folder: Path) -> dict[str, torch.Tensor]:
-        around = Surroundings(autoencoder=MeanAutoencoder())
-        trainer = Trainer(replace(by_sight, steps=steps), folder, tiny.preset, around)
-        trainer.run(Shards(data, consecutive=False))
-        return weights(trainer)
-
-    seen(2, tmp_path / "parts")
-    resumed, through = seen(4, tmp_path / "parts"), seen(4, tmp_path / "through")
-    assert all(torch.equal(value, through[key]) for key, value in resumed.items())
-    plain = weights(train(replace(SMALL, decay_from=1.0), tmp_path / "plain"))
-    assert any(not torch.equal(value, through[key]) for key, value in plain.items())
 
 
 def test_stage_1_trains_everything_but_temporal_layers(tmp_path, tiny, train):

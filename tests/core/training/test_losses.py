@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from animate_anyone.training.losses import (
-    channel_weights,
     difference_error,
     figure_error,
     figure_weights,
@@ -24,23 +23,6 @@ def test_the_figure_counts_more():
         weights = figure_weights(masks, target, weight)
         assert float(weighted_error(inside, target, weights)) == pytest.approx(expected)
     assert figure_error(inside, target, masks) == pytest.approx(1.0)
-
-
-def test_channels_count_as_the_decoder_shows_them():
-    shown = torch.tensor([2.0, 1.0, 0.0])
-
-    def decode(latents):
-        return (latents * shown[:, None, None]).sum(1, keepdim=True)
-
-    latents = torch.rand(2, 3, 4, 4)
-    by_sight = channel_weights(decode, latents, 1.0)
-    torch.testing.assert_close(by_sight, shown.square() * 3 / 5)
-    torch.testing.assert_close(channel_weights(decode, latents, 0.25), 0.75 + 0.25 * by_sight)
-    target, weights = torch.zeros(SHAPE), torch.ones(1, 1, 4, 3, 3)
-    wrong = target.clone()
-    wrong[:, 0] = 1.0
-    error = weighted_error(wrong, target, weights, channels=torch.tensor([1.5, 0.5]))
-    assert float(error) == pytest.approx(0.75)
 
 
 def test_a_still_error_is_no_flicker_and_an_alternating_one_is():
