@@ -9,6 +9,7 @@ from . import host
 from .animation import TRAILING, VideoNoise, animate, bind, trailing_sigmas, windowed
 from .checks import checked
 from .sockets import Pose, PoseSocket, Reference, ReferenceSocket
+from .window_view import LONGEST
 
 CATEGORY = "animate_anyone/sampling"
 Fusing = Literal["pyramid", "flat"]
@@ -31,7 +32,7 @@ def window_inputs() -> list[io.Input]:
             "length",
             default=24,
             min=1,
-            max=512,
+            max=LONGEST,
             tooltip="Frames that the motion modules see together. 24 suits the public weights; "
             "longer needs more memory and may not exceed their table of positions. Shorter clips "
             "are one window.",
@@ -40,7 +41,7 @@ def window_inputs() -> list[io.Input]:
             "overlap",
             default=4,
             min=0,
-            max=511,
+            max=LONGEST - 1,
             tooltip="Frames that neighbouring windows share. More makes seams softer and costs "
             "time.",
         ),

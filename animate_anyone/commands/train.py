@@ -44,7 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
             step.add_argument("--consecutive", action="store_true", help="running clips")
             step.add_argument("--size", type=parse_size, default="128x128", help="(128x128)")
         if name == "results":
-            step.add_argument("--shards", type=int, default=24, help="of 60 characters (24)")
+            step.add_argument("--shards", type=int, default=12, help="of 60 characters (12)")
         if name == "export":
             step.add_argument("--target", type=Path, required=True, help="folder of the files")
     _add_pose_steps(steps)

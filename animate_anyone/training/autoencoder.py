@@ -43,7 +43,7 @@ class AutoencoderTraining:
     save_every: int = 200  # steps
 
 
-Batch = tuple[Tensor, Tensor | None]
+CropBatch = tuple[Tensor, Tensor | None]
 """Pixels (b, 3, H, W) in -1..1, and the latents (k, c, h, w) of the last k if they are results."""
 
 
@@ -123,7 +123,7 @@ def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Te
 def train_on(
     model: nn.Module,
     trained: nn.Module,  # the model, or the part of it that moves
-    batches: Iterator[Batch],
+    batches: Iterator[CropBatch],
     path: Path,  # of the checkpoint
     config: AutoencoderTraining,
     generator: torch.Generator,
@@ -167,7 +167,7 @@ def _ramp(step: int, config: AutoencoderTraining) -> float:
 
 def _loss(
     model: Any,  # noqa: ANN401  (AutoencoderTiny)
-    batch: Batch,
+    batch: CropBatch,
     config: AutoencoderTraining,
     generator: torch.Generator,
 ) -> tuple[Tensor, float]:
@@ -187,7 +187,7 @@ def _loss(
     return 4 * error + config.absolute * absolute + 0.01 * spread, float(error.detach())
 
 
-def crops_of(config: AutoencoderTraining) -> Iterator[Batch]:
+def crops_of(config: AutoencoderTraining) -> Iterator[CropBatch]:
     """Yield batches of crops around the figure, forever."""
     size = Size(128, 128)
     rng = np.random.default_rng(config.seed)

@@ -13,7 +13,7 @@ from ..types import Size
 from .autoencoder import (
     DECODERS,
     AutoencoderTraining,
-    Batch,
+    CropBatch,
     as_pixels,
     bounds_of,
     corner_of,
@@ -27,7 +27,7 @@ from .results import read_results
 GRID = 8  # pixels of a latent
 
 DECODER = AutoencoderTraining(steps=8000, latent_noise=0.1, pictures=12_000, seed=1)
-POLISH = replace(DECODER, steps=12_000, crop=96, batch=4, sampled=3, absolute=0.25, seed=2)
+POLISH = replace(DECODER, steps=16_000, crop=96, batch=4, sampled=3, absolute=0.25, seed=2)
 
 
 def refine_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
@@ -48,7 +48,7 @@ def polish_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tenso
 
 
 def _train_decoder(
-    config: AutoencoderTraining, folder: Path, name: str, batches: Iterator[Batch]
+    config: AutoencoderTraining, folder: Path, name: str, batches: Iterator[CropBatch]
 ) -> dict[str, Tensor]:
     model = trained_autoencoder(folder).model.requires_grad_(False)
     decoder = model.decoder.requires_grad_(True)
@@ -56,7 +56,9 @@ def _train_decoder(
     return train_on(model, decoder, batches, folder / name, config, generator)
 
 
-def _with_results(config: AutoencoderTraining, results: dict[str, np.ndarray]) -> Iterator[Batch]:
+def _with_results(
+    config: AutoencoderTraining, results: dict[str, np.ndarray]
+) -> Iterator[CropBatch]:
     """Yield crops of pictures and, after them, of results with what they should have become."""
     rng = np.random.default_rng(config.seed)
     latents, pictures = results["latents"], results["pictures"]

@@ -133,7 +133,7 @@ class Trainer:
         """Take one step over this process's rows; return the loss and the figure's error."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(self.step)
-        loss, errors = torch.zeros((), device=self.device), []
+        losses, errors = [], []
         for rows, batch in parts:
             with self.accelerator.accumulate(self._wrapped):
                 part, error = self._loss(rows, batch)
@@ -141,12 +141,11 @@ class Trainer:
                 if not math.isfinite(value):
                     self._stop(value, parts)
                 self.accelerator.backward(part)
-            loss += part.detach() / len(parts)
+            losses.append(value)
             errors.append(error)
-        value = float(self._mean(loss))
         self._update()
         self.step += 1
-        return value, sum(errors) / len(errors)
+        return sum(losses) / len(losses), sum(errors) / len(errors)
 
     def save(self) -> None:
         """Write a checkpoint, and the weights as they would be shipped."""

@@ -16,20 +16,13 @@ from ..config import get_preset
 from ..diffusion.samplers import sample
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import InputError
+from ..media.pictures import whole_file
 from ..pose.draw import draw_pose
 from ..types import Size
 from .autoencoder import TrainedAutoencoder
-from .config import TrainingConfig
 from .data import DETAILED, paint_clip, skeletons_of, thumbnails
 from .loop import scheduled
-from .networks import (
-    STAGE1,
-    AnimateNetworks,
-    build_networks,
-    has_stage1,
-    load_stage1,
-    plain_attention,
-)
+from .networks import STAGE1, AnimateNetworks, has_stage1, trained_networks
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +44,8 @@ def write_results(
     """Sample what is not there yet, with the stage 1 of the folder; each seed gives one file."""
     if not has_stage1(folder):
         raise InputError(f"folder got {folder}; it holds no stage 1. Train it first.")
-    config = TrainingConfig.read(folder / "stage1" / "config.json")
-    preset = scheduled(get_preset(config.preset), config)
-    networks = build_networks(preset, config, torch.Generator(), attention=plain_attention)
-    load_stage1(networks, folder)
-    networks.eval().requires_grad_(False)
-    schedule = NoiseSchedule(preset.schedule)
+    config, networks = trained_networks(folder, motion=False)
+    schedule = NoiseSchedule(scheduled(get_preset(config.preset), config).schedule)
     target = folder / "results"
     _claim(target, folder / STAGE1)
     for seed in range(FIRST, FIRST + shards):
@@ -65,11 +54,9 @@ def write_results(
             continue
         rng = np.random.default_rng(seed)
         made = [_sampled(networks, schedule, autoencoder, rng, frames + 1) for _ in range(clips)]
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            arrays = (np.concatenate(part) for part in zip(*made, strict=True))
+        arrays = (np.concatenate(part) for part in zip(*made, strict=True))
+        with whole_file(path) as part, part.open("wb") as file:
             np.savez(file, **dict(zip(PARTS, arrays, strict=True)))
-        partial.replace(path)
         log.info("wrote %s", path.name)
 
 

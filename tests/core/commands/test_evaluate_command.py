@@ -106,14 +106,22 @@ def test_real_clips_are_driven_by_their_own_poses_from_their_first_frame(prepare
     assert pair.fps == 15
 
 
-def test_a_prepared_data_set_is_animated_and_stands_beside_the_paper(
-    prepared, tiny_bundle, tmp_path, capsys
-):
+@pytest.fixture
+def evaluated(prepared, tiny_bundle, tmp_path):
+    """Evaluate a tiny model on the prepared clips; the call returns what the JSON holds."""
     table = tmp_path / "table.json"
     words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]
-    words += ["--frames", "5", "--json", str(table), "--device", "cpu"]
-    assert main(["evaluate", "--protocol", "ubc", *words]) == 0
-    data = json.loads(table.read_text())
+    words += ["--json", str(table), "--device", "cpu"]
+
+    def evaluate(protocol, frames):
+        assert main(["evaluate", "--protocol", protocol, "--frames", str(frames), *words]) == 0
+        return json.loads(table.read_text())
+
+    return evaluate
+
+
+def test_a_prepared_data_set_is_animated_and_stands_beside_the_paper(prepared, evaluated, capsys):
+    data = evaluated("ubc", 5)
     row = data["rows"]["result"]["clips"]["two"]
     assert {"psnr", "ssim", "psnr_uint8_legacy", "flicker"} <= set(row)
     assert "pck" in data["absent"]
@@ -123,20 +131,15 @@ def test_a_prepared_data_set_is_animated_and_stands_beside_the_paper(
 
 
 def test_frames_that_were_prepared_in_another_way_than_the_protocols_are_told(
-    prepared, tiny_bundle, tmp_path, capsys
+    prepared, evaluated, capsys
 ):
-    table = tmp_path / "table.json"
-    words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]
-    words += ["--frames", "2", "--json", str(table), "--device", "cpu"]
-    assert main(["evaluate", "--protocol", "tiktok", *words]) == 0
-    data = json.loads(table.read_text())
+    data = evaluated("tiktok", 2)
     assert data["changed"]["fit"] == {"protocol": "crop", "here": "pad"}
     assert "- fit: pad (protocol: crop)" in capsys.readouterr().out
 
     dataset = ClipDataset.open(prepared)
     replace(dataset.manifest, fit="crop").write(prepared)
-    assert main(["evaluate", "--protocol", "tiktok", *words]) == 0
-    assert "fit" not in json.loads(table.read_text())["changed"]
+    assert "fit" not in evaluated("tiktok", 2)["changed"]
 
 
 def test_which_frames_of_a_prepared_clip_were_compared_is_told(
