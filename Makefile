@@ -12,6 +12,7 @@ HAS_TORCH := from importlib.util import find_spec as f; import sys; \
 
 MINI := runs/mini
 TRAIN = $(PY) -m animate_anyone train
+MAKE_MINI = $(PY) -m animate_anyone mini
 
 .PHONY: help demo test lint lint-web format mini
 
@@ -32,23 +33,23 @@ test: $(VENV)/.packages
 
 # Every step continues where it was stopped; the folder may be carried to another machine.
 mini: $(VENV)/.packages
-	$(TRAIN) autoencoder --folder $(MINI)
-	$(TRAIN) data --folder $(MINI) --shards 60
-	$(TRAIN) data --folder $(MINI) --shards 10 --first 6000 --size 128x192
-	$(TRAIN) data --folder $(MINI) --shards 12 --first 9000 --clips 12 --frames 32 --consecutive
-	$(TRAIN) data --folder $(MINI) --shards 2 --first 9500 --clips 12 --frames 32 --consecutive --size 128x192
-	$(TRAIN) decoder --folder $(MINI)
+	$(MAKE_MINI) autoencoder --folder $(MINI)
+	$(MAKE_MINI) data --folder $(MINI) --shards 60
+	$(MAKE_MINI) data --folder $(MINI) --shards 10 --first 6000 --size 128x192
+	$(MAKE_MINI) data --folder $(MINI) --shards 12 --first 9000 --clips 12 --frames 32 --consecutive
+	$(MAKE_MINI) data --folder $(MINI) --shards 2 --first 9500 --clips 12 --frames 32 --consecutive --size 128x192
+	$(MAKE_MINI) decoder --folder $(MINI)
 	$(TRAIN) stage1 --folder $(MINI)
 	$(TRAIN) stage2 --folder $(MINI)
-	$(TRAIN) results --folder $(MINI)
-	$(TRAIN) polish --folder $(MINI)
-	$(TRAIN) export --folder $(MINI) --target animate_anyone/weights/mini
-	$(TRAIN) pose-data --folder $(MINI)/pose
-	$(TRAIN) detector --folder $(MINI)/pose
-	$(TRAIN) estimator --folder $(MINI)/pose
-	$(TRAIN) pose-export --folder $(MINI)/pose --target animate_anyone/weights/mini
-	$(TRAIN) mini-lora --folder $(MINI)/additions --target animate_anyone/weights/mini
-	$(TRAIN) mini-control --folder $(MINI)/additions --target animate_anyone/weights/mini
+	$(MAKE_MINI) results --folder $(MINI)
+	$(MAKE_MINI) polish --folder $(MINI)
+	$(MAKE_MINI) export --folder $(MINI) --target animate_anyone/weights/mini
+	$(MAKE_MINI) pose-data --folder $(MINI)/pose
+	$(MAKE_MINI) detector --folder $(MINI)/pose
+	$(MAKE_MINI) estimator --folder $(MINI)/pose
+	$(MAKE_MINI) pose-export --folder $(MINI)/pose --target animate_anyone/weights/mini
+	$(MAKE_MINI) lora --folder $(MINI)/additions --target animate_anyone/weights/mini
+	$(MAKE_MINI) control --folder $(MINI)/additions --target animate_anyone/weights/mini
 
 lint: $(VENV)/.packages
 	$(PY) -m ruff check .

@@ -22,6 +22,7 @@ COMMANDS = (
     "commands.train",
     "commands.evaluate",
     "commands.ablations",
+    "commands.mini",
 )
 
 

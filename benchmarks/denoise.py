@@ -21,11 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from animate_anyone.config import MOORE, UNetConfig
-from animate_anyone.networks.attention import (
-    BlockCondition,
-    SpatialTransformer,
-    TransformerBlock,
-)
+from animate_anyone.networks.attention import BlockCondition, SpatialTransformer, TransformerBlock
 from animate_anyone.networks.levels import Level, PreparedCondition
 from animate_anyone.networks.unet import UNet
 from animate_anyone.protocols import AttentionFunction

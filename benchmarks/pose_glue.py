@@ -20,12 +20,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from animate_anyone.pose.detector import Detector, decode_cells, grid_cells, letterbox, suppress
-from animate_anyone.pose.draw import draw_frame
-from animate_anyone.pose.estimator import Estimator, crop, crop_windows, decode_simcc
-from animate_anyone.pose.extract import extract
-from animate_anyone.pose.sessions import open_session
-from animate_anyone.pose.wholebody import to_clip
+from animate_anyone.pose.drawing.draw import draw_frame
+from animate_anyone.pose.networks.detector import (
+    Detector,
+    decode_cells,
+    grid_cells,
+    letterbox,
+    suppress,
+)
+from animate_anyone.pose.networks.estimator import Estimator, crop, crop_windows, decode_simcc
+from animate_anyone.pose.networks.sessions import open_session
+from animate_anyone.pose.people.extract import extract
+from animate_anyone.pose.skeleton.wholebody import to_clip
 from animate_anyone.types import PoseClip, Size
 
 TARGET_MS = 8.0

@@ -3,8 +3,8 @@
     python -m benchmarks.preview [--json] [--steps 20] [--repeats 50] [--threads 1]
 
 The clip of workflows/inputs as the command line samples it (aa-mini, DDIM), on the CPU; after every
-step nodes/previews.py is called as Animate calls it and decides by itself when a sheet is due. No
-host is imported. Stand-ins do what it adds: latents to colours by the linear map beside the
+step nodes/page/previews.py is called as Animate calls it and decides by itself when a sheet is due.
+No host is imported. Stand-ins do what it adds: latents to colours by the linear map beside the
 weights, and the JPEG (fitted to 512 pixels, quality 95), which a server encodes outside of the
 sampler's thread. Messages to the page are left out. Every frame of an estimate is the reference.
 """
@@ -41,14 +41,20 @@ PACK = "pack_without_host"
 
 
 def load_previews() -> ModuleType:
-    """Return nodes/previews.py, with stand-ins for the modules beside it that need the host."""
-    host, page, nodes = (ModuleType(name) for name in ("host", "page", "nodes"))
+    """Return nodes/page/previews.py, with stand-ins for the modules that need the host."""
+    names = ("host", "messages", "comfyui", "page")
+    host, messages, comfyui, page = (ModuleType(name) for name in names)
     vars(host).update(ModelPatcher=object, preview_side=lambda: SIDE, executing_node=lambda: None)
-    vars(page).update(send=lambda event, data: None)
-    vars(nodes).update(host=host, page=page)
-    found = {f"{PACK}.nodes": nodes, f"{PACK}.animate_anyone.media": animate_anyone.media}
+    vars(messages).update(send=lambda event, data: None)
+    vars(comfyui).update(host=host)
+    vars(page).update(messages=messages)
+    found = {
+        f"{PACK}.nodes.comfyui": comfyui,
+        f"{PACK}.nodes.page": page,
+        f"{PACK}.animate_anyone.media": animate_anyone.media,
+    }
     spec = importlib.util.spec_from_file_location(
-        f"{PACK}.nodes.previews", ROOT / "nodes" / "previews.py"
+        f"{PACK}.nodes.page.previews", ROOT / "nodes" / "page" / "previews.py"
     )
     assert spec is not None
     assert spec.loader is not None

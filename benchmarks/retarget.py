@@ -18,9 +18,9 @@ from typing import get_args
 
 import numpy as np
 
-from animate_anyone.pose.placement import joints_of_anchor
-from animate_anyone.pose.retarget import MODES, Mode, RetargetConfig, retarget
-from animate_anyone.training.motions import Proportions, make_motion
+from animate_anyone.drawn.motions import Proportions, make_motion
+from animate_anyone.pose.retarget.placement import joints_of_anchor
+from animate_anyone.pose.retarget.retarget import MODES, Mode, RetargetConfig, retarget
 from animate_anyone.types import Points, PoseClip
 
 from .skeletons import (

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from animate_anyone.training.characters import make_character
-from animate_anyone.training.motions import Motion, Proportions, joints_of
+from animate_anyone.drawn.characters import make_character
+from animate_anyone.drawn.motions import Motion, Proportions, joints_of
 from animate_anyone.types import Points, PoseClip, Size
 
 CANVAS = Size(512, 768)

@@ -25,19 +25,20 @@ import numpy as np
 import torch
 
 from animate_anyone.config import get_preset
+from animate_anyone.dataset.manifest import ClipDataset
+from animate_anyone.dataset.prepare import prepare
+from animate_anyone.dataset.settings import PrepareConfig
+from animate_anyone.dataset.tools import ToolMaker
+from animate_anyone.drawn.clip import paint_clip, skeletons_of
 from animate_anyone.media import VideoWriter
-from animate_anyone.pose.keypoints import write_keypoints
-from animate_anyone.training.batch import Batch, Draw, Source
-from animate_anyone.training.clips.manifest import ClipDataset
-from animate_anyone.training.clips.prepare import prepare
-from animate_anyone.training.clips.settings import PrepareConfig
-from animate_anyone.training.clips.source import ClipSource
-from animate_anyone.training.clips.tools import ToolMaker
+from animate_anyone.pose.files.keypoints import write_keypoints
 from animate_anyone.training.config import TrainingConfig
-from animate_anyone.training.data import Shards, paint_clip, skeletons_of, write_shards
-from animate_anyone.training.loop import Surroundings, Trainer
+from animate_anyone.training.loop.trainer import Surroundings, Trainer
 from animate_anyone.training.networks import IMAGE_ENCODER
 from animate_anyone.training.recipes import get_recipe
+from animate_anyone.training.sources.batch import Batch, Draw, Source
+from animate_anyone.training.sources.prepared import ClipSource
+from animate_anyone.training.sources.shards import Shards, write_shards
 from animate_anyone.types import Size
 from animate_anyone.weights.load import load_mini
 

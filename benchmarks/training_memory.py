@@ -19,9 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from animate_anyone.config import Preset
-from animate_anyone.training.config import TrainingConfig
-from animate_anyone.training.loop import scheduled
-from animate_anyone.training.losses import figure_weights, weighted_error
+from animate_anyone.training.config import TrainingConfig, scheduled
+from animate_anyone.training.loop.losses import figure_weights, weighted_error
 from animate_anyone.training.networks import IMAGE_ENCODER, build_networks
 from animate_anyone.types import Size
 

@@ -4,25 +4,20 @@ from comfy_api.latest import ComfyExtension, io
 
 from ..animate_anyone.weights.additions import LORA
 from ..animate_anyone.weights.sources import MINI_FOLDER
-from . import folders
-from .comparing import Compare
-from .controlling import LoadExampleControl
-from .decoding import DecodeFrames, DecodeToVideo
-from .evaluation import Evaluate
-from .extraction import ExtractPose, LoadDWPose, ReadPoseVideo
-from .models import EncodeReference, LoadModels
-from .pose import (
-    DrawPose,
-    EncodePose,
-    LoadExample,
-    LoadExampleVideo,
-    LoadKeypoints,
-    SaveKeypoints,
-)
-from .retargeting import RetargetPose
-from .routes import add_routes
-from .sampling import Animate, Apply, ContextWindows, TrailingSigmas, VideoNoiseNode
-from .training import Train
+from .clips.compare_nodes import Compare
+from .clips.decode_nodes import DecodeFrames, DecodeToVideo
+from .comfyui import folders
+from .models.control_nodes import LoadExampleControl
+from .models.encode_nodes import EncodePose, EncodeReference
+from .models.load_nodes import LoadModels
+from .page.routes import add_routes
+from .pose.example_nodes import LoadExample, LoadExampleVideo
+from .pose.extract_nodes import ExtractPose, LoadDWPose, ReadPoseVideo
+from .pose.keypoint_nodes import DrawPose, LoadKeypoints, SaveKeypoints
+from .pose.retarget_nodes import RetargetPose
+from .sampler.sample_nodes import Animate, Apply, ContextWindows, TrailingSigmas, VideoNoiseNode
+from .training.evaluate_nodes import Evaluate
+from .training.train_nodes import Train
 
 NODES: list[type[io.ComfyNode]] = [
     LoadModels,

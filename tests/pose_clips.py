@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from animate_anyone.pose.skeleton import PART_JOINTS, VISIBLE
-from animate_anyone.training.characters import make_character
-from animate_anyone.training.motions import joints_of, make_motion
+from animate_anyone.drawn.characters import make_character
+from animate_anyone.drawn.motions import joints_of, make_motion
+from animate_anyone.pose.skeleton.joints import PART_JOINTS, VISIBLE
 from animate_anyone.types import Points, PoseClip, Size
 
 CANVAS = Size(512, 512)

@@ -16,20 +16,32 @@ LEVELS = {
     "protocols": 0,
     "config": 1,
     "opencv": 1,
+    "fitting": 1,
     "networks": 2,
     "diffusion": 2,
     "pose": 2,
     "media": 2,
+    "drawn": 3,
     "weights": 3,
     "animate": 3,
     "estimate": 3,
     "parity": 4,
-    "evaluation": 4,
-    "training": 4,
-    "commands": 5,
-    "__main__": 5,
+    "dataset": 4,
+    "evaluation": 5,
+    "training": 6,
+    "mini": 7,
+    "commands": 8,
+    "__main__": 9,
 }
-SIDEWAYS = {("training", "evaluation")}  # the one arrow between parts of one level
+# The order of the rooms in a part that has several; a room imports those before it. What lies in
+# the part itself, beside its rooms, may import all of them.
+ROOMS = {
+    "animate_anyone/pose": ("skeleton", "files", "drawing", "networks", "people", "retarget"),
+    "animate_anyone/evaluation": ("metrics",),
+    "animate_anyone/weights": ("hub",),
+    "nodes": ("comfyui", "page", "sampler", "clips", "models", "pose", "training"),
+}
+MOST_FILES, MOST_LINES = 13, 400  # in a folder, in a file
 HOST_PACKAGES = {
     "comfy",
     "comfy_api",
@@ -100,14 +112,37 @@ def complaints(path: str, source: str) -> list[str]:
     return found
 
 
+def room_of(part: str, path: str) -> str | None:
+    """Return the room of a part that a file lies in; None: beside the rooms, or in another part."""
+    inside = Path(path).parts[len(Path(part).parts) :]
+    return inside[0] if path.startswith(f"{part}/") and inside[0] in ROOMS[part] else None
+
+
+def _between_rooms(path: str, dots: int, name: str) -> list[str]:
+    """Return what is wrong with an import between the rooms of one part."""
+    folder = Path(path).parent.parts
+    reached = "/".join([*folder[: len(folder) - (dots - 1)], *name.split(".")])
+    for part, order in ROOMS.items():
+        own, other = room_of(part, path), room_of(part, reached)
+        if own is None or not reached.startswith(f"{part}/") or own == other:
+            continue
+        if other is None and len(Path(reached).parts) > len(Path(part).parts):
+            return [f"{own} imports {reached}, which lies beside the rooms of {part}"]
+        if other is not None and order.index(other) > order.index(own):
+            return [f"{own} imports {other}, a later room of {part}"]
+    return []
+
+
 def _relative(path: str, dots: int, name: str) -> list[str]:
+    if wrong := _between_rooms(path, dots, name):
+        return wrong
     target = target_part(path, dots, name)
     if target is None or not path.startswith(CORE):
         return []
     own = part_of(path)
     if target not in LEVELS:
         return [f"{target} has no place in the ladder"]
-    if own == target or own == "__init__" or (own, target) in SIDEWAYS:
+    if own == target or own == "__init__":
         return []
     if LEVELS[target] >= LEVELS[own]:
         return [f"{own} (level {LEVELS[own]}) imports {target} (level {LEVELS[target]})"]
@@ -133,7 +168,7 @@ def _absolute(path: str, name: str, executed: bool) -> list[str]:
 
 def _place_of(package: str) -> str:
     """Return the one file that may import a package of the host."""
-    return "nodes/folders.py" if package == "folder_paths" else "nodes/host.py"
+    return f"nodes/comfyui/{'folders' if package == 'folder_paths' else 'host'}.py"
 
 
 def _calls(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -164,22 +199,28 @@ def test_file_keeps_to_the_ladder(path):
         ("animate_anyone/networks/unet.py", "from .. import media"),
         ("animate_anyone/config.py", "from .networks import unet"),
         ("animate_anyone/animate.py", "from .weights.load import Models"),
-        ("animate_anyone/evaluation/frames.py", "from ..training import data"),
-        ("animate_anyone/pose/draw.py", "from ..somewhere import thing"),
-        ("animate_anyone/pose/draw.py", "import animate_anyone.types"),
-        ("animate_anyone/pose/draw.py", "def f():\n    from animate_anyone import types"),
-        ("nodes/pose.py", "from animate_anyone.pose import draw"),
-        ("animate_anyone/media.py", "import comfy.utils"),
-        ("animate_anyone/media.py", "def f():\n    import folder_paths"),
-        ("nodes/models.py", "import comfy.model_management"),
-        ("nodes/models.py", "import nodes"),
-        ("nodes/host.py", "import folder_paths"),
-        ("nodes/folders.py", "import comfy.sd"),
+        ("animate_anyone/evaluation/metrics/frames.py", "from ...training import networks"),
+        ("animate_anyone/dataset/clip.py", "from ..evaluation import protocol"),
+        ("animate_anyone/training/export.py", "from ..mini import previews"),
+        ("animate_anyone/drawn/clip.py", "from ..training.sources import batch"),
+        ("animate_anyone/evaluation/metrics/frames.py", "from .. import protocol"),
+        ("animate_anyone/pose/networks/detector.py", "from ..people import extract"),
+        ("nodes/comfyui/convert.py", "from ..models import load"),
+        ("animate_anyone/pose/drawing/draw.py", "from ...somewhere import thing"),
+        ("animate_anyone/pose/drawing/draw.py", "import animate_anyone.types"),
+        ("animate_anyone/pose/drawing/draw.py", "def f():\n    from animate_anyone import types"),
+        ("nodes/pose/keypoint_nodes.py", "from animate_anyone.pose import draw"),
+        ("animate_anyone/media/clips.py", "import comfy.utils"),
+        ("animate_anyone/media/clips.py", "def f():\n    import folder_paths"),
+        ("nodes/models/load.py", "import comfy.model_management"),
+        ("nodes/models/load.py", "import nodes"),
+        ("nodes/comfyui/host.py", "import folder_paths"),
+        ("nodes/comfyui/folders.py", "import comfy.sd"),
         ("animate_anyone/weights/load.py", "from diffusers import AutoencoderKL"),
         ("animate_anyone/weights/load.py", "try:\n    import transformers\nexcept E: pass"),
-        ("nodes/models.py", "def f():\n    import transformers"),
-        ("animate_anyone/media.py", "print('hello')"),
-        ("nodes/pose.py", "torch.manual_seed(1)"),
+        ("nodes/models/load.py", "def f():\n    import transformers"),
+        ("animate_anyone/media/clips.py", "print('hello')"),
+        ("nodes/pose/keypoint_nodes.py", "torch.manual_seed(1)"),
     ],
 )
 def test_wrong_arrows_are_caught(path, source):
@@ -194,22 +235,34 @@ def test_wrong_arrows_are_caught(path, source):
             "from ..config import UNetConfig\nfrom . import layers",
         ),
         ("animate_anyone/networks/unet.py", "from .attention import sdpa"),
-        ("animate_anyone/training/loop.py", "from ..evaluation.frames import psnr"),
+        ("animate_anyone/training/stages.py", "from ..evaluation.pairs import Pair"),
         ("animate_anyone/weights/load.py", "from ..networks.unet import UNet"),
         ("animate_anyone/weights/load.py", "def f():\n    import diffusers"),
         (
             "animate_anyone/diffusion/schedule.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import diffusers",
         ),
-        ("nodes/models.py", "from ..animate_anyone.weights import load\nfrom . import host"),
-        ("nodes/models.py", "from comfy_api.latest import io"),
-        ("nodes/host.py", "import comfy.sd\nimport latent_preview"),
-        ("nodes/folders.py", "import folder_paths"),
+        (
+            "nodes/models/load.py",
+            "from ...animate_anyone.weights import load\nfrom ..comfyui import host",
+        ),
+        ("nodes/models/load.py", "from comfy_api.latest import io"),
+        ("nodes/comfyui/host.py", "import comfy.sd\nimport latent_preview"),
+        ("nodes/comfyui/folders.py", "import folder_paths"),
         ("animate_anyone/__main__.py", "from .animate import animate\nprint('x')"),
     ],
 )
 def test_right_arrows_are_left_alone(path, source):
     assert complaints(path, source) == []
+
+
+@pytest.mark.parametrize("folder", sorted({str(Path(path).parent) for path in SOURCES}))
+def test_no_folder_and_no_file_is_too_large_to_know(folder):
+    files = [path for path in SOURCES if str(Path(path).parent) == folder]
+    names = [path for path in files if not path.endswith("__init__.py")]
+    assert len(names) <= MOST_FILES
+    lengths = {path: (ROOT / path).read_text(encoding="utf-8").count("\n") for path in files}
+    assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
 def test_windows_are_plain_arithmetic():

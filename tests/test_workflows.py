@@ -22,7 +22,7 @@ def own_node_ids():
     """Return the ids of our nodes as the sources write them."""
     return {
         keyword.value.value
-        for path in (ROOT / "nodes").glob("*.py")
+        for path in (ROOT / "nodes").rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call)
         for keyword in call.keywords

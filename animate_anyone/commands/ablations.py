@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..errors import InputError
+from .options import add_threads, set_threads
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--clips", type=int, default=6, help="held-out clips, for flicker (6)")
     add("--frames", type=int, default=24, help="of a clip (24)")
     add("--sampling-steps", type=int, default=10, help="(10)")
-    add("--threads", type=int, help="of torch; default: its own")
+    add_threads(parser)
     add(
         "--weights",
         nargs="*",
@@ -38,8 +39,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train what is missing, measure everything, write and print the table."""
-    import torch
-
     from ..evaluation.ablation import without_motion
     from ..evaluation.tables import compare, compare_data
     from ..media.pictures import whole_file
@@ -51,9 +50,7 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, name) < 1:
             option = name.replace("_", "-")
             raise InputError(f"--{option} got {getattr(options, name)}; it must be 1 or more.")
-    logging.getLogger("accelerate").setLevel(logging.WARNING)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    set_threads(options)
     further = {name: load_models(source) for name, source in map(_named, options.weights)}
     mini = load_mini()
     assert mini.autoencoder is not None

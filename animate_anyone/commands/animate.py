@@ -15,19 +15,13 @@ from .following import (
     progress_bar,
     retarget_config,
 )
-from .options import (
-    add_sampling_arguments,
-    machine_from,
-    parse_fps,
-    parse_size,
-    sampling_from,
-)
+from .options import add_sampling_arguments, machine_from, parse_fps, parse_size, sampling_from
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..animate import Sampling
-    from ..pose.retarget import RetargetConfig
+    from ..pose.retarget.retarget import RetargetConfig
     from .driving import Driving
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..pose.draw import draw_pose
-from ..pose.overlay import overlay
-from ..pose.pipeline import FollowReport
-from ..pose.retarget import RetargetReport, retarget
+from ..pose.drawing.draw import draw_pose
+from ..pose.drawing.overlay import overlay
+from ..pose.people.pipeline import FollowReport
+from ..pose.retarget.retarget import RetargetReport, retarget
 from ..types import PoseClip, Size
 from .following import (
     Follower,
@@ -99,10 +99,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _paint(character: int, driver: int, frames: int) -> _Scene:
     """Let two held-out characters perform the motion of the first one's test pair."""
-    from ..training.characters import make_character
-    from ..training.held_out import HELD_OUT
-    from ..training.motions import make_motion
-    from ..training.painting import paint
+    from ..drawn.characters import make_character
+    from ..drawn.motions import make_motion
+    from ..drawn.painting import paint
+    from ..evaluation.held_out import HELD_OUT
 
     rng = np.random.default_rng((HELD_OUT, character))
     performer = make_character(rng)
@@ -160,11 +160,11 @@ def _write_sheet(path: Path, scene: _Scene, poses: np.ndarray, result: np.ndarra
 
 
 def _write_overlay(path: Path, reference: np.ndarray, skeletons: _Skeletons) -> None:
-    from ..media import VideoWriter, fit_frame
+    from ..media import VideoWriter, fit_drawing
 
     clips = [skeletons.driver, skeletons.fitted, skeletons.reference]
     with VideoWriter(path, OVERLAY, FPS) as writer:
-        for frame in overlay(fit_frame(reference, OVERLAY), clips):
+        for frame in overlay(fit_drawing(reference, OVERLAY), clips):
             writer.write(frame)
     logger.info("%s: driver grey, retargeted in colours, reference white", path)
 

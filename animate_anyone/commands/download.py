@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         detector, estimator = download_pose_models(options.to)
         logger.info("use them by --detector %s --estimator %s", detector, estimator)
         return 0
-    from ..weights.download import download
+    from ..weights.hub.download import download
 
     download(options.preset, options.to)
     return 0

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ..media import ClipInfo, clip_info, fit_frame, frames_of
-from ..pose.draw import draw_frame
-from ..pose.keypoints import read_keypoints
-from ..pose.pipeline import FollowReport
-from ..pose.read_back import read_skeleton_frames
-from ..pose.retarget import RetargetConfig, retarget
+from ..media import ClipInfo, clip_info, fit_drawing, frames_of
+from ..pose.drawing.draw import draw_frame
+from ..pose.drawing.read_back import read_skeleton_frames
+from ..pose.files.keypoints import read_keypoints
+from ..pose.people.pipeline import FollowReport
+from ..pose.retarget.retarget import RetargetConfig, retarget
 from ..types import PoseClip, Size
 from .following import Follower
 
@@ -173,7 +173,7 @@ def read_driving(
         return pictures
     done = 0
     for frame in _repeated(driving):
-        pictures[done] = fit_frame(frame, size)
+        pictures[done] = fit_drawing(frame, size)
         done += 1
     if done < len(pictures):
         _warn_short(driving, len(pictures), done)

@@ -156,7 +156,7 @@ def _tested(
     changed: dict[str, tuple[Any, Any]] = {}
     fit = protocol.fit
     if options.data:
-        from ..training.clips.manifest import ClipDataset
+        from ..dataset.manifest import ClipDataset
 
         fit = ClipDataset.open(options.data).manifest.fit
     if fit != protocol.fit:
@@ -261,7 +261,7 @@ def _drawn(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
     """Return lengths and pairs of the drawn test."""
-    from ..training.held_out import FPS, held_out_pairs
+    from ..evaluation.held_out import FPS, held_out_pairs
 
     frames = protocol.frames or 1
     numbers = range(options.first, options.first + protocol.clips)
@@ -274,8 +274,8 @@ def _prepared(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
     """Return lengths and pairs of a prepared data set's test clips, and which frames they are."""
-    from ..training.clips.manifest import ClipDataset
-    from ..training.held_out import compared_frames, entries_to_test, prepared_pairs
+    from ..dataset.manifest import ClipDataset
+    from ..evaluation.prepared import compared_frames, entries_to_test, prepared_pairs
 
     dataset = ClipDataset.open(options.data)
     every = entries_to_test(dataset)
@@ -343,7 +343,7 @@ def _bar(total: int, unit: str) -> "Iterator[Callable[[int], None]]":
 def _run_on_clip(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from ..evaluation.following import following
+    from ..evaluation.metrics.following import following
     from ..media import frames_of, to_pixels
     from .driving import open_driving, read_driving
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..pose.backends import PROVIDERS
-from ..pose.detector import Detector
-from ..pose.estimator import CHANNEL_ORDERS, Estimator
-from ..pose.extract import ExtractConfig
-from ..pose.pipeline import FollowConfig, FollowReport, follow
-from ..pose.retarget import MODES, RetargetConfig
-from ..pose.sessions import open_session
-from ..pose.smoothing import CleanConfig
+from ..pose.networks.backends import PROVIDERS
+from ..pose.networks.detector import Detector
+from ..pose.networks.estimator import CHANNEL_ORDERS, Estimator
+from ..pose.networks.sessions import open_session
+from ..pose.people.extract import ExtractConfig
+from ..pose.people.pipeline import FollowConfig, FollowReport, follow
+from ..pose.people.smoothing import CleanConfig
+from ..pose.retarget.retarget import MODES, RetargetConfig
 from ..types import PoseClip
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """Arguments that several commands share, and what they mean."""
 
 import argparse
+import logging
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
     from ..animate import Sampling
+
+log = logging.getLogger(__name__)
 
 SAMPLERS = ("ddim", "ddpm", "euler", "dpmpp_2m", "dpmpp_2m_sde", "unipc")
 
@@ -106,3 +109,26 @@ def parse_fps(text: str) -> Fraction:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a number of frames per second"
         ) from error
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add the number of threads."""
+    parser.add_argument("--threads", type=int, help="of torch (its own)")
+
+
+def set_threads(options: argparse.Namespace) -> None:
+    """Compute with as many threads as the options say; OpenCV with one, torch uses the others."""
+    import cv2
+    import torch
+
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    cv2.setNumThreads(1)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+
+def tell_sizes(sizes: dict[str, int]) -> None:
+    """Log the files that were written, with their sizes."""
+    for name, size in sizes.items():
+        log.info("%-28s %6.2f MB", name, size / 1e6)
+    log.info("%-28s %6.2f MB", "together", sum(sizes.values()) / 1e6)

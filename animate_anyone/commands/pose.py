@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MediaError
-from ..pose.draw import draw_frame
-from ..pose.keypoints import read_keypoints, write_keypoints
-from ..pose.overlay import overlay
-from ..pose.pipeline import FollowReport
-from ..pose.read_back import read_skeleton_frames
-from ..pose.retarget import retarget as retarget_clip
+from ..pose.drawing.draw import draw_frame
+from ..pose.drawing.overlay import overlay
+from ..pose.drawing.read_back import read_skeleton_frames
+from ..pose.files.keypoints import read_keypoints, write_keypoints
+from ..pose.people.pipeline import FollowReport
+from ..pose.retarget.retarget import retarget as retarget_clip
 from ..types import PoseClip, Size
 from .following import (
     Follower,

@@ -11,8 +11,8 @@ from ..errors import InputError
 from .options import machine_from, parse_fps, parse_size
 
 if TYPE_CHECKING:
-    from ..training.clips.splits import Split
-    from ..training.clips.tools import ToolMaker
+    from ..dataset.splits import Split
+    from ..dataset.tools import ToolMaker
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 
 def _add_pose_arguments(parser: argparse.ArgumentParser) -> None:
-    from ..pose.backends import PROVIDERS
-    from ..pose.estimator import CHANNEL_ORDERS
+    from ..pose.networks.backends import PROVIDERS
+    from ..pose.networks.estimator import CHANNEL_ORDERS
 
     add = parser.add_argument_group("poses").add_argument
     add(
@@ -73,10 +73,10 @@ def _add_cache_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prepare, and tell what came of it."""
-    from ..training.clips.prepare import prepare
-    from ..training.clips.report import REPORT, report_text
-    from ..training.clips.settings import PrepareConfig
-    from ..training.clips.splits import recipe
+    from ..dataset.prepare import prepare
+    from ..dataset.report import REPORT, report_text
+    from ..dataset.settings import PrepareConfig
+    from ..dataset.splits import recipe
     from ..types import Size
     from .following import progress_bar
 
@@ -109,8 +109,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _split(options: argparse.Namespace) -> "Split | None":
     """Return the split that is named, or the one that folders make where no recipe has one."""
-    from ..training.clips.find import find_clips
-    from ..training.clips.splits import read_split, split_by_folder
+    from ..dataset.find import find_clips
+    from ..dataset.splits import read_split, split_by_folder
 
     if options.split:
         return read_split(options.split)
@@ -120,7 +120,7 @@ def _split(options: argparse.Namespace) -> "Split | None":
 
 
 def _maker(options: argparse.Namespace) -> "ToolMaker":
-    from ..training.clips.tools import ToolMaker
+    from ..dataset.tools import ToolMaker
 
     if options.poses and options.pose_models:
         raise InputError(

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..media import ClipInfo, clip_info, frames_of, to_pixels
+from ..media.fitting import fit_picture
 from ..media.pictures import PICTURE_SUFFIXES
 from .compared import Compared
-from .fitting import fit_frames
 from .instruments import Instruments, check_fvd
 from .measure import Case, Measured, Measuring
 from .protocol import Protocol
@@ -124,7 +124,7 @@ def _read(info: ClipInfo, pair: ClipPair, protocol: Protocol) -> Tensor:
 
 
 def _fitted(frame: np.ndarray, protocol: Protocol) -> Tensor:
-    return fit_frames(to_pixels(frame[None]), protocol.size, protocol.fit)
+    return fit_picture(to_pixels(frame[None]), protocol.size, protocol.fit)
 
 
 def _clips_in(folder: Path, option: str) -> dict[str, Path]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from torch.jit import ScriptModule
 
 from ..errors import InputError
+from ..fitting import Fit
 from ..types import Size
-from .fitting import Fit
-from .lpips import BACKBONES, LpipsNetwork, load_lpips
-from .metrics import METRICS
+from .metrics.lpips import BACKBONES, LpipsNetwork, load_lpips
+from .metrics.table import METRICS
+from .metrics.video import FvdProtocol, count_clips, load_fvd_network
 from .pose_reader import PoseReader
 from .protocol import Protocol
-from .video import FvdProtocol, count_clips, load_fvd_network
 
 _WAYS_OUT = {
     "lpips": "--lpips-backbone FILE was not given. Fetch "

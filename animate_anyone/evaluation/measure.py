@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..pose.stack import SLICES, stack
+from ..pose.skeleton.stack import SLICES, stack
 from ..protocols import Progress
 from ..types import PoseClip
-from . import frames as of_frames
-from .frames import intersection_over_union, psnr_inside, same_clip, silhouette
 from .instruments import Instruments
-from .lpips import lpips
-from .metrics import METRICS, Row
-from .poses import oks, pck, pose_error
-from .video import (
+from .metrics import frames as of_frames
+from .metrics.frames import intersection_over_union, psnr_inside, same_clip, silhouette
+from .metrics.lpips import lpips
+from .metrics.poses import oks, pck, pose_error
+from .metrics.table import METRICS, Row
+from .metrics.video import (
     allows_seam_drift,
     clip_features,
     cut_clips,

@@ -7,10 +7,10 @@ import numpy as np
 from torch import Tensor
 
 from ..media import to_bytes
-from ..pose.detector import Detector
-from ..pose.estimator import Estimator
-from ..pose.extract import ExtractConfig, extract
-from ..pose.sessions import open_session
+from ..pose.networks.detector import Detector
+from ..pose.networks.estimator import Estimator
+from ..pose.networks.sessions import open_session
+from ..pose.people.extract import ExtractConfig, extract
 from ..types import PoseClip
 from ..weights.pose_models import embedded_pose_models
 

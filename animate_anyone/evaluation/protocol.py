@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..fitting import FITS, Fit
 from ..types import Size
-from .fitting import FITS, Fit
-from .lpips import BACKBONES, Net
-from .metrics import METRICS
+from .metrics.lpips import BACKBONES, Net
+from .metrics.table import METRICS
 
 RECORDS = Path(__file__).with_name("protocols.json")
 

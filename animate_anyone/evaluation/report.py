@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ..animate import Networks, Sampling
 from ..diffusion.windows import plan_windows
+from ..media.fitting import fit_picture
+from ..pose.skeleton.fit import fit_pose
 from .compared import Compared
-from .fitting import fit_frames, fit_skeletons
 from .instruments import Instruments
 from .measure import Case, Measured, Measuring
-from .metrics import METRICS
+from .metrics.table import METRICS
 from .pairs import Pair, generate, round_trip
 from .protocol import Protocol
 
@@ -62,13 +63,14 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
     """
     truth = _fitted(instruments, pair.truth)
     same = truth.shape == pair.truth.shape
-    size = instruments.size
     skeletons = pair.skeletons
+    if instruments.size is not None:
+        skeletons = fit_pose(skeletons, instruments.size, instruments.fit, hide_cut=True)
     return Case(
         name=pair.name,
         truth=truth,
         fps=pair.fps or FPS,
-        skeletons=skeletons if size is None else fit_skeletons(skeletons, size, instruments.fit),
+        skeletons=skeletons,
         windows=[window.frames for window in plan_windows(len(truth), sampling.windows)],
         background=pair.background if same else None,
         near=pair.near if same else None,
@@ -77,7 +79,7 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
 
 def _fitted(instruments: Instruments, frames: Tensor) -> Tensor:
     size = instruments.size
-    return frames if size is None else fit_frames(frames, size, instruments.fit)
+    return frames if size is None else fit_picture(frames, size, instruments.fit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .compared import compared_lines
-from .metrics import METRICS, Row, cell
+from .metrics.table import METRICS, Row, cell
 from .report import Report
 
 PAPER = Path(__file__).with_name("paper.json")

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..animate import Networks, Sampling
 from ..errors import InputError
-from .frames import psnr
+from .metrics.frames import psnr
+from .metrics.poses import pck, pose_error
 from .pairs import Pair, copied, generate
 from .pose_reader import PoseReader
-from .poses import pck, pose_error
 
 
 @dataclass(frozen=True, kw_only=True)

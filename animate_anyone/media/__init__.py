@@ -1,10 +1,9 @@
 """Frames in, frames out: pictures, video files and folders of pictures."""
 
 from .clips import ClipInfo, clip_info, frames_of
+from .fitting import fit_drawing, fit_frame, fit_picture
 from .pictures import (
     contact_sheet,
-    fit_frame,
-    fit_picture,
     picture_size,
     read_picture,
     spread,
@@ -20,6 +19,7 @@ __all__ = [
     "VideoWriter",
     "clip_info",
     "contact_sheet",
+    "fit_drawing",
     "fit_frame",
     "fit_picture",
     "frames_of",

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torch.nn import functional
 
 from .. import opencv as cv2
 from ..errors import InputError, MediaError
@@ -96,39 +95,6 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
         raise MediaError(
             f"picture got {path}; it cannot be decoded ({error}). Save it again as PNG."
         ) from error
-
-
-def fit_picture(
-    pictures: Tensor,  # (f, 3, H, W), 0..1
-    size: Size,
-) -> Tensor:  # (f, 3, size.height, size.width), 0..1
-    """Fit pictures into a size at one scale and centred; their edges continue to the border."""
-    H, W = pictures.shape[-2:]
-    if Size(W, H) == size:
-        return pictures
-    scale = min(size.width / W, size.height / H)
-    inner = (max(1, round(H * scale)), max(1, round(W * scale)))
-    fitted = functional.interpolate(pictures, inner, mode="bicubic", antialias=True).clamp(0, 1)
-    left, top = (size.width - inner[1]) // 2, (size.height - inner[0]) // 2
-    right, bottom = size.width - inner[1] - left, size.height - inner[0] - top
-    return functional.pad(fitted, (left, right, top, bottom), mode="replicate")
-
-
-def fit_frame(
-    frame: np.ndarray,  # (H, W, 3) uint8
-    size: Size,
-) -> np.ndarray:  # (size.height, size.width, 3) uint8
-    """Fit a frame into a size at one scale and centred, on black, as skeletons are drawn."""
-    H, W = frame.shape[:2]
-    scale = min(size.width / W, size.height / H)
-    inner = (max(1, round(W * scale)), max(1, round(H * scale)))
-    result = np.zeros((size.height, size.width, 3), np.uint8)
-    left, top = (size.width - inner[0]) // 2, (size.height - inner[1]) // 2
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    result[top : top + inner[1], left : left + inner[0]] = cv2.resize(
-        frame, inner, interpolation=way
-    )
-    return result
 
 
 def write_picture(

@@ -12,8 +12,9 @@ from pathlib import Path
 from ..animate import Sampling, sampling_of
 from ..config import get_preset
 from ..errors import ConfigError
+from ..evaluation.held_out import held_out_pairs
 from ..evaluation.instruments import Instruments
-from ..evaluation.metrics import Row
+from ..evaluation.metrics.table import Row
 from ..evaluation.pairs import Pair
 from ..evaluation.pose_reader import PoseReader
 from ..evaluation.report import RESULT, evaluate
@@ -21,10 +22,9 @@ from ..protocols import Autoencoder
 from ..types import Size
 from ..weights.load import Models
 from .config import TrainingConfig
-from .data import Shards, write_shards
-from .held_out import held_out_pairs
-from .loop import Trainer
+from .loop.trainer import Trainer
 from .networks import as_models, trained_networks
+from .sources.shards import Shards, write_shards
 from .variants import Variant
 
 log = logging.getLogger(__name__)

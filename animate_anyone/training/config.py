@@ -2,10 +2,11 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ..config import Preset
 from ..errors import ConfigError
 from .variants import VARIANTS, Variant
 
@@ -149,3 +150,22 @@ def read_changes(path: Path) -> dict[str, Any]:
             f"{path} has {what}; known keys are {', '.join(sorted(known))}. Remove or rename them."
         )
     return values
+
+
+def scheduled(preset: Preset, config: TrainingConfig) -> Preset:
+    """Return the preset with the configuration's changes to the noise schedule.
+
+    Training and sampling read the same object, so what is trained here is sampled alike.
+    """
+    changes: dict[str, Any] = {}
+    if config.prediction_type is not None:
+        changes["prediction_type"] = config.prediction_type
+    if config.zero_snr is not None:
+        changes["zero_snr"] = config.zero_snr
+    schedule = replace(preset.schedule, **changes)
+    if schedule.zero_snr and schedule.prediction_type == "epsilon":
+        raise ConfigError(
+            "prediction_type got 'epsilon' with zero_snr; the noisiest timestep holds nothing of "
+            "the picture, so its noise tells nothing. Choose v_prediction, or zero_snr false."
+        )
+    return replace(preset, schedule=schedule)

@@ -5,16 +5,15 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ..config import get_preset
 from ..errors import WeightsError
-from ..types import Size
 from ..weights.bundle import save_weights
-from .autoencoder import autoencoder_values, wrap_autoencoder
-from .loop import scheduled
+from .config import scheduled
 from .networks import IMAGE_ENCODER, read_stage
-from .previews import preview_colours
+from .trained import AUTOENCODER
 
 # Files that loading recognises, and the module of `AnimateNetworks` that each holds.
 PARTS = {
@@ -44,7 +43,8 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     denoiser = files["denoising_unet"]
     files["denoising_unet"] = {k: v for k, v in denoiser.items() if "motion_modules" not in k}
     files["motion_module"] = {k: v for k, v in denoiser.items() if "motion_modules" in k}
-    files["autoencoder"] = autoencoder_values(folder) or {}
+    own = folder / AUTOENCODER
+    files["autoencoder"] = load_file(own) if own.is_file() else {}
     target.mkdir(parents=True, exist_ok=True)
     sizes = {}
     for name, tensors in files.items():
@@ -55,9 +55,6 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     if files["image_encoder"]:
         text = json.dumps(IMAGE_ENCODER, indent=1) + "\n"
         (target / "image_encoder.json").write_text(text, encoding="utf-8")
-    if files["autoencoder"]:
-        colours = preview_colours(wrap_autoencoder(files["autoencoder"]), size=Size(128, 128))
-        (target / "latent_rgb.json").write_text(json.dumps(colours) + "\n", encoding="utf-8")
     for stage in (1, 2):
         log = folder / f"stage{stage}" / "log.jsonl"
         if log.exists():

@@ -21,13 +21,13 @@ from ..weights.load import resolve_preset
 from ..weights.read import read_weights
 from ..weights.sources import Parts, WeightPaths, open_parts
 from . import initial
-from .batch import Source
 from .config import TrainingConfig
-from .devices import FREE
-from .journal import entries_of
-from .loop import Surroundings, Trainer
+from .loop.devices import FREE
+from .loop.journal import entries_of
+from .loop.trainer import Surroundings, Trainer
 from .networks import AnimateNetworks
 from .recipes import get_recipe
+from .sources.batch import Source
 
 BEGUN = "begun.json"  # what the run started with
 WRITTEN = "written.json"  # the file that it has written: size and time, by which it is known

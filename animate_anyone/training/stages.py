@@ -8,25 +8,26 @@ from pathlib import Path
 import torch
 
 from ..config import get_preset
+from ..dataset.manifest import ClipDataset
+from ..dataset.tools import ToolMaker
 from ..errors import ConfigError
+from ..evaluation.held_out import held_out_pairs
 from ..evaluation.pairs import Pair
 from ..evaluation.pose_reader import PoseReader
+from ..evaluation.prepared import prepared_pairs, tested_span
 from ..evaluation.protocol import load_protocol
 from ..protocols import Autoencoder, ImageEncoder
 from ..weights.encoders import load_autoencoder, load_image_encoder
 from ..weights.read import read_weights
 from . import initial
-from .autoencoder import trained_autoencoder
-from .batch import Source
-from .clips.manifest import ClipDataset
-from .clips.source import ClipSource
-from .clips.tools import ToolMaker
 from .config import TrainingConfig
-from .data import Shards
-from .devices import training_device
-from .held_out import held_out_pairs, prepared_pairs, tested_span
-from .loop import Surroundings
+from .loop.devices import training_device
+from .loop.trainer import Surroundings
 from .networks import IMAGE_ENCODER, AnimateNetworks, has_stage1, load_stage1
+from .sources.batch import Source
+from .sources.prepared import ClipSource
+from .sources.shards import Shards
+from .trained import own_autoencoder
 from .validation import Validation
 
 log = logging.getLogger(__name__)
@@ -86,8 +87,8 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
     autoencoder: Autoencoder | None = None
     if choices.autoencoder is not None:
         autoencoder = load_autoencoder(read_weights(choices.autoencoder), scale, dtype, device)
-    elif (choices.folder / "autoencoder.pt").exists():
-        autoencoder = trained_autoencoder(choices.folder)
+    else:
+        autoencoder = own_autoencoder(choices.folder, scale, dtype, device)
     image_encoder: ImageEncoder | None = None
     if choices.image_encoder is not None:
         image_encoder = load_image_encoder(read_weights(choices.image_encoder), dtype, device)

@@ -6,10 +6,13 @@ from pathlib import Path
 import torch
 
 from ..config import AA_MINI, get_preset
+from ..weights.encoders import DiffusersAutoencoder, load_autoencoder
 from ..weights.load import Models, load_mini
-from .autoencoder import autoencoder_values, wrap_autoencoder
-from .loop import scheduled
+from ..weights.read import read_weights
+from .config import scheduled
 from .networks import as_models, trained_networks
+
+AUTOENCODER = "autoencoder.safetensors"  # in the folder of a run that has one of its own
 
 
 def is_run(folder: Path) -> bool:
@@ -35,9 +38,21 @@ def load_run(
     left = "" if motion else ", no temporal layers"
     stage = 2 if (folder / "stage2/weights.safetensors").is_file() else 1
     title = f"{preset.title}, trained as {config.variant}, stage {stage}{left}"
-    values = autoencoder_values(folder)
-    own = wrap_autoencoder(values) if values else None
+    own = own_autoencoder(folder, preset.latent_scale, dtype, device)
     if own is None and config.preset == AA_MINI.name:
         own = load_mini(dtype=dtype, device=device).autoencoder
     models = as_models(networks.to(device, dtype), replace(preset, title=title, unet=unet), own)
     return models if networks.image_encoder else replace(models, image_encoder=None)
+
+
+def own_autoencoder(
+    folder: Path,
+    latent_scale: float,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> DiffusersAutoencoder | None:
+    """Return the autoencoder that lies in a run's folder, or None if there is none."""
+    path = folder / AUTOENCODER
+    if not path.is_file():
+        return None
+    return load_autoencoder(read_weights(path), latent_scale, dtype, device)

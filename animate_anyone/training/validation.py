@@ -16,7 +16,7 @@ from ..evaluation.pose_reader import PoseReader
 from ..evaluation.validation import validate
 from ..media import contact_sheet, to_bytes
 from ..weights.load import Models
-from .journal import Journal
+from .loop.journal import Journal
 
 STEPS = 8  # of sampling: enough to see
 FPS = 12.0  # of sample clips whose motion has no speed of its own

@@ -20,7 +20,7 @@ def example_control() -> Weights:
     if not path.is_file():
         raise WeightsError(
             f"the ControlNet on edges got no file {path}; it comes with aa-mini. Install this "
-            "package again, or train it with `python -m animate_anyone train mini-control`."
+            "package again, or train it with `python -m animate_anyone mini control`."
         )
     weights = read_weights(path)
     expected = module_shapes(PictureControlNet(AA_MINI_EDGES, device="meta"))

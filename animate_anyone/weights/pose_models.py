@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..errors import WeightsError
 from ..protocols import Progress
-from .download import HubFile, fetch_all
+from .hub.download import HubFile, fetch_all
 from .sources import MINI_FOLDER
 
 DETECTOR = "pose_detector.onnx"

@@ -7,11 +7,11 @@ PROGRAM = """
 import sys
 sys.modules["cv2"] = None
 from animate_anyone.errors import PackageError
-from animate_anyone.media import fit_frame
+from animate_anyone.media import fit_drawing
 from animate_anyone.types import Size
 import numpy as np
 try:
-    fit_frame(np.zeros((4, 4, 3), np.uint8), Size(8, 8))
+    fit_drawing(np.zeros((4, 4, 3), np.uint8), Size(8, 8))
 except PackageError as error:
     print(error)
 """

@@ -101,7 +101,7 @@ def test_control_that_is_off_changes_nothing(mini, sampled, controlled, when):
 
 
 def test_each_window_sees_its_own_edges(pack, run_node, mini, sampled, controlled, monkeypatch):
-    network, seen = pack("nodes.controlling").HostControlNet, []
+    network, seen = pack("nodes.models.control_nodes").HostControlNet, []
     forward = network.forward
 
     def spy(self, x, hint, timesteps, context, **more):
@@ -137,7 +137,7 @@ def test_lora_is_listed_beside_those_of_the_user(pack, base, run_node):
     assert [path for path in paths if "weights" in path] == paths[-1:]
     own = [name for name in folder_paths.get_filename_list("loras") if "aa_mini" in name]
     assert own == [LORA]
-    pack("nodes.folders").add_folder("loras", Path(paths[-1]))
+    pack("nodes.comfyui.folders").add_folder("loras", Path(paths[-1]))
     assert folder_paths.get_folder_paths("loras") == paths
 
 

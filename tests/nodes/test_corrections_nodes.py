@@ -48,7 +48,7 @@ def run(request, run_node, base, core):
     def call(*corrections):
         value = {"corrections": corrections[0]} if corrections else {}
         answer = node.execute(**inputs, **value)
-        return core("pose.keypoints").parse_keypoints(answer.args[0]), answer
+        return core("pose.files.keypoints").parse_keypoints(answer.args[0]), answer
 
     call.kind = request.param
     return call

@@ -45,7 +45,7 @@ class Page:
 def hub(monkeypatch, core):
     with TinyHub() as hub:
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", hub.template)
-        monkeypatch.setattr(core("weights.transfer"), "PAUSE_SECONDS", 0)
+        monkeypatch.setattr(core("weights.hub.transfer"), "PAUSE_SECONDS", 0)
         hub.files |= {
             f"{NAME}/unet.pth": UNET,
             f"{NAME}/guider.pth": GUIDER,
@@ -65,9 +65,9 @@ def models(base):
 
 
 @pytest.fixture
-def chosen(core):
+def chosen(pack, core):
     """Return a set of three files, one of them of unknown size."""
-    status, hub_file = core("weights.status"), core("weights.download").HubFile
+    status, hub_file = pack("nodes.page.status"), core("weights.hub.download").HubFile
 
     def part(role, folder, repository, path, to, content, sized=True):
         known = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -86,7 +86,7 @@ def chosen(core):
 def downloads(pack, run_node, hub, models):  # run_node: the host knows the model folder
     """Return a manager that tells a page of its own."""
     page = Page()
-    manager = pack("nodes.downloads").Downloads(page)
+    manager = pack("nodes.page.downloads").Downloads(page)
     manager.page = page
     yield manager
     hub.go_on.set()
@@ -98,7 +98,7 @@ def files_below(folder):
 
 
 def states(pack, chosen):
-    return [pack("nodes.downloads").status_of(part).state for part in chosen.files]
+    return [pack("nodes.page.downloads").status_of(part).state for part in chosen.files]
 
 
 def test_a_set_comes_to_where_the_loaders_list_it(pack, host_nodes, downloads, chosen, models):
@@ -119,7 +119,7 @@ def test_a_set_comes_to_where_the_loaders_list_it(pack, host_nodes, downloads, c
         "animate_anyone/tiny/g.pth",
         "vae/tiny-vae.safetensors",
     }
-    assert {"tiny/unet.pth", "tiny/g.pth"} <= set(pack("nodes.folders").model_files())
+    assert {"tiny/unet.pth", "tiny/g.pth"} <= set(pack("nodes.comfyui.folders").model_files())
     assert "tiny-vae.safetensors" in host_nodes.VAELoader.INPUT_TYPES()["required"]["vae_name"][0]
     assert states(pack, chosen) == ["present"] * 3
     done = [state["done"] for state in downloads.page.told]
@@ -128,7 +128,7 @@ def test_a_set_comes_to_where_the_loaders_list_it(pack, host_nodes, downloads, c
 
 
 def test_progress_is_told_at_a_bounded_rate(pack, downloads, chosen, monkeypatch):
-    monkeypatch.setattr(pack("nodes.downloads"), "TELL_SECONDS", 3600)
+    monkeypatch.setattr(pack("nodes.page.downloads"), "TELL_SECONDS", 3600)
     downloads.start(chosen)
     downloads.wait(WAIT_SECONDS)
     # For each file that it began and that it is being checked, and the end.
@@ -136,7 +136,7 @@ def test_progress_is_told_at_a_bounded_rate(pack, downloads, chosen, monkeypatch
 
 
 def test_a_cancelled_download_goes_on_where_it_was(pack, downloads, chosen, hub, monkeypatch):
-    monkeypatch.setattr(pack("nodes.downloads"), "TELL_SECONDS", 0)
+    monkeypatch.setattr(pack("nodes.page.downloads"), "TELL_SECONDS", 0)
     hub.hold_after = 100_000
     downloads.start(chosen)
     downloads.page.wait(lambda state: state["done"] >= 100_000)
@@ -144,7 +144,7 @@ def test_a_cancelled_download_goes_on_where_it_was(pack, downloads, chosen, hub,
     hub.go_on.set()
     downloads.wait(WAIT_SECONDS)
     assert downloads.state.state == "cancelled"
-    status = pack("nodes.downloads").status_of(chosen.files[0])
+    status = pack("nodes.page.downloads").status_of(chosen.files[0])
     assert status.state == "partial"
     kept = status.bytes_there
     assert kept >= 100_000
@@ -211,7 +211,7 @@ def test_too_small_a_disk_is_told_before_anything_is_fetched(core, downloads, ch
 def room_of(monkeypatch, pack, size):
     """Let every disk have so many bytes free."""
     usage = namedtuple("usage", "total used free")(10**9, 10**9 - size, size)
-    monkeypatch.setattr(pack("nodes.downloads").shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(pack("nodes.page.downloads").shutil, "disk_usage", lambda _: usage)
 
 
 def sized(chosen):
@@ -271,18 +271,18 @@ def test_of_several_files_the_one_in_the_download_folder_counts(
     import folder_paths
 
     part = chosen.files[where]
-    folders, known = pack("nodes.folders"), folder_paths.folder_names_and_paths
+    folders, known = pack("nodes.comfyui.folders"), folder_paths.folder_names_and_paths
     first, suffixes = known[part.folder]
     order = [str(tmp_path), *first] if part.folder == folders.FOLDER else [*first, str(tmp_path)]
     monkeypatch.setitem(known, part.folder, (order, suffixes))
     (tmp_path / part.file.to).parent.mkdir(exist_ok=True)
     (tmp_path / part.file.to).write_bytes(b"cut short")
-    found = pack("nodes.downloads").found_path
+    found = pack("nodes.page.downloads").found_path
     assert found(part) == tmp_path / part.file.to
     downloads.start(replace(chosen, files=(part,)))
     downloads.wait(WAIT_SECONDS)
     assert found(part) == models / part.folder / part.file.to
-    assert pack("nodes.downloads").status_of(part).state == "present"
+    assert pack("nodes.page.downloads").status_of(part).state == "present"
     if part.folder == folders.FOLDER:
         assert folders.model_path(part.file.to) == found(part)
 
@@ -292,14 +292,14 @@ def test_of_several_pose_networks_the_one_in_the_download_folder_counts(
 ):
     import folder_paths
 
-    part = pack("nodes.downloads").WEIGHT_SETS["dwpose"].files[0]
-    folders, known = pack("nodes.folders"), folder_paths.folder_names_and_paths
+    part = pack("nodes.page.downloads").WEIGHT_SETS["dwpose"].files[0]
+    folders, known = pack("nodes.comfyui.folders"), folder_paths.folder_names_and_paths
     own = models / "animate_anyone"
     monkeypatch.setitem(known, "animate_anyone", ([str(tmp_path), str(own)], set()))
     for folder in (tmp_path, own, own / "copies"):
         folder.mkdir(exist_ok=True)
         (folder / part.file.to).write_bytes(b"a network")
-    assert pack("nodes.downloads").found_path(part) == own / part.file.to
+    assert pack("nodes.page.downloads").found_path(part) == own / part.file.to
     assert folders.onnx_files()[part.file.to] == own / part.file.to
 
 
@@ -327,12 +327,12 @@ def test_there_must_be_something_to_fetch_and_to_cancel(core, downloads, chosen)
 )
 def test_only_known_sets_are_fetched(pack, core, name, words):
     with pytest.raises(core("errors").InputError, match=words):
-        asyncio.run(pack("nodes.downloads").start_download({"set": name}))
+        asyncio.run(pack("nodes.page.downloads").start_download({"set": name}))
 
 
 def test_pose_networks_of_other_folders_count(pack, models):
-    status_of = pack("nodes.downloads").status_of
-    detector = pack("nodes.downloads").WEIGHT_SETS["dwpose"].files[0]
+    status_of = pack("nodes.page.downloads").status_of
+    detector = pack("nodes.page.downloads").WEIGHT_SETS["dwpose"].files[0]
     assert status_of(detector).state == "missing"
     (models / "dwpose").mkdir(exist_ok=True)
     (models / "dwpose/yolox_l.onnx").write_bytes(b"too short")
@@ -341,7 +341,7 @@ def test_pose_networks_of_other_folders_count(pack, models):
 
 
 def test_the_page_sees_all_sets(pack):
-    seen = asyncio.run(pack("nodes.downloads").show_models({}))
+    seen = asyncio.run(pack("nodes.page.downloads").show_models({}))
     assert set(seen["sets"]) == {"aa-mini", "moore", "novita", "musepose", "paper", "dwpose"}
     assert seen["sets"]["aa-mini"]["files"] == []
     first = seen["sets"]["moore"]["files"][0]

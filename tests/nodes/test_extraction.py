@@ -80,7 +80,7 @@ def image(fake):
 
 def test_joints_are_found_where_they_are(run_node, core, dwpose, image):
     keypoints, report = run_node("ExtractPose", dwpose=dwpose, image=image(), **WIDGETS)
-    clip = core("pose.keypoints").parse_keypoints(keypoints)
+    clip = core("pose.files.keypoints").parse_keypoints(keypoints)
     assert (clip.canvas.width, clip.canvas.height) == (160, 120)
     assert np.allclose(clip.body.xy[2, 0, [0, 5, 2]], [(62, 40), (72, 60), (52, 60)], atol=2.5)
     assert "3 frames" in report
@@ -94,7 +94,7 @@ def test_a_clip_and_its_pictures_give_the_same(run_node, core, dwpose, image, ba
     path = base / "input/person.mp4"
     with core("media").VideoWriter(path, core("types").Size(160, 120), 12, crf=4) as writer:
         writer.write(pictures.mul(255).round().byte().numpy())
-    parse = core("pose.keypoints").parse_keypoints
+    parse = core("pose.files.keypoints").parse_keypoints
     video = VideoFromFile(str(path))
     found, _ = run_node("ExtractPose", dwpose=dwpose, video=video, **WIDGETS)
     same, _ = run_node("ExtractPose", dwpose=dwpose, image=pictures, **WIDGETS)
@@ -149,7 +149,7 @@ def test_nobody_in_the_clip_is_a_report(run_node, core, dwpose):
     )
     assert "No person" in report
     assert len(keypoints) == 3
-    assert not core("pose.keypoints").parse_keypoints(keypoints).body.confidence.any()
+    assert not core("pose.files.keypoints").parse_keypoints(keypoints).body.confidence.any()
 
 
 def test_nobody_in_driver_or_reference_is_a_report(run_node, dwpose, image):
@@ -213,7 +213,7 @@ def test_networks_of_other_packs_are_offered(pack, fake, base):
     for folder in ("dwpose", "detection/more"):
         (base / "models" / folder).mkdir(parents=True)
         fake.seeking_detector(base / "models" / folder / "theirs.onnx")
-    names = pack("nodes.dwpose").model_names("detector")
+    names = pack("nodes.pose.extract").model_names("detector")
     assert names[0] == "aa-mini"
     assert {"dwpose/theirs.onnx", "detection/more/theirs.onnx", "yolox_l.onnx"} <= set(names)
 
@@ -252,8 +252,8 @@ def test_drawn_skeletons_are_read_back(run_node, core):
     drawn = run_node("DrawPose", keypoints=keypoints[:2], body=True, **options)
     found, report = run_node("ReadPoseVideo", image=drawn)
     assert "2 frames, 0 of them without a skeleton" in report
-    truth = core("pose.keypoints").parse_keypoints(keypoints[:2]).body
-    read = core("pose.keypoints").parse_keypoints(found).body
+    truth = core("pose.files.keypoints").parse_keypoints(keypoints[:2]).body
+    read = core("pose.files.keypoints").parse_keypoints(found).body
     both = (truth.confidence[:, 0] > 0) & (read.confidence[:, 0] > 0.45)
     error = np.linalg.norm(2 * truth.xy[:, 0] - read.xy[:, 0], axis=-1)[both]
     assert both.mean() > 0.5

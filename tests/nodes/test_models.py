@@ -94,7 +94,7 @@ def test_dynamic_vram_layers_are_filled_on_loading(load, scene, sampled, monkeyp
 
 def test_owned_tensors_are_those_of_the_file(core, pack, weights, monkeypatch):
     preset, _, file = weights()
-    loading, folders = pack("nodes.loading"), pack("nodes.folders")
+    loading, folders = pack("nodes.models.load"), pack("nodes.comfyui.folders")
     parts = loading.open_parts(folders.model_path(file))
     module = core("networks.pose_guider").build_pose_guider(preset.pose_guider, device="meta")
     loading.fill(module, parts.pose_guider, torch.float32, owned=True)

@@ -77,12 +77,12 @@ def test_model_folder_is_added_to_what_the_user_configured(pack, monkeypatch):
     known = dict(folder_paths.folder_names_and_paths)
     known["animate_anyone"] = (["/elsewhere"], set())
     monkeypatch.setattr(folder_paths, "folder_names_and_paths", known)
-    pack("nodes.folders").register_folder()
+    pack("nodes.comfyui.folders").register_folder()
     paths, suffixes = known["animate_anyone"]
     assert paths[0] == "/elsewhere"
     assert paths[1].endswith("models/animate_anyone")
     assert ".safetensors" in suffixes
-    pack("nodes.folders").register_folder()
+    pack("nodes.comfyui.folders").register_folder()
     assert len(known["animate_anyone"][0]) == 2
 
 

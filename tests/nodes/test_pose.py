@@ -29,8 +29,8 @@ def test_keypoints_are_drawn_as_the_core_draws_them(run_node, core):
     _, keypoints = run_node("LoadExample", character="character.png", motion="motion.json")
     options = {"width": 96, "height": 0, "hands": True, "face": False, "body": True, "feet": False}
     image = run_node("DrawPose", keypoints=keypoints, **options)
-    clip = core("pose.keypoints").parse_keypoints(keypoints)
-    drawn = core("pose.draw").draw_pose(clip, core("types").Size(96, 96), face=False)
+    clip = core("pose.files.keypoints").parse_keypoints(keypoints)
+    drawn = core("pose.drawing.draw").draw_pose(clip, core("types").Size(96, 96), face=False)
     assert image.shape == (24, 96, 96, 3)
     assert np.array_equal((image.numpy() * 255).round().astype(np.uint8), drawn)
 

@@ -171,7 +171,7 @@ def test_shuffled_noise_repeats_the_first_window(load, scene, apply, ksample, ru
         seen.append(noise)
         return executor(guider, sigmas, extra, callback, noise, *args, **kwargs)
 
-    host = pack("nodes.host")
+    host = pack("nodes.comfyui.host")
     bound[0].add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, "spy", spy)
     noise = torch.randn(bound[3]["samples"].shape)
     ksample(bound, noise, steps=1)
@@ -199,7 +199,7 @@ def _count_calls(load, scene, apply, ksample, video_noise, pack, cfg):
         calls.append(len(options["cond_or_uncond"]))
         return executor(x, t, context, control, options, **more)
 
-    bound[0].add_wrapper_with_key(pack("nodes.host").Wrappers.DIFFUSION_MODEL, "spy", spy)
+    bound[0].add_wrapper_with_key(pack("nodes.comfyui.host").Wrappers.DIFFUSION_MODEL, "spy", spy)
     ksample(bound, video_noise(bound[3]), steps=4, cfg=cfg)
     return calls
 

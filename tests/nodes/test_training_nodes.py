@@ -11,11 +11,11 @@ from tiny_weights import files
 @pytest.fixture(scope="session")
 def clip(core):
     """Return pictures, skeletons and keypoints of a drawn character, as the graph holds them."""
-    pair = core("training.held_out").held_out_pair(3, frames=6, size=core("types").Size(64, 64))
+    pair = core("evaluation.held_out").held_out_pair(3, frames=6, size=core("types").Size(64, 64))
     return SimpleNamespace(
         frames=pair.truth.movedim(1, -1).contiguous(),
         poses=torch.from_numpy(pair.poses).float() / 255,
-        keypoints=core("pose.keypoints").to_keypoints(pair.skeletons),
+        keypoints=core("pose.files.keypoints").to_keypoints(pair.skeletons),
     )
 
 
@@ -192,9 +192,9 @@ def test_accelerate_is_all_that_is_needed_and_a_run_goes_on_as_it_was_begun(trai
 @pytest.fixture
 def prepared(core, base):
     """Put a data set of one clip, as `prepare` writes it, into the input folder."""
-    clips, types = "training.clips.", core("types")
-    pair = core("training.held_out").held_out_pair(3, frames=6, size=types.Size(64, 64))
-    manifest, tracks = core(clips + "manifest"), core(clips + "tracks")
+    types = core("types")
+    pair = core("evaluation.held_out").held_out_pair(3, frames=6, size=types.Size(64, 64))
+    manifest, tracks = core("dataset.manifest"), core("dataset.tracks")
     entry = manifest.ClipEntry(
         name="one", file="one.mp4", split="", fps=30.0, frames=6, spans=(manifest.Span(0, 6),)
     )
@@ -227,7 +227,7 @@ def test_a_prepared_data_set_is_trained_on(train, prepared):
 
 def test_the_hosts_vae_goes_both_ways(pack, load, clip):
     loaded = load()
-    coder = pack("nodes.fine_tuning").HostAutoencoder(loaded.vae, loaded.preset)
+    coder = pack("nodes.training.train").HostAutoencoder(loaded.vae, loaded.preset)
     latents = coder.encode(clip.frames.movedim(-1, 1))
     shown = coder.decode(latents)
     assert not latents.is_inference()
@@ -251,9 +251,9 @@ def test_evaluation_of_a_clip_with_itself_and_with_noise(run_node, clip):
 
 
 def test_poses_are_measured_where_they_are_given(run_node, core):
-    pair = core("training.held_out").held_out_pair(5, frames=2)
+    pair = core("evaluation.held_out").held_out_pair(5, frames=2)
     frames = pair.truth.movedim(1, -1)
-    keypoints = core("pose.keypoints").to_keypoints(pair.skeletons)
+    keypoints = core("pose.files.keypoints").to_keypoints(pair.skeletons)
     table, *_, found = evaluate(run_node, frames, frames, poses=keypoints)
     assert "PCK" in table
     assert found > 0.7

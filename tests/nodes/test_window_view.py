@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def ask(pack):
     """Return a function that asks as the page does; it gives status and answer."""
-    routes = pack("nodes.routes")
+    routes = pack("nodes.page.routes")
     handler = next(h for _, path, h in routes.ROUTES if path == "/windows")
     respond = routes._answering(handler)
     return lambda **query: asyncio.run(respond({key: str(value) for key, value in query.items()}))
@@ -70,14 +70,14 @@ def test_a_long_clip_is_drawn_in_part(ask):
 
 @pytest.mark.parametrize("loop", [False, True])
 def test_only_windows_that_are_drawn_are_weighed_but_all_count(pack, core, loop):
-    view, windows = pack("nodes.window_view"), core("diffusion.windows")
+    view, windows = pack("nodes.page.window_view"), core("diffusion.windows")
     plan = windows.plan_windows(100, windows.WindowConfig(length=12, overlap=5, loop=loop))
     assert len(plan) > 9
     assert view.shares_of(plan, 100, 3) == view.shares_of(plan, 100, len(plan))[:3]
 
 
 def test_the_server_answers_others_meanwhile(ask, pack, monkeypatch):
-    view = pack("nodes.window_view")
+    view = pack("nodes.page.window_view")
     threads = []
     for name in ("plan_windows", "shares_of"):
         work = getattr(view, name)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from animate_anyone.training.config import TrainingConfig
-from animate_anyone.training.loop import Surroundings
+from animate_anyone.training.loop.trainer import Surroundings
 from animate_anyone.types import Size
 from benchmarks.training import RandomSource, measure, memory_table
 from benchmarks.training_memory import Step, bytes_of, count, optimizer_bytes
@@ -83,7 +83,7 @@ def test_8_bit_states_take_two_bytes_and_scales_except_in_small_tensors():
 
 
 def test_a_run_is_measured_without_its_warm_up(tmp_path, monkeypatch, tiny):
-    monkeypatch.setattr("animate_anyone.training.loop.get_preset", lambda name: tiny.preset)
+    monkeypatch.setattr("animate_anyone.training.loop.trainer.get_preset", lambda name: tiny.preset)
     monkeypatch.setattr("benchmarks.training.WARM_UP", 2)
     unet = tiny.preset.unet
     source = RandomSource(SIZE, unet.in_channels, unet.cross_attention_dim)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from animate_anyone.__main__ import main
-from animate_anyone.training.data import write_shard
+from animate_anyone.training.sources.shards import write_shard
 from animate_anyone.types import Size
 from animate_anyone.weights.load import load_mini
 

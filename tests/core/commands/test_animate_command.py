@@ -10,9 +10,9 @@ from PIL import Image
 from animate_anyone.__main__ import main
 from animate_anyone.commands import animate as command
 from animate_anyone.media import VideoWriter, clip_info, frames_of, read_picture
-from animate_anyone.pose.draw import draw_pose
-from animate_anyone.pose.keypoints import write_keypoints
-from animate_anyone.pose.skeleton import body_clip
+from animate_anyone.pose.drawing.draw import draw_pose
+from animate_anyone.pose.files.keypoints import write_keypoints
+from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from animate_anyone.__main__ import main
 from animate_anyone.weights import pose_models
-from animate_anyone.weights.download import HubFile
+from animate_anyone.weights.hub.download import HubFile
 
 
 @pytest.fixture

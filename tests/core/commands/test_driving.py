@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from animate_anyone.commands.driving import is_skeleton, kind_of, open_driving
+from animate_anyone.drawn.characters import make_character
+from animate_anyone.drawn.clip import skeletons_of
+from animate_anyone.drawn.motions import make_motion
+from animate_anyone.drawn.painting import paint
 from animate_anyone.media import VideoWriter
-from animate_anyone.pose.draw import draw_pose
-from animate_anyone.pose.skeleton import body_clip
-from animate_anyone.training.characters import make_character
-from animate_anyone.training.data import skeletons_of
-from animate_anyone.training.motions import make_motion
-from animate_anyone.training.painting import paint
+from animate_anyone.pose.drawing.draw import draw_pose
+from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
 
 

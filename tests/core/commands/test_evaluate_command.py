@@ -12,12 +12,7 @@ from safetensors.torch import save_file
 from animate_anyone.__main__ import main
 from animate_anyone.animate import sampling_of
 from animate_anyone.config import AA_MINI
-from animate_anyone.evaluation.frames import psnr
-from animate_anyone.evaluation.instruments import Instruments
-from animate_anyone.evaluation.protocol import load_protocol
-from animate_anyone.evaluation.report import evaluate
-from animate_anyone.media import VideoWriter, frames_of, to_bytes, to_pixels, write_picture
-from animate_anyone.training.clips.manifest import (
+from animate_anyone.dataset.manifest import (
     ClipDataset,
     ClipEntry,
     Manifest,
@@ -25,9 +20,15 @@ from animate_anyone.training.clips.manifest import (
     clip_folder,
     frame_path,
 )
-from animate_anyone.training.clips.tracks import Track, write_track
+from animate_anyone.dataset.tracks import Track, write_track
+from animate_anyone.evaluation.held_out import held_out_pair
+from animate_anyone.evaluation.instruments import Instruments
+from animate_anyone.evaluation.metrics.frames import psnr
+from animate_anyone.evaluation.prepared import prepared_pairs
+from animate_anyone.evaluation.protocol import load_protocol
+from animate_anyone.evaluation.report import evaluate
+from animate_anyone.media import VideoWriter, frames_of, to_bytes, to_pixels, write_picture
 from animate_anyone.training.config import TrainingConfig
-from animate_anyone.training.held_out import held_out_pair, prepared_pairs
 from animate_anyone.training.networks import build_networks
 from animate_anyone.training.trained import load_run
 from animate_anyone.types import Size

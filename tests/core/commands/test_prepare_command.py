@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from core.training.clips_material import character, write_character, write_clip
+from core.dataset.clips_material import character, write_character, write_clip
 
 from animate_anyone.__main__ import main
+from animate_anyone.dataset.manifest import ClipDataset, Span
+from animate_anyone.dataset.splits import RECIPES, recipe
 from animate_anyone.evaluation.protocol import load_protocol
-from animate_anyone.training.batch import Draw
-from animate_anyone.training.clips.manifest import ClipDataset, Span
-from animate_anyone.training.clips.source import ClipSource
-from animate_anyone.training.clips.splits import RECIPES, recipe
+from animate_anyone.training.sources.batch import Draw
+from animate_anyone.training.sources.prepared import ClipSource
 from animate_anyone.types import Size
 
 SIZE = Size(128, 128)

@@ -4,12 +4,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from core.training.clips_material import write_character
+from core.dataset.clips_material import write_character
 from safetensors.torch import load_file, save_file
 
 from animate_anyone.__main__ import main
+from animate_anyone.dataset.manifest import ClipDataset
 from animate_anyone.errors import ConfigError
-from animate_anyone.training.clips.manifest import ClipDataset
 from animate_anyone.training.recipes import get_recipe
 from animate_anyone.training.stages import Choices, source_of, start_of, surroundings_of
 from animate_anyone.types import Size

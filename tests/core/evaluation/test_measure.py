@@ -7,20 +7,15 @@ import pytest
 import torch
 
 from animate_anyone.errors import InputError, WeightsError
-from animate_anyone.evaluation import frames as of_frames
-from animate_anyone.evaluation.instruments import (
-    Instruments,
-    absent,
-    check_fvd,
-    open_instruments,
-)
-from animate_anyone.evaluation.lpips import lpips
+from animate_anyone.evaluation.held_out import held_out_pairs
+from animate_anyone.evaluation.instruments import Instruments, absent, check_fvd, open_instruments
 from animate_anyone.evaluation.measure import Case, Measured, Measuring, measure
+from animate_anyone.evaluation.metrics import frames as of_frames
+from animate_anyone.evaluation.metrics.lpips import lpips
+from animate_anyone.evaluation.metrics.poses import oks, pck, pose_error
+from animate_anyone.evaluation.metrics.video import FvdProtocol, flicker, fvd, seam_drift
 from animate_anyone.evaluation.pose_reader import PoseReader
-from animate_anyone.evaluation.poses import oks, pck, pose_error
 from animate_anyone.evaluation.protocol import FvdRule, LpipsRule, load_protocol
-from animate_anyone.evaluation.video import FvdProtocol, flicker, fvd, seam_drift
-from animate_anyone.training.held_out import held_out_pairs
 from metric_networks import write_alexnet, write_fvd_network
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from animate_anyone.errors import ConfigError
-from animate_anyone.evaluation.lpips import BACKBONES
-from animate_anyone.evaluation.metrics import METRICS
+from animate_anyone.evaluation.metrics.lpips import BACKBONES
+from animate_anyone.evaluation.metrics.table import METRICS
 from animate_anyone.evaluation.protocol import Protocol, load_protocol, protocol_names
 from animate_anyone.evaluation.tables import paper_rows
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from animate_anyone.animate import sampling_of
-from animate_anyone.evaluation.frames import psnr
+from animate_anyone.evaluation.held_out import held_out_pairs
 from animate_anyone.evaluation.instruments import Instruments
 from animate_anyone.evaluation.measure import Measured
-from animate_anyone.evaluation.metrics import METRICS, cell
+from animate_anyone.evaluation.metrics.frames import psnr
+from animate_anyone.evaluation.metrics.table import METRICS, cell
 from animate_anyone.evaluation.pairs import generate
 from animate_anyone.evaluation.protocol import load_protocol
 from animate_anyone.evaluation.report import CEILING, COPY, RESULT, Report, evaluate, unmeasured
 from animate_anyone.evaluation.tables import as_markdown, compare, compare_data
-from animate_anyone.training.held_out import held_out_pairs
 from animate_anyone.types import Size
 
 

@@ -8,12 +8,12 @@ import torch
 
 from animate_anyone.animate import sampling_of
 from animate_anyone.errors import InputError
-from animate_anyone.evaluation.frames import psnr
+from animate_anyone.evaluation.held_out import held_out_pairs
+from animate_anyone.evaluation.metrics.frames import psnr
+from animate_anyone.evaluation.metrics.poses import pck
 from animate_anyone.evaluation.pairs import copied, generate
 from animate_anyone.evaluation.pose_reader import PoseReader
-from animate_anyone.evaluation.poses import pck
 from animate_anyone.evaluation.validation import validate
-from animate_anyone.training.held_out import held_out_pairs
 from animate_anyone.types import Size
 from animate_anyone.weights.load import load_mini
 

@@ -9,7 +9,7 @@ from PIL import Image
 from animate_anyone.errors import InputError, MediaError
 from animate_anyone.media import (
     contact_sheet,
-    fit_frame,
+    fit_drawing,
     fit_picture,
     picture_size,
     read_picture,
@@ -154,11 +154,11 @@ def test_any_picture_fits_any_size(width: int, height: int) -> None:
 
     assert fitted.shape == (1, 3, 48, 64)
     assert 0 <= fitted.min() <= fitted.max() <= 1
-    assert fit_frame(np.zeros((height, width, 3), np.uint8), Size(64, 48)).shape == (48, 64, 3)
+    assert fit_drawing(np.zeros((height, width, 3), np.uint8), Size(64, 48)).shape == (48, 64, 3)
 
 
 def test_fitted_frame_lies_on_black() -> None:
-    fitted = fit_frame(np.full((20, 40, 3), 200, np.uint8), Size(40, 40))
+    fitted = fit_drawing(np.full((20, 40, 3), 200, np.uint8), Size(40, 40))
 
     assert (fitted[10:30] == 200).all()
     assert not fitted[:10].any()

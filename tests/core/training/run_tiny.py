@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from animate_anyone.config import MotionConfig, PoseGuiderConfig, Preset, ScheduleConfig, UNetConfig
 from animate_anyone.training.config import TrainingConfig
-from animate_anyone.training.data import Shards
-from animate_anyone.training.loop import Surroundings, Trainer
+from animate_anyone.training.loop.trainer import Surroundings, Trainer
+from animate_anyone.training.sources.shards import Shards
 
 PRESET = Preset(
     name="tiny",

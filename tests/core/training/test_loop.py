@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from animate_anyone.config import Preset
 from animate_anyone.errors import ConfigError, InputError, WeightsError
-from animate_anyone.training.checkpoints import Average, load_checkpoint, save_checkpoint
 from animate_anyone.training.config import TrainingConfig
-from animate_anyone.training.data import Shards, write_shard, write_shards
 from animate_anyone.training.export import export
-from animate_anyone.training.loop import Trainer
+from animate_anyone.training.loop.checkpoints import Average, load_checkpoint, save_checkpoint
+from animate_anyone.training.loop.trainer import Trainer
+from animate_anyone.training.sources.shards import Shards, write_shard, write_shards
 from animate_anyone.types import Size
 from plain_encoders import MeanAutoencoder
 

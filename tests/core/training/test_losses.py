@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from animate_anyone.training.losses import (
+from animate_anyone.training.loop.losses import (
     difference_error,
     figure_error,
     figure_weights,

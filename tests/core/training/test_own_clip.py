@@ -6,9 +6,9 @@ import torch
 
 from animate_anyone.config import AA_MINI
 from animate_anyone.errors import InputError
-from animate_anyone.training.batch import Draw
 from animate_anyone.training.fine_tune import claim, fine_tune_config
-from animate_anyone.training.own_clip import OwnClip
+from animate_anyone.training.sources.batch import Draw
+from animate_anyone.training.sources.own_clip import OwnClip
 
 FRAMES = 10
 

@@ -20,14 +20,15 @@ from torch import Tensor
 from animate_anyone.config import Preset, ScheduleConfig
 from animate_anyone.diffusion.schedule import NoiseSchedule
 from animate_anyone.errors import ConfigError, InputError, MediaError, TrainingError
-from animate_anyone.training import devices, loop
-from animate_anyone.training.batch import Batch, Draw
-from animate_anyone.training.checkpoints import CheckpointFolder
-from animate_anyone.training.config import TrainingConfig
-from animate_anyone.training.data import Shards, write_shard
-from animate_anyone.training.draws import draw_step
-from animate_anyone.training.loop import Surroundings, Trainer, scheduled
-from animate_anyone.training.losses import figure_weights, min_snr_scale, weighted_error
+from animate_anyone.training.config import TrainingConfig, scheduled
+from animate_anyone.training.loop import devices
+from animate_anyone.training.loop import trainer as loop
+from animate_anyone.training.loop.checkpoints import CheckpointFolder
+from animate_anyone.training.loop.draws import draw_step
+from animate_anyone.training.loop.losses import figure_weights, min_snr_scale, weighted_error
+from animate_anyone.training.loop.trainer import Surroundings, Trainer
+from animate_anyone.training.sources.batch import Batch, Draw
+from animate_anyone.training.sources.shards import Shards, write_shard
 from animate_anyone.types import Size
 from plain_encoders import MeanAutoencoder
 

@@ -1,0 +1,169 @@
+"""The command `mini`: how aa-mini is made, step by step, each resumable."""
+
+import argparse
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .options import add_threads, parse_size, set_threads, tell_sizes
+
+log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `mini` and its steps, in the order in which they are run."""
+    parser = subparsers.add_parser("mini", help="make aa-mini: its autoencoder, pose pair, ...")
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    _add(steps, "autoencoder", _autoencoder, "train the autoencoder")
+    _add(steps, "decoder", _autoencoder, "go on with the autoencoder's decoder alone")
+    data = _add(steps, "data", _data, "paint and encode the examples of both stages")
+    data.add_argument("--shards", type=int, default=10, help="files of examples (10)")
+    data.add_argument("--first", type=int, default=0, help="seed of the first shard (0)")
+    data.add_argument("--clips", type=int, default=100, help="characters per shard (100)")
+    data.add_argument("--frames", type=int, default=7, help="pictures per character (7)")
+    data.add_argument("--consecutive", action="store_true", help="running clips, for stage 2")
+    data.add_argument("--size", type=parse_size, default="128x128", help="(128x128)")
+    results = _add(steps, "results", _results, "sample new characters with stage 1, for `polish`")
+    results.add_argument("--shards", type=int, default=12, help="of 60 characters (12)")
+    _add(steps, "polish", _autoencoder, "go on with the decoder on those results too")
+    _add_target(_add(steps, "export", _export, "write the weight files of a run"))
+    scenes = _add(steps, "pose-data", _pose_data, "paint scenes for the pose pair")
+    scenes.add_argument("--shards", type=int, default=6, help="files of scenes (6)")
+    scenes.add_argument("--first", type=int, default=0, help="seed of the first shard (0)")
+    scenes.add_argument("--scenes", type=int, default=1000, help="pictures per shard (1000)")
+    _add(steps, "detector", _pose_network, "train the person detector")
+    _add(steps, "estimator", _pose_network, "train the keypoint estimator")
+    _add_target(_add(steps, "pose-export", _pose_export, "write the pose pair as ONNX files"))
+    test = _add(steps, "pose-test", _pose_test, "measure ONNX files on characters kept apart")
+    test.add_argument("--count", type=int, default=300, help="pictures per test (300)")
+    _add_target(_add(steps, "lora", _addition, "train the LoRA that draws in ink"))
+    _add_target(_add(steps, "control", _addition, "train the ControlNet on edges"))
+    for name in ("autoencoder", "decoder", "polish", "lora", "control"):
+        steps.choices[name].add_argument("--steps", type=int, help="of the run (the recipe's)")
+
+
+def _add(
+    steps: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    step = steps.add_parser(name, help=text)
+    step.set_defaults(run=run)
+    step.add_argument("--folder", type=Path, required=True, help="of the run; pose-test: of ONNX")
+    add_threads(step)
+    return step
+
+
+def _add_target(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--target", type=Path, required=True, help="folder of aa-mini's files")
+
+
+def _steps(options: argparse.Namespace) -> dict[str, Any]:
+    return {} if options.steps is None else {"steps": options.steps}
+
+
+def _autoencoder(options: argparse.Namespace) -> int:
+    from ..mini import decoder
+    from ..mini.autoencoder import AutoencoderTraining, train_autoencoder
+
+    set_threads(options)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    config, train = {
+        "autoencoder": (AutoencoderTraining(), train_autoencoder),
+        "decoder": (decoder.DECODER, decoder.refine_decoder),
+        "polish": (decoder.POLISH, decoder.polish_decoder),
+    }[options.step]
+    train(replace(config, **_steps(options)), options.folder)
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from ..mini.autoencoder import trained_autoencoder
+    from ..training.sources.shards import write_shards
+
+    set_threads(options)
+    write_shards(
+        options.folder / "data",
+        trained_autoencoder(options.folder),
+        first=options.first,
+        shards=options.shards,
+        clips=options.clips,
+        frames=options.frames,
+        consecutive=options.consecutive,
+        size=options.size,
+    )
+    return 0
+
+
+def _results(options: argparse.Namespace) -> int:
+    from ..mini.autoencoder import trained_autoencoder
+    from ..mini.results import write_results
+
+    set_threads(options)
+    autoencoder = trained_autoencoder(options.folder)
+    write_results(options.folder, autoencoder, shards=options.shards)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ..mini.export import export_mini
+
+    tell_sizes(export_mini(options.folder, options.target))
+    return 0
+
+
+def _pose_data(options: argparse.Namespace) -> int:
+    from ..mini.pose_pair.scenes import write_scenes
+
+    set_threads(options)
+    for seed in range(options.first, options.first + options.shards):
+        path = options.folder / f"scenes-{seed:05d}"
+        if not path.exists():
+            write_scenes(path, seed=seed, count=options.scenes)
+            log.info("wrote %s", path.name)
+    return 0
+
+
+def _pose_network(options: argparse.Namespace) -> int:
+    from ..mini.pose_pair import loop
+    from ..mini.pose_pair.scenes import read_scenes
+
+    set_threads(options)
+    scenes = read_scenes(options.folder)
+    if options.step == "detector":
+        loop.train_detector(loop.DETECTOR, options.folder, scenes)
+    else:
+        loop.train_estimator(loop.ESTIMATOR, options.folder, scenes)
+    return 0
+
+
+def _pose_export(options: argparse.Namespace) -> int:
+    from ..mini.pose_pair.export import export_pair
+
+    tell_sizes(export_pair(options.folder, options.target))
+    return 0
+
+
+def _pose_test(options: argparse.Namespace) -> int:
+    from ..mini.pose_pair.held_out import held_out_scenes, score_pair
+
+    set_threads(options)
+    for title, placed in (("one figure", False), ("any place and number", True)):
+        scores = score_pair(options.folder, list(held_out_scenes(options.count, placed=placed)))
+        for line in (title, *scores.lines()):
+            log.info("%s", line)
+    return 0
+
+
+def _addition(options: argparse.Namespace) -> int:
+    from ..mini.additions.control import EDGES, train_control
+    from ..mini.additions.lora import INK, train_lora
+
+    set_threads(options)
+    config, train = (INK, train_lora) if options.step == "lora" else (EDGES, train_control)
+    path = train(replace(config, **_steps(options)), options.folder, options.target)
+    tell_sizes({path.name: path.stat().st_size})
+    return 0

@@ -1,0 +1,264 @@
+"""One clip prepared: read, judged, and written whole into its folder."""
+
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..errors import InputError, MediaError, WeightsError
+from ..media.clips import clip_info, frames_of
+from ..media.fitting import fit_frame
+from ..media.pictures import cannot_write, to_pixels
+from ..pose.skeleton.fit import fit_pose
+from .find import Found
+from .manifest import Span, clip_folder, frame_path
+from .settings import PrepareConfig
+from .spans import Scan, Verdict, cuts_of, find_spans
+from .tools import NoKeypointsError, Tools
+from .tracks import Track, clean_shots, write_track
+
+CLIP = "clip.json"
+UNREADABLE = "unreadable"
+NO_KEYPOINTS = "no keypoints"
+_TRIED_AGAIN = (UNREADABLE, NO_KEYPOINTS)  # in a later run: the file may be there by then
+_ENCODED_TOGETHER = 8  # frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a clip."""
+
+    name: str
+    stamp: tuple[int, int, int]  # of its files: number, bytes, last change in ns
+    skipped: str = ""  # why; "": it is usable
+    detail: str = ""  # the same in a sentence
+    fps: float = 0.0
+    frames: int = 0
+    spans: tuple[Span, ...] = ()
+    faults: Mapping[str, int] = field(default_factory=dict)  # reason -> frames, or cuts
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What is known of a clip before anything of it is written."""
+
+    track: Track  # on the clip's own canvas, cleaned
+    verdict: Verdict
+    fps: float
+
+
+def prepare_clip(found: Found, out: Path, config: PrepareConfig, tools: Tools) -> Outcome:
+    """Prepare a clip; its folder appears when everything in it is written.
+
+    What is wrong with the clip is told in the outcome; errors of networks and of writing are
+    raised, since they would befall every clip.
+    """
+    target = clip_folder(out, found.name)
+    part = target.with_name(f".{target.name}.part")
+    _remove(part)
+    _remove(target)
+    common: dict[str, Any] = {"name": found.name, "stamp": stamp_of(found.path)}
+    try:
+        part.mkdir(parents=True)
+        outcome = _attempt(found, part, config, tools, common)
+        (part / CLIP).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
+        part.rename(target)
+    except OSError as error:
+        raise MediaError(cannot_write(target, error)) from error
+    finally:
+        _remove(part)
+    return outcome
+
+
+def read_outcome(folder: Path) -> Outcome:
+    """Return what became of a clip that is done."""
+    values = json.loads((folder / CLIP).read_text(encoding="utf-8"))
+    values["spans"] = tuple(Span(**span) for span in values["spans"])
+    return Outcome(**{**values, "stamp": tuple(values["stamp"])})
+
+
+def is_done(found: Found, folder: Path) -> bool:
+    """Return whether a clip needs no more work: its files have not changed since."""
+    try:
+        outcome = read_outcome(folder)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return outcome.stamp == stamp_of(found.path) and outcome.skipped not in _TRIED_AGAIN
+
+
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """Return number, bytes and last change in ns of the files that a clip consists of."""
+    files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
+    states = [file.stat() for file in files]
+    changed = max((state.st_mtime_ns for state in states), default=0)
+    return len(states), sum(state.st_size for state in states), changed
+
+
+def _attempt(
+    found: Found, part: Path, config: PrepareConfig, tools: Tools, common: dict[str, Any]
+) -> Outcome:
+    try:
+        reading = _read(found, config, tools)
+    except NoKeypointsError as error:
+        return Outcome(**common, skipped=NO_KEYPOINTS, detail=str(error))
+    except (InputError, MediaError) as error:
+        return Outcome(**common, skipped=UNREADABLE, detail=str(error))
+    verdict, frames = reading.verdict, len(reading.track.crowded)
+    common |= {"fps": reading.fps, "frames": frames, "faults": verdict.faults}
+    if not verdict.spans:
+        detail = (
+            f"the longest run of usable frames has {verdict.longest} of {frames}; "
+            f"{config.min_frames} are needed"
+        )
+        return Outcome(**common, skipped=verdict.reason, detail=detail)
+    write_track(part / "keypoints.npz", reading.track)
+    try:
+        _write_frames(found.path, part, reading, config, tools)
+    except _UnreadableError as error:
+        _empty(part)
+        return Outcome(**common, skipped=UNREADABLE, detail=str(error))
+    return Outcome(**common, spans=verdict.spans)
+
+
+def _read(found: Found, config: PrepareConfig, tools: Tools) -> _Reading:
+    """Look through a clip once: whom it shows, and which of its frames are usable."""
+    fps = float(clip_info(found.path).fps or config.fps)
+    scan = Scan()
+    track = tools.poses.read(found, scan.watch(frames_of(found.path)))
+    cuts = cuts_of(track.pose, np.stack(scan.means), fps)
+    pose = clean_shots(track.pose, cuts, fps)
+    on_canvas = fit_pose(pose, config.size, config.fit)
+    verdict = find_spans(on_canvas, track.crowded, cuts, config.min_frames)
+    return _Reading(Track(pose, track.crowded), verdict, fps)
+
+
+class _UnreadableError(Exception):
+    """A clip that could be read once cannot be read again."""
+
+
+def _write_frames(
+    path: Path, part: Path, reading: _Reading, config: PrepareConfig, tools: Tools
+) -> None:
+    """Write the frames of all spans, and fill the caches."""
+    (part / "frames").mkdir()
+    caches = _Caches(part, len(reading.track.crowded), tools)
+    wanted = {n for span in reading.verdict.spans for n in range(span.start, span.stop)}
+    for number, frame in enumerate(_again(path)):
+        if number not in wanted:
+            continue
+        wanted.remove(number)
+        picture = fit_frame(frame, config.size, config.fit)
+        _save(frame_path(part, number, config.pictures), picture)
+        caches.add(number, picture)
+    if wanted:
+        raise _UnreadableError(f"{path}: {len(wanted)} frames were lost when it was read again")
+    caches.close()
+
+
+def _save(path: Path, picture: np.ndarray) -> None:
+    image = Image.fromarray(picture)
+    if path.suffix == ".png":
+        image.save(path, compress_level=1)  # three times as fast as the usual, a tenth larger
+    else:
+        image.save(path, quality=95, subsampling=0)
+
+
+def _again(path: Path) -> Iterator[np.ndarray]:
+    try:
+        yield from frames_of(path)
+    except (InputError, MediaError) as error:
+        raise _UnreadableError(str(error)) from error
+
+
+class _Caches:
+    """Latents and tokens of a clip, encoded a few frames at a time."""
+
+    def __init__(self, part: Path, frames: int, tools: Tools) -> None:
+        self._part, self._frames, self._tools = part, frames, tools
+        self._files: dict[str, _RowFile] = {}
+        self._numbers: list[int] = []
+        self._pictures: list[np.ndarray] = []
+
+    def add(self, number: int, picture: np.ndarray) -> None:
+        """Take the next frame, (H, W, 3) uint8."""
+        self._numbers.append(number)
+        self._pictures.append(picture)
+        if len(self._numbers) == _ENCODED_TOGETHER:
+            self._encode()
+
+    def close(self) -> None:
+        """Encode and write what is left."""
+        if self._numbers:
+            self._encode()
+
+    @torch.no_grad()
+    def _encode(self) -> None:
+        tools = self._tools
+        if tools.autoencoder or tools.image_encoder:
+            pixels = to_pixels(np.stack(self._pictures)).to(tools.device)
+            if tools.autoencoder:
+                self._put("latents", tools.autoencoder.encode(pixels))
+            if tools.image_encoder:
+                encoder = tools.image_encoder
+                tokens = [encoder.encode(picture[None]) for picture in pixels]
+                self._put("tokens", torch.cat(tokens))
+        self._numbers, self._pictures = [], []
+
+    def _put(self, cache: str, values: Tensor) -> None:
+        rows = values.to("cpu", torch.float16).numpy()
+        if not np.isfinite(rows).all():
+            raise WeightsError(
+                f"{cache} got values beyond half precision from the encoder; nothing can be "
+                "trained on them. Check its weights, or leave this cache out."
+            )
+        if cache not in self._files:
+            path = self._part / f"{cache}.npy"
+            self._files[cache] = _RowFile(path, (self._frames, *rows.shape[1:]))
+        self._files[cache].write(self._numbers, rows)
+
+
+class _RowFile:
+    """A .npy file of float16 that is written row by row; OSError when the disk is full.
+
+    Rows that are never written are holes, on most file systems. A memory map would do the same,
+    but on a full disk it ends the process without a word.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._path = path
+        self._row = 2 * math.prod(shape[1:])  # bytes
+        facts = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, facts)
+            self._start = file.tell()
+            file.truncate(self._start + shape[0] * self._row)
+
+    def write(self, numbers: Sequence[int], rows: np.ndarray) -> None:
+        """Write rows (n, ...) float16 under these numbers."""
+        with self._path.open("r+b") as file:
+            for number, row in zip(numbers, rows, strict=True):
+                file.seek(self._start + number * self._row)
+                file.write(row.tobytes())
+
+
+def _empty(folder: Path) -> None:
+    _remove(folder)
+    folder.mkdir()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder if it is there."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise MediaError(cannot_write(folder, error)) from error

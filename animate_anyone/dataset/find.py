@@ -1,0 +1,74 @@
+"""The clips of a folder: whatever might be a video, and folders of pictures."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from ..media.pictures import PICTURE_SUFFIXES
+
+PICTURES_FOLDER = "images"  # as the TikTok data set calls it, beside masks and the like
+# What lies beside clips; any other file is tried, since only its container says what it is.
+_NO_CLIPS = frozenset({".csv", ".json", ".jsonl", ".md", ".npy", ".npz", ".pdf", ".py", ".srt",
+    ".txt", ".xml", ".yaml", ".yml", ".zip"})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """A clip before anything is known of it."""
+
+    name: str  # path below the folder, without suffix; unique
+    path: Path
+
+
+def find_clips(folder: Path) -> list[Found]:
+    """Return the clips below a folder in the order of their names.
+
+    A folder that holds pictures is one clip. If it is called `images`, the folder around it is
+    the clip, and what lies beside it (masks, ...) is no clip. Hidden files are left out.
+    """
+    if not folder.is_dir():
+        raise InputError(f"clips got {folder}; there is no such folder. Check the path.")
+    paths = sorted(_below(folder))
+    plain = [_name(path, folder) for path in paths]
+    often = Counter(plain)
+    names = [
+        path.relative_to(folder).as_posix() if often[name] > 1 else name
+        for path, name in zip(paths, plain, strict=True)
+    ]
+    if not names:
+        raise InputError(
+            f"clips got {folder}; it holds no clip: no video file and no folder of pictures. "
+            "Choose the folder that holds them."
+        )
+    return [Found(name, path) for name, path in zip(names, paths, strict=True)]
+
+
+def _below(folder: Path) -> list[Path]:
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    images = folder / PICTURES_FOLDER
+    if images.is_dir() and _holds_pictures(images):
+        return [images]
+    found = [folder] if any(_is_picture(path) for path in entries) else []
+    for path in entries:
+        if path.is_dir():
+            found += _below(path)
+        elif not _is_picture(path) and path.suffix.lower() not in _NO_CLIPS:
+            found.append(path)
+    return found
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(_is_picture(path) for path in folder.iterdir())
+
+
+def _is_picture(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def _name(path: Path, folder: Path) -> str:
+    if path.is_dir() and path.name == PICTURES_FOLDER and path != folder:
+        path = path.parent
+    named = path if path.is_dir() else path.with_suffix("")
+    relative = named.relative_to(folder).as_posix()
+    return named.resolve().name if relative == "." else relative

@@ -1,0 +1,224 @@
+"""A prepared data set on disk: one manifest, and a folder per clip with what training reads.
+
+manifest.json             what was prepared how, and the usable clips
+clips/<clip>/clip.json    what `prepare` found out about a clip, usable or not
+clips/<clip>/keypoints.npz
+clips/<clip>/frames/000017.png   (or .jpg) frames of the usable spans, at the set's size
+clips/<clip>/latents.npy, tokens.npy   if they were cached; only rows within spans are filled
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..errors import InputError, MediaError
+from ..fitting import Fit
+from ..media.pictures import read_bytes, whole_file
+from ..pose.skeleton.fit import fit_pose
+from ..types import PoseClip, Size
+from .tracks import read_track
+
+VERSION = 1
+MANIFEST = "manifest.json"
+CLIPS = "clips"
+CACHES = ("latents", "tokens")
+WAY_OUT = "Run python -m animate_anyone prepare (again)"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames start..stop - 1 of a clip, all usable and of one shot."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipEntry:
+    """A usable clip."""
+
+    name: str  # its path below the source folder, without suffix
+    file: str  # its path below the source folder
+    split: str  # train, test, or "": in neither
+    fps: float  # as filmed; of a folder of pictures as it was told
+    frames: int  # of the whole clip
+    spans: tuple[Span, ...]  # rising; at least one
+
+    @property
+    def usable(self) -> np.ndarray:  # (n,), rising frame numbers
+        """Return the frames of all spans."""
+        return np.concatenate([np.arange(span.start, span.stop) for span in self.spans])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """How a data set was prepared, and what it holds."""
+
+    size: Size
+    fit: Fit
+    source: str  # folder of the original clips
+    pictures: str  # suffix of the stored frames
+    min_frames: int  # least length of a span
+    poses: str  # hash of the networks that read the poses, or where else they are from
+    cached: Mapping[str, str]  # of CACHES -> hash of the network that made it
+    clips: tuple[ClipEntry, ...]
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest of a data set, whole or not at all."""
+        values = {"version": VERSION, **asdict(self)}
+        values["size"] = [self.size.width, self.size.height]
+        for clip in values["clips"]:
+            clip["spans"] = [[span["start"], span["stop"]] for span in clip["spans"]]
+        with whole_file(folder / MANIFEST) as part:
+            part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+class ClipDataset:
+    """A prepared data set, read from its folder piece by piece.
+
+    Every read raises MediaError, with the file's name, for what is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Take a data set that is known; see `open`."""
+        self.folder, self.manifest = folder, manifest
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "ClipDataset":
+        """Open a data set; InputError if it is none, or holds no clip."""
+        folder = Path(folder)
+        manifest = _read_manifest(folder / MANIFEST)
+        if not manifest.clips:
+            raise InputError(
+                f"clips got {folder}; its manifest holds no usable clip. report.md beside it "
+                f"says why each was skipped; mend the clips or loosen the settings, then prepare "
+                "into another folder."
+            )
+        return cls(folder, manifest)
+
+    @property
+    def clips(self) -> tuple[ClipEntry, ...]:
+        """Return all usable clips."""
+        return self.manifest.clips
+
+    @property
+    def size(self) -> Size:
+        """Return the size of all frames, and the canvas of all poses."""
+        return self.manifest.size
+
+    def split(self, name: Literal["train", "test"]) -> tuple[ClipEntry, ...]:
+        """Return the clips of one part; all of them are for training if nothing was split."""
+        if name == "train" and not any(entry.split for entry in self.clips):
+            return self.clips
+        return tuple(entry for entry in self.clips if entry.split == name)
+
+    def has(self, cache: str) -> bool:
+        """Return whether latents or tokens were cached."""
+        return cache in self.manifest.cached
+
+    def keypoints(self, entry: ClipEntry) -> PoseClip:
+        """Return the only person's skeletons over the whole clip, on the set's canvas."""
+        path = self.path(entry) / "keypoints.npz"
+        with _naming(path):
+            return fit_pose(read_track(path).pose, self.size, self.manifest.fit)
+
+    def frames(self, entry: ClipEntry, start: int, stop: int) -> np.ndarray:
+        """Return frames start..stop - 1 of a clip, (f, H, W, 3) uint8 at the set's size.
+
+        They must lie within one span: no others were kept.
+        """
+        if not any(span.start <= start < stop <= span.stop for span in entry.spans):
+            spans = ", ".join(f"{span.start}..{span.stop - 1}" for span in entry.spans)
+            raise InputError(
+                f"frames got {start}..{stop - 1} of {entry.name}; only its usable spans are kept "
+                f"({spans}). Stay within one of them."
+            )
+        return np.stack([self.frame(entry, number) for number in range(start, stop)])
+
+    def frame(self, entry: ClipEntry, number: int) -> np.ndarray:
+        """Return one frame of a span, (H, W, 3) uint8."""
+        path = frame_path(self.path(entry), number, self.manifest.pictures)
+        with _naming(path):
+            picture = read_bytes(path)
+            if picture.shape != (self.size.height, self.size.width, 3):
+                raise ValueError(f"it has shape {picture.shape}")
+            return picture
+
+    def latents(self, entry: ClipEntry) -> np.ndarray:
+        """Return the cached latents of the whole clip, (f, c, h, w) float16, read when used."""
+        return self._cached(entry, "latents")
+
+    def tokens(self, entry: ClipEntry) -> np.ndarray:
+        """Return the cached image tokens of the whole clip, (f, 1, d) float16, read when used."""
+        return self._cached(entry, "tokens")
+
+    def path(self, entry: ClipEntry) -> Path:
+        """Return the folder of a clip."""
+        return clip_folder(self.folder, entry.name)
+
+    def _cached(self, entry: ClipEntry, cache: str) -> np.ndarray:
+        path = self.path(entry) / f"{cache}.npy"
+        with _naming(path):
+            return np.load(path, mmap_mode="r")
+
+
+def clip_folder(folder: Path, name: str) -> Path:
+    """Return where a clip of this name lies in a data set; different names never meet."""
+    return folder / CLIPS / quote(name, safe="+ ,()[]@")
+
+
+def frame_path(clip: Path, number: int, suffix: str) -> Path:
+    """Return where a frame lies."""
+    return clip / "frames" / f"{number:06d}.{suffix}"
+
+
+def entry_from(values: Mapping[str, Any]) -> ClipEntry:
+    """Return the entry that JSON holds."""
+    spans = tuple(Span(*span) for span in values["spans"])
+    return ClipEntry(**{**values, "spans": spans})
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if not path.is_file():
+        raise InputError(
+            f"clips got {path.parent}; it holds no {MANIFEST}, so nothing was prepared there, or "
+            f"the preparation did not end. {WAY_OUT}: it goes on where it stopped."
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values.pop("version")
+        if version != VERSION:
+            raise InputError(
+                f"clips got {path.parent}, of version {version}; this program reads {VERSION}. "
+                f"{WAY_OUT}, into another folder."
+            )
+        clips = tuple(entry_from(clip) for clip in values.pop("clips"))
+        return Manifest(**{**values, "size": Size(*values["size"]), "clips": clips})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"clips got {path}, which is damaged ({error}). {WAY_OUT}: it is written anew."
+        ) from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into one error with its name."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, MediaError) as error:
+        raise MediaError(
+            f"clips got {path}, which is missing or damaged ({error}). Delete its clip's folder; "
+            f"{WAY_OUT.lower()} to make it anew."
+        ) from error

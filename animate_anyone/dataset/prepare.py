@@ -1,0 +1,132 @@
+"""Folders of clips become a prepared data set: each clip once, whole or not at all."""
+
+import multiprocessing
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from .. import opencv as cv2
+from ..errors import InputError, MediaError
+from ..protocols import Progress
+from .clip import Outcome, is_done, prepare_clip, read_outcome
+from .find import Found, find_clips
+from .manifest import ClipEntry, Manifest, clip_folder
+from .report import write_report
+from .settings import PrepareConfig, settle
+from .splits import Split
+from .tools import Tools
+
+
+def prepare(
+    clips: Path,  # folder of the original clips
+    out: Path,  # folder of the data set; what is done there already stays
+    config: PrepareConfig,
+    make_tools: Callable[[], Tools],  # hashable; with several workers it travels to them
+    *,
+    split: Split | None = None,
+    workers: int = 1,  # processes
+    progress: Progress | None = None,  # in clips; may raise to stop
+) -> tuple[Manifest, list[Outcome]]:
+    """Prepare what is not done yet, then write manifest and report.
+
+    A clip that cannot be used is reported, never an end to the run. A run that was stopped goes
+    on where it was. Raises ConfigError where `out` was made with other settings.
+    """
+    clips, out = Path(clips), Path(out)
+    if clips.resolve() in (out.resolve(), *out.resolve().parents):
+        raise InputError(f"out got {out}, which lies in {clips}; choose a place outside of it.")
+    found = find_clips(clips)
+    settle(out, config)
+    open_ones = [each for each in found if not is_done(each, clip_folder(out, each.name))]
+    done = len(found) - len(open_ones)
+    with closing(_run(open_ones, out, config, make_tools, workers)) as run:
+        for count, _ in enumerate(run, done + 1):
+            if progress is not None:
+                progress(count, len(found))
+    outcomes = [read_outcome(clip_folder(out, each.name)) for each in found]
+    manifest = _manifest(clips, config, found, outcomes, split)
+    write_report(out, manifest, outcomes, split)
+    manifest.write(out)
+    return manifest, outcomes
+
+
+def _run(
+    clips: Sequence[Found],
+    out: Path,
+    config: PrepareConfig,
+    make_tools: Callable[[], Tools],
+    workers: int,
+) -> Generator[Outcome, None, None]:
+    """Prepare clips, yielding after each."""
+    if workers <= 1 or len(clips) <= 1:
+        tools = make_tools() if clips else None
+        for found in clips:
+            assert tools is not None
+            yield prepare_clip(found, out, config, tools)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _begin, (workers,)) as pool:
+        jobs = [pool.submit(_job, found, out, config, make_tools) for found in clips]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        except BrokenProcessPool as error:
+            raise MediaError(
+                f"workers got {workers}; one of them died, perhaps for want of memory. Run the "
+                "command again with fewer: what is done stays."
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(workers: int) -> None:
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    cv2.setNumThreads(1)
+
+
+def _job(
+    found: Found, out: Path, config: PrepareConfig, make_tools: Callable[[], Tools]
+) -> Outcome:
+    return prepare_clip(found, out, config, _tools(make_tools))
+
+
+@lru_cache(1)
+def _tools(make_tools: Callable[[], Tools]) -> Tools:
+    """Load the tools once per process."""
+    return make_tools()
+
+
+def _manifest(
+    clips: Path,
+    config: PrepareConfig,
+    found: Iterable[Found],
+    outcomes: Iterable[Outcome],
+    split: Split | None,
+) -> Manifest:
+    entries = tuple(
+        ClipEntry(
+            name=each.name,
+            file=each.path.relative_to(clips).as_posix(),
+            split=split.part(each.name) if split else "",
+            fps=outcome.fps,
+            frames=outcome.frames,
+            spans=outcome.spans,
+        )
+        for each, outcome in zip(found, outcomes, strict=True)
+        if not outcome.skipped
+    )
+    return Manifest(
+        size=config.size,
+        fit=config.fit,
+        source=str(clips.resolve()),
+        pictures=config.pictures,
+        min_frames=config.min_frames,
+        poses=config.poses,
+        cached=dict(config.cached),
+        clips=entries,
+    )

@@ -1,0 +1,103 @@
+"""What `prepare` tells: which clips are usable, and why the others are not."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..media.pictures import whole_file
+from .clip import Outcome
+from .manifest import Manifest
+from .spans import CUTS
+from .splits import PARTS, Split
+
+REPORT = "report.md"
+REPORT_DATA = "report.json"
+
+
+def write_report(
+    out: Path, manifest: Manifest, outcomes: Sequence[Outcome], split: Split | None
+) -> None:
+    """Write the report of a data set, for people and as JSON."""
+    missing = split.missing(outcome.name for outcome in outcomes) if split else {}
+    skipped = {outcome.name: outcome for outcome in outcomes if outcome.skipped}
+    data = {
+        "source": manifest.source,
+        "clips": len(outcomes),
+        "usable": len(manifest.clips),
+        "usable_frames": sum(len(span) for clip in manifest.clips for span in clip.spans),
+        "split": Counter(clip.split or "neither" for clip in manifest.clips) if split else {},
+        "skipped": {
+            name: {"reason": outcome.skipped, "detail": outcome.detail, **_faults(outcome)}
+            for name, outcome in skipped.items()
+        },
+        "left_out_frames": _left_out(outcomes),
+        "listed_but_missing": missing,
+        "note": split.note if split else "",
+    }
+    with whole_file(out / REPORT_DATA) as part:
+        part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    with whole_file(out / REPORT) as part:
+        part.write_text(report_text(manifest, outcomes, split), encoding="utf-8")
+
+
+def report_text(manifest: Manifest, outcomes: Sequence[Outcome], split: Split | None) -> str:
+    """Return the report as Markdown."""
+    frames = sum(len(span) for clip in manifest.clips for span in clip.spans)
+    size, cached = manifest.size, ", ".join(manifest.cached) or "nothing"
+    lines = [
+        f"# Clips of {manifest.source}",
+        "",
+        f"{len(manifest.clips)} of {len(outcomes)} clips are usable, with {frames} frames at "
+        f"{size.width}x{size.height} ({manifest.fit}); cached: {cached}.",
+        *_split_lines(manifest, outcomes, split),
+    ]
+    by_reason: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.skipped:
+            by_reason[outcome.skipped].append(outcome)
+    for reason, skipped in sorted(by_reason.items()):
+        lines += ["", f"## Skipped: {reason} ({len(skipped)})", ""]
+        lines += [f"- `{each.name}`: {each.detail}{_fault_text(each)}" for each in skipped]
+    if left_out := _left_out(outcomes):
+        told = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        lines += ["", f"Left out of usable clips: {told}."]
+    return "\n".join(lines) + "\n"
+
+
+def _split_lines(manifest: Manifest, outcomes: Sequence[Outcome], split: Split | None) -> list[str]:
+    if split is None:
+        return ["No split was named: every clip is for training, none for testing."]
+    counts = Counter(clip.split for clip in manifest.clips)
+    lines = [
+        f"For training {counts['train']} of {len(split.train)} listed clips, for testing "
+        f"{counts['test']} of {len(split.test)}; {counts['']} are on neither list and unused."
+    ]
+    missing = split.missing(outcome.name for outcome in outcomes)
+    for part in PARTS:
+        if names := missing[part]:
+            lines += ["", f"Not in the folder, of the {part} list ({len(names)}): "]
+            lines[-1] += ", ".join(f"`{name}`" for name in names) + "."
+    return [*lines, "", split.note] if split.note else lines
+
+
+def _left_out(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for outcome in outcomes:
+        if not outcome.skipped:
+            total.update(outcome.faults)
+            total["in runs too short"] += (
+                outcome.frames
+                - sum(len(span) for span in outcome.spans)
+                - sum(count for reason, count in outcome.faults.items() if reason != CUTS)
+            )
+    return {reason: count for reason, count in total.items() if count}
+
+
+def _faults(outcome: Outcome) -> dict[str, dict[str, int]]:
+    return {"faults": dict(outcome.faults)} if outcome.faults else {}
+
+
+def _fault_text(outcome: Outcome) -> str:
+    told = [f"{count} {reason}" for reason, count in outcome.faults.items()]
+    return f" ({', '.join(told)})" if told else ""

@@ -1,0 +1,69 @@
+"""What decides the files of a prepared data set, kept beside them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..errors import ConfigError, MediaError
+from ..fitting import FITS, Fit
+from ..media.pictures import whole_file
+from ..types import Size
+from .manifest import CACHES
+
+SETTINGS = "settings.json"
+PICTURES = ("png", "jpg")
+_PIXELS = 8  # of an autoencoder's latent
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """What decides the files of a prepared clip; a data set has one."""
+
+    size: Size
+    fit: Fit = "pad"
+    min_frames: int = 24  # least length of a span
+    pictures: str = "png"  # exact; jpg takes a fifth of the space
+    fps: float = 30.0  # of folders of pictures, which have none
+    poses: str  # hash of the networks that read the poses, or where else they are from
+    cached: Mapping[str, str]  # of CACHES -> hash of the network
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.size.width % _PIXELS or self.size.height % _PIXELS:
+            raise ConfigError(
+                f"size got {self.size.width}x{self.size.height}; both sides must be multiples of "
+                f"{_PIXELS}. Choose for instance 512x768."
+            )
+        if self.min_frames < 1 or not self.fps > 0:
+            raise ConfigError(
+                f"min_frames got {self.min_frames} and fps {self.fps}; both must be above 0."
+            )
+        for name, value, known in (
+            ("fit", (self.fit,), FITS),
+            ("pictures", (self.pictures,), PICTURES),
+            ("cache", tuple(self.cached), CACHES),
+        ):
+            if not set(value) <= set(known):
+                raise ConfigError(f"{name} got {', '.join(value)}; known are {', '.join(known)}.")
+
+
+def settle(out: Path, config: PrepareConfig) -> None:
+    """Write the settings of a new data set; refuse others than those of an old one."""
+    path = out / SETTINGS
+    ours = json.loads(json.dumps(asdict(config)))
+    if not path.exists():
+        with whole_file(path) as part:
+            part.write_text(json.dumps(ours, indent=1) + "\n", encoding="utf-8")
+        return
+    try:
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MediaError(f"out got {path}, which is damaged ({error}). Delete it.") from error
+    other = [name for name in ours if ours[name] != theirs.get(name)]
+    if other:
+        told = ", ".join(f"{name} {theirs.get(name)} instead of {ours[name]}" for name in other)
+        raise ConfigError(
+            f"out got {out}, which was begun with other settings ({told}). Repeat those, or name "
+            f"another folder; --poses {out} takes over the keypoints found here."
+        )

@@ -1,0 +1,153 @@
+"""Which clips are for training and which for testing: lists of names, shipped or given."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import InputError
+from ..fitting import Fit
+from ..types import Size
+
+PARTS = ("train", "test")
+_SHIPPED = Path(__file__).parent / "names"
+_CONTAINERS = (".mp4", ".webm", ".mkv", ".mov", ".avi")  # a name may hold dots of its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Two lists of clip names that have nothing in common.
+
+    A name stands for the clip whose path below its folder, without suffix, ends with it.
+    """
+
+    train: frozenset[str]
+    test: frozenset[str]
+    note: str = ""  # what is to be known of the lists
+
+    def __post_init__(self) -> None:
+        """Refuse lists that overlap, which would test on what was trained."""
+        if both := sorted(self.train & self.test):
+            raise InputError(
+                f"split got {len(both)} clips for training and for testing ({_some(both)}); the "
+                "two must not overlap. Remove them from one list."
+            )
+
+    def part(self, name: str) -> str:
+        """Return train, test, or "" for a clip that is on neither list."""
+        ends = set(_ends(name))
+        found = [part for part in PARTS if ends & getattr(self, part)]
+        if len(found) == 2:
+            raise InputError(
+                f"split got names that make {name} both a training and a test clip; write the "
+                "folders before the names."
+            )
+        return found[0] if found else ""
+
+    def missing(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return the listed names for which there is no clip, per part."""
+        there = {end for name in names for end in _ends(name)}
+        return {part: tuple(sorted(getattr(self, part) - there)) for part in PARTS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a well-known data set is prepared."""
+
+    size: Size  # the paper's, section 4.1
+    fit: Fit  # that of the protocol of the same name, so that its whole frames are compared
+    split: Split
+
+
+def recipe(name: str) -> Recipe:
+    """Return a recipe of RECIPES."""
+    if name not in RECIPES:
+        raise InputError(f"recipe got {name!r}; it must be one of {', '.join(RECIPES)}.")
+    split = read_split([_SHIPPED / f"{name}.json"])
+    return Recipe(size=Size(768, 768), fit=RECIPES[name], split=split)
+
+
+RECIPES: Mapping[str, Fit] = {"tiktok": "crop", "ubc": "pad"}
+
+
+def read_split(paths: Sequence[Path]) -> Split:
+    """Return the split of a JSON file with "train" and "test", or of one text file for each.
+
+    A text file holds a name, path or address per line and has train or test in its own name.
+    """
+    lists: dict[str, frozenset[str]] = dict.fromkeys(PARTS, frozenset())
+    note = ""
+    for path in paths:
+        text = _text(path)
+        if path.suffix.lower() == ".json":
+            values = _values(path, text)
+            note = str(values.get("note", ""))
+            found = {part: values[part] for part in PARTS if part in values}
+        else:
+            found = {_part_of(path): text.split("\n")}
+        for part, names in found.items():
+            lists[part] |= {_plain(name) for name in names if name.strip()}
+    return Split(train=lists["train"], test=lists["test"], note=note)
+
+
+def split_by_folder(names: Iterable[str]) -> Split | None:
+    """Return the split that folders named train and test make; None: there are none."""
+    lists = {
+        part: frozenset(name for name in names if part in PurePosixPath(name).parts[:-1])
+        for part in PARTS
+    }
+    if not any(lists.values()):
+        return None
+    return Split(train=lists["train"], test=lists["test"])
+
+
+def _ends(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _plain(name: str) -> str:
+    """Return a name without address and the suffix of a container."""
+    name = name.strip().replace("\\", "/")
+    if "://" in name:
+        name = name.rsplit("/", 1)[1]
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.suffix.lower() in _CONTAINERS else str(path)
+
+
+def _part_of(path: Path) -> str:
+    found = [part for part in PARTS if part in path.stem.lower()]
+    if len(found) != 1:
+        raise InputError(
+            f"split got {path.name}; a text file must have train or test in its name. Rename it, "
+            'or write one JSON file with the lists "train" and "test".'
+        )
+    return found[0]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"split got {path}; it cannot be read ({error}). Check it.") from error
+
+
+def _values(path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        values = json.loads(text)
+        lists = [values[part] for part in PARTS if part in values]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"split got {path}; it is not JSON ({error}). Check it.") from error
+    if not lists or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists
+    ):
+        raise InputError(
+            f'split got {path}; it must hold the lists of names "train" and "test". Write both.'
+        )
+    return values
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

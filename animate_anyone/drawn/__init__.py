@@ -1,0 +1,1 @@
+"""Drawn characters: bodies, clothes, motions and their pictures, all from a seed."""

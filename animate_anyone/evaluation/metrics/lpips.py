@@ -1,0 +1,118 @@
+"""Learned perceptual image patch similarity (LPIPS), with its network from a named file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError, PackageError
+from ...weights.assign import assign
+from ...weights.read import read_weights
+from .frames import same_clip
+from .network_file import verified
+
+Net = Literal["alex", "vgg"]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A classifier of ImageNet whose activations LPIPS compares."""
+
+    name: str  # of the function in torchvision.models
+    published: str  # what torchvision's file is called, before its hash
+    sha256: str  # the first digits, as in the published file's name
+    taps: tuple[int, ...]  # places in `features` after which activations are compared
+
+
+BACKBONES: dict[Net, Backbone] = {
+    "alex": Backbone("alexnet", "alexnet-owt", "7be5be79", (1, 4, 7, 9, 11)),
+    "vgg": Backbone("vgg16", "vgg16", "397923af", (3, 8, 15, 22, 29)),
+}
+_SHIFT = (-0.030, -0.088, -0.188)  # of pixels in -1..1, RGB: the mean and deviation of ImageNet
+_SCALE = (0.458, 0.448, 0.450)
+
+
+@dataclass(frozen=True)
+class LpipsNetwork:
+    """A backbone and how much each channel of its activations counts."""
+
+    features: nn.Sequential
+    heads: dict[int, Tensor]  # per tap, (1, c, 1, 1)
+
+
+def load_lpips(
+    weights: str | Path,  # torchvision's file of the backbone
+    net: Net = "alex",  # LPIPS's own default; "vgg" is in DisCo's evaluation
+    sha256: str | None = None,  # None: that of torchvision's published file
+) -> LpipsNetwork:
+    """Return the network of LPIPS 0.1; WeightsError if the file is not there or is another one.
+
+    The weights of the channels come with torchmetrics.
+    """
+    if net not in BACKBONES:
+        raise InputError(f"net got {net!r}; choose {' or '.join(BACKBONES)}.")
+    backbone = BACKBONES[net]
+    path = verified(weights, sha256 or backbone.sha256, f"the network of LPIPS ({net})")
+    features = _features(backbone)
+    weights_of_features = read_weights(path).part("features.")
+    what = f"the features of torchvision's {backbone.name}"
+    assign(features, weights_of_features, what, torch.float32, "cpu")
+    return LpipsNetwork(features, _heads(net))
+
+
+@torch.no_grad()
+def lpips(
+    result: Tensor,  # (f, 3, H, W), 0..1
+    truth: Tensor,  # (f, 3, H, W), 0..1
+    network: LpipsNetwork,
+) -> Tensor:  # (f,), 0 for equal frames
+    """Return the perceptual distance of each frame (Zhang et al. 2018, version 0.1 of LPIPS).
+
+    Activations are scaled to unit length per place; their squared differences are weighted per
+    channel, averaged over places and summed over layers. Frames are scaled to -1..1, as the
+    network expects, and not resized; DisCo's evaluation leaves them in 0..1, so the LPIPS of its
+    tables is another number.
+    """
+    result, truth = same_clip(result, truth)
+    shift, scale = (result.new_tensor(values)[:, None, None] for values in (_SHIFT, _SCALE))
+    both = [(2 * frames - 1 - shift) / scale for frames in (result, truth)]
+    total = result.new_zeros(len(result))
+    for place, layer in enumerate(network.features):
+        both = [layer(values) for values in both]
+        if place in network.heads:
+            first, second = (_unit(values) for values in both)
+            weighted = (first - second).square() * network.heads[place].to(result)
+            total += weighted.sum(1).mean((1, 2))
+    return total
+
+
+def _unit(values: Tensor) -> Tensor:
+    return values / (values.square().sum(1, keepdim=True) + 1e-8).sqrt()
+
+
+def _features(backbone: Backbone) -> nn.Sequential:
+    """Return the backbone's layers up to the last tap, without weights or work in place."""
+    try:
+        from torchvision import models
+    except ImportError as error:
+        raise PackageError("LPIPS needs torchvision; `pip install torchvision`.") from error
+    with torch.device("meta"):
+        features = getattr(models, backbone.name)(weights=None).features[: backbone.taps[-1] + 1]
+    for layer in features:
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False
+    return features
+
+
+def _heads(net: Net) -> dict[int, Tensor]:
+    try:
+        from torchmetrics.functional import image
+    except ImportError as error:
+        raise PackageError("LPIPS needs torchmetrics; `pip install torchmetrics`.") from error
+    path = Path(image.__file__).parent / "lpips_models" / f"{net}.pth"
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {
+        tap: state[f"lin{layer}.model.1.weight"] for layer, tap in enumerate(BACKBONES[net].taps)
+    }

@@ -1,0 +1,253 @@
+"""Metrics of clips: how frames follow each other, and how sets of clips differ."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import ConfigError, InputError, WeightsError
+from .frames import same_clip
+from .network_file import is_sha256_start, verified
+
+# The published TorchScript I3D (universome/fvd-comparison) takes these arguments; clips come
+# scaled and resized already, and its last layer but one is wanted.
+_I3D_OPTIONS = {"rescale": False, "resize": False, "return_features": True}
+
+
+def flicker(
+    result: Tensor,  # (f, 3, H, W), 0..1
+    truth: Tensor | None = None,  # (f, 3, H, W), 0..1; None: a still picture
+) -> float:
+    """Return how far changes from frame to frame are from the true ones, in levels of 255.
+
+    The mean of |(x[t+1] - x[t]) - (y[t+1] - y[t])|: zero for a still error, large for noise that
+    differs from frame to frame. Without a truth any change counts, motion included.
+    """
+    result, truth = same_clip(result, torch.zeros_like(result) if truth is None else truth)
+    if len(result) < 2:
+        raise InputError(f"result got {len(result)} frame; flicker needs 2 frames or more.")
+    return float((result.diff(dim=0) - truth.diff(dim=0)).abs().mean() * 255)
+
+
+def seam_drift(
+    result: Tensor,  # (f, 3, H, W), 0..1
+    windows: Sequence[Sequence[int]],  # frame numbers of each window, as `Window.frames`
+    truth: Tensor | None = None,  # (f, 3, H, W), 0..1; None: steady motion is assumed
+) -> float:
+    """Return how much more the clip changes where a window begins or ends; 1 where it does not.
+
+    With c[t] the mean of |x[t+1] - x[t]|, the mean of c over the steps that leave or enter a
+    window is divided by its mean over all others; with a truth, by the same ratio of the truth,
+    so that a fast moment at a border is no drift. Above 1 the seams show.
+    """
+    borders = border_steps(windows, len(result))
+    at, inside = _mean_changes(result, borders)
+    if truth is not None:
+        result, truth = same_clip(result, truth)
+        true_at, true_inside = _mean_changes(truth, borders)
+        if not (true_at and true_inside):
+            raise InputError(
+                f"truth got a mean change of {true_at:.3g} at borders and {true_inside:.3g} "
+                "inside windows; it must move at both. Leave the truth out."
+            )
+        at, inside = at / true_at, inside / true_inside
+    if inside == 0:
+        return 1.0 if at == 0 else float("inf")
+    return at / inside
+
+
+def allows_seam_drift(
+    truth: Tensor,  # (f, 3, H, W), 0..1
+    windows: Sequence[Sequence[int]],  # frame numbers of each window
+) -> bool:
+    """Return whether `seam_drift` is defined: the truth moves at borders of windows and inside."""
+    borders = _borders(windows, len(truth))
+    return bool(borders.any() and not borders.all()) and min(_mean_changes(truth, borders)) > 0
+
+
+def border_steps(
+    windows: Sequence[Sequence[int]],  # frame numbers of each window
+    frames: int,  # length of the clip
+) -> Tensor:  # (f - 1,), bool
+    """Return for each step t to t+1 whether some window holds one of the two frames only.
+
+    InputError where all steps are such, or none.
+    """
+    borders = _borders(windows, frames)
+    if borders.all() or not borders.any():
+        raise InputError(
+            f"windows got {len(windows)} over {frames} frames, which leaves {int(borders.sum())} "
+            f"of {len(borders)} steps at a border; some steps must be at a border and some inside. "
+            "Measure a clip longer than one window, without strided windows."
+        )
+    return borders
+
+
+def _borders(
+    windows: Sequence[Sequence[int]],
+    frames: int,
+) -> Tensor:  # (f - 1,), bool
+    member = torch.zeros(len(windows), frames, dtype=torch.bool)
+    for row, window in zip(member, windows, strict=True):
+        if not all(0 <= frame < frames for frame in window):
+            raise InputError(
+                f"windows got frames {min(window)} to {max(window)}; the clip has {frames}, "
+                "counted from 0. Give the windows with which this clip was made."
+            )
+        row[list(window)] = True
+    return (member[:, 1:] != member[:, :-1]).any(0)
+
+
+def _mean_changes(
+    clip: Tensor,  # (f, 3, H, W)
+    borders: Tensor,  # (f - 1,), bool
+) -> tuple[float, float]:
+    """Return the mean change of a clip at borders and elsewhere."""
+    changes = clip.double().diff(dim=0).abs().mean((1, 2, 3))
+    return float(changes[borders.to(clip.device)].mean()), float(changes[~borders].mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class FvdProtocol:
+    """What an FVD depends on besides the clips; two numbers compare only if all of it agrees."""
+
+    frames: int  # length of the clips that the network sees
+    size: int  # side of the square that each frame is resized to, in pixels
+    fps: float  # at which frames are taken
+    weights: str | Path  # a TorchScript file, (b, 3, f, size, size) in -1..1 to (b, d)
+    sha256: str  # of that file, 64 hexadecimal digits
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "size", "fps"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} got {getattr(self, name)}; it must be above 0.")
+        if len(self.sha256) != 64 or not is_sha256_start(self.sha256):
+            raise ConfigError(
+                f"sha256 got {self.sha256!r}; it must be 64 hexadecimal digits. "
+                f"`sha256sum {self.weights}` prints them."
+            )
+
+
+def fvd(
+    results: Iterable[Tensor],  # each (f, 3, H, W), 0..1
+    truths: Iterable[Tensor],  # each (f, 3, H, W), 0..1; not necessarily as many
+    protocol: FvdProtocol,
+    *,
+    fps: float,  # of both sets
+) -> float:
+    """Return the Frechet video distance of two sets of videos (Unterthiner et al. 2018).
+
+    It falls with the number of clips, so only sets of equal number compare. WeightsError if the
+    protocol's network is not there or is another one.
+    """
+    network = load_fvd_network(protocol)
+    sets = []
+    for videos in (results, truths):
+        features = [clip_features(cut_clips(v, fps, protocol), network) for v in videos]
+        sets.append(np.concatenate(features) if features else np.zeros((0, 0)))
+    return frechet_distance(*sets)
+
+
+def frechet_distance(
+    first: np.ndarray,  # (n, d), features of n clips
+    second: np.ndarray,  # (m, d)
+) -> float:
+    """Return |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of two sets of features, in float64.
+
+    S are unbiased covariances. With S = R^T R, the eigenvalues of S1 S2 are the squared singular
+    values of R1 R2^T, so the trace of the root is their sum: no matrix root, nothing complex,
+    and exact for fewer clips than features too.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:] or first.ndim != 2:
+        raise InputError(
+            f"features got shapes {first.shape} and {second.shape}; each must be (clips, d) with "
+            "the same d and 2 clips or more. Give more or longer videos."
+        )
+    roots = [_covariance_root(features) for features in (first, second)]
+    cross = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
+    apart = np.square(first.mean(0) - second.mean(0)).sum()
+    return max(0.0, float(apart + sum(np.square(root).sum() for root in roots) - 2 * cross))
+
+
+def _covariance_root(features: np.ndarray) -> np.ndarray:
+    """Return R, (min(n, d), d), with R^T R the unbiased covariance of (n, d) features."""
+    centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
+    return np.asarray(np.linalg.qr(centred, mode="r"))
+
+
+def load_fvd_network(protocol: FvdProtocol) -> torch.jit.ScriptModule:
+    """Return the protocol's network in evaluation mode, on the CPU."""
+    path = verified(protocol.weights, protocol.sha256, "the network of FVD")
+    try:
+        return torch.jit.load(str(path), map_location="cpu").eval()
+    except RuntimeError as error:
+        raise WeightsError(
+            f"the network of FVD got the file {path}, which is not TorchScript ({error}). Take "
+            "the exported network, not its weights alone."
+        ) from error
+
+
+def count_clips(
+    frames: int,
+    fps: float,  # of the video
+    protocol: FvdProtocol,
+) -> int:
+    """Return how many whole clips a video gives."""
+    return _moments(frames, fps, protocol) // protocol.frames
+
+
+def _moments(frames: int, fps: float, protocol: FvdProtocol) -> int:
+    """Return at how many moments of the protocol a video has a frame."""
+    return int((frames - 1) * protocol.fps / fps + 1e-9) + 1 if frames else 0
+
+
+def cut_clips(
+    video: Tensor,  # (f, 3, H, W), 0..1
+    fps: float,  # of the video
+    protocol: FvdProtocol,
+) -> Tensor:  # (b, 3, protocol.frames, size, size), -1..1
+    """Return a video as whole clips, one after the other, at the protocol's rate and size.
+
+    The nearest earlier frame is taken for each moment; what is left at the end is dropped.
+    Frames are resized bilinearly without regard to their shape, as in the original FVD.
+    """
+    if fps < protocol.fps:
+        raise InputError(
+            f"fps got {fps}; the protocol takes {protocol.fps} frames per second, which would "
+            "repeat frames. Give the video at that rate or a higher one."
+        )
+    count = count_clips(len(video), fps, protocol)
+    if not count:
+        moments = _moments(len(video), fps, protocol)
+        raise InputError(
+            f"video got {len(video)} frames at {fps} fps, {moments} at the protocol's; a clip "
+            f"needs {protocol.frames}. Give longer videos."
+        )
+    places = torch.arange(count * protocol.frames, dtype=torch.float64) * (fps / protocol.fps)
+    frames = video.float()[(places + 1e-9).long()]
+    size = (protocol.size, protocol.size)
+    frames = functional.interpolate(frames, size, mode="bilinear", align_corners=False)
+    clips = frames.unflatten(0, (count, protocol.frames))
+    return clips.transpose(1, 2) * 2 - 1
+
+
+@torch.no_grad()
+def clip_features(
+    clips: Tensor,  # (b, 3, f, H, W), -1..1
+    network: torch.jit.ScriptModule,
+) -> np.ndarray:  # (b, d), float64
+    """Return what the network sees in each clip."""
+    takes = {argument.name for argument in network.forward.schema.arguments}
+    options = {name: value for name, value in _I3D_OPTIONS.items() if name in takes}
+    features = torch.cat([network(clip[None], **options) for clip in clips])
+    if features.ndim != 2:
+        raise WeightsError(
+            f"the network of FVD gave the shape {tuple(features.shape)}; it must be (clips, d). "
+            "Take a network that ends in features."
+        )
+    return features.double().numpy()

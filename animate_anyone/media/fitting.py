@@ -1,0 +1,71 @@
+"""Pictures brought to another size, at one scale both ways and centred."""
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
+
+from .. import opencv as cv2
+from ..fitting import Fit, placement
+from ..types import Size
+
+
+def fit_picture(
+    pictures: Tensor,  # (f, 3, H, W), 0..1
+    size: Size,
+    fit: Fit = "pad",
+) -> Tensor:  # (f, 3, size.height, size.width), 0..1
+    """Return pictures in a size: whole with their edges continued, or cut to fill it."""
+    H, W = pictures.shape[-2:]
+    if Size(W, H) == size:
+        return pictures
+    scale, _, _ = placement(Size(W, H), size, fit)
+    inner = Size(max(1, round(W * scale)), max(1, round(H * scale)))
+    if fit == "crop":
+        inner = Size(max(size.width, inner.width), max(size.height, inner.height))
+    scaled = functional.interpolate(
+        pictures, (inner.height, inner.width), mode="bicubic", antialias=True
+    ).clamp(0, 1)
+    if fit == "crop":
+        left, top = (inner.width - size.width) // 2, (inner.height - size.height) // 2
+        return scaled[..., top : top + size.height, left : left + size.width]
+    left, top = (size.width - inner.width) // 2, (size.height - inner.height) // 2
+    right, bottom = size.width - inner.width - left, size.height - inner.height - top
+    return functional.pad(scaled, (left, right, top, bottom), mode="replicate")
+
+
+def fit_frame(
+    frame: np.ndarray,  # (H, W, 3) uint8
+    size: Size,
+    fit: Fit,
+) -> np.ndarray:  # (size.height, size.width, 3) uint8
+    """Return a frame as `fit_picture` does, in bytes; `crop` is the paper's way (section 4.1)."""
+    scale, left, top = placement(Size(frame.shape[1], frame.shape[0]), size, fit)
+    width = max(1, round(frame.shape[1] * scale))
+    height = max(1, round(frame.shape[0] * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(frame, (width, height), interpolation=way)
+    left, top = round(left), round(top)
+    if fit == "crop":
+        left, top = min(-left, width - size.width), min(-top, height - size.height)
+        return np.ascontiguousarray(scaled[top : top + size.height, left : left + size.width])
+    rows, columns = (
+        np.arange(length) - start for length, start in ((size.height, top), (size.width, left))
+    )
+    return scaled[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
+
+
+def fit_drawing(
+    frame: np.ndarray,  # (H, W, 3) uint8
+    size: Size,
+) -> np.ndarray:  # (size.height, size.width, 3) uint8
+    """Return a picture of skeletons in a size, on black, as skeletons are drawn."""
+    H, W = frame.shape[:2]
+    scale, _, _ = placement(Size(W, H), size)
+    inner = (max(1, round(W * scale)), max(1, round(H * scale)))
+    result = np.zeros((size.height, size.width, 3), np.uint8)
+    left, top = (size.width - inner[0]) // 2, (size.height - inner[1]) // 2
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    result[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+        frame, inner, interpolation=way
+    )
+    return result

@@ -1,0 +1,1 @@
+"""How aa-mini is made: its autoencoder, pose pair, LoRA and ControlNet."""

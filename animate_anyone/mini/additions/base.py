@@ -1,0 +1,122 @@
+"""aa-mini as it ships, frozen: what a LoRA changes and a ControlNet adds to."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...diffusion.schedule import NoiseSchedule
+from ...errors import WeightsError
+from ...networks.unet import PreparedCondition
+from ...training import initial
+from ...training.config import TrainingConfig
+from ...training.networks import AnimateNetworks, build_networks, plain_attention
+from ...training.sources.batch import Batch
+from ...weights.encoders import load_autoencoder
+from ...weights.load import resolve_preset
+from ...weights.sources import open_parts
+
+# Of noisy frames in rows, timesteps and tokens, one of each per row: the residuals of a ControlNet.
+Control = Callable[[Tensor, Tensor, Tensor], tuple[list[Tensor], Tensor]]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a batch tells the denoiser at every step."""
+
+    prepared: PreparedCondition
+    pose: Tensor  # (b, c, f, h, w)
+    tokens: Tensor  # (b, 1, d)
+
+
+class FrozenBase:
+    """The networks of a weight set without temporal layers, none of them trained."""
+
+    def __init__(
+        self,
+        source: Path,  # folder of aa-mini's files
+    ) -> None:
+        """Load everything in float32."""
+        parts = open_parts(source)
+        preset = resolve_preset(parts)
+        self.schedule = NoiseSchedule(preset.schedule)
+        if parts.autoencoder is None or parts.image_encoder is None:
+            raise WeightsError(
+                f"target got {source}, without autoencoder or image encoder; examples are encoded "
+                "with both. Name the folder of a whole aa-mini."
+            )
+        self.networks: AnimateNetworks = build_networks(
+            preset, TrainingConfig(), torch.Generator(), attention=plain_attention
+        )
+        initial.from_bundle(
+            self.networks.denoiser,
+            self.networks.reference_net,
+            self.networks.pose_guider,
+            source,
+            image_encoder=self.networks.image_encoder,
+        )
+        self.networks.eval().requires_grad_(False)
+        self.autoencoder = load_autoencoder(
+            parts.autoencoder, preset.latent_scale, torch.float32, "cpu"
+        )
+
+    def folder(self, runs: Path) -> Path:
+        """Return the folder of a run on these weights: what was learned on others is no use."""
+        digest = hashlib.sha256()
+        for tensor in (
+            *self.networks.state_dict().values(),
+            *self.autoencoder.network.parameters(),
+        ):
+            digest.update(tensor.detach().contiguous().numpy().tobytes())
+        folder = runs / digest.hexdigest()[:12]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def conditions(self, batch: Batch, keep: Sequence[bool]) -> Conditions:
+        """Return reference, token and pose of a batch; dropped rows see neither of the first two.
+
+        Under a LoRA they are made anew in every step, because they follow from its weights too.
+        """
+        networks, kept = self.networks, [row for row, answer in enumerate(keep) if answer]
+        assert batch.thumbs is not None
+        tokens = networks.tokens(batch.thumbs.float() / 255)
+        features = None
+        if kept:
+            features = networks.reference_net.reference_features(
+                batch.reference[kept], tokens[kept]
+            )
+        tokens = tokens * tokens.new_tensor(keep)[:, None, None]
+        attends = keep if features is not None else None
+        b, f = batch.poses.shape[:2]
+        pose = networks.pose_guider(batch.poses.flatten(0, 1).float() / 255)
+        return Conditions(
+            prepared=networks.denoiser.prepare(tokens, features, attends),
+            pose=pose.unflatten(0, (b, f)).transpose(1, 2),
+            tokens=tokens,
+        )
+
+    def predict(
+        self,
+        noisy: Tensor,  # (b, c, f, h, w)
+        timesteps: Tensor,  # (b, f)
+        conditions: Conditions,
+        control: Control | None = None,
+    ) -> Tensor:  # (b, c, f, h, w)
+        """Return the denoiser's prediction, with or without a ControlNet."""
+        down, middle = None, None
+        if control is not None:
+            frames = noisy.shape[2]
+            rows = noisy.transpose(1, 2).flatten(0, 1)
+            tokens = conditions.tokens.repeat_interleave(frames, 0)
+            down, middle = control(rows, timesteps.flatten(), tokens)
+        return self.networks.denoiser(
+            noisy,
+            timesteps,
+            conditions.prepared,
+            conditions.pose,
+            down_residuals=down,
+            mid_residual=middle,
+        )

@@ -1,0 +1,61 @@
+"""The ControlNet on edges, trained beside the frozen aa-mini."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ...config import AA_MINI_EDGES, ControlConfig
+from ...networks.initialise import initialise
+from ...networks.picture_control import PictureControlNet
+from ...training.networks import plain_attention
+from ...weights.additions import CONTROL
+from .addition import Addition, train_addition
+from .base import Conditions, FrozenBase
+from .examples import draw_edges
+from .loop import AdditionTraining
+
+HINT_GAIN = 1.8  # of each convolution: the hint then reaches the size of the features beside it
+EDGES = AdditionTraining(steps=1100, characters=320, frames=4, learning_rate=3e-3)
+
+
+def train_control(config: AdditionTraining, folder: Path, target: Path) -> Path:
+    """Train the ControlNet as `train_addition` says."""
+    return train_addition(attach_control, config, folder, target)
+
+
+def attach_control(base: FrozenBase, generator: torch.Generator) -> Addition:
+    """Return a new ControlNet beside the frozen networks."""
+    network = new_control(AA_MINI_EDGES, generator)
+
+    def predict(noisy: Tensor, timesteps: Tensor, conditions: Conditions, hints: Tensor) -> Tensor:
+        def control(rows: Tensor, times: Tensor, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
+            return network(rows, times, tokens, hints.flatten(0, 1))
+
+        return base.predict(noisy, timesteps, conditions, control)
+
+    return Addition(
+        name="edges",
+        draw=draw_edges,
+        parameters=dict(network.named_parameters()),
+        predict=predict,
+        tensors=network.state_dict,
+        file=CONTROL,
+    )
+
+
+def new_control(layout: ControlConfig, generator: torch.Generator) -> PictureControlNet:
+    """Return a ControlNet that changes nothing yet, but sees its hint from the first step.
+
+    Edges are thin and convolutions without norms many: from the usual starting weights no more
+    than a hundredth of the hint would come through.
+    """
+    network = PictureControlNet(layout, attention=plain_attention)
+    initialise(network, generator=generator)
+    for part in network.controlnet_cond_embedding.modules():
+        if isinstance(part, nn.Conv2d):
+            std = HINT_GAIN * part.weight[0].numel() ** -0.5
+            nn.init.normal_(part.weight, std=std, generator=generator)
+            nn.init.zeros_(part.get_parameter("bias"))
+    network.start_from_zero()
+    return network

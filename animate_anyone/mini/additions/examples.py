@@ -1,0 +1,187 @@
+"""Examples of a LoRA and of a ControlNet: drawn characters whose frames are not just theirs."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...drawn.characters import Character, make_character
+from ...drawn.clip import skeletons_of
+from ...drawn.looks import edges_of, inked
+from ...drawn.motions import make_motion
+from ...drawn.painting import Painting, paint
+from ...errors import TrainingError
+from ...evaluation.held_out import HELD_OUT
+from ...pose.drawing.draw import draw_pose
+from ...protocols import Autoencoder
+from ...training.sources.batch import Batch
+from ...training.sources.shards import DETAILED, thumbnails
+from ...types import Size
+
+log = logging.getLogger(__name__)
+
+SIZE = Size(128, 128)
+WORN = ("hair_style", "bottom_style")  # what the outline shows
+COLOURS = (
+    "skin", "hair", "eyes", "top", "top_second", "pattern", "pattern_scale", "bottom",
+    "bottom_second", "shoes", "background", "background_second",
+)  # fmt: skip
+SAME = 0.25  # share of drivers who are the target itself
+PLAIN = 0.6  # share of the others whose top has no pattern
+LOWEST_EDGE, HIGHEST_EDGE = 0.05, 0.25  # range of Canny's lower threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A character's reference and what its frames shall be."""
+
+    reference: np.ndarray  # (H, W, 3), uint8 RGB
+    targets: np.ndarray  # (f, H, W, 3), uint8 RGB
+    masks: np.ndarray  # (f, H, W), uint8, 255 where the figure is
+    poses: np.ndarray  # (f, H, W, 3), uint8: skeletons
+    hints: np.ndarray  # (f, H, W), uint8: edges
+
+
+Draw = Callable[[np.random.Generator, int], Drawn]  # of random numbers and a number of frames
+
+
+def draw_ink(rng: np.random.Generator, frames: int) -> Drawn:
+    """Return frames as ink drawings of a character whose reference is painted as ever."""
+    character = make_character(rng)
+    reference, paintings = _painted(rng, character, [character], frames)
+    targets = np.stack([inked(p.picture, p.mask) for p in paintings[0]])
+    return _drawn(rng, reference, paintings[0], targets, np.zeros(targets.shape[:3], np.uint8))
+
+
+def draw_edges(rng: np.random.Generator, frames: int) -> Drawn:
+    """Return frames in which the character wears what the edges show.
+
+    Edges come from a driver of the same build in other colours: the cut of hair or hat, of skirt
+    or trousers is the driver's, colours and pattern are those of the reference.
+    """
+    character, other = make_character(rng), make_character(rng)
+    target = replace(character, **{name: getattr(other, name) for name in WORN})
+    driver = target
+    if rng.random() >= SAME:
+        driver = replace(
+            target,
+            background_style="plain",
+            **{name: getattr(make_character(rng), name) for name in COLOURS},
+        )
+        if rng.random() < PLAIN:
+            driver = replace(driver, pattern="plain")
+    reference, (wanted, seen) = _painted(rng, character, [target, driver], frames)
+    low = rng.uniform(LOWEST_EDGE, HIGHEST_EDGE)
+    hints = np.stack([edges_of(p.picture, low, 2 * low) for p in seen])
+    return _drawn(rng, reference, wanted, np.stack([p.picture for p in wanted]), hints)
+
+
+def _painted(
+    rng: np.random.Generator,
+    character: Character,  # of the reference
+    others: Sequence[Character],
+    frames: int,
+) -> tuple[np.ndarray, list[list[Painting]]]:
+    """Return a reference picture, and each of the others at the same moments of a motion."""
+    motion = make_motion(rng)
+    first, *times = rng.uniform(0, 400, frames + 1)
+    reference = paint(character, motion.angles(first), SIZE).picture
+    moments = [motion.angles(time) for time in times]
+    return reference, [[paint(other, angles, SIZE) for angles in moments] for other in others]
+
+
+def _drawn(
+    rng: np.random.Generator,
+    reference: np.ndarray,
+    paintings: list[Painting],
+    targets: np.ndarray,
+    hints: np.ndarray,
+) -> Drawn:
+    hands, face = (rng.random(2) < DETAILED).tolist()
+    return Drawn(
+        reference=reference,
+        targets=targets,
+        masks=np.stack([p.mask for p in paintings]),
+        poses=draw_pose(skeletons_of(paintings, SIZE), hands=hands, face=face),
+        hints=hints,
+    )
+
+
+def held_out(draw: Draw, index: int, frames: int) -> Drawn:
+    """Return an example that no training has seen."""
+    return draw(np.random.default_rng((HELD_OUT, index)), frames)
+
+
+class Examples:
+    """Encoded examples, from which every step takes some by its number."""
+
+    def __init__(self, parts: dict[str, np.ndarray]) -> None:
+        """Take what `encoded` gives, of as many examples as one likes."""
+        self.parts = parts
+
+    @classmethod
+    def of(
+        cls, path: Path, draw: Draw, autoencoder: Autoencoder, *, count: int, frames: int, seed: int
+    ) -> "Examples":
+        """Return the examples of a file; draw and encode them first if it is not there."""
+        if not path.exists():
+            rng = np.random.default_rng((seed, count, frames))
+            rows = [encoded(draw(rng, frames), autoencoder) for _ in range(count)]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"partial-{path.name}")
+            whole: dict[str, Any] = {
+                name: np.stack([row[name] for row in rows]) for name in rows[0]
+            }
+            np.savez(partial, **whole)
+            partial.replace(path)
+            log.info("wrote %s: %d characters, %d frames each", path, count, frames)
+        with np.load(path) as file:
+            examples = cls(dict(file))
+        characters, pictures = examples.parts["targets"].shape[:2]
+        if (characters, pictures) != (count, frames):
+            raise TrainingError(
+                f"{path} got {characters} characters of {pictures} frames; the run asks for "
+                f"{count} of {frames}. Remove the file, or choose another folder."
+            )
+        return examples
+
+    def batch(self, rng: np.random.Generator, count: int) -> tuple[Batch, Tensor]:
+        """Return random examples, and their hints (b, f, 3, H, W) in 0..1."""
+        rows = rng.choice(len(self.parts["targets"]), count, replace=False)
+        return as_batch({name: values[rows] for name, values in self.parts.items()})
+
+
+def encoded(drawn: Drawn, autoencoder: Autoencoder) -> dict[str, np.ndarray]:
+    """Return one example as the networks see it."""
+    pictures = np.concatenate([drawn.reference[None], drawn.targets])
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    latents = autoencoder.encode(pixels.float() / 255).to(torch.float16).numpy()
+    masks = torch.from_numpy(drawn.masks).float()[:, None]
+    return {
+        "reference": latents[0],
+        "targets": latents[1:],
+        "thumbs": thumbnails(pixels[:1])[0].numpy(),
+        "masks": F.avg_pool2d(masks, 8)[:, 0].round().to(torch.uint8).numpy(),
+        "poses": drawn.poses,
+        "hints": np.packbits(drawn.hints > 0, axis=-1),
+    }
+
+
+def as_batch(rows: dict[str, np.ndarray]) -> tuple[Batch, Tensor]:
+    """Return stacked examples as a batch, and their hints (b, f, 3, H, W) in 0..1."""
+    batch = Batch(
+        encoded=True,
+        reference=torch.from_numpy(rows["reference"]).float(),
+        targets=torch.from_numpy(rows["targets"]).float().transpose(1, 2),
+        poses=torch.from_numpy(rows["poses"]).permute(0, 1, 4, 2, 3),
+        thumbs=torch.from_numpy(rows["thumbs"]),
+        masks=torch.from_numpy(rows["masks"]).float()[:, None] / 255,
+    )
+    hints = torch.from_numpy(np.unpackbits(rows["hints"], axis=-1)).float()
+    return batch, hints[:, :, None].expand(-1, -1, 3, -1, -1)

@@ -1,0 +1,70 @@
+"""What an addition changes, on characters that were not trained on."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...diffusion.samplers import sample
+from ...evaluation.metrics.frames import psnr, psnr_inside
+from .base import Conditions, FrozenBase
+from .examples import Draw, Drawn, as_batch, encoded, held_out
+from .loop import AdditionRun, Predict
+
+STEPS = 10  # of sampling
+FRAMES = 2  # of each character
+NEAR = 7  # pixels: side of the square by which the figure is widened
+
+
+def measure(
+    run: AdditionRun,
+    draw: Draw,
+    plain: FrozenBase,
+    changed: FrozenBase,  # the same, where no weight is changed
+    predict: Predict,  # with the addition
+) -> None:
+    """Write to the run's log how near sampled frames come to the truth, without and with it."""
+
+    def without(noisy: Tensor, timesteps: Tensor, conditions: Conditions, _: Tensor) -> Tensor:
+        return plain.predict(noisy, timesteps, conditions)
+
+    if not run.config.held_out:
+        return
+    for way, base, chosen in (("without", plain, without), ("with", changed, predict)):
+        found = sampled(base, draw, chosen, characters=run.config.held_out)
+        run.report({f"{name}_{way}": value for name, value in found.items()})
+
+
+@torch.no_grad()
+def sampled(base: FrozenBase, draw: Draw, predict: Predict, *, characters: int) -> dict[str, float]:
+    """Return mean PSNR in dB of the whole frame and of the figure, in frames sampled from noise.
+
+    Without guidance; each frame from noise of its own.
+    """
+    generator = torch.Generator().manual_seed(0)
+    values = []
+    for index in range(characters):
+        drawn = held_out(draw, index, FRAMES)
+        frames = _frames_of(base, drawn, predict, generator)
+        truth = torch.from_numpy(drawn.targets).permute(0, 3, 1, 2).float() / 255
+        masks = torch.from_numpy(drawn.masks).float()[:, None]
+        near = F.max_pool2d(masks, NEAR, 1, NEAR // 2)[:, 0] > 127
+        pair = psnr(frames, truth).mean(), psnr_inside(frames, truth, near).mean()
+        values.append([float(value) for value in pair])
+    return dict(zip(("psnr", "figure_psnr"), np.mean(values, 0).tolist(), strict=True))
+
+
+def _frames_of(
+    base: FrozenBase, drawn: Drawn, predict: Predict, generator: torch.Generator
+) -> Tensor:  # (f, 3, H, W), 0..1
+    """Return the frames of an example as they are sampled."""
+    rows = {key: value[None] for key, value in encoded(drawn, base.autoencoder).items()}
+    batch, hints = as_batch(rows)
+    conditions = base.conditions(batch, [True])
+
+    def model(latents: Tensor, timestep: int, _: int) -> Tensor:
+        return predict(latents, torch.full((1, FRAMES), timestep), conditions, hints)
+
+    noise = torch.randn(batch.targets.shape, generator=generator)
+    latents = sample(model, noise, base.schedule, STEPS)
+    return base.autoencoder.decode(latents[0].transpose(0, 1))

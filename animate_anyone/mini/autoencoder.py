@@ -1,0 +1,257 @@
+"""Training of aa-mini's autoencoder: the TAESD layout, 16 latent channels, on drawn characters."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import AA_MINI
+from ..drawn.characters import make_character
+from ..drawn.motions import make_motion
+from ..drawn.painting import paint
+from ..errors import WeightsError
+from ..training.loop.checkpoints import Average, load_checkpoint, save_checkpoint
+from ..training.trained import AUTOENCODER, own_autoencoder
+from ..types import Size
+from ..weights.bundle import save_weights
+from ..weights.encoders import DiffusersAutoencoder
+
+log = logging.getLogger(__name__)
+
+DECODERS = ("decoder.pt", "polished.pt")  # of a run: each goes on from the one before
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderTraining:
+    """How the autoencoder is trained."""
+
+    latent_channels: int = 16
+    steps: int = 1600
+    batch: int = 8  # crops
+    crop: int = 64  # pixels
+    learning_rate: float = 1e-3
+    warm_up: int = 60  # steps
+    clip: float = 0.5  # gradient norm
+    absolute: float = 0.5  # weight of the absolute error, beside 4 of the squared one
+    latent_noise: float = 0.05  # standard deviation added before decoding
+    sampled: int = 0  # crops of a batch that are results of the networks
+    decay: float = 0.995  # of the moving average
+    pictures: int = 6000  # painted before the first step
+    seed: int = 0
+    save_every: int = 200  # steps
+
+
+CropBatch = tuple[Tensor, Tensor | None]
+"""Pixels (b, 3, H, W) in -1..1, and the latents (k, c, h, w) of the last k if they are results."""
+
+
+def build_autoencoder(
+    latent_channels: int,
+    crops: Tensor,  # (b, 3, H, W) in -1..1, some hundred pictures of the kind to come
+    generator: torch.Generator,
+) -> nn.Module:
+    """Return an autoencoder in the layout of TAESD, before training.
+
+    Sixty plain convolutions without normalisation take long to find out what to keep of a patch.
+    Statistics know it at once: the encoder starts as the projection of 8x8 patches on their
+    principal components, scaled to unit variance, with every residual branch silent.
+    """
+    from diffusers import AutoencoderTiny
+
+    model: Any = AutoencoderTiny(latent_channels=latent_channels)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if name.endswith("conv.4"):
+                module.weight.data.mul_(0.0 if name.startswith("encoder") else 0.3)
+    with torch.no_grad():
+        _start_encoder(model.encoder, latent_channels, crops)
+        model.decoder.layers[-1].weight.mul_(0.1)
+        model.decoder.layers[-1].bias.fill_(0.5)
+    return model
+
+
+def _start_encoder(encoder: Any, count: int, crops: Tensor) -> None:  # noqa: ANN401  (EncoderTiny)
+    """Set the convolutions so that the latents are the leading components of each patch."""
+    first, *halvings, final = (m for m in encoder.layers if isinstance(m, nn.Conv2d))
+    first.weight[:3] = 0
+    first.weight[range(3), range(3), 1, 1] = 1  # pixels pass; they are positive, so ReLUs let them
+    for halving, channels in zip(halvings[:2], (3, 12), strict=True):
+        halving.weight[: 4 * channels] = 0
+        for channel in range(channels):
+            for place in range(4):
+                halving.weight[4 * channel + place, channel, 1 + place // 2, 1 + place % 2] = 1
+    mean, variances, vectors = _components((crops + 1) / 2, count)
+    # (count, 48 channels of a 4x4 patch, 2x2 of those patches)
+    kernel = vectors.unflatten(1, (3, 2, 2, 2, 2, 2, 2)).permute(0, 1, 4, 7, 3, 6, 2, 5)
+    kernel = kernel.reshape(count, 3 * 4, 4, 2, 2).flatten(1, 2)
+    halvings[2].weight[: 2 * count] = 0
+    halvings[2].weight[:count, :48, 1:, 1:] = kernel  # what is positive, and below what is
+    halvings[2].weight[count : 2 * count, :48, 1:, 1:] = -kernel  # negative: ReLUs keep one each
+    scale = variances.rsqrt()
+    final.weight.zero_()
+    final.weight[range(count), range(count), 1, 1] = scale
+    final.weight[range(count), range(count, 2 * count), 1, 1] = -scale
+    assert final.bias is not None
+    final.bias.copy_(-(vectors @ mean) * scale)
+
+
+def _components(pixels: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean (192,), variances (count,) and directions (count, 192) of 8x8 patches."""
+    patches = pixels.unfold(2, 8, 8).unfold(3, 8, 8).permute(0, 2, 3, 1, 4, 5).flatten(3)
+    patches = patches.flatten(0, 2)
+    mean = patches.mean(0)
+    centred = patches - mean
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
+    return mean, values[-count:].flip(0), vectors.T[-count:].flip(0)
+
+
+def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
+    """Train, or continue a run in the same folder; return the averaged weights."""
+    generator = torch.Generator().manual_seed(config.seed)
+    crops = crops_of(config)
+    sample = torch.cat([next(crops)[0] for _ in range(50)])
+    model = build_autoencoder(config.latent_channels, sample, generator)
+    model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    values = train_on(model, model, crops, folder / "autoencoder.pt", config, generator)
+    write_autoencoder(folder)
+    return values
+
+
+def train_on(
+    model: nn.Module,
+    trained: nn.Module,  # the model, or the part of it that moves
+    batches: Iterator[CropBatch],
+    path: Path,  # of the checkpoint
+    config: AutoencoderTraining,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Train, continuing from the checkpoint if there is one; return the averaged weights."""
+    parameters = dict(trained.named_parameters())
+    average = Average(parameters, config.decay)
+    optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, betas=(0.9, 0.98))
+    start, errors = 0, []
+    if state := load_checkpoint(path):
+        trained.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"])
+        start = state["step"]
+    for step in range(start, config.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * _ramp(step, config)
+        loss, error = _loss(model, next(batches), config, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(parameters.values(), config.clip)
+        if torch.isfinite(norm):
+            optimizer.step()
+            average.update(parameters)
+        errors.append(error)
+        if (step + 1) % 50 == 0:
+            psnr = -10 * np.log10(np.mean(errors[-50:]))
+            log.info("%s step %d: %.2f dB on training crops", path.stem, step + 1, psnr)
+        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            state = {"model": trained.state_dict(), "average": average.state_dict()}
+            state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
+            save_checkpoint(path, state | {"generator": generator.get_state()})
+    return average.values
+
+
+def _ramp(step: int, config: AutoencoderTraining) -> float:
+    """Return the learning rate's share: warm-up, constant, then linear decay in the second half."""
+    return min((step + 1) / config.warm_up, 1.0, 2 * (1 - step / config.steps) + 0.01)
+
+
+def _loss(
+    model: Any,  # noqa: ANN401  (AutoencoderTiny)
+    batch: CropBatch,
+    config: AutoencoderTraining,
+    generator: torch.Generator,
+) -> tuple[Tensor, float]:
+    """Return the loss and the mean squared error of a batch."""
+    pixels, results = batch
+    encoded = pixels if results is None else pixels[: -len(results)]
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = model.encoder(encoded).float()
+        noise = torch.randn(latents.shape, generator=generator)
+        noisy = latents + config.latent_noise * noise
+        noisy = noisy if results is None else torch.cat([noisy, results])
+        result = model.decoder(noisy).float()
+    error = F.mse_loss(result, pixels) / 4  # pixels in 0..1
+    absolute = F.l1_loss(result, pixels) / 2
+    mean, variance = latents.mean((0, 2, 3)), latents.var((0, 2, 3))
+    spread = mean.square().mean() + (variance - 1).square().mean()
+    return 4 * error + config.absolute * absolute + 0.01 * spread, float(error.detach())
+
+
+def crops_of(config: AutoencoderTraining) -> Iterator[CropBatch]:
+    """Yield batches of crops around the figure, forever."""
+    size = Size(128, 128)
+    rng = np.random.default_rng(config.seed)
+    frames, bounds = [], []
+    for _ in range(config.pictures // 2):
+        character, motion = make_character(rng), make_motion(rng)
+        for frame in rng.uniform(0, 200, 2):
+            painting = paint(character, motion.angles(frame), size)
+            frames.append(painting.picture)
+            bounds.append(bounds_of(painting.mask))
+    while True:
+        batch = []
+        for index in rng.integers(len(frames), size=config.batch - config.sampled):
+            y, x = corner_of(rng, bounds[index], config.crop, size)
+            crop = frames[index][y : y + config.crop, x : x + config.crop]
+            batch.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+        yield as_pixels(batch), None
+
+
+def bounds_of(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right of a figure."""
+    rows, columns = np.nonzero(mask)
+    return int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
+
+
+def corner_of(
+    rng: np.random.Generator, bounds: tuple[int, int, int, int], crop: int, size: Size
+) -> tuple[int, int]:
+    """Return y and x of a crop whose middle is on the figure, as far as there is room."""
+    top, bottom, left, right = bounds
+    y = np.clip(rng.integers(top, bottom + 1) - crop // 2, 0, size.height - crop)
+    x = np.clip(rng.integers(left, right + 1) - crop // 2, 0, size.width - crop)
+    return int(y), int(x)
+
+
+def as_pixels(crops: Sequence[np.ndarray]) -> Tensor:
+    """Return crops (H, W, 3) uint8 as one batch in -1..1."""
+    pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+    return (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def trained_autoencoder(folder: Path) -> DiffusersAutoencoder:
+    """Return the autoencoder of a run, its decoder as far as it has come."""
+    found = own_autoencoder(folder, AA_MINI.latent_scale)
+    if found is None:
+        raise WeightsError(
+            f"folder got {folder}; it holds no {AUTOENCODER}. Train the autoencoder first."
+        )
+    return found
+
+
+def write_autoencoder(folder: Path) -> None:
+    """Write the averaged weights of a run's autoencoder, with the decoder as far as it has come."""
+    state = load_checkpoint(folder / "autoencoder.pt")
+    assert state is not None
+    values = dict(state["average"]["values"])
+    for name in DECODERS:
+        refined = load_checkpoint(folder / name)
+        if refined is not None:
+            values |= {f"decoder.{key}": v for key, v in refined["average"]["values"].items()}
+    save_weights(folder / AUTOENCODER, values, dtype=torch.float32)

@@ -1,0 +1,39 @@
+"""How latents look: a linear map from their channels to colour, for previews while sampling."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..drawn.clip import paint_clip
+from ..protocols import Autoencoder
+from ..types import Size
+
+CELL = 8  # pixels of a latent's side
+PREVIEW_SEED = 10_000_019  # no training run draws its characters from it
+
+
+def preview_colours(
+    autoencoder: Autoencoder,
+    *,
+    characters: int = 48,
+    size: Size,
+) -> dict[str, list]:
+    """Return `factors`, (c, 3), and `bias`, (3,), that predict a latent cell's mean colour.
+
+    Colours are -1..1 as ComfyUI's previews expect. Least squares over drawn characters.
+    """
+    rng = np.random.default_rng(PREVIEW_SEED)
+    pictures = [paint_clip(rng, np.zeros(1), size)[0].picture for _ in range(characters)]
+    frames = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    latents = _cells(autoencoder.encode(frames).float())
+    colours = _cells(torch.nn.functional.avg_pool2d(frames, CELL)) * 2 - 1
+    known = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
+    found = torch.linalg.lstsq(known, colours).solution
+    rounded = [[round(value, 5) for value in row] for row in found.tolist()]
+    return {"factors": rounded[:-1], "bias": rounded[-1]}
+
+
+def _cells(
+    maps: Tensor,  # (f, c, h, w)
+) -> Tensor:  # (f*h*w, c)
+    return maps.movedim(1, -1).flatten(0, 2)

@@ -1,0 +1,119 @@
+"""What a trained stage 1 makes of new characters, kept on disk for the decoder to learn from.
+
+Sampled latents are not those that the encoder would say: they are smoother, and wrong in places. A
+decoder that has seen them beside their true pictures makes better ones of them.
+"""
+
+import hashlib
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import get_preset
+from ..diffusion.samplers import sample
+from ..diffusion.schedule import NoiseSchedule
+from ..drawn.clip import paint_clip, skeletons_of
+from ..errors import InputError
+from ..media.pictures import whole_file
+from ..pose.drawing.draw import draw_pose
+from ..protocols import Autoencoder
+from ..training.config import scheduled
+from ..training.networks import STAGE1, AnimateNetworks, has_stage1, trained_networks
+from ..training.sources.shards import DETAILED, thumbnails
+from ..types import Size
+
+log = logging.getLogger(__name__)
+
+FIRST = 50_000  # seeds: of another kind than those of shards, so these characters are new
+SAMPLER = "stage1.sha256"  # tells the weights that have sampled what is there
+SIZE = Size(128, 128)
+STEPS = 10  # of sampling, without guidance
+PARTS = ("latents", "pictures", "masks")
+
+
+def write_results(
+    folder: Path,  # of the run
+    autoencoder: Autoencoder,
+    *,
+    shards: int,
+    clips: int = 60,  # characters of a shard
+    frames: int = 6,  # of each, beside its reference
+) -> None:
+    """Sample what is not there yet, with the stage 1 of the folder; each seed gives one file."""
+    if not has_stage1(folder):
+        raise InputError(f"folder got {folder}; it holds no stage 1. Train it first.")
+    config, networks = trained_networks(folder, motion=False)
+    schedule = NoiseSchedule(scheduled(get_preset(config.preset), config).schedule)
+    target = folder / "results"
+    _claim(target, folder / STAGE1)
+    for seed in range(FIRST, FIRST + shards):
+        path = target / f"{seed}.npz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng(seed)
+        made = [_sampled(networks, schedule, autoencoder, rng, frames + 1) for _ in range(clips)]
+        arrays = (np.concatenate(part) for part in zip(*made, strict=True))
+        with whole_file(path) as part, part.open("wb") as file:
+            np.savez(file, **dict(zip(PARTS, arrays, strict=True)))
+        log.info("wrote %s", path.name)
+
+
+def _claim(target: Path, weights: Path) -> None:
+    """Make the folder of results, or refuse one whose results other weights have sampled."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    target.mkdir(exist_ok=True)
+    path = target / SAMPLER
+    if not path.exists():
+        path.write_text(digest, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != digest:
+        raise InputError(
+            f"results in {target} were sampled by another stage 1 than {weights}. Delete that "
+            "folder to sample anew."
+        )
+
+
+def read_results(folder: Path) -> dict[str, np.ndarray]:
+    """Return latents (n, c, h, w), true pictures (n, H, W, 3) and masks (n, H, W)."""
+    files = [np.load(path) for path in sorted((folder / "results").glob("*.npz"))]
+    if not files:
+        raise InputError(
+            f"folder got {folder}; it holds no results of stage 1. Make some first with the "
+            "command results."
+        )
+    return {part: np.concatenate([file[part] for file in files]) for part in PARTS}
+
+
+@torch.no_grad()
+def _sampled(
+    networks: AnimateNetworks,
+    schedule: NoiseSchedule,
+    autoencoder: Autoencoder,
+    rng: np.random.Generator,
+    count: int,  # pictures, of which the first is the reference
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return latents, true pictures and masks of a new character."""
+    paintings = paint_clip(rng, rng.uniform(0, 400, count), SIZE)
+    pictures = np.stack([p.picture for p in paintings])
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    hands, face = (rng.random(2) < DETAILED).tolist()
+    drawn = draw_pose(skeletons_of(paintings[1:], SIZE), hands=hands, face=face)
+    poses = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
+    with torch.autocast("cpu", torch.bfloat16):
+        tokens = networks.tokens(thumbnails(pixels[:1]).float() / 255)
+        reference = autoencoder.encode(pixels[:1].float() / 255)
+        features = networks.reference_net.reference_features(reference, tokens)
+        condition = networks.denoiser.prepare(tokens, features)
+        pose = networks.pose_guider(poses)[None].transpose(1, 2)
+
+        def model(latents: Tensor, timestep: int, _: int) -> Tensor:
+            steps = torch.full((1, count - 1), timestep)
+            return networks.denoiser(latents, steps, condition, pose).float()
+
+        shape = (1, reference.shape[1], count - 1, *reference.shape[2:])
+        noise = torch.from_numpy(rng.standard_normal(shape, np.float32))
+        latents = sample(model, noise, schedule, STEPS)[0].transpose(0, 1)
+    masks = np.stack([p.mask for p in paintings[1:]])
+    return latents.half().numpy(), pictures[1:], masks

@@ -1,0 +1,1 @@
+"""Keypoints in files and texts."""

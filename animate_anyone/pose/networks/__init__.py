@@ -1,0 +1,1 @@
+"""Pose networks: ONNX files, what runs them, detector and estimator."""

@@ -1,0 +1,1 @@
+"""People in frames and over time."""

@@ -1,0 +1,232 @@
+"""Frames in, skeletons out: DWPose over a clip of any length in flat memory."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from ...errors import InputError
+from ...types import PoseClip, Size
+from ..networks.detector import SCORE, Boxes, Detector
+from ..networks.estimator import CHANNEL_ORDERS, Estimator
+from ..skeleton.wholebody import KEYPOINTS, to_clip
+from .between import People, boxes_between, is_lost, spans_between
+
+LEAST_SIDE_PX = 16  # of a frame; there is nobody to be seen on fewer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """How people are looked for."""
+
+    detect_every: int = 1  # frames from one run of the detector to the next
+    score: float = SCORE  # least score of a person's box, 0..1
+    batch: int = 8  # people per run of the estimator
+    people: int = 4  # most people kept per frame, the surest ones
+    channel_order: str | None = None  # of CHANNEL_ORDERS; None: as the estimator is set
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        for name in ("detect_every", "batch", "people"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} got {getattr(self, name)}; it must be at least 1.")
+        if not 0 <= self.score < 1:
+            raise InputError(f"score got {self.score}; it must lie in 0..1; {SCORE} is usual.")
+        if self.channel_order not in (None, *CHANNEL_ORDERS):
+            raise InputError(
+                f"channel_order got {self.channel_order!r}; it must be one of "
+                f"{', '.join(CHANNEL_ORDERS)}; choose rgb."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractReport:
+    """What happened while a clip was read."""
+
+    frames: int
+    empty: tuple[int, ...]  # frames without a person
+    people: int  # most people in one frame
+    detector_runs: int  # frames that the detector saw
+    redetected: tuple[int, ...]  # frames it saw because the people of its neighbours were lost
+    detector_provider: str
+    estimator_provider: str
+    notes: tuple[str, ...]  # what the user should know, such as a provider that does not run
+
+    def text(self) -> str:
+        """Return the report for people."""
+        lines = [f"{self.frames} frames, at most {self.people} people in one."]
+        if len(self.empty) == self.frames:
+            lines.append("No person was found in any frame; the skeletons are empty.")
+        elif self.empty:
+            lines.append(
+                f"No person in {len(self.empty)} of {self.frames} frames: {_ranges(self.empty)}."
+            )
+        runs = f"The detector ran on {self.detector_runs} of {self.frames} frames"
+        if self.redetected:
+            runs += f", on {len(self.redetected)} of them because people were lost between runs"
+        lines.append(runs + ".")
+        lines.append(
+            f"Detector on {self.detector_provider}, estimator on {self.estimator_provider}."
+        )
+        return "\n".join([*lines, *self.notes])
+
+
+def extract(
+    frames: Iterable[np.ndarray],  # each (H, W, 3) uint8 RGB, all of one size
+    detector: Detector,
+    estimator: Estimator,
+    config: ExtractConfig | None = None,  # None: the detector runs on every frame
+    progress: Callable[[int], None] | None = None,  # gets the frames done; may raise to stop
+) -> tuple[PoseClip, ExtractReport]:
+    """Return the skeletons of a clip and what happened.
+
+    Frames are taken a few at a time. People stand in the order of the scores of their boxes in
+    every frame, which is no identity over time; there are as many as in the fullest frame, and
+    missing ones have confidence 0. Frames that cannot be used raise InputError with their number.
+    """
+    config = config or ExtractConfig()
+    if config.channel_order not in (None, estimator.channel_order):
+        estimator = Estimator(estimator.session, config.channel_order)
+    reading = _Reading(detector, estimator, config)
+    for chunk in _chunks(frames, config):
+        reading.take(chunk)
+        if progress is not None:
+            progress(len(reading.people))
+    return reading.result()
+
+
+@dataclass
+class _Reading:
+    """The state of an extraction: people so far, and where the detector ran last."""
+
+    detector: Detector
+    estimator: Estimator
+    config: ExtractConfig
+    people: list[People] = field(default_factory=list)  # one entry per frame
+    size: Size | None = None
+    runs: int = 0
+    redetected: list[int] = field(default_factory=list)
+
+    def take(self, chunk: Sequence[np.ndarray]) -> None:
+        """Add frames; the detector runs on every k-th of the clip and on the last one here.
+
+        Frames are numbered within the chunk; -1 is the last one of the chunk before.
+        """
+        first, last = len(self.people), len(chunk) - 1
+        self.size = Size(chunk[0].shape[1], chunk[0].shape[0])
+        every = self.config.detect_every
+        keys = [i for i in range(len(chunk)) if (first + i) % every == 0 or i == last]
+        found = self._detect(chunk, keys)
+        known = {-1: self.people[-1]} if first else {}
+        ends = found | {i: people.boxes for i, people in known.items()}
+        spans = spans_between(ends)
+
+        others = [i for i, span in spans.items() if span is None]
+        found |= self._detect(chunk, others)
+        found |= {i: boxes_between(ends, span, i) for i, span in spans.items() if span}
+        people = known | self._estimate(chunk, found)
+        lost = [i for i, span in spans.items() if span and is_lost(people, span, i)]
+        people |= self._estimate(chunk, self._detect(chunk, lost))
+
+        self.redetected += [first + i for i in sorted(others + lost)]
+        self.people += [_in_order(people[i]) for i in range(len(chunk))]
+
+    def result(self) -> tuple[PoseClip, ExtractReport]:
+        """Return all people as a clip, and what happened."""
+        if self.size is None:
+            raise InputError("frames got 0 frames; it must have at least one. Check the clip.")
+        counts = [len(people.boxes) for people in self.people]
+        xy = np.zeros((len(counts), max(counts), KEYPOINTS, 2))
+        scores = np.zeros(xy.shape[:3])
+        for frame, people in enumerate(self.people):
+            xy[frame, : counts[frame]] = people.xy
+            scores[frame, : counts[frame]] = people.scores
+        sessions = self.detector.session, self.estimator.session
+        report = ExtractReport(
+            frames=len(counts),
+            empty=tuple(frame for frame, count in enumerate(counts) if count == 0),
+            people=max(counts),
+            detector_runs=self.runs,
+            redetected=tuple(self.redetected),
+            detector_provider=sessions[0].provider,
+            estimator_provider=sessions[1].provider,
+            notes=tuple(dict.fromkeys(note for session in sessions for note in session.notes)),
+        )
+        return to_clip(self.size, xy, scores), report
+
+    def _detect(self, chunk: Sequence[np.ndarray], chosen: Sequence[int]) -> dict[int, Boxes]:
+        self.runs += len(chosen)
+        found = self.detector.detect([chunk[i] for i in chosen], self.config.score)
+        return {i: boxes[: self.config.people] for i, boxes in zip(chosen, found, strict=True)}
+
+    def _estimate(
+        self, chunk: Sequence[np.ndarray], found: Mapping[int, Boxes]
+    ) -> dict[int, People]:
+        """Look at all boxes of all these frames together, so that few runs are half empty."""
+        frames = [chunk[i] for i, boxes in found.items() for _ in range(len(boxes))]
+        every = np.concatenate([np.zeros((0, 4)), *(boxes.boxes for boxes in found.values())])
+        xy, scores = self.estimator.estimate(frames, every, self.config.batch)
+        ends = np.cumsum([len(boxes) for boxes in found.values()])[:-1]
+        rows = zip(np.split(xy, ends), np.split(scores, ends), strict=True) if found else ()
+        return {i: People(found[i], *row) for i, row in zip(found, rows, strict=True)}
+
+
+def _in_order(people: People) -> People:
+    order = np.argsort(-people.boxes.scores, kind="stable")
+    return People(people.boxes[order], people.xy[order], people.scores[order])
+
+
+def _chunks(frames: Iterable[np.ndarray], config: ExtractConfig) -> Iterator[list[np.ndarray]]:
+    """Give checked frames so that the detector's turn is on the last one of every chunk."""
+    every = config.detect_every
+    length = every * math.ceil(config.batch / every)
+    checked = _checked(frames)
+    chunk = list(islice(checked, length + (every > 1)))
+    while chunk:
+        yield chunk
+        chunk = list(islice(checked, length))
+
+
+def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    first = None
+    for number, frame in enumerate(frames):
+        what = f"frame {number} got"
+        if not isinstance(frame, np.ndarray):
+            raise InputError(
+                f"{what} {type(frame).__name__}; it must be a numpy array (H, W, 3). Convert it."
+            )
+        if frame.ndim != 3 or frame.shape[2] != 3:
+            raise InputError(
+                f"{what} shape {frame.shape}; it must be (H, W, 3) in RGB. Drop the alpha "
+                "channel, or repeat the grey one."
+            )
+        if frame.dtype != np.uint8:
+            raise InputError(
+                f"{what} {frame.dtype}; it must be uint8, 0..255. Multiply 0..1 by 255 and round."
+            )
+        height, width = frame.shape[:2]
+        if min(height, width) < LEAST_SIDE_PX:
+            raise InputError(
+                f"{what} {width} x {height} pixels; both sides must be at least "
+                f"{LEAST_SIDE_PX}. Pass the frames at their full size."
+            )
+        first = first or (height, width)
+        if (height, width) != first:
+            raise InputError(
+                f"{what} {width} x {height} pixels after frames of {first[1]} x {first[0]}; all "
+                "must be alike. Cut the clip there, or resize its frames."
+            )
+        yield np.ascontiguousarray(frame)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return numbers as text, neighbours as ranges: 0-3, 7, and how many more there are."""
+    numbers, ranges = list(numbers), []
+    while numbers:
+        count = next((i for i, n in enumerate(numbers) if n != numbers[0] + i), len(numbers))
+        ranges.append(f"{numbers[0]}-{numbers[count - 1]}" if count > 1 else f"{numbers[0]}")
+        del numbers[:count]
+    more = f", and {len(ranges) - 12} more places" if len(ranges) > 12 else ""
+    return ", ".join(ranges[:12]) + more

@@ -1,0 +1,99 @@
+"""From frames to one steady skeleton: extract, track, choose, clean."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from ...types import Flag, PoseClip
+from ..networks.detector import Detector
+from ..networks.estimator import Estimator
+from ..skeleton.stack import stack
+from .extract import ExtractConfig, ExtractReport, extract
+from .smoothing import CleanConfig, clean
+from .tracking import PeopleReport, choose, describe, track
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowConfig:
+    """How people are followed through a clip."""
+
+    extract: ExtractConfig = field(default_factory=ExtractConfig)
+    person: Literal["largest", "all"] | int = "largest"  # a number: in the order of appearance
+    clean: CleanConfig = field(default_factory=CleanConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowReport:
+    """Who was found, who was kept, and what was done to the points."""
+
+    extract: ExtractReport
+    people: PeopleReport  # everybody
+    kept: PeopleReport  # who was chosen, as detected
+    filled: int  # points that were missing and now lie between their neighbours in time
+    held: int  # points that were missing and stay where they were seen last
+    spikes: int  # points that jumped away for a moment
+    smoothed: int  # points that were moved by the filter
+
+    @property
+    def found(self) -> bool:
+        """Whether anybody was kept at all."""
+        return any(person.frames_seen for person in self.kept.people)
+
+    def text(self) -> str:
+        """Return the report as a few lines."""
+        lines = [self.extract.text(), self.people.text()]
+        if len(self.kept.people) != len(self.people.people):
+            lines += ["kept:", self.kept.text()]
+        lines.append(
+            f"points: {self.spikes} spikes removed, {self.filled} filled, {self.held} held, "
+            f"{self.smoothed} smoothed"
+        )
+        if not self.found:
+            lines.append("warning: nobody was found; the skeleton is empty")
+        return "\n".join(lines)
+
+    def with_notes(self, notes: Iterable[str]) -> "FollowReport":
+        """Return the report with more to know, such as what is odd about the file."""
+        told = replace(self.extract, notes=(*self.extract.notes, *notes))
+        return replace(self, extract=told)
+
+    def data(self) -> dict[str, Any]:
+        """Return the report as values that JSON can hold."""
+        return {**asdict(self), "found": self.found}
+
+
+def follow(
+    frames: Iterable[np.ndarray],  # each (H, W, 3) uint8 RGB, all of one size; read once
+    detector: Detector,
+    estimator: Estimator,
+    config: FollowConfig = FollowConfig(),
+    progress: Callable[[int], None] | None = None,  # called with the frames done; may raise
+) -> tuple[PoseClip, FollowReport]:
+    """Return the skeletons of the people chosen, and what was done.
+
+    Frames are taken as they are needed and not kept. A clip that shows nobody gives a clip
+    without people, whoever was asked for.
+
+    Raises InputError for frames that cannot be used, and for a person beyond those found.
+    """
+    detected, extraction = extract(frames, detector, estimator, config.extract, progress)
+    tracked = track(detected)
+    people = describe(tracked)
+    chosen = choose(tracked, config.person) if people.people else tracked
+    cleaned = clean(chosen, config.clean)
+    flags = stack(cleaned).flags
+    return cleaned, FollowReport(
+        extract=extraction,
+        people=people,
+        kept=describe(chosen),
+        filled=_count(flags, Flag.FILLED),
+        held=_count(flags, Flag.HELD),
+        spikes=_count(flags, Flag.SPIKE),
+        smoothed=_count(flags, Flag.SMOOTHED),
+    )
+
+
+def _count(flags: np.ndarray, flag: Flag) -> int:
+    return int(np.count_nonzero(flags & flag))

@@ -1,0 +1,1 @@
+"""Fitting a driving skeleton to the reference's proportions."""

@@ -1,0 +1,158 @@
+"""Checkpoints of a training run: written whole or not at all, and read back exactly."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import TrainingError
+
+log = logging.getLogger(__name__)
+
+FACTS = "checkpoint.json"  # says what a checkpoint is, and how long its files are
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a state so that a reader sees the old file or the new one, never half of one."""
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """Return the state in a file, or None if there is none."""
+    return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
+
+
+class CheckpointFolder:
+    """The checkpoints of one stage: each a folder that appears under its name when it is whole."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        """Keep so many; nothing is written or removed now."""
+        self.folder, self.keep = folder, keep
+
+    def partial(self, step: int) -> Path:
+        """Return where the files of a checkpoint are written."""
+        return self.folder / f"step-{step:08d}.partial"
+
+    def finish(self, step: int, facts: dict[str, Any]) -> Path:
+        """Give a written checkpoint its name, with what it is in a file; remove those too old."""
+        partial = self.partial(step)
+        sizes = {}
+        for path in sorted(partial.rglob("*")):
+            if path.is_file() and path.name != FACTS:
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+                sizes[path.relative_to(partial).as_posix()] = path.stat().st_size
+        with (partial / FACTS).open("w", encoding="utf-8") as file:
+            json.dump({**facts, "step": step, "files": sizes}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        whole = partial.with_suffix("")
+        if whole.exists():
+            shutil.rmtree(whole)
+        partial.rename(whole)
+        damaged = [path for path in self._found() if path != whole and _read(path)[1]]
+        for path in damaged:  # a run has passed them over; they are no use to anybody
+            shutil.rmtree(path)
+        for path in self._found()[: -self.keep]:
+            shutil.rmtree(path)
+        return whole
+
+    def discard_partial(self) -> None:
+        """Remove what was written of checkpoints that were never finished."""
+        for path in self.folder.glob("step-*.partial"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """Return the newest whole checkpoint and its facts; say which damaged ones are passed.
+
+        TrainingError if there are checkpoints and all of them are damaged.
+        """
+        found = self._found()
+        for path in reversed(found):
+            facts, broken = _read(path)
+            if not broken:
+                return path, facts
+            log.warning("checkpoint %s is damaged (%s); it is passed over", path, broken)
+        if found:
+            raise TrainingError(
+                f"folder got {self.folder}, whose checkpoints are all damaged; going on would "
+                "begin anew over what is left. Restore one of them, or choose a new folder."
+            )
+        return None
+
+    def _found(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("step-*") if path.suffix != ".partial")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the facts of a checkpoint, and what is wrong with it: nothing if it is whole."""
+    try:
+        facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
+        wrong = [
+            f"{name} has {_size(path / name)} of {size} bytes"
+            for name, size in facts["files"].items()
+            if _size(path / name) != size
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        return {}, f"{FACTS} cannot be read ({error})"
+    return facts, "; ".join(wrong)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+class Average:
+    """Exponential moving average of parameters, with a short memory at the start; 0 keeps none."""
+
+    def __init__(self, parameters: dict[str, torch.nn.Parameter], decay: float) -> None:
+        """Start from the parameters as they are."""
+        self.decay = decay
+        self.steps = 0
+        kept = parameters if decay else {}
+        self.values = {name: p.detach().clone() for name, p in kept.items()}
+
+    @torch.no_grad()
+    def update(self, parameters: dict[str, torch.nn.Parameter]) -> None:
+        """Move a little towards the parameters."""
+        if not self.values:
+            return
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        values = list(self.values.values())
+        torch._foreach_mul_(values, decay)
+        torch._foreach_add_(values, [parameters[k].detach() for k in self.values], alpha=1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that load_state_dict needs."""
+        return {"steps": self.steps, "values": self.values}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.steps = state["steps"]
+        for name, value in state["values"].items():
+            self.values[name].copy_(value)
+
+    @contextmanager
+    @torch.no_grad()
+    def in_place_of(self, parameters: dict[str, torch.nn.Parameter]) -> Iterator[None]:
+        """Let the parameters hold the average for a while; without a decay they are left alone."""
+        trained = {name: parameters[name].detach().clone() for name in self.values}
+        for name, value in self.values.items():
+            parameters[name].copy_(value)
+        try:
+            yield
+        finally:
+            for name, value in trained.items():
+                parameters[name].copy_(value)

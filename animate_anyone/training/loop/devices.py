@@ -1,0 +1,142 @@
+"""Where a run takes place: one process or many, and which of a step's rows each of them takes."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ConfigError, PackageError
+from ..config import TrainingConfig
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+# A run may go on with other values of these: how it is computed and watched, and the plan of its
+# remaining steps. With any other it would be another run.
+FREE = (
+    "steps",
+    "accumulate",
+    "gradient_checkpointing",
+    "workers",
+    "save_every",
+    "keep_checkpoints",
+    "report_every",
+    "validate_every",
+    "learning_rate",
+    "decay_from",
+    "difference_weight",
+    "figure_weight",
+)
+
+
+def training_device() -> "torch.device":
+    """Return the device of this process, for frozen networks that are loaded beforehand."""
+    from accelerate import PartialState
+
+    device = PartialState().device
+    assert device is not None
+    return device
+
+
+def make_accelerator(
+    config: TrainingConfig,
+    *,
+    cpu: bool = False,  # even where there is a graphics card
+) -> "Accelerator":
+    """Return accelerate's view of this process, as `accelerate launch` or its absence says."""
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate.state import AcceleratorState, PartialState
+    except ImportError as error:
+        raise PackageError(
+            "training needs accelerate, which is not installed; install it (pip install "
+            "accelerate)."
+        ) from error
+    if PartialState._shared_state and PartialState().num_processes == 1:
+        # It remembers the precision of an earlier run in this process and refuses another one.
+        AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulate,
+        # Rows whose condition is dropped leave ReferenceNet without a gradient.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    if accelerator.state.deepspeed_plugin is not None:
+        settle_deepspeed(accelerator, config)
+    return accelerator
+
+
+def settle_deepspeed(accelerator: "Accelerator", config: TrainingConfig) -> None:
+    """Tell DeepSpeed what accelerate's loader and clipping would: its engine does both itself."""
+    plugin = accelerator.state.deepspeed_plugin
+    assert plugin is not None
+    plugin.deepspeed_config |= {
+        "train_micro_batch_size_per_gpu": len(rows_of(accelerator, config)[0]),
+        "gradient_accumulation_steps": config.accumulate,
+        "gradient_clipping": config.clip,
+    }
+    accelerator.gradient_accumulation_steps = config.accumulate
+
+
+def rows_of(accelerator: "Accelerator", config: TrainingConfig) -> list[Sequence[int]]:
+    """Return the rows that this process takes, part by part."""
+    processes, index = accelerator.num_processes, accelerator.process_index
+    size = config.examples // (processes * config.accumulate)
+    starts = ((part * processes + index) * size for part in range(config.accumulate))
+    return [range(start, start + size) for start in starts]
+
+
+def check_names(
+    accelerator: "Accelerator", chosen: Collection[str], found: Collection[str]
+) -> None:
+    """Refuse a distribution that hides the networks' parameters behind other names."""
+    if set(chosen) != set(found):
+        raise ConfigError(
+            f"distribution got {accelerator.distributed_type.value}, which renames parameters; the "
+            "trainer needs their own names. Set fsdp_use_orig_params, or train with DDP."
+        )
+
+
+def check_run(
+    accelerator: "Accelerator",
+    config: TrainingConfig,
+    facts: dict[str, Any] | None = None,  # of the checkpoint to go on from
+    path: Path | None = None,  # of that checkpoint
+) -> None:
+    """Refuse what these processes cannot train, or cannot continue."""
+    processes, kind = accelerator.num_processes, accelerator.distributed_type.value
+    if config.examples % (processes * config.accumulate):
+        raise ConfigError(
+            f"examples got {config.examples}; {processes} processes with accumulate "
+            f"{config.accumulate} take equal shares, so it must be a multiple of "
+            f"{processes * config.accumulate}. Change one of the three."
+        )
+    for name in ("average_decay", "validate_every"):
+        if kind == "FSDP" and getattr(config, name):
+            raise ConfigError(
+                f"{name} got {getattr(config, name)}; under FSDP no process holds the whole "
+                "weights that it needs. Set it to 0, or train with DDP or DeepSpeed ZeRO-2."
+            )
+    if facts is None:
+        return
+    now = {key: getattr(config, key) for key in facts["config"] if hasattr(config, key)}
+    changed = [
+        f"{key} was {facts['config'][key]!r} and is {value!r}"
+        for key, value in now.items()
+        if key not in FREE and facts["config"][key] != value
+    ]
+    if changed:
+        raise ConfigError(
+            f"checkpoint {path} belongs to another configuration ({'; '.join(changed)}); a run "
+            "goes on with the settings that it began with. Restore them, or choose a new folder."
+        )
+    if (kind, processes) != (facts["distribution"], facts["processes"]) and "DEEPSPEED" in (
+        kind,
+        facts["distribution"],
+    ):
+        raise ConfigError(
+            f"processes got {processes} ({kind}); the checkpoint {path} was written by "
+            f"{facts['processes']} ({facts['distribution']}), and DeepSpeed's parts fit only "
+            "those. Launch it as before, or begin a new folder from its weights.safetensors."
+        )

@@ -1,0 +1,389 @@
+"""The training loop of both stages (paper, section 3.3): one visible loop on any number of devices.
+
+Hugging Face accelerate places the networks and brings the gradients of several processes together.
+Everything that chance decides follows from seed, step and row (see `draws` and `batch`), so a run
+that was killed goes on as if it had not been, and two processes train as one would.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ...config import Preset, get_preset
+from ...diffusion.schedule import NoiseSchedule
+from ...errors import ConfigError, InputError, MediaError, TrainingError
+from ...media.pictures import whole_file
+from ...networks.attention import sdpa
+from ...protocols import Autoencoder, ImageEncoder, Progress
+from ...weights.load import Models
+from ..config import TrainingConfig, scheduled
+from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
+from ..sources.batch import Batch, Draw, Source
+from .checkpoints import Average, CheckpointFolder
+from .devices import check_names, check_run, make_accelerator, rows_of
+from .draws import draw_step
+from .journal import Journal
+from .losses import difference_error, figure_error, figure_weights, min_snr_scale, weighted_error
+from .optimizer import build_optimizer
+
+log = logging.getLogger(__name__)
+
+SPIKE = 4.0  # a step whose gradient is so many times the usual is left out
+SPIKE_FREE_STEPS = 200  # in which the usual is still being learned
+MOST_ENDLESS = 50  # steps in a row without a finite gradient; fp16 finds its scale in fewer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a stage needs beside its configuration."""
+
+    autoencoder: Autoencoder | None = None  # for sources of pixels, and for validation
+    image_encoder: ImageEncoder | None = None  # frozen; None: trained, or tokens come ready
+    start: Callable[[AnimateNetworks], None] | None = None  # gives a new run its first weights
+    validate: Callable[[Models, Journal, int], dict[str, float]] | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)  # what was named: kept with the run
+    cpu: bool = False  # compute there even where there is a graphics card
+    progress: Progress | None = None  # called after each step; may raise to interrupt
+
+
+class Trainer:
+    """One stage of training: its networks, optimiser, averages and position."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: Path,  # of the run; the stage's own folder is inside
+        preset: Preset | None = None,  # None: the one that the configuration names
+        around: Surroundings | None = None,
+    ) -> None:
+        """Build the stage; continue from the newest whole checkpoint if there is one."""
+        self.config, self.around = config, around or Surroundings()
+        self.folder = folder / f"stage{config.stage}"
+        self.preset = scheduled(preset or get_preset(config.preset), config)
+        self.schedule = NoiseSchedule(self.preset.schedule)
+        self.accelerator = make_accelerator(config, cpu=self.around.cpu)
+        check_run(self.accelerator, config)
+        self.device = self.accelerator.device
+        self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
+        self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
+        self._origin = dict(self.around.origin)
+        self._skipped = self._endless = 0  # steps since the last report; in a row
+
+        found = self.checkpoints.newest()
+        networks = self._built(folder, new=found is None)
+        chosen = networks.train_stage(config)
+        optimizer = build_optimizer(config, list(chosen.values()))
+        self._wrapped, self.optimizer = self.accelerator.prepare(networks, optimizer)
+        self.networks: AnimateNetworks = self.accelerator.unwrap_model(self._wrapped)
+        self.parameters = {k: v for k, v in self.networks.named_parameters() if k in chosen}
+        check_names(self.accelerator, chosen, self.parameters)
+        self._unused = [v for k, v in self.networks.named_parameters() if k not in chosen]
+        self.average = Average(self.parameters, config.average_decay)
+        if found is not None:
+            self._restore(*found)
+
+    def run(self, source: Source) -> None:
+        """Train to the last step, with reports in the log and checkpoints on disk."""
+        config, main = self.config, self.accelerator.is_main_process
+        self.folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal(self.folder, self.step) if main else None
+        if main:
+            config.write(self.folder / "config.json")
+        sums: list[tuple[float, float, float]] = []
+        waited, started = 0.0, time.perf_counter()
+        for parts in self._batches(source):
+            waited += time.perf_counter() - started
+            loss, error = self.train_step(parts)
+            now = time.perf_counter()
+            sums.append((loss, error, now - started))
+            started = now
+            if self.around.progress is not None:
+                self.around.progress(self.step, config.steps)
+            if self.step % config.report_every == 0:
+                self._report(journal, sums, waited)
+                waited = 0.0
+            if self.step % config.save_every == 0 or self.step == config.steps:
+                self.save()
+            if config.validate_every and self.step % config.validate_every == 0:
+                self._validate(journal)
+            started = time.perf_counter()
+        if journal is not None:
+            journal.close()
+
+    def train_step(self, parts: Sequence[tuple[Sequence[int], Batch]]) -> tuple[float, float]:
+        """Take one step over this process's rows; return the loss and the figure's error."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate_at(self.step)
+        losses, errors = [], []
+        for rows, batch in parts:
+            with self.accelerator.accumulate(self._wrapped):
+                part, error = self._loss(rows, batch)
+                value = float(self._mean(part.detach()))
+                if not math.isfinite(value):
+                    self._stop(value, parts)
+                self.accelerator.backward(part)
+            losses.append(value)
+            errors.append(error)
+        self._update()
+        self.step += 1
+        return sum(losses) / len(losses), sum(errors) / len(errors)
+
+    def save(self) -> None:
+        """Write a checkpoint, and the weights as they would be shipped."""
+        partial, main = self.checkpoints.partial(self.step), self.accelerator.is_main_process
+        if main:
+            self.checkpoints.discard_partial()
+        self.accelerator.wait_for_everyone()
+        try:
+            self.accelerator.save_state(str(partial))
+            self.accelerator.wait_for_everyone()
+            state: dict[str, Any] = self.accelerator.get_state_dict(self._wrapped)
+            if main:
+                save_file(self.average.values, partial / "average.safetensors")
+                _write_weights(self.folder / "weights.safetensors", state | self.average.values)
+                self.checkpoints.finish(self.step, self._facts())
+        except Exception as error:  # of torch, safetensors or the system, by who was writing
+            if main:
+                self.checkpoints.discard_partial()
+            raise TrainingError(
+                f"checkpoint of step {self.step} cannot be written to {self.folder} ({error}); "
+                "the ones before are untouched. Make room, then start the same command again: it "
+                "goes on from the newest whole checkpoint."
+            ) from error
+        self.accelerator.wait_for_everyone()
+
+    def _update(self) -> None:
+        """Move the weights, unless the gradient is a spike that would undo minutes of training."""
+        for parameter in self._unused:
+            parameter.grad = None
+        norm = self.accelerator.clip_grad_norm_(self._wrapped.parameters(), self.config.clip)
+        norm = float(norm) if norm is not None else self.typical_norm  # DeepSpeed may not tell it
+        finite, limit = math.isfinite(norm), SPIKE * self.typical_norm
+        if finite and (self.step < SPIKE_FREE_STEPS or norm <= limit):
+            self.optimizer.step()
+            self.average.update(self.parameters)
+        else:
+            self._skipped += 1
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.update()  # fp16: it expects one after each unscaling
+        self._endless = 0 if finite else self._endless + 1
+        if self._endless == MOST_ENDLESS:
+            raise TrainingError(
+                f"gradient got {norm} in {MOST_ENDLESS} steps in a row, up to step {self.step}; "
+                "nothing is learned any more. The checkpoints before are kept. Go on from one "
+                "with a lower learning_rate, or with mixed_precision bf16 or no."
+            )
+        if finite:
+            self.typical_norm += (min(norm, 1e3) - self.typical_norm) / min(self.step + 1, 100)
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _loss(self, rows: Sequence[int], batch: Batch) -> tuple[Tensor, float]:
+        config, schedule = self.config, self.schedule
+        reference, targets = self._latents(batch)
+        _check_width("latents", "channels", targets.shape[1], self.preset.unet.in_channels)
+        drawn = draw_step(
+            config.seed,
+            self.step,
+            rows,
+            targets.shape[1:],
+            train_timesteps=schedule.config.train_timesteps,
+            shared_timestep=config.stage == 2,
+            dropout=config.condition_dropout,
+            noise_offset=config.noise_offset,
+        )
+        noise = drawn.noise.to(self.device)
+        noisy = schedule.add_noise(targets, noise, drawn.timesteps)
+        target = schedule.target(targets, noise, drawn.timesteps)
+        poses = batch.poses.to(self.device).float() / 255
+        timesteps = drawn.timesteps.to(self.device)
+        picture = self._picture(batch)
+        output = self._wrapped(noisy, timesteps, poses, reference, picture, drawn.keep)
+        masks = None if batch.masks is None else batch.masks.to(self.device)
+        weights = figure_weights(masks, target, config.figure_weight)
+        scale = None
+        if config.min_snr_gamma:
+            scale = min_snr_scale(schedule, drawn.timesteps, config.min_snr_gamma).to(self.device)
+        loss = weighted_error(output, target, weights, scale)
+        if config.difference_weight:
+            loss = loss + config.difference_weight * difference_error(output, target)
+        shown = torch.ones_like(weights) if masks is None else masks
+        return loss, figure_error(output.detach(), target, shown)
+
+    @torch.no_grad()
+    def _latents(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return reference (b, c, h, w) and targets (b, c, f, h, w) on the device."""
+        if batch.encoded:
+            return batch.reference.to(self.device), batch.targets.to(self.device)
+        encode = _needed(self.around.autoencoder, "autoencoder", "pictures into latents").encode
+        b, _, f = batch.targets.shape[:3]
+        frames = torch.cat([batch.reference, batch.targets.transpose(1, 2).flatten(0, 1)])
+        latents = encode(frames.to(self.device).float() / 255)
+        return latents[:b], latents[b:].unflatten(0, (b, f)).transpose(1, 2)
+
+    @torch.no_grad()
+    def _picture(self, batch: Batch) -> Tensor:
+        """Return what the networks make the image token of: the token itself, or a picture."""
+        if batch.tokens is not None:
+            wanted = self.preset.unet.cross_attention_dim
+            _check_width("image tokens", "numbers", batch.tokens.shape[-1], wanted)
+            return batch.tokens.to(self.device)
+        assert batch.thumbs is not None
+        pictures = batch.thumbs.to(self.device).float() / 255
+        if self.config.train_image_encoder:
+            return pictures
+        encoder = _needed(self.around.image_encoder, "image_encoder", "a picture into a token")
+        return torch.cat([encoder.encode(picture[None]) for picture in pictures])
+
+    def _batches(self, source: Source) -> Iterator[list[tuple[Sequence[int], Batch]]]:
+        """Yield the parts of each step that is still to be taken."""
+        config = self.config
+        draw = Draw(
+            seed=config.seed,
+            examples=config.examples,
+            frames=config.frames,
+            consecutive=config.stage == 2,
+        )
+        rows = rows_of(self.accelerator, config)
+        loader = torch.utils.data.DataLoader(
+            _Steps(source, draw, rows),
+            batch_size=None,
+            sampler=range(self.step, config.steps),
+            num_workers=config.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        return ([*zip(rows, parts, strict=True)] for parts in loader)
+
+    def _mean(self, value: Tensor) -> Tensor:
+        """Return the mean over all processes."""
+        reduced = self.accelerator.reduce(value, "mean")
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    def _report(
+        self, journal: Journal | None, sums: list[tuple[float, float, float]], waited: float
+    ) -> None:
+        means = torch.tensor(sums, dtype=torch.float64).mean(0)
+        seconds = float(means[2])
+        means = self._mean(means.float().to(self.device)).tolist()
+        self.seconds += seconds * len(sums)
+        entry = {
+            "loss": means[0],
+            "figure_error": means[1],
+            "learning_rate": self.config.learning_rate_at(self.step - 1),
+            "examples_per_second": self.config.examples / seconds,
+            "share_of_time_waiting_for_data": waited / (seconds * len(sums)),
+            "seconds": self.seconds,
+        }
+        if self._skipped:
+            entry["skipped_steps"] = self._skipped
+        sums.clear()
+        self._skipped = 0
+        if journal is not None:
+            journal.numbers(self.step, entry)
+
+    def _validate(self, journal: Journal | None) -> None:
+        if journal is None or self.around.validate is None:
+            return
+        autoencoder = _needed(self.around.autoencoder, "autoencoder", "latents into pictures")
+        models = as_models(self.networks, self.preset, autoencoder, self.around.image_encoder)
+        with self.average.in_place_of(self.parameters), torch.no_grad():
+            self.networks.eval()
+            try:
+                values = self.around.validate(models, journal, self.step)
+            except (MediaError, InputError) as error:  # a test clip: no reason to end a training
+                log.warning("step %d could not be validated: %s", self.step, error)
+                values = {}
+            self.networks.train()
+        if values:
+            journal.numbers(self.step, values)
+
+    def _stop(self, value: float, parts: Sequence[tuple[Sequence[int], Batch]]) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.save()
+        names = [name for _, batch in parts for name in batch.names] or ["rows by number only"]
+        raise TrainingError(
+            f"loss got {value} in step {self.step} (rows "
+            f"{', '.join(str(row) for rows, _ in parts for row in rows)}: {', '.join(names)}); it "
+            "must be a finite number. The weights before this step are saved. Look at these "
+            "examples, or lower learning_rate, or train with mixed_precision bf16 or no."
+        )
+
+    def _built(self, folder: Path, *, new: bool) -> AnimateNetworks:
+        generator = torch.Generator().manual_seed(self.config.seed)
+        attention = plain_attention if self.device.type == "cpu" else sdpa
+        networks = build_networks(self.preset, self.config, generator, attention=attention)
+        if not new:
+            return networks
+        if self.around.start is not None:
+            self.around.start(networks)
+        elif self.config.stage == 2:
+            load_stage1(networks, folder)
+        return networks
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "config": asdict(self.config),
+            "average_steps": self.average.steps,
+            "typical_norm": self.typical_norm,
+            "seconds": self.seconds,
+            "processes": self.accelerator.num_processes,
+            "distribution": self.accelerator.distributed_type.value,
+            "origin": self._origin,
+        }
+
+    def _restore(self, path: Path, facts: dict[str, Any]) -> None:
+        check_run(self.accelerator, self.config, facts, path)
+        self.accelerator.load_state(str(path))
+        self.accelerator.step = 0  # parts of a step that is under way: none, however many it has
+        values = load_file(path / "average.safetensors")
+        self.average.load_state_dict({"steps": facts["average_steps"], "values": values})
+        self.step, self.typical_norm = facts["step"], facts["typical_norm"]
+        self.seconds = facts["seconds"]
+        log.info("stage %d goes on from step %d", self.config.stage, self.step)
+        begun: dict[str, str] = facts.get("origin", {})
+        for name in begun.keys() & self._origin.keys():
+            before, now = begun[name], self._origin[name]
+            if now != before:
+                log.warning("the run was begun with %s %s; going on, it has %s", name, before, now)
+        self._origin |= begun
+
+
+class _Steps(torch.utils.data.Dataset):
+    """What a process is given in each step, by the step's number."""
+
+    def __init__(self, source: Source, draw: Draw, rows: Sequence[Sequence[int]]) -> None:
+        self.source, self.draw, self.rows = source, draw, rows
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        return [self.source.batch(self.draw, step, rows) for rows in self.rows]
+
+
+def _write_weights(path: Path, state: dict[str, Tensor]) -> None:
+    with whole_file(path) as part:
+        save_file({key: value.contiguous() for key, value in state.items()}, part)
+
+
+def _check_width(what: str, unit: str, found: int, wanted: int) -> None:
+    """Refuse data of another encoder than the networks' own."""
+    if found != wanted:
+        raise ConfigError(
+            f"data got {what} of {found} {unit}; these networks take {wanted}. Name the encoder "
+            "that belongs to them, in training and in `prepare --cache`."
+        )
+
+
+def _needed(part: Any, name: str, purpose: str) -> Any:  # noqa: ANN401  (an encoder)
+    if part is None:
+        raise ConfigError(
+            f"{name} got none; it turns {purpose}. Name the models whose {name} is used, or "
+            "prepare the data with caches."
+        )
+    return part

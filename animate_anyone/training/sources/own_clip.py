@@ -1,0 +1,115 @@
+"""One clip of a character as training data, held in memory: no folder, no preparation.
+
+Autoencoder and image encoder are frozen, so each frame goes through them once, beforehand; while
+the networks train, neither needs to be in memory.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ...errors import InputError
+from ...media import to_pixels
+from ...protocols import Autoencoder, ImageEncoder, Progress
+from .batch import Batch, Draw
+
+CHUNK_FRAMES = 8  # through the autoencoder at once
+
+
+class OwnClip:
+    """A `Source` of the frames of one clip.
+
+    A reference is any frame of it. In stage 1 targets are other frames, in stage 2 they follow
+    each other.
+    """
+
+    def __init__(
+        self,
+        latents: np.ndarray,  # (f, c, h, w) float32, in the denoiser's scale
+        tokens: np.ndarray,  # (f, 1, d) float32: what the image encoder makes of each frame
+        poses: np.ndarray,  # (f, H, W, 3) uint8: drawn skeletons
+    ) -> None:
+        """Take a clip that is encoded already; see `encoded`."""
+        self.latents, self.tokens, self.poses = latents, tokens, poses
+
+    @classmethod
+    @torch.no_grad()
+    def encoded(
+        cls,
+        frames: np.ndarray,  # (f, H, W, 3) uint8; H and W multiples of 8
+        poses: np.ndarray,  # (f, H, W, 3) uint8: skeletons on black
+        autoencoder: Autoencoder,
+        image_encoder: ImageEncoder,
+        progress: Progress | None = None,  # called with the frames done
+    ) -> "OwnClip":
+        """Return the clip, each frame encoded once; InputError where frames and poses disagree."""
+        check_clip(frames, poses)
+        latents, tokens = [], []
+        for start in range(0, len(frames), CHUNK_FRAMES):
+            pixels = to_pixels(frames[start : start + CHUNK_FRAMES])
+            latents.append(autoencoder.encode(pixels).float().cpu().numpy())
+            tokens += [image_encoder.encode(each[None]).float().cpu().numpy() for each in pixels]
+            if progress is not None:
+                progress(min(start + CHUNK_FRAMES, len(frames)), len(frames))
+        return cls(np.concatenate(latents), np.concatenate(tokens), poses)
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.latents)
+
+    def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
+        """Return these rows of a step; InputError if the clip has too few frames for one."""
+        room = len(self) - draw.frames + draw.consecutive
+        if room < 1:
+            most = len(self) - 1 + draw.consecutive
+            raise InputError(
+                f"frames got a clip of {len(self)}, of which an example of {draw.frames} cannot "
+                f"be drawn. Choose {most} or fewer to an example, or give a longer clip."
+            )
+        chosen = [self._chosen(draw, room, step, row) for row in rows]
+        reference = np.array([first for first, _ in chosen])
+        targets = np.stack([numbers for _, numbers in chosen])
+        return Batch(
+            encoded=True,
+            reference=torch.from_numpy(self.latents[reference]),
+            targets=torch.from_numpy(self.latents[targets]).transpose(1, 2),
+            poses=torch.from_numpy(self.poses[targets]).permute(0, 1, 4, 2, 3),
+            tokens=torch.from_numpy(self.tokens[reference]),
+            names=tuple(f"reference frame {number}" for number in reference),
+        )
+
+    def _chosen(self, draw: Draw, room: int, step: int, row: int) -> tuple[int, np.ndarray]:
+        """Return the number of the reference and those of the targets."""
+        rng = np.random.default_rng((draw.seed, step, row))
+        if draw.consecutive:
+            return int(rng.integers(len(self))), rng.integers(room) + np.arange(draw.frames)
+        numbers = rng.choice(len(self), draw.frames + 1, replace=False)
+        return int(numbers[0]), numbers[1:]
+
+
+def check_clip(
+    frames: np.ndarray,  # (f, H, W, 3) uint8
+    poses: np.ndarray,  # (f, H, W, 3) uint8
+) -> None:
+    """Refuse a clip and skeletons that do not belong together, or that teach nothing."""
+    if frames.shape != poses.shape:
+        raise InputError(
+            f"poses got {_told(poses)} and frames {_told(frames)}; each frame needs its own "
+            "skeleton, of the same size. Draw the poses that were extracted from these frames, at "
+            "their size."
+        )
+    if len(frames) < 2:
+        raise InputError(
+            f"frames got a clip of {len(frames)}; an example is a reference and another frame. "
+            "Give 2 frames or more, better some dozens."
+        )
+    if not poses.any():
+        raise InputError(
+            f"poses got {len(poses)} black pictures; nobody is in them. Look whether the pose "
+            "extraction found the character."
+        )
+
+
+def _told(clip: np.ndarray) -> str:
+    return f"{len(clip)} of {clip.shape[2]}x{clip.shape[1]} pixels"

@@ -1,0 +1,1 @@
+"""Published weight sets: what belongs to them, and how they are fetched."""

@@ -1,0 +1,1 @@
+"""Clips in and out: nodes and their work."""

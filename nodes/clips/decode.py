@@ -1,0 +1,83 @@
+"""Latents become frames a few at a time, and frames a video file."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+from comfy_api.input import VideoInput
+from comfy_api.input_impl import VideoFromFile
+from torch import Tensor
+
+from ...animate_anyone.errors import InputError
+from ...animate_anyone.types import Size
+from ..comfyui import convert, folders, host
+
+CHUNK_FRAMES = 8
+
+
+def decode_chunks(latent: dict[str, Tensor], vae: host.Vae, chunk: int) -> Iterator[Tensor]:
+    """Yield IMAGEs of at most `chunk` frames, in order; reports progress."""
+    samples = latent["samples"]
+    if samples.ndim != 4 or not len(samples):
+        raise InputError(
+            f"latent got shape {tuple(samples.shape)}; it must be frames, channels, rows, columns. "
+            "Connect the latent of Animate, or of a sampler after Apply."
+        )
+    report, done = host.progress(len(samples)), 0
+    for part in samples.split(chunk):
+        yield vae.decode(part)
+        done += len(part)
+        report(done, len(samples))
+
+
+def decode_video(
+    latent: dict[str, Tensor],
+    vae: host.Vae,
+    *,
+    fps: float,  # frames per second, where there is no driving clip
+    prefix: str,  # of the file in the output folder
+    chunk: int,
+    driving: VideoInput | None,  # its speed and sound are taken over
+) -> tuple[Path, str]:
+    """Write the video into the output folder; return the file and its subfolder there.
+
+    No more than `chunk` decoded frames are in memory. An unfinished file is removed.
+    """
+    from ...animate_anyone.media import VideoWriter, clip_info
+
+    rows, columns = latent["samples"].shape[2:]
+    size = Size(8 * columns, 8 * rows)
+    path, subfolder = folders.output_path(prefix, ".mp4", size.width, size.height)
+    with video_file(driving) as source:
+        rate = (source and clip_info(source).fps) or Fraction(fps).limit_denominator(1001)
+        with VideoWriter(path, size, rate, audio_from=source) as writer:
+            for image in decode_chunks(latent, vae, chunk):
+                writer.write(convert.image_to_bytes(image))
+    return path, subfolder
+
+
+@contextmanager
+def video_file(video: VideoInput | None) -> Iterator[Path | None]:
+    """Give a VIDEO as a file: its own one, or for what lies in memory or is cut a passing copy."""
+    if video is None:
+        yield None
+        return
+    source = _own_file(video)
+    if source is not None:
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "driving.mp4"
+        video.save_to(str(path))
+        yield path
+
+
+def _own_file(video: VideoInput) -> Path | None:
+    """Return the file behind a VIDEO, or None where it lies in memory or is only part of one."""
+    if not isinstance(video, VideoFromFile):
+        return None
+    source = video.get_stream_source()
+    start, duration = getattr(video, "get_active_trim_window", lambda: (0, 0))()
+    return None if start or duration or not isinstance(source, str) else Path(source)

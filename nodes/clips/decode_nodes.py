@@ -1,0 +1,105 @@
+"""From latents to pictures and to a video file."""
+
+from comfy_api.input import VideoInput
+from comfy_api.input_impl import VideoFromFile
+from comfy_api.latest import io, ui
+
+from ..comfyui import convert, host
+from ..comfyui.checks import checked
+from .decode import CHUNK_FRAMES, decode_chunks, decode_video
+
+CATEGORY = "animate_anyone/decoding"
+
+
+def latent_inputs() -> list[io.Input]:
+    """Return what both ways of decoding need."""
+    return [
+        io.Latent.Input("latent", tooltip="From Animate, or from a sampler after Apply."),
+        io.Vae.Input("vae", tooltip="The autoencoder that belongs to the weights."),
+    ]
+
+
+def chunk_input() -> io.Input:
+    """Return the input for the number of frames decoded together."""
+    return io.Int.Input(
+        "chunk",
+        default=CHUNK_FRAMES,
+        min=1,
+        max=512,
+        tooltip="Frames to decode together. Fewer need less memory.",
+    )
+
+
+class DecodeFrames(io.ComfyNode):
+    """Decodes a clip to pictures."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_DecodeFrames",
+            display_name="Decode Frames (Animate Anyone)",
+            category=CATEGORY,
+            description="Decodes all frames, a few at a time. For long clips prefer Decode to "
+            "Video, which never holds them all.",
+            inputs=[*latent_inputs(), chunk_input()],
+            outputs=[io.Image.Output(display_name="image")],
+        )
+
+    @classmethod
+    @checked
+    def execute(cls, latent: dict, vae: host.Vae, chunk: int) -> io.NodeOutput:
+        return io.NodeOutput(convert.join(list(decode_chunks(latent, vae, chunk))))
+
+
+class DecodeToVideo(io.ComfyNode):
+    """Decodes a clip straight into a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_DecodeToVideo",
+            display_name="Decode to Video (Animate Anyone)",
+            category=CATEGORY,
+            description="Decodes and writes an MP4 in one go, with the speed and the sound of the "
+            "driving clip; memory does not grow with its length.",
+            inputs=[
+                *latent_inputs(),
+                io.Float.Input(
+                    "fps",
+                    default=30.0,
+                    min=1.0,
+                    max=1000.0,
+                    step=0.001,
+                    tooltip="Frames per second. A connected driving clip decides instead.",
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    default="animate_anyone/clip",
+                    tooltip="Folder and name in ComfyUI's output folder.",
+                ),
+                chunk_input(),
+                io.Video.Input(
+                    "driving",
+                    optional=True,
+                    tooltip="The clip that the poses come from: its speed and sound are kept.",
+                ),
+            ],
+            outputs=[io.Video.Output(display_name="video")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        latent: dict,
+        vae: host.Vae,
+        fps: float,
+        filename_prefix: str,
+        chunk: int,
+        driving: VideoInput | None = None,
+    ) -> io.NodeOutput:
+        options = {"fps": fps, "prefix": filename_prefix, "chunk": chunk, "driving": driving}
+        path, subfolder = decode_video(latent, vae, **options)
+        shown = ui.SavedResult(path.name, subfolder, io.FolderType.output)
+        return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))

@@ -1,0 +1,1 @@
+"""What touches ComfyUI itself: its modules, folders, sockets and tensor layout."""

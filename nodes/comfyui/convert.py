@@ -1,0 +1,243 @@
+"""The host's tensors to core values and back; the only file that knows channels-last.
+
+IMAGE is (f, H, W, c) in 0..1, LATENT and everything inside a sampler is (b*f, c, h, w) with the
+clips of a guidance pair one after the other.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as PictureFile
+from torch import Tensor, nn
+
+from ...animate_anyone.errors import InputError
+from ...animate_anyone.types import Size
+
+log = logging.getLogger(__name__)
+
+
+def image_to_frames(
+    image: Tensor,  # (f, H, W, 1, 3 or 4)
+    name: str,  # of the socket, for messages
+) -> Tensor:  # (f, 3, H, W), float32, 0..1
+    """Return an IMAGE as frames; transparency is laid over white, grey is repeated."""
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
+        raise InputError(
+            f"{name} got a picture of shape {tuple(image.shape)}; an IMAGE has frames, rows, "
+            "columns and 1, 3 or 4 channels, none of them empty. Connect a Load Image node."
+        )
+    image = image.float()
+    if not is_finite(image):
+        raise InputError(f"{name} got NaN or infinite pixels; they must lie in 0..1.")
+    if image.shape[-1] == 4:
+        log.info("%s: transparent parts become white.", name)
+        image = image[..., :3] * image[..., 3:] + (1 - image[..., 3:])
+    return image.expand(*image.shape[:3], 3).movedim(-1, 1).clamp(0, 1).contiguous()
+
+
+def frames_to_image(
+    frames: Tensor | np.ndarray,  # (f, 3, H, W) 0..1, or (f, H, W, 3) uint8
+) -> Tensor:  # (f, H, W, 3), float32, 0..1
+    """Return frames as an IMAGE."""
+    if isinstance(frames, np.ndarray):
+        return torch.from_numpy(frames).float().div_(255)
+    return frames.float().movedim(1, -1).contiguous()
+
+
+def image_to_bytes(
+    image: Tensor,  # (f, H, W, 3), 0..1
+) -> np.ndarray:  # (f, H, W, 3), uint8
+    """Return an IMAGE as pictures that a video encoder takes."""
+    return image.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
+
+
+def image_size(image: Tensor) -> Size:
+    """Return the size of an IMAGE in pixels."""
+    return Size(image.shape[2], image.shape[1])
+
+
+def image_chunks(
+    image: Tensor,  # IMAGE
+    name: str,  # of the socket, for messages
+    frames: int,  # in a chunk
+) -> Iterator[np.ndarray]:  # (f', H, W, 3), uint8
+    """Yield an IMAGE as pictures of bytes, some frames at a time."""
+    image_to_frames(image[:1], name)
+    for part in image.split(frames):
+        yield image_to_bytes(frames_to_image(image_to_frames(part, name)))
+
+
+def save_picture(
+    image: Tensor,  # IMAGE, of which the first picture counts
+    name: str,  # of the socket, for messages
+    path: Path,
+    longest: int,  # pixels of the longer side; a smaller picture keeps its size
+) -> None:
+    """Write a picture for the page."""
+    pixels = next(image_chunks(image[:1], name, 1))[0]
+    picture = PictureFile.fromarray(pixels)
+    picture.thumbnail((longest, longest))
+    picture.save(path, quality=85)
+
+
+def as_tensor(pictures: np.ndarray) -> Tensor:
+    """Return an array as a tensor of the same memory."""
+    return torch.from_numpy(pictures)
+
+
+def bytes_to_frames(
+    pictures: Tensor,  # (f, H, W, 3), uint8
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor:  # (f, 3, H, W), 0..1
+    """Return pictures of bytes as a network takes them."""
+    return pictures.to(device).movedim(-1, 1).to(dtype).div_(255)
+
+
+def rows_to_clips(
+    rows: Tensor,  # (b*f, c, h, w)
+    clips: int,  # b
+) -> Tensor:  # (b, c, f, h, w)
+    """Return the sampler's frames as the clips that the networks know."""
+    return rows.unflatten(0, (clips, -1)).transpose(1, 2)
+
+
+def clips_to_rows(
+    clips: Tensor,  # (b, c, f, h, w)
+) -> Tensor:  # (b*f, c, h, w)
+    """Return clips as the sampler's frames."""
+    return clips.transpose(1, 2).flatten(0, 1)
+
+
+def first_frames(
+    values: Tensor,  # (b*f, ...)
+    clips: int,  # b
+) -> Tensor:  # (b, ...)
+    """Return what the host repeated for every frame, once per clip."""
+    return values.unflatten(0, (clips, -1))[:, 0]
+
+
+def features_to_clip(
+    features: Tensor,  # (f, c, h, w)
+    like: Tensor,  # tells device and dtype
+) -> Tensor:  # (1, c, f, h, w)
+    """Return pose features as the denoiser takes them."""
+    return features.to(like).transpose(0, 1)[None]
+
+
+def to_denoiser_scale(latents: Tensor, latent_scale: float) -> Tensor:
+    """Return what a VAE has encoded in the denoiser's scale."""
+    return latents * latent_scale
+
+
+def to_vae_scale(latents: Tensor, latent_scale: float) -> Tensor:
+    """Return latents in the denoiser's scale as the VAE decodes them."""
+    return latents / latent_scale
+
+
+def take_frames(values: Tensor, frames: Sequence[int]) -> Tensor:
+    """Return these entries of the first dimension."""
+    return values[list(frames)]
+
+
+def crop(
+    values: Tensor,  # (..., h, w)
+    area: tuple[int, int, int, int] | None,  # height, width, top, left; None is everything
+) -> Tensor:
+    """Return the part of a map that a conditioning area covers."""
+    if area is None:
+        return values
+    height, width, top, left = area
+    return values[..., top : top + height, left : left + width]
+
+
+def nearest_step(
+    sigmas: Tensor,  # (steps + 1,), falling
+    sigma: Tensor,  # (f,), the noise level of this call
+) -> int:
+    """Return which sampling step a noise level belongs to."""
+    return int((sigmas.to(sigma) - sigma.flatten()[0]).abs().argmin())
+
+
+def noise_to_rows(
+    noise: Tensor,  # (1, c, f, h, w)
+    like: Tensor,  # (f, c, h, w), the latent it is for
+) -> Tensor:  # (f, c, h, w)
+    """Return a clip's noise as the sampler's frames."""
+    return clips_to_rows(noise).to(like.dtype)
+
+
+def empty_latent(
+    frames: int,
+    channels: int,
+    size: Size,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Return a LATENT of zeros for a video of this size."""
+    shape = (frames, channels, -(-size.height // 8), -(-size.width // 8))
+    return {"samples": torch.zeros(shape, device=device)}
+
+
+def is_finite(values: Tensor) -> bool:
+    """Return whether every value is a number."""
+    return bool(torch.isfinite(values).all())
+
+
+def zeros_like(values: Tensor) -> Tensor:
+    """Return zeros of the same shape."""
+    return torch.zeros_like(values)
+
+
+def overwrite(target: Tensor, values: Tensor) -> None:
+    """Put values into a tensor that exists already."""
+    with torch.no_grad():
+        target.copy_(values)
+
+
+def taesd_keys(weights: Mapping[str, Tensor], latent_scale: float) -> dict[str, Tensor]:
+    """Return the tensors of a diffusers AutoencoderTiny under the names that the host knows.
+
+    The host counts the decoder's clamp as its first layer. A tiny autoencoder's latents are in the
+    denoiser's scale, the host's VAEs are not: `vae_scale` makes up for it.
+    """
+    renamed = {}
+    for key, value in weights.items():
+        part, _, number, *rest = key.split(".")
+        shift = 1 if part == "decoder" else 0
+        renamed[".".join([f"taesd_{part}", str(int(number) + shift), *rest])] = value.float()
+    return renamed | {"vae_scale": torch.tensor(latent_scale), "vae_shift": torch.tensor(0.0)}
+
+
+def join(parts: Sequence[Tensor]) -> Tensor:
+    """Return parts of a clip as one, along the frames."""
+    return torch.cat(list(parts))
+
+
+def beside(
+    parts: Sequence[Tensor],  # (f or 1, 3, H, W), of one height
+) -> Tensor:  # IMAGE
+    """Return clips next to each other, from left to right; a single picture is repeated."""
+    frames = max(map(len, parts))
+    columns = [part.expand(frames, *part.shape[1:]) for part in parts]
+    return frames_to_image(torch.cat(columns, dim=-1))
+
+
+def even_frames(
+    frames: Tensor,  # (f, 3, H, W)
+) -> Tensor:  # (f, 3, H, W), both even
+    """Return frames with an odd side's last row or column once more, as video needs it."""
+    odd = (0, frames.shape[-1] % 2, 0, frames.shape[-2] % 2)
+    return nn.functional.pad(frames, odd, mode="replicate") if any(odd) else frames
+
+
+def squash(
+    picture: Tensor,  # (1, 3, H, W), 0..1
+    side: int,  # pixels
+) -> Tensor:  # IMAGE (1, side, side, 3)
+    """Return a picture squashed to a square, by the very filter that CLIP's users train with."""
+    values = image_to_bytes(frames_to_image(picture))[0]
+    small = PictureFile.fromarray(values).resize((side, side), PictureFile.Resampling.BICUBIC)
+    return frames_to_image(np.asarray(small)[None].copy())

@@ -1,0 +1,75 @@
+"""The socket types of this pack, each beside the record that it carries.
+
+Reference and pose are tuples, because the host measures the memory of its cached results only
+inside lists and tuples.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ...animate_anyone.config import Preset
+from ...animate_anyone.pose.networks.sessions import SessionPool
+from ...animate_anyone.types import Size
+from .host import ModelPatcher
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that runs outside the sampler: ReferenceNet or Pose Guider."""
+
+    patcher: ModelPatcher  # this attribute lets the host find and offload the network
+    preset: Preset
+    dtype: torch.dtype  # to compute in
+
+    @property
+    def module(self) -> Any:
+        """Return the network itself."""
+        return self.patcher.model
+
+
+class Reference(NamedTuple):
+    """What the denoiser reads from the reference picture."""
+
+    features: tuple[Tensor, ...]  # one per transformer block: (1, n, c)
+    token: Tensor  # (1, 1, d), the picture's image embedding
+    preset: Preset
+
+
+class Pose(NamedTuple):
+    """The driving motion: features for short clips, pictures for long ones."""
+
+    features: Tensor | None  # (f, c, h, w) on the CPU
+    pictures: Tensor | None  # (f, H, W, 3) uint8 on the CPU
+    size: Size  # pixels of the video to make
+    guider: Network
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        kept = self.pictures if self.features is None else self.features
+        assert kept is not None
+        return len(kept)
+
+
+@dataclass(frozen=True)
+class DwPose:
+    """The two networks that read poses from pictures; nothing is in memory before the first use."""
+
+    detector: Path
+    estimator: Path
+    provider: str  # auto, or a key of PROVIDERS
+    channel_order: str  # of CHANNEL_ORDERS
+    sessions: SessionPool
+    patcher: ModelPatcher  # through it the host closes the sessions
+
+
+ReferenceNetSocket = io.Custom("AA_REFERENCE_NET")
+PoseGuiderSocket = io.Custom("AA_POSE_GUIDER")
+ReferenceSocket = io.Custom("AA_REFERENCE")
+PoseSocket = io.Custom("AA_POSE")
+DwPoseSocket = io.Custom("AA_DWPOSE")
+KeypointsSocket = io.Custom("POSE_KEYPOINT")

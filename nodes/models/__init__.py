@@ -1,0 +1,1 @@
+"""Loading and encoding: nodes and their work."""

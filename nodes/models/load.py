@@ -1,0 +1,165 @@
+"""Opened weight files become networks under the host's memory management."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...animate_anyone.config import Preset
+from ...animate_anyone.networks.pose_guider import build_pose_guider
+from ...animate_anyone.networks.unet import UNet
+from ...animate_anyone.weights.assign import placed
+from ...animate_anyone.weights.detect import identify
+from ...animate_anyone.weights.encoders import CLIP_MEAN, CLIP_STD, image_encoder_config
+from ...animate_anyone.weights.load import reference_surplus, resolve_preset
+from ...animate_anyone.weights.read import Weights
+from ...animate_anyone.weights.report import check_keys, module_shapes
+from ...animate_anyone.weights.sources import Parts, WeightPaths, open_parts
+from ..comfyui import convert, host
+from ..comfyui.sockets import Network
+from ..sampler.denoiser import AnimateAnyoneModel, ModelConfig
+from ..sampler.windows import keep_run
+
+Source = str | Path | WeightPaths
+RGB_FACTORS = "latent_rgb.json"  # beside the weights: how latents look, for previews
+
+
+def load_networks(
+    source: Source, preset_name: str | None, dtype: str
+) -> tuple[host.ModelPatcher, Network, Network, Any, Any]:
+    """Return denoiser, ReferenceNet, Pose Guider, VAE and CLIP vision model of a weight set.
+
+    The last two stop what is connected to them where the weight set has none.
+    """
+    parts = open_parts(source)
+    preset = resolve_preset(parts, preset_name)
+    return (
+        load_denoiser(source, preset_name, dtype),
+        load_reference_net(parts, preset, dtype),
+        load_pose_guider(parts, preset, dtype),
+        load_vae(parts, preset),
+        load_clip_vision(parts, preset),
+    )
+
+
+def load_denoiser(
+    source: Source, preset_name: str | None, dtype: str, *, disable_dynamic: bool = False
+) -> host.ModelPatcher:
+    """Return the denoiser as a MODEL; the host calls this again where it needs another kind."""
+    parts = open_parts(source)
+    preset = resolve_preset(parts, preset_name)
+    expected = module_shapes(UNet(preset.unet, device="meta"))
+    check_keys(expected, parts.denoiser, "a denoising UNet")
+    config = ModelConfig(preset, rgb_factors(parts))
+    config.set_inference_dtype(*host.choose_dtypes(parameters(parts.denoiser), dtype))
+    model = AnimateAnyoneModel(config, preset)
+
+    def put(owned: bool) -> None:
+        fill(model.diffusion_model, parts.denoiser, model.get_dtype(), owned=owned)
+
+    patcher = host.make_patcher(model, put, disable_dynamic=disable_dynamic)
+    patcher.cached_patcher_init = (load_denoiser, (source, preset_name, dtype))
+    keep_run(patcher)
+    return patcher
+
+
+def load_reference_net(parts: Parts, preset: Preset, dtype: str) -> Network:
+    """Return ReferenceNet, which runs once per picture."""
+    expected = module_shapes(UNet(preset.unet.reference(), device="meta"))
+    surplus = reference_surplus(preset.unet)
+    check_keys(expected, parts.reference_net, "a ReferenceNet", surplus)
+    weights = parts.reference_net.without(surplus)
+
+    def build(**options: Any) -> nn.Module:
+        attention = host.plain_attention
+        return UNet(preset.unet.reference(), attention=attention, **options)
+
+    return _network(build, weights, preset, dtype)
+
+
+def load_pose_guider(parts: Parts, preset: Preset, dtype: str) -> Network:
+    """Return the Pose Guider, which runs once per clip, or once per window of a long one."""
+
+    def build(**options: Any) -> nn.Module:
+        return build_pose_guider(preset.pose_guider, **options)
+
+    check_keys(module_shapes(build(device="meta")), parts.pose_guider, "a Pose Guider")
+    return _network(build, parts.pose_guider, preset, dtype)
+
+
+def _network(
+    build: Callable[..., nn.Module], weights: Weights, preset: Preset, dtype: str
+) -> Network:
+    stored, compute = host.choose_dtypes(parameters(weights), dtype)
+    module = build(operations=host.pick_operations(stored, compute), dtype=stored)
+    module.eval().requires_grad_(False)
+
+    def put(owned: bool) -> None:
+        fill(module, weights, stored, owned=owned)
+
+    return Network(host.make_patcher(module, put), preset, compute or stored)
+
+
+def load_vae(parts: Parts, preset: Preset) -> Any:
+    """Return the weight set's autoencoder as the host's VAE."""
+    if parts.autoencoder is None:
+        return host.missing(
+            f"vae got nothing: the weights of {preset.title} bring no autoencoder; connect a Load "
+            "VAE node, for Stable Diffusion 1.5 networks sd-vae-ft-mse."
+        )
+    tensors = dict(parts.autoencoder)
+    if identify(parts.autoencoder.shapes) == "autoencoder_tiny":
+        tensors = convert.taesd_keys(tensors, preset.latent_scale)
+    return host.build_vae(tensors)
+
+
+def load_clip_vision(parts: Parts, preset: Preset) -> Any:
+    """Return the weight set's image encoder as the host's CLIP vision model."""
+    if parts.image_encoder is None:
+        return host.missing(
+            f"clip_vision got nothing: the weights of {preset.title} bring no image encoder; "
+            "connect a Load CLIP Vision node with CLIP ViT-L/14 of sd-image-variations."
+        )
+    config = image_encoder_config(parts.image_encoder) | {
+        "model_type": "clip_vision_model",
+        "num_channels": 3,
+        "image_mean": CLIP_MEAN,
+        "image_std": CLIP_STD,
+    }
+    with tempfile.TemporaryDirectory() as folder:  # the older host reads a file only
+        path = Path(folder) / "config.json"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        return host.build_clip_vision(path, parts.image_encoder)
+
+
+def fill(module: nn.Module, weights: Weights, dtype: torch.dtype, *, owned: bool) -> None:
+    """Give a module its tensors; refuse values that are not finite.
+
+    Copies are made one at a time where the module has memory for them. With dynamic VRAM its
+    layers have no tensors before loading, so that all come at once, and an `owned` file's are
+    taken as they lie on the disk.
+    """
+    exact = dtype if dtype.itemsize > 1 else torch.float32
+    state = module.state_dict()
+    if not owned and set(weights) == set(state):
+        for key, tensor in state.items():
+            convert.overwrite(tensor, placed(weights, key, exact, "cpu"))
+        return
+    checked = ((key, placed(weights, key, exact, "cpu")) for key in weights)
+    tensors = {key: weights[key] if owned else value for key, value in checked}
+    module.load_state_dict(tensors, assign=owned)
+
+
+def parameters(weights: Weights) -> int:
+    """Return how many numbers a weight file holds."""
+    return sum(torch.Size(shape).numel() for shape in weights.shapes.values())
+
+
+def rgb_factors(parts: Parts) -> Mapping[str, Any]:
+    """Return how the latents' channels look in colour, if a file beside the weights says so."""
+    path = Path(parts.denoiser.source.split(" + ")[0]).with_name(RGB_FACTORS)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,109 @@
+"""Loading the networks, and the picture of whom to animate."""
+
+from comfy_api.latest import io
+
+from ...animate_anyone.config import AA_MINI, PRESETS
+from ...animate_anyone.errors import InputError
+from ...animate_anyone.weights.sources import WeightPaths
+from ..comfyui import folders, host
+from ..comfyui.checks import checked
+from ..comfyui.sockets import PoseGuiderSocket, ReferenceNetSocket
+from .load import Source, load_networks
+
+DETECT = "files (detect the kind)"
+BUILT_IN = "(none)"
+SLOTS = ("denoiser", "motion", "reference_net", "pose_guider")
+
+
+class LoadModels(io.ComfyNode):
+    """Loads a weight set."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        files = [BUILT_IN, *folders.model_files()]
+        known = [name for name in PRESETS if name != AA_MINI.name]
+        return io.Schema(
+            node_id="AnimateAnyone_LoadModels",
+            display_name="Load Models (Animate Anyone)",
+            category="animate_anyone/models",
+            description="Loads the networks of Animate Anyone. aa-mini comes with the pack and "
+            "needs no download; other weight sets are files in models/animate_anyone.",
+            inputs=[
+                io.Combo.Input(
+                    "preset",
+                    options=[AA_MINI.name, DETECT, *known],
+                    tooltip="Which weight set. aa-mini comes with the pack (drawn characters, 128 "
+                    "pixels). For all others choose the files below; naming the set settles what "
+                    "the files alone cannot say, such as the noise schedule.",
+                ),
+                io.Combo.Input(
+                    "denoiser",
+                    options=files,
+                    tooltip="denoising_unet, or one bundle file that holds everything. Not needed "
+                    "for aa-mini.",
+                ),
+                io.Combo.Input(
+                    "motion",
+                    options=files,
+                    tooltip="motion_module. Leave at (none) if the denoiser contains it.",
+                ),
+                io.Combo.Input("reference_net", options=files, tooltip="reference_unet."),
+                io.Combo.Input("pose_guider", options=files, tooltip="pose_guider."),
+                io.Combo.Input(
+                    "dtype",
+                    options=list(host.DTYPES),
+                    tooltip="Number format of the weights. Automatic suits the graphics card; "
+                    "fp8 halves the memory again and costs some quality.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model"),
+                ReferenceNetSocket.Output(display_name="reference net"),
+                PoseGuiderSocket.Output(display_name="pose guider"),
+                io.Vae.Output(display_name="vae"),
+                io.ClipVision.Output(display_name="clip vision"),
+            ],
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        preset: str,
+        denoiser: str,
+        motion: str,
+        reference_net: str,
+        pose_guider: str,
+        dtype: str,
+    ) -> io.NodeOutput:
+        files: dict[str, str] = dict(
+            zip(SLOTS, (denoiser, motion, reference_net, pose_guider), strict=True)
+        )
+        named = None if preset in (DETECT, AA_MINI.name) else preset
+        return io.NodeOutput(*load_networks(source_of(preset, files), named, dtype))
+
+
+def source_of(preset: str, files: dict[str, str]) -> Source:
+    """Return the weight set that the chosen files make."""
+    chosen = {slot: folders.model_path(name) for slot, name in files.items() if name != BUILT_IN}
+    if preset == AA_MINI.name:
+        if chosen:
+            raise InputError(
+                f"{' and '.join(chosen)} got a file, but preset {preset} comes with the pack; set "
+                f"them to {BUILT_IN}, or choose the preset that the files belong to."
+            )
+        return preset
+    if not chosen:
+        raise InputError(
+            f"denoiser got {BUILT_IN}; preset {preset!r} needs files in models/animate_anyone: "
+            "choose a bundle there, or one file for each of denoiser, reference_net and "
+            "pose_guider. To begin without a download choose aa-mini."
+        )
+    if set(chosen) == {"denoiser"}:
+        return chosen["denoiser"]
+    if absent := {"denoiser", "reference_net", "pose_guider"} - set(chosen):
+        raise InputError(
+            f"{' and '.join(sorted(absent))} got {BUILT_IN}; a weight set needs a denoiser, a "
+            "reference_net and a pose_guider. Choose the missing file."
+        )
+    return WeightPaths(**chosen)

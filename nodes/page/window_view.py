@@ -1,0 +1,96 @@
+"""How a clip is cut into windows, told to the page before anything runs."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...animate_anyone.diffusion.windows import Window, WindowConfig, plan_windows
+from ...animate_anyone.errors import InputError
+
+MOST_FRAMES = 10_000  # more would fill no screen
+LONGEST = 512  # frames of a window: what the nodes allow
+MOST_DRAWN = 60  # windows: as many rows as a panel has pixels
+TRUE, FALSE = ("true", "1"), ("false", "0")
+
+
+async def show_windows(values: Mapping[str, str]) -> dict[str, Any]:
+    """Answer with `describe_windows`, while the server goes on answering others."""
+    return await asyncio.to_thread(describe_windows, values)
+
+
+def describe_windows(values: Mapping[str, str]) -> dict[str, Any]:
+    """Return the windows of a clip and the calls of the UNet that they make.
+
+    The first `MOST_DRAWN` windows are described frame by frame; with `shift` as they lie at the
+    first step. Their number is the same at every step.
+    """
+    config = WindowConfig(
+        length=_whole(values, "length", WindowConfig.length),
+        overlap=_whole(values, "overlap", WindowConfig.overlap),
+        fuse=values.get("fuse", WindowConfig.fuse),  # type: ignore[arg-type]  (checked there)
+        loop=_truth(values, "loop", default=WindowConfig.loop),
+        shift=_truth(values, "shift", default=WindowConfig.shift),
+    )
+    frames, steps = _whole(values, "frames", 72), _whole(values, "steps", 1)
+    if frames > MOST_FRAMES:
+        raise InputError(
+            f"frames got {frames}; windows are drawn for {MOST_FRAMES} frames or fewer. Enter "
+            "fewer: longer clips run all the same."
+        )
+    if config.length > LONGEST:
+        raise InputError(
+            f"length got {config.length}; windows have {LONGEST} frames or fewer. Enter fewer."
+        )
+    if steps < 1:
+        raise InputError(f"steps got {steps}; sampling needs 1 step or more.")
+    windows = plan_windows(frames, config)
+    return {
+        "frames": frames,
+        "length": len(windows[0]),
+        "count": len(windows),
+        "steps": steps,
+        "calls": len(windows) * steps,
+        "moving": config.shift and len(windows) > 1,
+        "windows": [
+            {"frames": window.frames, "shares": shares}
+            for window, shares in zip(
+                windows[:MOST_DRAWN], shares_of(windows, frames, MOST_DRAWN), strict=True
+            )
+        ],
+    }
+
+
+def shares_of(
+    windows: Sequence[Window],
+    frames: int,  # of the clip
+    most: int,  # windows to tell of
+) -> list[list[float]]:  # per window and frame, 0..1
+    """Return which part of each frame comes from each of the first windows.
+
+    Over all windows the parts of a frame make 1.
+    """
+    sums = [0.0] * frames
+    for window in windows:
+        for frame, weight in zip(window.frames, window.weights, strict=True):
+            sums[frame] += weight
+    return [
+        [round(w / sums[frame], 3) for frame, w in zip(window.frames, window.weights, strict=True)]
+        for window in windows[:most]
+    ]
+
+
+def _whole(values: Mapping[str, str], name: str, default: int) -> int:
+    text = values.get(name, str(default))
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputError(
+            f"{name} got {text!r}; it must be a whole number, for example {default}."
+        ) from error
+
+
+def _truth(values: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = values.get(name, str(default)).lower()
+    if text not in TRUE + FALSE:
+        raise InputError(f"{name} got {text!r}; it must be true or false.")
+    return text in TRUE

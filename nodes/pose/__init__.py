@@ -1,0 +1,1 @@
+"""Poses: nodes and their work."""

@@ -1,0 +1,155 @@
+"""The networks that read poses: chosen, fetched where that was asked for, opened at first use."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from comfy_api.input import VideoInput
+from torch import Tensor
+
+from ...animate_anyone.config import AA_MINI
+from ...animate_anyone.errors import InputError
+from ...animate_anyone.pose.networks.sessions import PoseSession, SessionPool
+from ...animate_anyone.weights.hub.download import fetch_all
+from ...animate_anyone.weights.pose_models import DWPOSE, embedded_pose_models
+from ..clips.read import DrivingClip, driving_clip
+from ..comfyui import folders, host
+from ..comfyui.sockets import DwPose
+
+if TYPE_CHECKING:
+    from ...animate_anyone.pose.networks.detector import Detector
+    from ...animate_anyone.pose.networks.estimator import Estimator
+
+ENGINES = "tensorrt"  # folder in the model folder where TensorRT keeps what it builds
+PUBLIC = {file.to: file for file in DWPOSE}
+
+log = logging.getLogger(__name__)
+
+
+def model_names(role: str) -> list[str]:
+    """Return what there is to choose from for `detector` or `estimator`."""
+    public = DWPOSE[0 if role == "detector" else 1].to
+    found = list(folders.onnx_files())
+    return [AA_MINI.name, *found, *([] if public in found else [public])]
+
+
+def choose_networks(
+    detector: str, estimator: str, provider: str, channel_order: str, *, download: bool
+) -> DwPose:
+    """Return the networks of these names; none is opened yet."""
+    paths = model_path("detector", detector, download), model_path("estimator", estimator, download)
+    pool = SessionPool()
+    size = 0 if provider == "cpu" else sum(path.stat().st_size for path in paths)
+    return DwPose(*paths, provider, channel_order, pool, host.tenant(size, pool.release))
+
+
+def model_path(role: str, name: str, download: bool) -> Path:
+    """Return the file of a network; a public one that is missing is fetched if `download`."""
+    if name == AA_MINI.name:
+        return embedded_pose_models()[0 if role == "detector" else 1]
+    files = folders.onnx_files()
+    found = files.get(name) or next((p for n, p in files.items() if Path(n).name == name), None)
+    if found is not None:
+        return found
+    target = folders.model_folder() / name
+    if name not in PUBLIC:
+        raise InputError(f"{role} got {name}; there is no such file. Choose another.")
+    if not download:
+        raise InputError(
+            f"{role} got {name}; it must lie in {target.parent}. Set download to true, or get "
+            f"{PUBLIC[name].address} and put it there."
+        )
+    report = host.progress(PUBLIC[name].size or 1)
+    return fetch_all([PUBLIC[name]], target.parent, report)[0]
+
+
+def opened(networks: DwPose) -> tuple["Detector", "Estimator"]:
+    """Return the networks ready to run; while they run, the user can interrupt."""
+    from ...animate_anyone.pose.networks.detector import Detector
+    from ...animate_anyone.pose.networks.estimator import Estimator
+
+    host.move_in(networks.patcher)
+    cache = None
+    if networks.provider == ENGINES:
+        cache = folders.model_folder() / ENGINES
+        cache.mkdir(parents=True, exist_ok=True)
+
+    def session(path: Path) -> PoseSession:
+        found = networks.sessions.get(path, networks.provider, engine_cache=cache)
+        return cast(PoseSession, _Interruptible(found))
+
+    return (
+        Detector(session(networks.detector)),
+        Estimator(session(networks.estimator), networks.channel_order),
+    )
+
+
+def extract_pose(
+    networks: DwPose,
+    image: Tensor | None,  # IMAGE
+    video: VideoInput | None,  # or a clip, which is read frame by frame
+    person: str | int,  # largest, all or a number
+    extract: dict[str, Any],  # of ExtractConfig
+    clean: dict[str, Any],  # of CleanConfig; a clip brings its own speed
+) -> tuple[list[dict[str, Any]], str]:
+    """Return POSE_KEYPOINT and a report."""
+    from ...animate_anyone.pose.files.keypoints import to_keypoints
+    from ...animate_anyone.pose.people.extract import ExtractConfig
+    from ...animate_anyone.pose.people.pipeline import FollowConfig, follow
+    from ...animate_anyone.pose.people.smoothing import CleanConfig
+
+    with driving_clip(image, video) as clip:
+        fps = {"fps": float(clip.fps)} if clip.fps else {}
+        config = FollowConfig(
+            extract=ExtractConfig(**extract),
+            person=person,  # type: ignore[arg-type]
+            clean=CleanConfig(**{**clean, **fps}),
+        )
+        total = max(1, clip.total)
+        report = host.progress(total)
+        found, told = follow(
+            clip.frames, *opened(networks), config, lambda done: report(min(done, total), total)
+        )
+        told = told.with_notes(clip.remarks(len(found)))
+    log.info("Poses: %s", told.text().splitlines()[0])
+    return to_keypoints(found), told.text()
+
+
+def read_drawn_poses(
+    image: Tensor | None,  # IMAGE, skeletons on black
+    video: VideoInput | None,  # or the same as a clip
+) -> tuple[list[dict[str, Any]], str]:
+    """Return POSE_KEYPOINT and a report."""
+    from ...animate_anyone.pose.drawing.read_back import read_skeleton_frames
+    from ...animate_anyone.pose.files.keypoints import to_keypoints
+
+    with driving_clip(image, video) as clip:
+        found, told = read_skeleton_frames(_reported(clip))
+        text = "\n".join([str(told), *clip.remarks(len(found))])
+    return to_keypoints(found), text
+
+
+def _reported(clip: DrivingClip) -> Iterator[np.ndarray]:
+    """Yield the frames of a clip; the node's progress bar follows."""
+    total = max(1, clip.total)
+    report = host.progress(total)
+    for done, frame in enumerate(clip.frames, 1):
+        yield frame
+        report(min(done, total), total)
+
+
+class _Interruptible:
+    """A session that looks before every run whether the user has cancelled."""
+
+    def __init__(self, session: PoseSession) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, tensor: np.ndarray) -> list[np.ndarray]:
+        """Run the network."""
+        host.check_interrupt()
+        return self._session.run(tensor)

@@ -1,0 +1,183 @@
+"""Poses: loading, drawing, and turning them into features."""
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ...animate_anyone.types import Size
+from ..comfyui import convert, folders
+from ..comfyui.checks import checked
+from ..comfyui.sockets import KeypointsSocket
+from ..models import encode as encoding
+from ..page.pose_stage import corrected, corrections_input, stage_ui
+
+
+class LoadKeypoints(io.ComfyNode):
+    """Reads a POSE_KEYPOINT file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_LoadKeypoints",
+            display_name="Load Keypoints (Animate Anyone)",
+            category="animate_anyone/pose",
+            description="Reads poses from a JSON file, as Save Keypoints and the extractors and "
+            "pose editors of other packs write them.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=[
+                        *folders.input_files((".json",)),
+                        *folders.output_files(folders.FOLDER, (".json",)),
+                    ],
+                    tooltip="A JSON file in ComfyUI's input folder, or in animate_anyone in its "
+                    "output folder: one record per frame, or one record alone.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    optional=True,
+                    tooltip="Pixels of the picture on which the poses were found. Only for files "
+                    "that do not name it themselves, as OpenPose's own; 0: the file names it.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    optional=True,
+                    tooltip="Pixels, as for width.",
+                ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="A picture to lay below the skeletons on the pose stage.",
+                ),
+                corrections_input(),
+            ],
+            outputs=[KeypointsSocket.Output(display_name="keypoints")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        file: str,
+        width: int = 0,
+        height: int = 0,
+        image: io.Image.Type | None = None,
+        corrections: str | None = None,
+    ) -> io.NodeOutput:
+        from ...animate_anyone.pose.files.keypoints import read_keypoints, to_keypoints
+
+        canvas = Size(width, height) if width and height else None
+        clip = read_keypoints(folders.input_path(file), canvas)
+        result, notes = corrected(clip, corrections)
+        answer = stage_ui(clip, image, notes=notes, corrections=corrections or "")
+        return io.NodeOutput(to_keypoints(result), ui=answer)
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, **others: Any) -> float:
+        path = folders.input_path(file)
+        return path.stat().st_mtime if path.is_file() else 0.0
+
+
+class SaveKeypoints(io.ComfyNode):
+    """Writes a POSE_KEYPOINT file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_SaveKeypoints",
+            display_name="Save Keypoints (Animate Anyone)",
+            category="animate_anyone/pose",
+            description="Writes poses into a JSON file in the output folder, with confidences and "
+            "what was done to the points. Load Keypoints and other packs read it.",
+            inputs=[
+                KeypointsSocket.Input("keypoints", tooltip="One record per frame."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="animate_anyone/pose",
+                    tooltip="Folder and name in ComfyUI's output folder. Load Keypoints lists "
+                    "what lies in animate_anyone there.",
+                ),
+            ],
+            outputs=[io.String.Output(display_name="file")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    @checked
+    def execute(cls, keypoints: Any, filename_prefix: str) -> io.NodeOutput:
+        from ...animate_anyone.pose.files.keypoints import parse_keypoints, write_keypoints
+
+        clip = parse_keypoints(keypoints)
+        size = clip.canvas
+        path, folder = folders.output_path(filename_prefix, ".json", size.width, size.height)
+        write_keypoints(path, clip)
+        shown = ui.SavedResult(path.name, folder, io.FolderType.output)
+        return io.NodeOutput(str(path), ui={"text": [str(path)], "keypoints": [shown]})
+
+
+class DrawPose(io.ComfyNode):
+    """Draws keypoints as the Pose Guider expects them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_DrawPose",
+            display_name="Draw Pose (Animate Anyone)",
+            category="animate_anyone/pose",
+            description="Draws keypoints as coloured skeletons on black, in the style on which the "
+            "public weights were trained.",
+            inputs=[
+                KeypointsSocket.Input("keypoints", tooltip="One record per frame."),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=8,
+                    tooltip="Pixels, also of the video to make. The poses are fitted in and "
+                    "centred. 0 keeps the canvas on which they were found.",
+                ),
+                io.Int.Input(
+                    "height", default=0, min=0, max=4096, step=8, tooltip="Pixels, as for width."
+                ),
+                io.Boolean.Input("hands", default=True, tooltip="Draw the fingers."),
+                io.Boolean.Input("face", default=True, tooltip="Draw the points of the face."),
+                io.Boolean.Input(
+                    "body", default=True, optional=True, tooltip="Draw the limbs and joints."
+                ),
+                io.Boolean.Input(
+                    "feet",
+                    default=False,
+                    optional=True,
+                    tooltip="Draw toes and heels. The public weights never saw any.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="image")],
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        keypoints: Any,
+        width: int,
+        height: int,
+        hands: bool,
+        face: bool,
+        body: bool = True,
+        feet: bool = False,
+    ) -> io.NodeOutput:
+        from ...animate_anyone.pose.drawing.draw import draw_pose
+        from ...animate_anyone.pose.files.keypoints import parse_keypoints
+
+        clip = parse_keypoints(keypoints)
+        size = encoding.fitting_size(Size(width, height), clip.canvas)
+        drawn = draw_pose(clip, size, body=body, hands=hands, face=face, feet=feet)
+        return io.NodeOutput(convert.frames_to_image(drawn))

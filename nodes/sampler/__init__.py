@@ -1,0 +1,1 @@
+"""Sampling: the denoiser as a MODEL, windows, and the nodes for it."""

@@ -1,0 +1,288 @@
+"""The denoising UNet as a MODEL: frames as batch, one conditioning record per guidance half."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...animate_anyone.config import Preset, ScheduleConfig
+from ...animate_anyone.errors import InputError
+from ...animate_anyone.networks.unet import PreparedCondition, UNet
+from ...animate_anyone.protocols import AttentionFunction
+from ..comfyui import convert, host
+from ..comfyui.sockets import Pose, Reference
+
+SCENE = "animate_anyone_scene"
+ATTENDS = "animate_anyone_attends"
+RUN = "animate_anyone_run"
+Control = Mapping[str, list[Tensor | None]] | None  # ControlNet's residuals, as the host sorts them
+BETAS = {"linear": "sqrt_linear", "scaled_linear": "linear"}  # diffusers' names to the host's
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What one video is made from; both halves of a guidance pair hold the same record."""
+
+    reference: Reference
+    pose: Pose
+
+
+@dataclass(frozen=True)
+class SceneRows:
+    """A scene, and which rows of a call see its reference picture."""
+
+    scene: Scene
+    attends: tuple[bool, ...]
+    area: tuple[int, int, int, int] | None
+
+
+@dataclass(frozen=True)
+class SceneCondition:
+    """A scene among the host's conditions, which are compared, joined and cropped."""
+
+    rows: SceneRows
+
+    def process_cond(self, batch_size: int, area: Any = None, **_: Any) -> "SceneCondition":
+        area = None if area is None else tuple(area)
+        return SceneCondition(SceneRows(self.rows.scene, self.rows.attends, area))
+
+    def can_concat(self, other: "SceneCondition") -> bool:
+        return self.rows.scene is other.rows.scene and self.rows.area == other.rows.area
+
+    def concat(self, others: Sequence["SceneCondition"]) -> SceneRows:
+        flags = [self.rows.attends, *(other.rows.attends for other in others)]
+        return SceneRows(self.rows.scene, sum(flags, ()), self.rows.area)
+
+    def size(self) -> list[int]:
+        return [1]
+
+
+@dataclass
+class Run:
+    """What one sampling run derives and needs again at its next step."""
+
+    prepared: dict[Any, PreparedCondition] = field(default_factory=dict)
+    controls: dict[Any, Any] = field(default_factory=dict)
+
+
+def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
+    """Return the host's attention; the options carry what other nodes put in its place."""
+
+    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return host.attention(
+            query,
+            key,
+            value,
+            query.shape[1],
+            skip_reshape=True,
+            skip_output_reshape=True,
+            transformer_options=options,
+        )
+
+    return attend
+
+
+class HostDenoiser(UNet):
+    """The denoising UNet behind the signature that the host calls.
+
+    It is the UNet, not a wrapper around it, so that weights and LoRA keep their names.
+    """
+
+    def __init__(
+        self,
+        *,
+        preset: Preset,
+        operations: Any,
+        dtype: torch.dtype,
+        device: torch.device | None = None,
+        **_: Any,  # what the host adds to every configuration
+    ) -> None:
+        super().__init__(preset.unet, operations=operations, dtype=dtype, device=device)
+        self.dtype = dtype  # the host asks for it
+
+    def forward(
+        self,
+        x: Tensor,  # (b*f, c, h, w)
+        timesteps: Tensor,  # (b*f,)
+        context: Tensor,  # (b*f, n, d)
+        control: Control = None,
+        transformer_options: Mapping[str, Any] | None = None,
+        **conditions: Any,  # those of `extra_conds`, and what other nodes add
+    ) -> Tensor:  # (b*f, c, h, w)
+        """Return the prediction for every frame of a guidance pair's clips."""
+        options = dict(transformer_options or {})
+        wrappers = host.get_wrappers(host.Wrappers.DIFFUSION_MODEL, options)
+        executor = host.WrapperExecutor.new_class_executor(self._denoise, self, wrappers)
+        return executor.execute(x, timesteps, context, control, options, **conditions)
+
+    def _denoise(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        control: Control,
+        transformer_options: Mapping[str, Any],
+        scene: SceneRows | None = None,
+        **_: Any,
+    ) -> Tensor:
+        clips = len(transformer_options.get("cond_or_uncond", (0,)))
+        latents = convert.rows_to_clips(x, clips)
+        frames = window_frames(transformer_options, latents.shape[2], scene)
+        context = convert.first_frames(context, clips)
+        down, mid = residuals(control)
+        output = super().forward(
+            latents,
+            convert.first_frames(timesteps, clips),
+            self._condition(context, scene, transformer_options),
+            None if scene is None else pose_features(scene, frames, latents),
+            down_residuals=down,
+            mid_residual=mid,
+            attention=host_attention(transformer_options),
+        )
+        return convert.clips_to_rows(output)
+
+    def _condition(
+        self, context: Tensor, scene: SceneRows | None, options: Mapping[str, Any]
+    ) -> PreparedCondition:
+        """Return what context and reference become under this run's weights, made once."""
+        run: Run | None = options.get(RUN)
+        key = (*options.get("uuids", ()), context.dtype, context.device)
+        if run is not None and "uuids" in options and key in run.prepared:
+            return run.prepared[key]
+        features, attends = None, (False,) * len(context)
+        if scene is not None and any(scene.attends):
+            features = [value.to(context) for value in scene.scene.reference.features]
+            attends = scene.attends
+        prepared = self.prepare(context, features, attends)
+        if run is not None and "uuids" in options:
+            run.prepared[key] = prepared
+        return prepared
+
+
+class AnimateAnyoneModel(host.BaseModel):
+    """The host's view of the denoiser: its noise schedule, conditions and memory."""
+
+    def __init__(self, config: "ModelConfig", preset: Preset, device: Any = None) -> None:
+        kind = model_type(preset.schedule)
+        super().__init__(config, kind, device=device, unet_model=HostDenoiser)
+        self.preset = preset
+        if preset.schedule.prediction_type == "sample":
+            self.model_sampling = host.CleanModelSampling(config)
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the conditions of one guidance half as the denoiser's arguments."""
+        conditions = super().extra_conds(**kwargs)
+        if SCENE in kwargs:
+            rows = SceneRows(kwargs[SCENE], (bool(kwargs[ATTENDS]),), None)
+            conditions["scene"] = SceneCondition(rows)
+        return conditions
+
+    def _apply_model(self, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # Weights that hooks change within a run must not leave anything behind.
+        if getattr(self.current_patcher, "current_hooks", None) is not None:
+            args, kwargs = without_run(args, kwargs)
+        return super()._apply_model(x, t, *args, **kwargs)
+
+
+class ModelConfig(host.SupportedModel):
+    """What the host's model class asks of a configuration."""
+
+    def __init__(self, preset: Preset, rgb_factors: Mapping[str, Any] | None = None) -> None:
+        # No `num_res_blocks`: with it the host expects LoRA names of the original SD layout.
+        super().__init__({"preset": preset})
+        schedule = preset.schedule
+        self.sampling_settings = {
+            "beta_schedule": BETAS[schedule.beta_schedule],
+            "linear_start": schedule.beta_start,
+            "linear_end": schedule.beta_end,
+            "timesteps": schedule.train_timesteps,
+            "zsnr": schedule.zero_snr,
+        }
+        self.latent_format = latent_format(preset, rgb_factors or {})
+        # 1.0 is the host's own estimate for SD 1.5; activations grow with the first width.
+        self.memory_usage_factor = 1.0 * preset.unet.block_out_channels[0] / 320
+
+
+def latent_format(preset: Preset, rgb_factors: Mapping[str, Any]) -> host.LatentFormat:
+    """Return how the preset's latents are scaled and previewed."""
+    if preset.unet.in_channels == 4:
+        return host.Sd15Latents(preset.latent_scale)
+    result = host.LatentFormat()
+    result.scale_factor = preset.latent_scale
+    result.latent_channels = preset.unet.in_channels
+    result.latent_rgb_factors = rgb_factors.get("factors")
+    result.latent_rgb_factors_bias = rgb_factors.get("bias")
+    return result
+
+
+def model_type(schedule: ScheduleConfig) -> host.ModelType:
+    """Return the host's name of a prediction type; it has none for `sample`."""
+    epsilon = schedule.prediction_type == "epsilon"
+    return host.ModelType.EPS if epsilon else host.ModelType.V_PREDICTION
+
+
+def without_run(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Return the arguments of a model call without the run's memory in its options."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict) and RUN in value:
+            return {key: item for key, item in value.items() if key != RUN}
+        return value
+
+    return tuple(map(clean, args)), {key: clean(value) for key, value in kwargs.items()}
+
+
+def window_frames(
+    options: Mapping[str, Any], frames: int, scene: SceneRows | None
+) -> Sequence[int]:
+    """Return which frames of the clip this call sees, by the context window or all of them."""
+    window = options.get("context_window")
+    total = frames if scene is None else len(scene.scene.pose)
+    if window is None:
+        indices = range(frames)
+    else:
+        anchor = getattr(window, "causal_anchor_index", None)
+        first = [] if anchor is None or anchor < 0 else [anchor]
+        indices = [*first, *window.index_list]
+    if len(indices) != frames or max(indices) >= total or (window is None and frames != total):
+        raise InputError(
+            f"latent got {frames} frames, the pose has {total}; they must agree. Use the LATENT "
+            "that Apply gives, and leave batch nodes out between it and the sampler."
+        )
+    return indices
+
+
+def pose_features(
+    rows: SceneRows,
+    frames: Sequence[int],
+    latents: Tensor,  # (b, c, f, h, w), tells size, device and dtype
+) -> Tensor:  # (1, C0, f, h, w)
+    """Return the driving motion of these frames, cropped like the latents."""
+    pose = rows.scene.pose
+    if pose.features is not None:
+        features = convert.take_frames(pose.features, frames)
+    else:
+        assert pose.pictures is not None
+        pictures, guider = convert.take_frames(pose.pictures, frames), pose.guider
+        seen = convert.bytes_to_frames(pictures, latents.device, guider.dtype)
+        features = guider.module(seen)
+    features = convert.crop(features, rows.area)
+    if features.shape[2:] != latents.shape[3:]:
+        height, width = (8 * side for side in latents.shape[3:])
+        raise InputError(
+            f"latent got {width}x{height} pixels, the pose is for {pose.size.width}x"
+            f"{pose.size.height}; they must agree. Use the LATENT that Apply gives, or encode the "
+            "pose again at the latent's size."
+        )
+    return convert.features_to_clip(features, latents)
+
+
+def residuals(control: Control) -> tuple[list[Tensor | None] | None, Tensor | None]:
+    """Return ControlNet's residuals as the UNet takes them: per skip connection, and mid."""
+    if not control:
+        return None, None
+    down = list(control.get("output", []))
+    middle = [value for value in control.get("middle", []) if value is not None]
+    return down if any(value is not None for value in down) else None, (middle or [None])[-1]

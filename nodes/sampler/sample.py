@@ -1,0 +1,140 @@
+"""What the sampling nodes do: bind a scene to the model, choose noise levels, sample."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...animate_anyone.config import Preset
+from ...animate_anyone.diffusion.noise import draw_noise
+from ...animate_anyone.diffusion.schedule import NoiseSchedule
+from ...animate_anyone.diffusion.windows import WindowConfig
+from ...animate_anyone.errors import InputError, WeightsError
+from ..comfyui import convert, host
+from ..comfyui.sockets import Pose, Reference
+from ..page.previews import clip_preview
+from .denoiser import ATTENDS, SCENE, AnimateAnyoneModel, Scene
+from .windows import keep_run, set_windows
+
+TRAILING = "trailing"
+
+
+@dataclass(frozen=True)
+class VideoNoise:
+    """Noise of a whole clip; the host asks it for the noise of a latent."""
+
+    seed: int
+    shared: float  # 0..1, the part that all frames have in common
+
+    def generate_noise(self, latent: dict[str, Tensor]) -> Tensor:
+        """Return noise of the latent's shape, drawn as (1, c, f, h, w) like the core draws it."""
+        samples = latent["samples"]
+        frames, channels, height, width = samples.shape
+        generator = torch.Generator().manual_seed(self.seed)
+        shape = (1, channels, frames, height, width)
+        return convert.noise_to_rows(draw_noise(shape, generator, shared=self.shared), samples)
+
+
+def preset_of(model: host.ModelPatcher) -> Preset:
+    """Return the weight set of a MODEL, refusing models that are not ours."""
+    if not isinstance(model.model, AnimateAnyoneModel):
+        raise InputError(
+            f"model got a {type(model.model).__name__}; connect the model of Load Models (Animate "
+            "Anyone)."
+        )
+    return model.model.preset
+
+
+def bind(
+    model: host.ModelPatcher,
+    reference: Reference,
+    pose: Pose,
+    control_text: list | None = None,  # CONDITIONING that ControlNet reads
+) -> tuple[host.ModelPatcher, list, list, dict[str, Tensor]]:
+    """Return MODEL, positive, negative and an empty LATENT for one video.
+
+    The negative half has the pose and not the reference, and a zero for the image token. Both
+    carry the same record, so that the host runs them in one call.
+    """
+    preset = preset_of(model)
+    for name, other in (("reference", reference.preset), ("pose", pose.guider.preset)):
+        if other.unet.reference() != preset.unet.reference():
+            raise InputError(
+                f"{name} got one made with {other.title}; the model is {preset.title}. Use the "
+                "networks of one Load Models node."
+            )
+    model = model.clone()
+    keep_run(model)
+    shared: dict[str, Any] = {SCENE: Scene(reference, pose)}
+    if pose.features is None:
+        shared["additional_models"] = [pose.guider.patcher]
+    texts = {} if control_text is None else {"cross_attn_controlnet": control_text[0][0]}
+    nothing = convert.zeros_like(reference.token)
+    positive = [[reference.token, {**shared, **texts, ATTENDS: True}]]
+    negative = [[nothing, {**shared, **texts, ATTENDS: False}]]
+    channels, device = preset.unet.in_channels, host.intermediate_device()
+    return model, positive, negative, convert.empty_latent(len(pose), channels, pose.size, device)
+
+
+def windowed(
+    model: host.ModelPatcher, config: WindowConfig, *, shuffle: bool = False
+) -> host.ModelPatcher:
+    """Return the model, sampling in windows that its motion modules can take."""
+    motion = preset_of(model).unet.motion
+    if motion is not None and config.length > motion.max_frames:
+        raise InputError(
+            f"length got {config.length}; the motion modules of {preset_of(model).title} have "
+            f"positions for {motion.max_frames} frames. Choose {motion.max_frames} or less."
+        )
+    model = model.clone()
+    set_windows(model, config, shuffle=shuffle)
+    return model
+
+
+def trailing_sigmas(
+    model: host.ModelPatcher, steps: int, denoise: float = 1.0
+) -> Tensor:  # (steps + 1,)
+    """Return the noise levels at evenly spread timesteps that begin at the noisiest one."""
+    schedule = NoiseSchedule(replace(preset_of(model).schedule, spacing="trailing"))
+    total = schedule.config.train_timesteps
+    if denoise <= 0 or round(steps / denoise) > total:
+        raise InputError(
+            f"denoise got {denoise} with {steps} steps; steps / denoise must be {total} or less. "
+            "Choose a larger denoise or fewer steps."
+        )
+    return schedule.sigmas(round(steps / denoise))[-(steps + 1) :]
+
+
+def animate(
+    scene: tuple[host.ModelPatcher, list, list, dict[str, Tensor]],  # of `bind`
+    noise: VideoNoise,
+    *,
+    steps: int,
+    cfg: float,
+    sampler: str,
+    scheduler: str,
+) -> dict[str, Tensor]:
+    """Return the LATENT of a finished video."""
+    model, positive, negative, latent = scene
+    if scheduler == TRAILING:
+        sigmas = trailing_sigmas(model, steps)
+    else:
+        sigmas = host.stock_sigmas(model, scheduler, steps)
+    samples = host.sample(
+        model,
+        noise=noise.generate_noise(latent),
+        latent=latent["samples"],
+        conditioning=(positive, negative),
+        cfg=cfg,
+        sampler=sampler,
+        sigmas=sigmas,
+        seed=noise.seed,
+        callback=clip_preview(model, len(latent["samples"]), len(sigmas) - 1),
+    )
+    if not convert.is_finite(samples):
+        raise WeightsError(
+            "model got weights that give values beyond numbers; they are too large for this number "
+            "type, or damaged. Load the models again with dtype bf16 or fp32."
+        )
+    return {"samples": samples}

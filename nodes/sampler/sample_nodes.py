@@ -1,0 +1,293 @@
+"""Sampling: all in one node, or as parts for the stock samplers."""
+
+from typing import Literal, get_args
+
+from comfy_api.latest import io
+
+from ...animate_anyone.diffusion.windows import WindowConfig
+from ..comfyui import host
+from ..comfyui.checks import checked
+from ..comfyui.sockets import Pose, PoseSocket, Reference, ReferenceSocket
+from ..page.window_view import LONGEST
+from .sample import TRAILING, VideoNoise, animate, bind, trailing_sigmas, windowed
+
+CATEGORY = "animate_anyone/sampling"
+Fusing = Literal["pyramid", "flat"]
+LARGEST_SEED = 2**63 - 1
+
+
+def scene_inputs() -> list[io.Input]:
+    """Return the inputs that say whom to animate and how they move."""
+    return [
+        io.Model.Input("model", tooltip="From Load Models; LoRA and other patches may follow it."),
+        ReferenceSocket.Input("reference", tooltip="From Encode Reference."),
+        PoseSocket.Input("pose", tooltip="From Encode Pose; it decides length and size."),
+    ]
+
+
+def window_inputs() -> list[io.Input]:
+    """Return the inputs that say how a long clip is cut."""
+    return [
+        io.Int.Input(
+            "length",
+            default=24,
+            min=1,
+            max=LONGEST,
+            tooltip="Frames that the motion modules see together. 24 suits the public weights; "
+            "longer needs more memory and may not exceed their table of positions. Shorter clips "
+            "are one window.",
+        ),
+        io.Int.Input(
+            "overlap",
+            default=4,
+            min=0,
+            max=LONGEST - 1,
+            tooltip="Frames that neighbouring windows share. More makes seams softer and costs "
+            "time.",
+        ),
+        io.Combo.Input(
+            "fusing",
+            options=list(get_args(Fusing)),
+            tooltip="How shared frames are averaged: pyramid trusts the middle of a window more, "
+            "flat all of it alike.",
+        ),
+    ]
+
+
+def seed_input() -> io.Input:
+    """Return the input for the seed."""
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=LARGEST_SEED,
+        control_after_generate=True,
+        tooltip="The same seed gives the same video.",
+    )
+
+
+def shared_input() -> io.Input:
+    """Return the input for noise that frames have in common."""
+    return io.Float.Input(
+        "shared_noise",
+        default=0.0,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        tooltip="The part of the noise that all frames have in common, 0 to 1. More is calmer; "
+        "too much glues the picture in place.",
+    )
+
+
+class Apply(io.ComfyNode):
+    """Prepares a video for any sampler."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_Apply",
+            display_name="Apply Reference and Pose (Animate Anyone)",
+            category=CATEGORY,
+            description="Prepares model, conditioning and an empty latent for a stock sampler. Use "
+            "euler with the scheduler simple, or Trailing Sigmas.",
+            inputs=[
+                *scene_inputs(),
+                io.Conditioning.Input(
+                    "control_text",
+                    optional=True,
+                    tooltip="Only for ControlNet: the text that it reads, from CLIP Text Encode.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model"),
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(display_name="negative"),
+                io.Latent.Output(display_name="latent"),
+            ],
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        model: host.ModelPatcher,
+        reference: Reference,
+        pose: Pose,
+        control_text: list | None = None,
+    ) -> io.NodeOutput:
+        return io.NodeOutput(*bind(model, reference, pose, control_text))
+
+
+class Animate(io.ComfyNode):
+    """Makes the video's latents in one node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_Animate",
+            display_name="Animate (Animate Anyone)",
+            category=CATEGORY,
+            description="Makes the video: the character of the reference in the poses of the clip.",
+            inputs=[
+                *scene_inputs(),
+                seed_input(),
+                io.Int.Input(
+                    "steps",
+                    default=20,
+                    min=1,
+                    max=1000,
+                    tooltip="Sampling steps. 20 to 30 for the public weights; 10, 20, 25, 40 and "
+                    "50 divide their schedule evenly.",
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=3.5,
+                    min=1.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How hard to follow the reference. 3.5 for the public weights, 1.5 for "
+                    "aa-mini; 1 takes half the time.",
+                ),
+                io.Combo.Input(
+                    "sampler",
+                    options=list(host.SAMPLERS),
+                    default="euler",
+                    tooltip="euler is the DDIM of the paper. It suits all presets.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=[TRAILING, *host.SCHEDULERS],
+                    tooltip="trailing begins at pure noise, as these networks were trained.",
+                ),
+                *window_inputs(),
+                shared_input(),
+            ],
+            outputs=[io.Latent.Output(display_name="latent")],
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        model: host.ModelPatcher,
+        reference: Reference,
+        pose: Pose,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler: str,
+        scheduler: str,
+        length: int,
+        overlap: int,
+        fusing: Fusing,
+        shared_noise: float,
+    ) -> io.NodeOutput:
+        config = WindowConfig(length=length, overlap=overlap, fuse=fusing)
+        scene = bind(windowed(model, config), reference, pose)
+        noise = VideoNoise(seed, shared_noise)
+        options = {"steps": steps, "cfg": cfg, "sampler": sampler, "scheduler": scheduler}
+        return io.NodeOutput(animate(scene, noise, **options), ui={"aa_frames": [len(pose)]})
+
+
+class ContextWindows(io.ComfyNode):
+    """Cuts long clips into windows."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_ContextWindows",
+            display_name="Context Windows (Animate Anyone)",
+            category=CATEGORY,
+            description="Lets a stock sampler make clips of any length, window by window. "
+            "ControlNet pictures are cut with the frames.",
+            inputs=[
+                io.Model.Input("model", tooltip="Before or after Apply."),
+                *window_inputs(),
+                io.Boolean.Input(
+                    "loop", default=False, tooltip="The last frame is followed by the first one."
+                ),
+                io.Boolean.Input(
+                    "shift",
+                    default=False,
+                    tooltip="Move the seams from step to step, so that none stays visible. May "
+                    "cost one window more.",
+                ),
+                io.Boolean.Input(
+                    "shuffle_noise",
+                    default=False,
+                    tooltip="Repeat the noise of the first window in another order, so that far "
+                    "apart windows agree more on what does not move.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model")],
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        model: host.ModelPatcher,
+        length: int,
+        overlap: int,
+        fusing: Fusing,
+        loop: bool,
+        shift: bool,
+        shuffle_noise: bool,
+    ) -> io.NodeOutput:
+        config = WindowConfig(length=length, overlap=overlap, fuse=fusing, loop=loop, shift=shift)
+        return io.NodeOutput(windowed(model, config, shuffle=shuffle_noise))
+
+
+class TrailingSigmas(io.ComfyNode):
+    """Gives the noise levels that zero terminal SNR needs."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_TrailingSigmas",
+            display_name="Trailing Sigmas (Animate Anyone)",
+            category=CATEGORY,
+            description="Noise levels for SamplerCustom: evenly spread, beginning at pure noise. "
+            "Equals the scheduler simple where the steps divide 1000.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model whose noise schedule to take."),
+                io.Int.Input(
+                    "steps", default=20, min=1, max=1000, tooltip="Sampling steps to make."
+                ),
+                io.Float.Input(
+                    "denoise",
+                    default=1.0,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="1 begins at noise. Less keeps more of the latent that goes in.",
+                ),
+            ],
+            outputs=[io.Sigmas.Output(display_name="sigmas")],
+        )
+
+    @classmethod
+    @checked
+    def execute(cls, model: host.ModelPatcher, steps: int, denoise: float) -> io.NodeOutput:
+        return io.NodeOutput(trailing_sigmas(model, steps, denoise))
+
+
+class VideoNoiseNode(io.ComfyNode):
+    """Gives noise that is drawn for a clip as a whole."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_VideoNoise",
+            display_name="Video Noise (Animate Anyone)",
+            category=CATEGORY,
+            description="Noise for SamplerCustomAdvanced: the same that the Animate node and the "
+            "command line draw from a seed.",
+            inputs=[seed_input(), shared_input()],
+            outputs=[io.Noise.Output(display_name="noise")],
+        )
+
+    @classmethod
+    @checked
+    def execute(cls, seed: int, shared_noise: float) -> io.NodeOutput:
+        return io.NodeOutput(VideoNoise(seed, shared_noise))

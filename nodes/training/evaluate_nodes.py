@@ -1,0 +1,119 @@
+"""How close a clip comes to the true one."""
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ...animate_anyone.config import AA_MINI
+from ...animate_anyone.errors import InputError
+from ...animate_anyone.evaluation.instruments import Instruments
+from ...animate_anyone.evaluation.measure import Case, measure
+from ...animate_anyone.evaluation.metrics.table import Row
+from ...animate_anyone.evaluation.pose_reader import PoseReader
+from ...animate_anyone.evaluation.tables import table
+from ...animate_anyone.types import PoseClip
+from ..comfyui import convert, host
+from ..comfyui.checks import checked
+from ..comfyui.sockets import DwPose, DwPoseSocket, KeypointsSocket
+from ..pose.extract import choose_networks, opened
+
+FIGURES = ("psnr", "ssim", "flicker", "pck", "oks", "pose_error")
+FPS = 30.0  # nothing that is measured here depends on it
+
+
+class Evaluate(io.ComfyNode):
+    """Compares a clip with the truth."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_Evaluate",
+            display_name="Evaluate (Animate Anyone)",
+            category="animate_anyone/evaluation",
+            description="Measures how close a clip comes to the true one, frame by frame, and "
+            "whether its figure takes the poses that it was driven by. Needs torchmetrics (pip "
+            "install torchmetrics).",
+            inputs=[
+                io.Image.Input("result", tooltip="The clip that was made."),
+                io.Image.Input("truth", tooltip="The true clip: as many frames, of the same size."),
+                io.String.Input(
+                    "title", default="result", tooltip="What to call the row in the table."
+                ),
+                KeypointsSocket.Input(
+                    "poses",
+                    optional=True,
+                    tooltip="The driving skeletons, one per frame. With them PCK, OKS and the "
+                    "error of the pose are measured, for one person.",
+                ),
+                DwPoseSocket.Input(
+                    "dwpose",
+                    optional=True,
+                    tooltip="What reads the poses of the result, from Load DWPose. Without it "
+                    "aa-mini's own pair, which knows drawn characters alone.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="table"),
+                io.Float.Output(display_name="psnr"),
+                io.Float.Output(display_name="ssim"),
+                io.Float.Output(display_name="pck"),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        result: io.Image.Type,
+        truth: io.Image.Type,
+        title: str,
+        poses: Any = None,
+        dwpose: DwPose | None = None,
+    ) -> io.NodeOutput:
+        row = compare(result, truth, poses, dwpose)
+        text = table({title: row}, [figure for figure in FIGURES if figure in row])
+        pck = row.get("pck", host.missing("pck got nothing: connect poses that show somebody."))
+        return io.NodeOutput(text, row["psnr"], row["ssim"], pck, ui=ui.PreviewText(text))
+
+
+def compare(
+    result: Tensor,  # IMAGE
+    truth: Tensor,  # IMAGE
+    poses: Any | None,  # POSE_KEYPOINT
+    networks: DwPose | None,
+) -> Row:
+    """Return the figures of a clip by name; those of poses only where somebody is in them."""
+    made, true = convert.image_to_frames(result, "result"), convert.image_to_frames(truth, "truth")
+    if made.shape != true.shape:
+        raise InputError(
+            f"result got {_told(result)} and truth {_told(truth)}; they must be the same. Cut the "
+            "longer one with ImageFromBatch, or bring one to the other's size with Upscale Image."
+        )
+    case, progress = Case(name="clip", truth=true, fps=FPS), host.progress(len(made))
+    if poses is None:
+        return measure(made, case, Instruments(metrics=FIGURES), progress)
+    case = Case(name="clip", truth=true, fps=FPS, skeletons=_skeletons(poses, truth))
+    mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
+    reader = PoseReader(*opened(networks or choose_networks(*mini, download=False)))
+    return measure(made, case, Instruments(metrics=FIGURES, pose=reader), progress)
+
+
+def _skeletons(poses: Any, truth: Tensor) -> PoseClip:
+    """Return driving skeletons on the canvas of the clip, where Draw Pose puts them."""
+    from ...animate_anyone.pose.files.keypoints import parse_keypoints
+    from ...animate_anyone.pose.skeleton.fit import fit_pose
+
+    clip = parse_keypoints(poses)
+    if len(clip) != len(truth):
+        raise InputError(
+            f"poses got {len(clip)} frames and truth {len(truth)}; each frame needs its own "
+            "skeleton. Connect the poses that drove the result."
+        )
+    return fit_pose(clip, convert.image_size(truth))
+
+
+def _told(image: Tensor) -> str:
+    size = convert.image_size(image)
+    return f"{len(image)} frames of {size.width}x{size.height}"

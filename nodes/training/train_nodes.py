@@ -1,0 +1,208 @@
+"""Training a weight set further from the graph."""
+
+from comfy_api.latest import io, ui
+
+from ..comfyui import host
+from ..comfyui.checks import checked
+from ..comfyui.sockets import PoseGuiderSocket, ReferenceNetSocket
+from ..models.load_nodes import SLOTS, LoadModels
+from .train import IF_EXISTS, NO_DATA_SET, PRECISIONS, Material, data_sets, train
+
+
+class Train(io.ComfyNode):
+    """Fine-tunes a weight set."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_Train",
+            display_name="Train (Animate Anyone)",
+            category="animate_anyone/training",
+            description="Trains a weight set further, on a clip of your own character or on a "
+            "prepared data set, and saves the result for Load Models. A run that is cancelled is "
+            "kept and goes on when it is queued again. Needs accelerate (pip install accelerate).",
+            inputs=[
+                *LoadModels.define_schema().inputs,
+                io.Vae.Input("vae", tooltip="The autoencoder that belongs to the weights."),
+                io.ClipVision.Input(
+                    "clip_vision", tooltip="The image encoder that belongs to the weights."
+                ),
+                io.String.Input(
+                    "save_as",
+                    default="my_character",
+                    tooltip="Name of the new weight set: NAME.safetensors in models/animate_anyone "
+                    "and the run's folder animate_anyone/training/NAME in ComfyUI's output. Files "
+                    "that this run has not made itself are never overwritten.",
+                ),
+                io.Combo.Input(
+                    "if_exists",
+                    options=list(IF_EXISTS),
+                    tooltip="What to do with an earlier run of this name: go on, if everything "
+                    "but steps, learning_rate and accumulate is as it was, or drop it and begin "
+                    "again.",
+                ),
+                *_course_inputs(),
+                *_batch_inputs(),
+                *_material_inputs(),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model"),
+                ReferenceNetSocket.Output(display_name="reference net"),
+                PoseGuiderSocket.Output(display_name="pose guider"),
+                io.String.Output(display_name="report"),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    @checked
+    def execute(
+        cls,
+        preset: str,
+        denoiser: str,
+        motion: str,
+        reference_net: str,
+        pose_guider: str,
+        dtype: str,
+        vae: host.Vae,
+        clip_vision: host.ClipVision,
+        save_as: str,
+        if_exists: str,
+        stage: int,
+        steps: int,
+        learning_rate: float,
+        seed: int,
+        examples: int,
+        frames_each: int,
+        accumulate: int,
+        precision: str,
+        gradient_checkpointing: bool,
+        save_every: int,
+        frames: io.Image.Type | None = None,
+        poses: io.Image.Type | None = None,
+        data_set: str = NO_DATA_SET,
+    ) -> io.NodeOutput:
+        files: dict[str, str] = dict(
+            zip(SLOTS, (denoiser, motion, reference_net, pose_guider), strict=True)
+        )
+        course = {"stage": stage, "steps": steps, "learning_rate": learning_rate, "seed": seed}
+        course |= {"examples": examples, "frames": frames_each, "accumulate": accumulate}
+        course |= {"gradient_checkpointing": gradient_checkpointing, "save_every": save_every}
+        material = Material(frames, poses, data_set, vae, clip_vision)
+        run = (save_as, if_exists, precision, dtype)
+        *networks, report = train(preset, files, course, material, *run)
+        return io.NodeOutput(*networks, report, ui=ui.PreviewText(report))
+
+
+def _course_inputs() -> list[io.Input]:
+    """Return what is trained, for how long and how fast."""
+    return [
+        io.Int.Input(
+            "stage",
+            default=1,
+            min=1,
+            max=2,
+            tooltip="1 trains how the character looks, on single frames. 2 trains how it moves: "
+            "the temporal layers alone, on runs of frames.",
+        ),
+        io.Int.Input(
+            "steps",
+            default=200,
+            min=1,
+            max=1_000_000,
+            tooltip="Steps of the whole run, those of an earlier part included. One clip: some "
+            "hundreds; more learns the clip by heart.",
+        ),
+        io.Float.Input(
+            "learning_rate",
+            default=1e-4,
+            min=1e-7,
+            max=0.1,
+            step=1e-7,
+            tooltip="How far a step goes: up to 0.001 for aa-mini, about 0.00001 for Stable "
+            "Diffusion 1.5 networks. It falls to zero in the second half.",
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**32 - 1,
+            control_after_generate=False,
+            tooltip="The same seed draws the same examples and noise.",
+        ),
+    ]
+
+
+def _batch_inputs() -> list[io.Input]:
+    """Return how much is taken at once, and in which precision."""
+    return [
+        io.Int.Input(
+            "examples",
+            default=1,
+            min=1,
+            max=1024,
+            tooltip="Reference pictures in each step. More is steadier and slower.",
+        ),
+        io.Int.Input(
+            "frames_each",
+            default=0,
+            min=0,
+            max=512,
+            tooltip="Frames that are learned with each reference; 0: 4 in stage 1, up to 24 in a "
+            "row in stage 2.",
+        ),
+        io.Int.Input(
+            "accumulate",
+            default=1,
+            min=1,
+            max=1024,
+            tooltip="Parts into which the examples of a step are divided, which must go without "
+            "remainder. More needs less memory.",
+        ),
+        io.Combo.Input(
+            "precision",
+            options=list(PRECISIONS),
+            tooltip="What to compute in; weights are kept in fp32. Automatic is bf16 where the "
+            "device is good at it.",
+        ),
+        io.Boolean.Input(
+            "gradient_checkpointing",
+            default=False,
+            tooltip="Compute intermediate values twice instead of keeping them: far less memory, "
+            "a third more time.",
+        ),
+        io.Int.Input(
+            "save_every",
+            default=200,
+            min=1,
+            max=1_000_000,
+            tooltip="Steps from one checkpoint to the next, in case of a crash. A cancelled run "
+            "is saved anyway.",
+        ),
+    ]
+
+
+def _material_inputs() -> list[io.Input]:
+    """Return the examples: a clip, or a data set."""
+    return [
+        io.Image.Input(
+            "frames",
+            optional=True,
+            tooltip="A clip of the character, one picture per frame. Both sides become multiples "
+            "of 8.",
+        ),
+        io.Image.Input(
+            "poses",
+            optional=True,
+            tooltip="Its skeletons, from Extract Pose and Draw Pose: one per frame, of the same "
+            "size.",
+        ),
+        io.Combo.Input(
+            "data_set",
+            options=data_sets(),
+            default=NO_DATA_SET,
+            optional=True,
+            tooltip="Instead of frames and poses: a folder in ComfyUI's input folder (or a link "
+            "there) that `python -m animate_anyone prepare` has made.",
+        ),
+    ]

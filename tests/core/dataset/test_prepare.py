@@ -1,0 +1,336 @@
+"""Folders of clips become data sets: what is usable, what is skipped and why, and resuming."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from core.dataset.clips_material import (
+    SIZE,
+    KeptTools,
+    MeanEncoder,
+    character,
+    write_character,
+    write_clip,
+)
+
+from animate_anyone.dataset.clip import stamp_of
+from animate_anyone.dataset.manifest import ClipDataset, Span, clip_folder
+from animate_anyone.dataset.prepare import prepare
+from animate_anyone.dataset.settings import PrepareConfig
+from animate_anyone.dataset.splits import Split
+from animate_anyone.dataset.tools import ToolMaker
+from animate_anyone.errors import ConfigError, InputError, MediaError
+from animate_anyone.pose.skeleton.joints import body_clip
+from animate_anyone.types import Size
+
+CONFIG = PrepareConfig(size=SIZE, min_frames=6, poses="kept keypoints", cached={})
+BOTH = replace(CONFIG, cached={"latents": "a", "tokens": "b"})
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Return the folder of clips, that of their keypoints, and a place for the data set."""
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "poses").mkdir()
+    return tmp_path / "clips", tmp_path / "poses", tmp_path / "set"
+
+
+@pytest.fixture
+def three(places):
+    """Return the places, with three clips of eight frames each."""
+    for seed, name in enumerate(("a.mp4", "b.mp4", "c")):
+        write_character(places[0], name, seed, 8)
+    return places
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_videos_and_folders_of_pictures_become_a_data_set(three):
+    clips, poses, out = three
+    manifest, outcomes = prepare(clips, out, CONFIG, KeptTools(poses))
+    dataset = ClipDataset.open(out)
+    assert dataset.manifest == manifest
+    assert [entry.name for entry in dataset.clips] == ["a", "b", "c"]
+    assert [entry.file for entry in dataset.clips] == ["a.mp4", "b.mp4", "c"]
+    assert all(entry.spans == (Span(0, 8),) and entry.fps == 30 for entry in dataset.clips)
+    assert not any(outcome.skipped for outcome in outcomes)
+
+    frames, pose = character(2, 8)  # c, whose pictures are exact
+    assert np.array_equal(dataset.frames(dataset.clips[2], 2, 5), frames[2:5])
+    kept = dataset.keypoints(dataset.clips[2])
+    seen = pose.body.confidence > 0
+    np.testing.assert_allclose(kept.body.xy[seen], pose.body.xy[seen], atol=1e-3)
+
+
+def test_caches_hold_what_the_encoders_made_of_every_frame(three):
+    clips, poses, out = three
+    prepare(clips, out, BOTH, KeptTools(poses, ("latents", "tokens")))
+    dataset = ClipDataset.open(out)
+    frames = character(2, 8)[0] / 255
+    latents, tokens = dataset.latents(dataset.clips[2]), dataset.tokens(dataset.clips[2])
+    assert latents.dtype == np.float16
+    blocks = frames.reshape(8, 8, 8, 8, 8, 3).mean((2, 4)).transpose(0, 3, 1, 2) * 2 - 1
+    np.testing.assert_allclose(latents, blocks, atol=2e-3)
+    np.testing.assert_allclose(tokens[:, 0], frames.mean((1, 2)), atol=2e-3)
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_files(three):
+    clips, poses, out = three
+    whole, tools = out.with_name("whole"), KeptTools(poses, ("latents", "tokens"))
+    prepare(clips, whole, BOTH, tools)
+
+    failing = replace(tools, encoder=MeanEncoder(fails_at=2))  # in the second clip
+    with pytest.raises(RuntimeError, match="out of memory"):
+        prepare(clips, out, BOTH, failing)
+    assert [path.name for path in (out / "clips").iterdir()] == ["a"]
+    with pytest.raises(InputError, match="did not end"):
+        ClipDataset.open(out)
+
+    encoder, done = MeanEncoder(), []
+    again = replace(tools, encoder=encoder)
+    prepare(clips, out, BOTH, again, progress=lambda *count: done.append(count))
+    assert done == [(2, 3), (3, 3)]
+    assert encoder.calls == 2  # a is not encoded again
+    assert files_of(out) == files_of(whole)
+
+
+def test_nothing_is_done_again_but_clips_that_changed(three):
+    clips, poses, out = three
+    prepare(clips, out, CONFIG, KeptTools(poses))
+    stamps = {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()}
+    write_character(clips, "b.mp4", 5, 7)
+    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses))
+    assert [entry.frames for entry in manifest.clips] == [8, 7, 8]
+    changed = {path.name for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp}
+    assert changed == {"b"}
+    shown = ClipDataset.open(out).frames(manifest.clips[1], 0, 7)
+    assert np.abs(shown.astype(int) - character(5, 7)[0]).mean() < 6  # H.264 at these few pixels
+
+
+def test_other_settings_are_refused_and_named(three):
+    clips, poses, out = three
+    prepare(clips, out, CONFIG, KeptTools(poses))
+    before = files_of(out)
+    with pytest.raises(ConfigError, match=r"min_frames 6 instead of 7.*--poses"):
+        prepare(clips, out, replace(CONFIG, min_frames=7), KeptTools(poses))
+    assert files_of(out) == before
+
+
+def test_keypoints_of_a_data_set_serve_another_size(three):
+    clips, poses, out = three
+    prepare(clips, out, CONFIG, KeptTools(poses))
+    larger = replace(CONFIG, size=Size(96, 128))
+    prepare(clips, out.with_name("larger"), larger, KeptTools(out))
+    small, large = ClipDataset.open(out), ClipDataset.open(out.with_name("larger"))
+    np.testing.assert_allclose(
+        large.keypoints(large.clips[0]).body.xy,
+        small.keypoints(small.clips[0]).body.xy * 1.5 + (0, 16),
+        atol=1e-3,
+    )
+    assert large.frames(large.clips[0], 0, 1).shape == (1, 128, 96, 3)
+
+
+def crowd(frames, pose):
+    """Return the character twice in a frame of double width, and both poses."""
+    both = body_clip(
+        Size(2 * SIZE.width, SIZE.height),
+        np.concatenate([pose.body.xy, pose.body.xy + np.array([SIZE.width, 0])], 1),
+        np.concatenate([pose.body.confidence] * 2, 1),
+    )
+    return np.concatenate([frames, frames], 2), both
+
+
+def write_bad_clips(clips: Path) -> None:
+    """Write one clip for each reason to skip it."""
+    frames, pose = character(3, 8)
+    write_clip(clips, "short.mp4", frames[:4], character(3, 4)[1])
+    nobody = body_clip(SIZE, np.zeros((8, 1, 18, 2)), np.zeros((8, 1, 18)))
+    write_clip(clips, "empty.mp4", np.zeros_like(frames), nobody)
+    write_clip(clips, "two.mp4", *crowd(frames, pose))
+    few = body_clip(SIZE, pose.body.xy, pose.body.confidence * (np.arange(18) < 5))
+    write_clip(clips, "few.mp4", frames, few)
+    cut = frames.copy()
+    cut[4:] = 255 - cut[4:]
+    write_clip(clips, "cut.mp4", cut, pose)
+    write_clip(clips, "unposed.mp4", frames)
+    write_clip(clips, "shorter.mp4", frames[:5], pose)
+    (clips / "broken.mp4").write_bytes(b"no video at all")
+    cut_short = write_clip(clips, "damaged.mp4", frames)
+    cut_short.write_bytes(cut_short.read_bytes()[:600])
+    for number, picture in enumerate((frames[0], frames[0][:32])):
+        write_clip(clips / "uneven", str(number), picture[None])
+        (clips / "uneven" / str(number) / "0.png").rename(clips / "uneven" / f"{number}.png")
+        (clips / "uneven" / str(number)).rmdir()
+
+
+REASONS = {
+    "short": "too short",
+    "empty": "no person",
+    "two": "several people",
+    "few": "too few joints",
+    "cut": "cuts",
+    "unposed": "no keypoints",
+    "shorter": "no keypoints",
+    "broken": "unreadable",
+    "damaged": "unreadable",
+    "uneven": "unreadable",
+}
+
+
+def test_bad_clips_are_reported_with_their_reason_and_end_nothing(places):
+    clips, poses, out = places
+    write_bad_clips(clips)
+    write_character(clips, "good.mp4", 0, 8)
+    manifest, outcomes = prepare(clips, out, CONFIG, KeptTools(poses))
+    assert [entry.name for entry in manifest.clips] == ["good"]
+    assert {each.name: each.skipped for each in outcomes if each.skipped} == REASONS
+
+    data = json.loads((out / "report.json").read_text())
+    assert (data["clips"], data["usable"], data["usable_frames"]) == (11, 1, 8)
+    assert {name: told["reason"] for name, told in data["skipped"].items()} == REASONS
+    text = (out / "report.md").read_text()
+    assert all(f"- `{name}`: " in text for name in REASONS)
+    assert "the longest run of usable frames has 4 of 4; 6 are needed" in text
+    assert "## Skipped: unreadable (3)" in text
+
+
+def test_a_folder_of_bad_clips_gives_a_report_and_no_data_set(places):
+    clips, poses, out = places
+    write_bad_clips(clips)
+    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses))
+    assert manifest.clips == ()
+    with pytest.raises(InputError, match=r"report\.md"):
+        ClipDataset.open(out)
+
+
+def test_a_clip_whose_keypoints_came_later_is_tried_again(places):
+    clips, poses, out = places
+    frames, pose = character(0, 8)
+    write_clip(clips, "a.mp4", frames)
+    assert prepare(clips, out, CONFIG, KeptTools(poses))[1][0].skipped == "no keypoints"
+    write_clip(clips, "a.mp4", frames, pose)
+    assert prepare(clips, out, CONFIG, KeptTools(poses))[1][0].skipped == ""
+
+
+def test_clips_of_any_size_and_shape_become_one_size(places):
+    clips, poses, out = places
+    sizes = {"tall": Size(48, 96), "wide": Size(112, 64), "large": Size(128, 128)}
+    for name, size in sizes.items():
+        write_character(clips, f"{name}.mp4", 1, 6, size)
+    manifest, _ = prepare(clips, out, replace(CONFIG, size=Size(64, 48)), KeptTools(poses))
+    dataset = ClipDataset.open(out)
+    assert {entry.name for entry in manifest.clips} == set(sizes)
+    for entry in manifest.clips:
+        assert dataset.frames(entry, 0, 6).shape == (6, 48, 64, 3)
+        assert dataset.keypoints(entry).canvas == Size(64, 48)
+
+
+def test_frames_between_spans_are_not_kept(places):
+    clips, poses, out = places
+    frames, pose = character(0, 16)
+    absent = body_clip(SIZE, pose.body.xy, pose.body.confidence.copy())
+    absent.body.confidence[7:9] = 0  # a gap that is filled, as all of at most 8 frames
+    crowded, both = crowd(frames, absent)
+    both.body.confidence[:7, 1] = both.body.confidence[8:, 1] = 0
+    both.body.confidence[7, :] = character(0, 16)[1].body.confidence[7, 0]
+    write_clip(clips, "a.mp4", crowded, both)
+    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses))
+    entry = manifest.clips[0]
+    assert entry.spans == (Span(0, 7), Span(8, 16))
+    kept = sorted(path.stem for path in (clip_folder(out, "a") / "frames").iterdir())
+    assert [int(stem) for stem in kept] == entry.usable.tolist()
+    assert "Left out of usable clips: 1 several people." in (out / "report.md").read_text()
+
+
+def test_the_split_is_in_the_manifest_and_what_is_missing_in_the_report(three):
+    clips, poses, out = three
+    split = Split(train=frozenset({"a", "gone"}), test=frozenset({"b"}), note="Known in part.")
+    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses), split=split)
+    assert [entry.split for entry in manifest.clips] == ["train", "test", ""]
+    text = (out / "report.md").read_text()
+    assert "For training 1 of 2 listed clips, for testing 1 of 1; 1 are on neither list" in text
+    assert "of the train list (1): `gone`" in text
+    assert "Known in part." in text
+    other = Split(train=frozenset("b"), test=frozenset("c"))
+    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses), split=other)  # nothing is redone
+    assert [entry.split for entry in manifest.clips] == ["", "train", "test"]
+
+
+def test_several_processes_make_the_same_files(three):
+    clips, poses, out = three
+    maker = ToolMaker(kept=poses)
+    prepare(clips, out, CONFIG, maker)
+    prepare(clips, out.with_name("two"), CONFIG, maker, workers=2)
+    assert files_of(out.with_name("two")) == files_of(out)
+
+
+def test_a_data_set_inside_of_its_clips_is_refused(three):
+    clips, poses, _ = three
+    with pytest.raises(InputError, match="outside"):
+        prepare(clips, clips / "set", CONFIG, KeptTools(poses))
+
+
+def test_a_full_disk_ends_the_run_and_leaves_no_half_clip(three, monkeypatch):
+    clips, poses, out = three
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", full)
+    with pytest.raises(MediaError, match="No space left"):
+        prepare(clips, out, CONFIG, KeptTools(poses))
+    assert list((out / "clips").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": Size(60, 64)},
+        {"min_frames": 0},
+        {"fps": 0},
+        {"fit": "squash"},
+        {"pictures": "gif"},
+        {"cached": {"depth": "a"}},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes):
+    with pytest.raises(ConfigError):
+        replace(CONFIG, **changes)
+
+
+def test_jpeg_frames_take_less_space_and_are_nearly_the_same(three):
+    clips, poses, out = three
+    prepare(clips, out, CONFIG, KeptTools(poses))
+    prepare(clips, out.with_name("jpg"), replace(CONFIG, pictures="jpg"), KeptTools(poses))
+    exact, near = ClipDataset.open(out), ClipDataset.open(out.with_name("jpg"))
+    shown = [each.frames(each.clips[0], 0, 8).astype(int) for each in (exact, near)]
+    assert 0 < np.abs(shown[0] - shown[1]).mean() < 4
+
+
+def test_keypoints_on_a_canvas_of_another_shape_are_refused(places):
+    clips, poses, out = places
+    frames, pose = character(0, 8)
+    write_clip(clips, "a.mp4", frames, replace(pose, canvas=Size(64, 90)))
+    write_clip(clips, "b.mp4", frames, replace(pose, canvas=Size(128, 128)))
+    _, outcomes = prepare(clips, out, CONFIG, KeptTools(poses))
+    assert [outcome.skipped for outcome in outcomes] == ["no keypoints", ""]
+    assert "64x90" in outcomes[0].detail
+    entry = ClipDataset.open(out).clips[0]
+    kept = ClipDataset.open(out).keypoints(entry).body
+    seen = pose.body.confidence > 0
+    np.testing.assert_allclose(kept.xy[seen], pose.body.xy[seen] / 2, atol=1e-3)
+
+
+def test_stamps_change_with_the_files(three):
+    clips = three[0]
+    before = stamp_of(clips / "c")
+    (clips / "c" / "0.png").write_bytes(b"x")
+    assert stamp_of(clips / "c") != before

@@ -1,0 +1,55 @@
+"""Frames and skeletons reach a protocol's size together."""
+
+import numpy as np
+import pytest
+import torch
+
+from animate_anyone.media.fitting import fit_picture
+from animate_anyone.pose.skeleton.fit import fit_pose
+from animate_anyone.pose.skeleton.joints import body_clip
+from animate_anyone.types import Size
+
+
+def dotted(size: Size, at: tuple[int, int]) -> torch.Tensor:
+    """Return a black frame with a white square of 4 pixels in its middle around a place."""
+    frame = torch.zeros(1, 3, size.height, size.width)
+    frame[:, :, at[1] - 2 : at[1] + 2, at[0] - 2 : at[0] + 2] = 1
+    return frame
+
+
+def centre_of(frame: torch.Tensor) -> np.ndarray:
+    """Return x and y of the middle of what is bright, in pixels."""
+    rows, columns = np.nonzero(frame[0, 0].numpy() > 0.5)
+    return np.array([columns.mean() + 0.5, rows.mean() + 0.5])
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+@pytest.mark.parametrize(
+    ("canvas", "size"),
+    [(Size(60, 100), Size(64, 64)), (Size(128, 72), Size(64, 64)), (Size(40, 40), Size(64, 96))],
+    ids=["upright", "wide", "larger"],
+)
+def test_joints_stay_on_what_they_belong_to(canvas, size, fit):
+    place = (canvas.width // 2 + 4, canvas.height // 2 - 6)
+    skeleton = body_clip(canvas, np.full((1, 1, 18, 2), place, float))
+    frames = fit_picture(dotted(canvas, place), size, fit)
+    moved = fit_pose(skeleton, size, fit)
+
+    assert frames.shape == (1, 3, size.height, size.width)
+    assert moved.canvas == size
+    assert moved.body.confidence.min() > 0
+    assert np.abs(moved.body.xy[0, 0, 0] - centre_of(frames)).max() < 1
+
+
+def test_joints_that_are_cut_away_are_not_visible():
+    skeleton = body_clip(Size(60, 100), np.tile([[30.0, 5.0]], (1, 1, 18, 1)))
+    assert fit_pose(skeleton, Size(64, 64), "crop", hide_cut=True).body.confidence.max() == 0
+    assert fit_pose(skeleton, Size(64, 64), "pad", hide_cut=True).body.confidence.min() > 0
+
+
+def test_what_has_the_size_is_left_alone():
+    frames, size = torch.rand(2, 3, 48, 32), Size(32, 48)
+    skeleton = body_clip(size, np.ones((1, 1, 18, 2)))
+    for fit in ("pad", "crop"):
+        assert torch.equal(fit_picture(frames, size, fit), frames)
+        assert fit_pose(skeleton, size, fit) is skeleton

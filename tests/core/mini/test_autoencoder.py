@@ -1,0 +1,84 @@
+"""Training of the autoencoder: where it starts, and which part moves when."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from animate_anyone.errors import ConfigError, InputError
+from animate_anyone.mini.autoencoder import (
+    AutoencoderTraining,
+    build_autoencoder,
+    train_autoencoder,
+    trained_autoencoder,
+)
+from animate_anyone.mini.decoder import polish_decoder, refine_decoder
+from animate_anyone.mini.results import read_results, write_results
+from animate_anyone.training.config import TrainingConfig
+from animate_anyone.training.loop.trainer import Trainer
+
+SHORT = AutoencoderTraining(steps=2, batch=2, crop=32, pictures=8, warm_up=1)
+
+
+def test_the_encoder_starts_as_principal_components_of_patches():
+    crops = torch.nn.functional.interpolate(torch.rand(64, 3, 8, 8), (32, 32), mode="bilinear")
+    crops = crops * 2 - 1
+    model = build_autoencoder(4, crops, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        latents = model.encoder(crops)
+    patches = ((crops + 1) / 2).unfold(2, 8, 8).unfold(3, 8, 8).permute(0, 2, 3, 1, 4, 5)
+    patches = patches.flatten(3).flatten(0, 2)
+    _, values, directions = torch.linalg.svd(patches - patches.mean(0), full_matrices=False)
+    spread = values[:4] / len(patches) ** 0.5
+    wanted = (patches - patches.mean(0)) @ directions[:4].T / spread
+    ours = latents.permute(0, 2, 3, 1).flatten(0, 2)
+    # Components are known up to their sign.
+    torch.testing.assert_close(ours.abs(), wanted.abs(), atol=2e-3, rtol=2e-3)
+
+
+def test_refining_moves_the_decoder_alone(tmp_path):
+    whole = train_autoencoder(SHORT, tmp_path)
+    before = {key: value.clone() for key, value in whole.items()}
+    decoder = refine_decoder(SHORT, tmp_path)
+    assert set(decoder) == {k.removeprefix("decoder.") for k in before if k.startswith("decoder.")}
+    assert any(not torch.equal(v, before[f"decoder.{k}"]) for k, v in decoder.items())
+    after = trained_autoencoder(tmp_path).network
+    for key, value in after.encoder.state_dict().items():
+        assert torch.equal(value, before[f"encoder.{key}"])
+    for key, value in after.decoder.state_dict().items():
+        assert torch.equal(value, decoder[key])
+
+
+def test_polishing_goes_on_with_what_the_networks_made(tmp_path):
+    train_autoencoder(SHORT, tmp_path)
+    refined = {key: value.clone() for key, value in refine_decoder(SHORT, tmp_path).items()}
+    polish = replace(SHORT, steps=1, sampled=1)
+    with pytest.raises(InputError, match="holds no results of stage 1"):
+        polish_decoder(polish, tmp_path)
+    trained = trained_autoencoder(tmp_path)
+    with pytest.raises(InputError, match=r"holds no stage 1\. Train it first"):
+        write_results(tmp_path, trained, shards=1)
+    stage1 = Trainer(TrainingConfig(steps=1), tmp_path)
+    stage1.save()
+    stage1.config.write(stage1.folder / "config.json")
+    write_results(tmp_path, trained, shards=1, clips=2, frames=2)
+    results = read_results(tmp_path)
+    assert results["latents"].shape == (4, 16, 16, 16)
+    assert results["pictures"].shape == (4, 128, 128, 3)
+    polished = polish_decoder(polish, tmp_path)
+    assert any(not torch.equal(value, refined[key]) for key, value in polished.items())
+    after = trained_autoencoder(tmp_path).network.decoder.state_dict()
+    assert all(torch.equal(value, polished[key]) for key, value in after.items())
+    refine_decoder(SHORT, tmp_path)  # has taken its steps
+    with pytest.raises(ConfigError, match=r"steps got 3.*polished\.pt already goes on from it"):
+        refine_decoder(replace(SHORT, steps=3), tmp_path)
+    weights = tmp_path / "stage1" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="sampled by another stage 1"):
+        write_results(tmp_path, trained, shards=2, clips=2, frames=2)
+
+
+def test_a_finished_run_is_only_read_again(tmp_path):
+    first = train_autoencoder(SHORT, tmp_path)
+    again = train_autoencoder(SHORT, tmp_path)
+    assert all(torch.equal(first[key], again[key]) for key in first)

@@ -1,0 +1,175 @@
+import io
+import tracemalloc
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import pytest
+
+from animate_anyone.errors import InputError
+from animate_anyone.pose.drawing.draw import draw_pose
+from animate_anyone.pose.drawing.read_back import read_skeleton_frames
+from animate_anyone.pose.skeleton.joints import body_clip, empty_points
+from animate_anyone.types import Points, PoseClip, Size
+
+CANVAS = Size(512, 704)
+# fmt: off
+STANDING = np.array((
+    256, 110, 256, 180, 200, 182, 180, 270, 170, 350, 312, 182, 340, 266, 362, 340, 222, 370,
+    214, 500, 210, 630, 290, 370, 300, 500, 306, 630, 240, 98, 272, 98, 222, 106, 290, 106,
+), float).reshape(18, 2)
+# fmt: on
+HANDS = {"right_hand": 4, "left_hand": 7}
+
+
+def walking(frames: int = 4, face: bool = False) -> PoseClip:
+    """A person whose joints move a few pixels from frame to frame, with open hands."""
+    rng = np.random.default_rng(0)
+    xy = STANDING + rng.uniform(-8, 8, (frames, 18, 2))
+    clip = body_clip(CANVAS, xy[:, None])
+    steps = np.array([(0, 0), *((6 * k, 10 * n) for k in range(-2, 3) for n in range(1, 5))])
+    parts = {
+        name: Points(
+            xy=(xy[:, None, [wrist]] + steps + (0, 14)), confidence=np.ones((frames, 1, 21))
+        )
+        for name, wrist in HANDS.items()
+    }
+    points = empty_points(frames, 1, 68)
+    if face:
+        turn = np.linspace(0, 2 * np.pi, 68)
+        ring = np.column_stack((24 * np.sin(turn), 28 * np.cos(turn)))
+        points = Points(xy=xy[:, None, [0]] + ring, confidence=np.ones((frames, 1, 68)))
+    return PoseClip(canvas=CANVAS, body=clip.body, face=points, feet=clip.feet, **parts)
+
+
+def compressed(pictures: np.ndarray) -> Iterator[np.ndarray]:
+    """The pictures after H.264 with subsampled chroma."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=30)
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode())
+    file.seek(0)
+    with av.open(file) as clip:
+        for frame in clip.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def errors(found: PoseClip, true: PoseClip) -> np.ndarray:  # (f, 18), pixels
+    return np.linalg.norm(found.body.xy - true.body.xy, axis=-1)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("size", "bound"),
+    [(CANVAS, 1.5), (Size(256, 352), 3.0)],
+    ids=["512", "256"],
+)
+@pytest.mark.parametrize("video", [False, True], ids=["clean", "h264"])
+def test_body_is_read_to_a_pixel_of_the_picture(size: Size, bound: float, video: bool) -> None:
+    true = walking()
+    pictures = draw_pose(true, size)
+    clip, report = read_skeleton_frames(compressed(pictures) if video else pictures, CANVAS)
+
+    assert clip.canvas == CANVAS
+    assert (clip.body.confidence > 0.5).mean() > 0.97
+    assert report.seen > 0.97
+    assert not report.swapped
+    assert np.median(errors(clip, true)) < bound / 2
+    assert errors(clip, true)[clip.body.confidence[:, 0] > 0.5].max() < bound
+
+
+def test_reading_and_drawing_again_gives_the_same_picture() -> None:
+    true = body_clip(CANVAS, walking(2).body.xy)
+    pictures = draw_pose(true)
+    again = draw_pose(read_skeleton_frames(pictures)[0])
+
+    assert (again[pictures.any(-1)] == pictures[pictures.any(-1)]).all(-1).mean() > 0.9
+
+
+def test_exchanged_red_and_blue_are_recognised() -> None:
+    pictures = draw_pose(walking(2))
+    clip, report = read_skeleton_frames(pictures)
+    turned, other = read_skeleton_frames(pictures[..., ::-1])
+
+    assert (report.swapped, other.swapped) == (False, True)
+    assert np.array_equal(clip.body.xy, turned.body.xy)
+    assert "exchanged" in str(other)
+
+
+def test_nose_under_the_face_is_estimated_from_its_limb() -> None:
+    true = walking(face=True)
+    true.body.confidence[:, 0, 14:] = 0
+    pictures = draw_pose(true)
+    rows, columns = np.indices(pictures.shape[1:3])
+    for picture, (x, y) in zip(pictures, true.body.xy[:, 0, 0], strict=True):
+        picture[(rows - y) ** 2 + (columns - x) ** 2 < 15**2] = 255
+    clip, report = read_skeleton_frames(pictures)
+
+    assert (clip.body.confidence[:, 0, 0] == 0.4).all()
+    assert errors(clip, true)[:, 0].max() < 12
+    assert report.estimated == pytest.approx(1 / 18)
+
+
+def test_missing_joints_stay_missing() -> None:
+    true = walking()
+    true.body.confidence[:, 0, [3, 4, 13, 17]] = 0
+    clip, _ = read_skeleton_frames(draw_pose(true))
+
+    assert not clip.body.confidence[:, 0, [3, 4, 13, 17]].any()
+    assert not clip.left_hand.confidence.any()
+    assert not clip.face.confidence.any()
+
+
+def test_frames_without_a_skeleton_are_reported() -> None:
+    pictures = draw_pose(walking(3))
+    pictures[1] = 0
+    clip, report = read_skeleton_frames(iter(pictures))
+
+    assert report.frames == len(clip) == 3
+    assert report.empty_frames == (1,)
+    assert not clip.body.confidence[1].any()
+
+
+def test_a_clip_of_something_else_has_no_skeleton() -> None:
+    grey = np.full((2, 64, 48, 3), 128, np.uint8)
+    clip, report = read_skeleton_frames(grey)
+
+    assert report.empty_frames == (0, 1)
+    assert not clip.body.confidence.any()
+    assert np.isfinite(clip.body.xy).all()
+
+
+def test_pictures_full_of_colour_have_no_skeleton_and_take_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    green = np.full((512, 512, 3), (0, 255, 0), np.uint8)
+    tracemalloc.start()
+    clip, report = read_skeleton_frames([green, rng.integers(0, 256, green.shape, np.uint8)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert report.empty_frames == (0, 1)
+    assert not clip.body.confidence.any()
+    assert peak < 300e6
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ([], "frames got none"),
+        ([np.zeros((4, 4), np.uint8)], r"frame 0 of shape \(4, 4\)"),
+        ([np.zeros((4, 4, 3), np.float32)], "frame 0 of shape .* float32"),
+        ([np.zeros((0, 4, 3), np.uint8)], "frame 0 of shape"),
+        (
+            [np.zeros((40, 8, 3), np.uint8)],
+            "frame 0 of 8 x 40 pixels; both sides must be at least 16",
+        ),
+        ([np.zeros((40, 40, 3), np.uint8), np.zeros((40, 60, 3), np.uint8)], "frame 1 of 60 x 40"),
+    ],
+    ids=["none", "flat", "float", "empty", "tiny", "two sizes"],
+)
+def test_bad_frames_are_refused_by_number(frames: list[np.ndarray], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_skeleton_frames(frames)

@@ -1,0 +1,282 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from animate_anyone.errors import ConfigError
+from animate_anyone.pose.people.smoothing import (
+    CleanConfig,
+    clean,
+    fill_gaps,
+    remove_spikes,
+    smooth,
+)
+from animate_anyone.pose.skeleton.joints import body_clip
+from animate_anyone.types import Flag, Points, PoseClip
+from pose_clips import (
+    CANVAS,
+    PARTS,
+    flags,
+    mapped,
+    motion,
+    one_point,
+    positions,
+    random_clip,
+    reverse,
+    same,
+    seen,
+)
+
+seeds = st.integers(0, 2**32 - 1)
+STEPS = {
+    "spikes": remove_spikes,
+    "gaps": lambda clip: fill_gaps(clip, 4),
+    "hold": lambda clip: fill_gaps(clip, 2, hold=True),
+    "smooth": lambda clip: smooth(clip, 1.0, 30),
+    "clean": lambda clip: clean(clip, CleanConfig(smooth=1.0)),
+}
+few = settings(max_examples=20)  # of every step
+each_step = pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+
+
+# Spikes
+
+
+def test_a_point_that_jumps_for_one_frame_is_removed_and_flagged() -> None:
+    clip = remove_spikes(one_point([50, 51, 152, 52, 53]))
+
+    assert clip.body.confidence[:, 0, 4].tolist() == [1, 1, 0, 1, 1]
+    assert flags(clip)[:, 0, 4].tolist() == [0, 0, Flag.SPIKE, 0, 0]
+    assert flags(clip).astype(bool).sum() == 1
+
+
+@pytest.mark.parametrize(
+    "xs",
+    [
+        [50, 50, 99, 50, 50],
+        [50, 50, 152, 152, 50],
+        [50, 50, 152, 250, 350],
+        [50, None, 152, 50, 50],
+    ],
+    ids=["half a torso", "two frames", "goes on", "seen before the gap only"],
+)
+def test_other_jumps_stay(xs: list[float | None]) -> None:
+    clip = one_point(xs)
+
+    assert same(remove_spikes(clip), clip)
+
+
+def test_the_good_point_between_two_equal_spikes_stays() -> None:
+    clip = remove_spikes(one_point([50, 50, 152, 50, 152, 50, 50]))
+
+    assert clip.body.confidence[:, 0, 4].tolist() == [1, 1, 0, 1, 0, 1, 1]
+
+
+def test_spikes_count_in_torsos_of_their_own_clip() -> None:
+    clip = one_point([50, 51, 152, 52, 53])
+
+    assert flags(remove_spikes(mapped(clip, 0.1)))[2, 0, 4] == Flag.SPIKE
+
+
+def test_a_spike_is_filled_and_keeps_both_flags() -> None:
+    clip = clean(one_point([50, 50, 152, 50, 50]), CleanConfig())
+
+    assert clip.body.xy[2, 0, 4].tolist() == [50, 50]
+    assert flags(clip)[2, 0, 4] == Flag.SPIKE | Flag.FILLED
+
+
+@given(seeds)
+def test_true_motion_has_no_spikes(seed: int) -> None:
+    clip = body_clip(CANVAS, motion(seed, 40)[:, None])
+
+    assert not flags(remove_spikes(clip)).any()
+
+
+# Smoothing
+
+
+def test_noise_of_two_pixels_falls_by_a_third_with_a_quarter_of_the_jerk() -> None:
+    def jerk(xy: np.ndarray) -> float:
+        return np.linalg.norm(np.diff(xy, 3, axis=0), axis=-1).mean()
+
+    rng = np.random.default_rng(0)
+    raw, error, jerks = [], [], []
+    for seed in range(10):
+        xy = motion(seed, 150)
+        noisy = xy + rng.normal(0, 2, xy.shape)
+        calm = smooth(body_clip(CANVAS, noisy[:, None]), 1.0, 30).body.xy[:, 0]
+        raw.append(np.linalg.norm(noisy - xy, axis=-1).mean())
+        error.append(np.linalg.norm(calm - xy, axis=-1).mean())
+        jerks.append(jerk(calm) / jerk(noisy))
+
+    assert 2.4 < np.mean(raw) < 2.6
+    assert np.mean(error) <= 1.8
+    assert max(jerks) <= 0.25
+
+
+def test_smoothing_does_not_lag() -> None:
+    xy = np.repeat(np.arange(60.0)[:, None], 18, 1)[:, None, :, None] * (4, 2)
+    calm = smooth(body_clip(CANVAS, xy), 1.0, 30).body.xy
+
+    assert np.abs(calm - xy)[20:40].max() < 0.1
+
+
+@given(seeds, st.integers(1, 12), st.floats(0.1, 10))
+def test_a_constant_stays_what_it_is(seed: int, frames: int, strength: float) -> None:
+    still = random_clip(seed, 1, share_seen=0.8)
+    parts = {
+        part: Points(
+            xy=getattr(still, part).xy.repeat(frames, 0),
+            confidence=getattr(still, part).confidence.repeat(frames, 0),
+        )
+        for part in PARTS
+    }
+    clip = PoseClip(canvas=CANVAS, **parts)
+    calm = smooth(clip, strength)
+
+    assert np.allclose(positions(calm), positions(clip), atol=1e-9)
+    assert not flags(calm)[:, :, :18].any()
+
+
+@given(seeds, st.integers(1, 20), st.floats(0.1, 10))
+def test_time_reversal_commutes_with_smoothing(seed: int, frames: int, strength: float) -> None:
+    clip = random_clip(seed, frames)
+
+    assert same(smooth(reverse(clip), strength), reverse(smooth(clip, strength)))
+
+
+@given(seeds, st.integers(1, 20))
+def test_time_reversal_commutes_with_spikes_and_gaps(seed: int, frames: int) -> None:
+    clip = random_clip(seed, frames)
+
+    assert same(remove_spikes(reverse(clip)), reverse(remove_spikes(clip)))
+    assert same(fill_gaps(reverse(clip)), reverse(fill_gaps(clip)))
+
+
+def test_strength_orders_the_smoothing_and_zero_is_off() -> None:
+    clip = random_clip(1, 40, share_seen=1.0)
+    rough = [np.abs(np.diff(positions(smooth(clip, s)), 2, axis=0)).mean() for s in (0, 0.5, 1, 2)]
+
+    assert rough == sorted(rough, reverse=True)
+    assert rough[-1] < 0.5 * rough[0]
+    assert np.array_equal(positions(smooth(clip, 0)), positions(clip))
+
+
+def test_a_run_is_not_smoothed_across_a_gap() -> None:
+    xs = [10.0, 10.0, 10.0, None, 90.0, 90.0, 90.0]
+    calm = smooth(one_point(xs), 1.0)
+
+    assert calm.body.xy[:, 0, 4, 0].tolist() == [10, 10, 10, 0, 90, 90, 90]
+
+
+def test_a_stiff_hand_stays_stiff() -> None:
+    clip = random_clip(5, 30, 1, share_seen=1.0)
+    shape = np.random.default_rng(5).uniform(-20, 20, (21, 2))
+    clip.left_hand.xy[:] = clip.body.xy[:, :, 7, None] + shape
+    calm = smooth(clip)
+
+    assert np.abs(calm.body.xy - clip.body.xy).max() > 1
+    assert np.allclose(calm.left_hand.xy - calm.body.xy[:, :, 7, None], shape)
+
+
+def test_points_that_moved_are_flagged_as_smoothed() -> None:
+    calm = smooth(random_clip(2, 10))
+    moved = (positions(calm) != positions(random_clip(2, 10))).any(-1)
+
+    assert moved.any()
+    assert np.array_equal(flags(calm) == Flag.SMOOTHED, moved)
+
+
+# All steps
+
+
+@given(seeds, st.integers(1, 12))
+def test_with_filling_off_the_mask_stays(seed: int, frames: int) -> None:
+    clip = random_clip(seed, frames)
+    config = CleanConfig(max_gap_frames=0, spikes=False, smooth=1.0)
+
+    assert np.array_equal(seen(clean(clip, config)), seen(clip))
+
+
+@each_step
+@few
+@given(seed=seeds, frames=st.integers(1, 16), scale=st.sampled_from([0.5, 2.0, 4.0]))
+def test_scale_of_the_picture_does_not_matter(step, seed: int, frames: int, scale: float) -> None:
+    clip = random_clip(seed, frames)
+
+    assert same(step(mapped(clip, scale)), mapped(step(clip), scale))
+
+
+@each_step
+@few
+@given(seed=seeds, frames=st.integers(1, 16), x=st.integers(-900, 900), y=st.integers(-900, 900))
+def test_place_in_the_picture_does_not_matter(step, seed: int, frames: int, x: int, y: int) -> None:
+    clip = random_clip(seed, frames)
+    moved = step(mapped(clip, 1.0, (x, y)))
+    expected = mapped(step(clip), 1.0, (x, y))
+
+    # Which points move by rounding alone depends on the place, so flags are not compared.
+    where = seen(expected)
+    assert np.array_equal(where, seen(moved))
+    assert np.allclose(positions(moved)[where], positions(expected)[where], atol=1e-6)
+
+
+@each_step
+@few
+@given(seed=seeds, frames=st.integers(1, 16))
+def test_inputs_are_not_modified_and_flags_are_kept(step, seed: int, frames: int) -> None:
+    clip = random_clip(seed, frames)
+    edited = replace(clip.body, flags=np.full(clip.body.confidence.shape, Flag.EDITED, np.uint8))
+    clip = replace(clip, body=edited)
+    before = positions(clip), seen(clip), flags(clip)
+    result = step(clip)
+
+    after = positions(clip), seen(clip), flags(clip)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert (flags(result)[:, :, :18] & Flag.EDITED).all()
+
+
+@each_step
+@pytest.mark.parametrize("frames", [0, 1, 2, 5])
+@pytest.mark.parametrize("people", [0, 1])
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_empty_and_shortest_clips_pass(step, frames: int, people: int, share: float) -> None:
+    clip = random_clip(0, frames, people, share_seen=share)
+    result = step(clip)
+
+    assert positions(result).shape == positions(clip).shape
+    assert np.array_equal(seen(result), seen(clip))
+
+
+@each_step
+def test_a_torso_without_length_and_nan_do_no_harm(step) -> None:
+    clip = body_clip(CANVAS, np.full((6, 1, 18, 2), 100.0))
+    clip.body.xy[2, 0, 4] = np.nan
+    result = step(clip)
+
+    assert np.isfinite(positions(result)[seen(result)]).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("max_gap_frames", -1, r"max_gap_frames got -1; it must be 0 or more\. Use 0"),
+        ("smooth", -0.5, r"smooth got -0\.5; it must be 0 or more\. Use 0"),
+        ("smooth", float("nan"), "smooth got nan"),
+        ("fps", 0.0, r"fps got 0\.0; it must be above 0\. Use 30"),
+        ("fps", float("inf"), "fps got inf"),
+    ],
+)
+def test_settings_out_of_range_are_refused(field: str, value: float, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CleanConfig(**{field: value})
+
+
+def test_functions_refuse_what_the_config_refuses() -> None:
+    clip = random_clip(0, 3)
+    with pytest.raises(ConfigError, match="smooth got -1"):
+        smooth(clip, -1)
+    with pytest.raises(ConfigError, match="max_gap_frames got -2"):
+        fill_gaps(clip, -2)

@@ -1,0 +1,133 @@
+import hashlib
+import re
+
+import pytest
+
+from animate_anyone.config import PRESETS
+from animate_anyone.errors import ConfigError, DownloadError
+from animate_anyone.weights.hub import download as module
+from animate_anyone.weights.hub.download import PARTIAL, SETS, HubFile, download, fetch
+
+CONTENT = b"weights " * 100
+
+
+def hub_file(content=CONTENT, **changed):
+    known = {
+        "repository": "someone/weights",
+        "path": "folder/file.pth",
+        "to": "sub/file.pth",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return HubFile(**(known | changed))
+
+
+class Hub:
+    """The hub's download function: writes `content`, or raises it."""
+
+    def __init__(self, content=CONTENT):
+        self.content = content
+        self.calls = []
+
+    def __call__(self, *, repo_id, filename, revision, local_dir):
+        self.calls.append((repo_id, filename, revision))
+        if isinstance(self.content, Exception):
+            raise self.content
+        path = local_dir / filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.content)
+        return str(path)
+
+
+def visible(folder):
+    return [
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and PARTIAL not in path.parts
+    ]
+
+
+def test_a_right_file_comes_to_its_place_and_is_not_fetched_twice(tmp_path):
+    hub = Hub()
+    path = fetch(hub_file(revision="abc"), tmp_path, hub)
+    assert path == tmp_path / "sub" / "file.pth"
+    assert path.read_bytes() == CONTENT
+    assert fetch(hub_file(), tmp_path, hub) == path
+    assert hub.calls == [("someone/weights", "folder/file.pth", "abc")]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (CONTENT[:-9], "has 791 bytes, expected are 800: it is truncated"),
+        (CONTENT[:-1] + b"!", "has the sha256 .* expected is .* damaged or was changed"),
+    ],
+    ids=["truncated", "changed"],
+)
+def test_wrong_files_are_refused_and_fetched_anew(tmp_path, content, words):
+    with pytest.raises(DownloadError, match=words) as caught:
+        fetch(hub_file(), tmp_path, Hub(content))
+    assert "https://huggingface.co/someone/weights/resolve/main/folder/file.pth" in str(
+        caught.value
+    )
+    assert str(tmp_path / "sub" / "file.pth") in str(caught.value)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert fetch(hub_file(), tmp_path, Hub()).read_bytes() == CONTENT
+
+
+def test_without_network_the_way_by_hand_is_told(tmp_path):
+    with pytest.raises(
+        DownloadError, match=r"could not be fetched \(OSError: no route\)"
+    ) as caught:
+        fetch(hub_file(), tmp_path, Hub(OSError("no route")))
+    assert "By hand: get https://huggingface.co/someone/weights" in str(caught.value)
+    assert visible(tmp_path) == []
+
+
+def test_a_file_put_there_by_hand_is_checked_and_never_deleted(tmp_path):
+    path = tmp_path / "sub" / "file.pth"
+    path.parent.mkdir()
+    path.write_bytes(b"something else")
+    hub = Hub()
+    with pytest.raises(DownloadError, match="expected are 800"):
+        fetch(hub_file(), tmp_path, hub)
+    assert path.read_bytes() == b"something else"
+    assert hub.calls == []
+
+
+def test_files_without_a_known_checksum_are_reported(tmp_path, caplog):
+    fetch(hub_file(sha256=None, size=None), tmp_path, Hub())
+    assert "no published checksum is known" in caplog.text
+    assert hashlib.sha256(CONTENT).hexdigest() in caplog.text
+
+
+def test_a_whole_set_is_fetched_and_leaves_no_partial_folder(tmp_path, monkeypatch):
+    files = (hub_file(to="a.pth"), hub_file(to="b/c.pth"))
+    monkeypatch.setattr(module, "SETS", {"moore": files})
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", Hub())
+    download("moore", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pth", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("aa-mini", "part of this package"), ("paper", "nobody published")]
+)
+def test_presets_without_published_files_say_so(tmp_path, name, words):
+    with pytest.raises(DownloadError, match=words):
+        download(name, tmp_path)
+
+
+def test_unknown_presets_are_answered_with_the_nearest(tmp_path):
+    with pytest.raises(ConfigError, match="'moore'"):
+        download("more", tmp_path)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_tables_are_complete_and_well_formed(name):
+    assert name in PRESETS
+    targets = [file.to for file in SETS[name]]
+    assert len(set(targets)) == len(targets)
+    assert {"denoising_unet.pth", "reference_unet.pth", "motion_module.pth"} <= set(targets)
+    for file in SETS[name]:
+        assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+        assert file.revision is None or re.fullmatch("[0-9a-f]{40}", file.revision)
