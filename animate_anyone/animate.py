@@ -14,7 +14,8 @@ from .config import Preset
 from .diffusion.fusing import predict_in_windows
 from .diffusion.guidance import guide
 from .diffusion.noise import draw_noise, shuffle_noise
-from .diffusion.samplers import SAMPLERS, SamplingStep, sample
+from .diffusion.sampler_table import USUAL_SAMPLER, find_sampler
+from .diffusion.samplers import SamplingStep, sample
 from .diffusion.schedule import NoiseSchedule
 from .diffusion.windows import Window, WindowConfig, plan_windows
 from .errors import InputError, WeightsError
@@ -46,7 +47,7 @@ class Sampling:
 
     steps: int = 20
     guidance: float = 3.5  # 1: none, at half the cost; more follows the reference harder
-    sampler: str = "ddim"
+    sampler: str = USUAL_SAMPLER
     seed: int = 0
     windows: WindowConfig = field(default_factory=WindowConfig)
     windows_per_call: int = 1  # more use the device better and need more memory
@@ -263,8 +264,7 @@ def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> N
             f"cfg got {sampling.guidance:g}; it must be 1 or more. Choose 1 to sample without "
             f"guidance, at half the cost, or {preset.guidance:g} as this weight set suggests."
         )
-    if sampling.sampler not in SAMPLERS:
-        raise InputError(f"sampler got {sampling.sampler!r}; choose one of {', '.join(SAMPLERS)}.")
+    find_sampler(sampling.sampler)
     for name in ("windows_per_call", "frames_per_decode"):
         if getattr(sampling, name) < 1:
             raise InputError(f"{name} got {getattr(sampling, name)}; it must be 1 or more.")

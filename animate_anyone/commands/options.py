@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..config import Preset
+from ..diffusion.sampler_table import SAMPLERS, USUAL_SAMPLER
 from ..errors import InputError
 from ..types import Size
 
@@ -18,15 +19,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SAMPLERS = ("ddim", "ddpm", "euler", "dpmpp_2m", "dpmpp_2m_sde", "unipc")
-
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     """Add everything that decides how a clip is sampled."""
     add = parser.add_argument_group("sampling").add_argument
     add("--steps", type=int, help="sampling steps (the preset's, mostly 20)")
     add("--cfg", type=float, help="guidance, 1 is none and twice as fast (the preset's)")
-    add("--sampler", choices=SAMPLERS, default="ddim", help="(ddim)")
+    told = "; ".join(f"{name}: {sampler.told}" for name, sampler in SAMPLERS.items())
+    add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=f"{told} ({USUAL_SAMPLER})")
     add("--seed", type=int, default=0, help="of the noise (0)")
     add("--shared-noise", type=float, default=0.0, help="0..1, what frames have in common (0)")
     add("--repeat-noise", action="store_true", help="start all windows from one noise, shuffled")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..config import ScheduleConfig
 from ..errors import ConfigError, InputError
+from .sampler_table import find_sampler
 
 if TYPE_CHECKING:
     from diffusers.schedulers.scheduling_utils import SchedulerMixin
@@ -100,13 +101,11 @@ class NoiseSchedule:
 
     def scheduler(self, sampler: str) -> "SchedulerMixin":
         """Return a diffusers scheduler that is configured like this schedule."""
-        if sampler not in SCHEDULERS:
-            raise InputError(f"sampler got {sampler!r}; choose one of {', '.join(SCHEDULERS)}.")
+        entry = find_sampler(sampler)
         import diffusers
 
-        name, options = SCHEDULERS[sampler]
         config = self.config
-        return getattr(diffusers, name)(
+        return getattr(diffusers, entry.scheduler)(
             num_train_timesteps=config.train_timesteps,
             beta_start=config.beta_start,
             beta_end=config.beta_end,
@@ -115,7 +114,7 @@ class NoiseSchedule:
             timestep_spacing=config.spacing,
             steps_offset=config.steps_offset,
             rescale_betas_zero_snr=config.zero_snr,
-            **options,
+            **entry.options,
         )
 
     def _parts(self, timesteps: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,14 +177,4 @@ def _rescale_to_zero_snr(betas: Tensor) -> Tensor:
 _BETA_RULES: dict[str, Callable[[ScheduleConfig], Tensor]] = {
     "linear": _linear,
     "scaled_linear": _scaled_linear,
-}
-
-# Sampler name to diffusers class and its own options.
-SCHEDULERS: dict[str, tuple[str, dict[str, object]]] = {
-    "ddim": ("DDIMScheduler", {"clip_sample": False}),
-    "ddpm": ("DDPMScheduler", {"clip_sample": False}),
-    "euler": ("EulerDiscreteScheduler", {}),
-    "dpmpp_2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
-    "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
-    "unipc": ("UniPCMultistepScheduler", {}),
 }

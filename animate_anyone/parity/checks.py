@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from ..diffusion.ddim import ddim_step, following_timesteps
 from ..diffusion.fusing import fuse_windows
 from ..diffusion.guidance import guide
-from ..diffusion.samplers import SamplingStep, ddim_step, following_timesteps, sample
+from ..diffusion.samplers import SamplingStep, sample
 from ..diffusion.schedule import NoiseSchedule
 from ..diffusion.windows import Window, plan_windows
 from ..errors import WeightsError

@@ -9,6 +9,7 @@ from PIL import Image
 
 from animate_anyone.__main__ import main
 from animate_anyone.commands import animate as command
+from animate_anyone.diffusion.sampler_table import SAMPLERS, Sampler
 from animate_anyone.media import VideoWriter, clip_info, frames_of, read_picture
 from animate_anyone.pose.drawing.draw import draw_pose
 from animate_anyone.pose.files.keypoints import write_keypoints
@@ -268,11 +269,22 @@ def test_video_with_fewer_frames_than_announced_is_animated_as_far_as_it_goes(
     assert "5 frames were announced, 3 could be read" in caplog.text
 
 
-def test_sampler_choices_are_those_of_the_core():
-    from animate_anyone.commands.options import SAMPLERS
-    from animate_anyone.diffusion.samplers import SAMPLERS as KNOWN
+def test_a_sampler_that_is_only_in_the_table_is_taken_and_told(inputs, monkeypatch, capsys):
+    _, options = inputs
+    seen = []
 
-    assert KNOWN == SAMPLERS
+    def still(run, latents):
+        seen.append(run.steps)
+        return run.model(latents, run.schedule.timesteps(run.steps)[0], 0)
+
+    monkeypatch.setitem(SAMPLERS, "still", Sampler(told="", scheduler="DDIMScheduler", loop=still))
+    options = {**options, "sampler": "still", "steps": 3}
+
+    assert main(arguments(options, "--dry-run")) == 0
+    assert "3 of still" in capsys.readouterr().out
+    assert main(arguments(options)) == 0
+    assert seen == [3]
+    assert clip_info(options["out"]).frames == 6
 
 
 def test_sheet_keeps_frames_from_first_to_last():

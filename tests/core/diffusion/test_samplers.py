@@ -3,7 +3,9 @@ import torch
 from safetensors.torch import load_file
 
 from animate_anyone.config import ScheduleConfig
-from animate_anyone.diffusion.samplers import SAMPLERS, following_timesteps, sample
+from animate_anyone.diffusion.ddim import following_timesteps
+from animate_anyone.diffusion.sampler_table import SAMPLERS
+from animate_anyone.diffusion.samplers import sample
 from animate_anyone.diffusion.schedule import NoiseSchedule
 from animate_anyone.errors import InputError
 

@@ -4,7 +4,8 @@ import torch
 from safetensors.torch import load_file
 
 from animate_anyone.config import ScheduleConfig
-from animate_anyone.diffusion.schedule import SCHEDULERS, SMALLEST_ALPHA, NoiseSchedule
+from animate_anyone.diffusion.sampler_table import SAMPLERS
+from animate_anyone.diffusion.schedule import SMALLEST_ALPHA, NoiseSchedule
 from animate_anyone.errors import ConfigError, InputError
 
 PREDICTIONS = ["epsilon", "v_prediction", "sample"]
@@ -152,7 +153,7 @@ def test_impossible_betas_are_refused(options):
         NoiseSchedule(ScheduleConfig(**options))
 
 
-@pytest.mark.parametrize("sampler", SCHEDULERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_schedulers_of_diffusers_share_our_tables(sampler):
     theirs = NoiseSchedule(ScheduleConfig(beta_schedule="scaled_linear")).scheduler(sampler)
     ours = NoiseSchedule(ScheduleConfig(beta_schedule="scaled_linear"))
