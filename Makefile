@@ -10,15 +10,18 @@ TORCH := torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0
 HAS_TORCH := from importlib.util import find_spec as f; import sys; \
 	sys.exit(not all(map(f, ("torch", "torchvision", "torchaudio"))))
 
+PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
 MINI := runs/mini
 TRAIN = $(PY) -m animate_anyone train
 MAKE_MINI = $(PY) -m animate_anyone mini
 
-.PHONY: help demo test lint lint-web format mini
+.PHONY: help demo test quick lint lint-web format mini
 
 help:
 	@echo "make demo    animate the bundled character; leaves an MP4 and a contact sheet"
 	@echo "make test    run all tests, on every ComfyUI that is found"
+	@echo "make quick   run the core's tests alone"
 	@echo "make lint    check style and types"
 	@echo "make format  apply the style"
 	@echo "make mini    train aa-mini again, from nothing; hours, resumable"
@@ -26,10 +29,14 @@ help:
 demo: $(VENV)/.packages
 	$(PY) -m animate_anyone demo
 
-# All rings on every ComfyUI that is found, in two lanes beside each other.
+# All rings on every ComfyUI that is found; as many tests beside each other as there are cores.
 test: $(VENV)/.packages
 	@$(PY) tests/comfy_hosts.py --install
-	@$(PY) tests/lanes.py
+	@$(PYTEST)
+
+# The core alone: no ComfyUI is looked for.
+quick: $(VENV)/.packages
+	@$(PYTEST) tests --ignore=tests/nodes --ignore=tests/server --ignore=tests/browser
 
 # Every step continues where it was stopped; the folder may be carried to another machine.
 mini: $(VENV)/.packages

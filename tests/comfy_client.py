@@ -8,7 +8,33 @@ import urllib.request
 from pathlib import Path
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows" / "api"
-RUN_SECONDS = 600
+STILL_SECONDS, STILL_CPU_SECONDS = 120, 1.0  # a server that does less than that stands still
+MOST_CPU_SECONDS = 600  # for one prompt
+
+
+class Patience:
+    """Waits for a server as long as it works, however slow the machine is."""
+
+    def __init__(self, cpu_seconds=None):
+        """Begin to wait; the function tells the processor time that the server has used so far."""
+        self._used = cpu_seconds or time.monotonic
+        self._first = self._last = self._used()
+        self._since = time.monotonic()
+
+    @property
+    def pause(self):
+        """Return how many seconds to wait before asking again: asking costs the server too."""
+        return 0.1 if time.monotonic() - self._since < 20 else 1.0
+
+    def check(self, what):
+        """Raise TimeoutError if the server stands still, or does not come to an end."""
+        used, now = self._used(), time.monotonic()
+        if used - self._first > MOST_CPU_SECONDS:
+            raise TimeoutError(f"{what} took more than {MOST_CPU_SECONDS} processor seconds")
+        if used - self._last > STILL_CPU_SECONDS:
+            self._last, self._since = used, now
+        elif now - self._since > STILL_SECONDS:
+            raise TimeoutError(f"{what}: the server has stood still for {STILL_SECONDS} seconds")
 
 
 class ServerError(Exception):
@@ -22,8 +48,13 @@ class ServerError(Exception):
 class Client:
     """Queues prompts and waits for what becomes of them."""
 
-    def __init__(self, address):
-        self.address = address
+    def __init__(self, address, cpu_seconds=None):
+        """Talk to a server; the function tells the processor time that it has used so far."""
+        self.address, self._cpu_seconds = address, cpu_seconds
+
+    def patience(self):
+        """Return what waits for this server."""
+        return Patience(self._cpu_seconds)
 
     def get(self, path, **query):
         """Return the bytes, or the decoded JSON, that lie at a path."""
@@ -53,13 +84,11 @@ class Client:
 
     def result(self, prompt_id):
         """Wait for a prompt; return its entry in the history."""
-        end = time.monotonic() + RUN_SECONDS
-        while time.monotonic() < end:
-            history = self.get(f"/history/{prompt_id}")
-            if prompt_id in history:
-                return history[prompt_id]
-            time.sleep(0.1)
-        raise TimeoutError(prompt_id)
+        wait = self.patience()
+        while prompt_id not in (history := self.get(f"/history/{prompt_id}")):
+            wait.check(f"prompt {prompt_id}")
+            time.sleep(wait.pause)
+        return history[prompt_id]
 
     def run(self, prompt):
         """Queue a prompt and return its outputs by node, failing with its error."""
@@ -76,7 +105,7 @@ class Client:
 
     def _ask(self, request):
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=600) as answer:
                 data, kind = answer.read(), answer.headers.get_content_type()
         except urllib.error.HTTPError as error:
             body = error.read()

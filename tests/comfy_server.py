@@ -14,13 +14,13 @@ import pytest
 from comfy_client import Client, ServerError
 from comfy_hosts import REPOSITORY
 
-START_SECONDS = 180  # a busy machine needs many of them; an idle one about 15
 PACK = "animate_anyone"
 
 
 @pytest.fixture(scope="session")
-def server_base(tmp_path_factory):
+def server_base(comfy_host, tmp_path_factory):
     """Return the server's base folder, with this repository among its packs."""
+    del comfy_host  # each has a folder of its own
     folder = tmp_path_factory.mktemp("server")
     for name in ("models/animate_anyone", "input", "output", "temp", "user", "custom_nodes"):
         (folder / name).mkdir(parents=True)
@@ -51,24 +51,45 @@ def server(comfy_host, server_base):
             stderr=subprocess.STDOUT,
         )
     try:
-        client = Client(f"http://127.0.0.1:{port}")
+        client = Client(f"http://127.0.0.1:{port}", _cpu_seconds_of(process))
         _wait(client, process, server_base / "server.log")
         yield client
     finally:
-        process.terminate()
-        process.wait(timeout=60)
+        process.kill()
+        process.wait()
+
+
+def _cpu_seconds_of(process):
+    """Return a function that gives the processor time of a process and what it has started."""
+    import psutil
+
+    running = psutil.Process(process.pid)
+
+    def used():
+        times = running.cpu_times()
+        return times.user + times.system + times.children_user + times.children_system
+
+    return used
 
 
 def _wait(client, process, log):
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            client.get("/system_stats")
-        except (OSError, ServerError):
-            time.sleep(0.5)
-        else:
-            return
-    pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')[-4000:]}")
+    wait = client.patience()
+    try:
+        while process.poll() is None:
+            try:
+                client.get("/system_stats")
+            except (OSError, ServerError):
+                wait.check("its start")
+                time.sleep(0.5)
+            else:
+                return
+    except TimeoutError as error:
+        pytest.fail(f"the server did not start ({error}):\n{_end_of(log)}")
+    pytest.fail(f"the server ended while it started:\n{_end_of(log)}")
+
+
+def _end_of(log):
+    return log.read_text(errors="replace")[-4000:]
 
 
 def _free_port():

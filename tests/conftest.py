@@ -1,4 +1,4 @@
-"""What all tests share: seeds, threads, the ComfyUI host, and a summary by rings."""
+"""What all tests share: seeds, threads, the ComfyUI hosts, workers, and a summary by rings."""
 
 import os
 import random
@@ -13,6 +13,8 @@ from hypothesis import settings
 from comfy_hosts import ComfyHost, find_hosts, why_no_host
 
 pytest_plugins = ["comfy_server"]
+HOSTS = find_hosts()
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
 GOLDEN = Path(__file__).parent / "golden"
 RINGS = {
     1: "core (no ComfyUI, no network, no GPU)",
@@ -24,8 +26,12 @@ RING_FOLDERS = {"nodes": 2, "server": 3, "browser": 4}
 
 settings.register_profile("short", max_examples=60, deadline=None, derandomize=True)
 settings.load_profile("short")
-if "OMP_NUM_THREADS" not in os.environ:  # one thread is faster on a machine that is busy
-    torch.set_num_threads(min(4, os.cpu_count() or 1))
+if "OMP_NUM_THREADS" not in os.environ:
+    if WORKER:  # as many workers as cores: more threads would only wait for each other
+        os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, too
+        torch.set_num_threads(1)
+    else:
+        torch.set_num_threads(min(4, os.cpu_count() or 1))
 
 
 @pytest.fixture(autouse=True)
@@ -42,20 +48,47 @@ def golden():
     return GOLDEN
 
 
-@pytest.fixture(scope="session")
-def comfy_host() -> ComfyHost:
-    """Return the ComfyUI to test on; without one the test is skipped."""
-    hosts = find_hosts()
-    if not hosts:
+@pytest.fixture(
+    scope="session",
+    params=HOSTS or [None],
+    ids=lambda host: host.version if host else "no host",
+)
+def comfy_host(request) -> ComfyHost:
+    """Return the ComfyUI to test on, each found one in turn; without any the test is skipped."""
+    if request.param is None:
         pytest.skip(why_no_host())
-    return hosts[0]
+    return request.param
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Say which tests belong together in one worker, and let the long ones begin first.
+
+    A ComfyUI serves all of its tests; elsewhere a file's tests share their fixtures.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+    if WORKER:
+        items.sort(key=lambda item: (-ring_of(item.nodeid), not item.get_closest_marker("slow")))
+
+
+def host_of(item) -> ComfyHost | None:
+    """Return the ComfyUI that a test runs on; None for tests that need none."""
+    return item.callspec.params.get("comfy_host") if hasattr(item, "callspec") else None
+
+
+def _group_of(item) -> str:
+    host = host_of(item)
+    if host is None:
+        return str(item.path.relative_to(Path(__file__).parent).as_posix())
+    return f"{'nodes' if ring_of(item.nodeid) == 2 else 'server'} {host.version}"
 
 
 def pytest_runtest_setup(item):
     """Skip what this machine cannot run."""
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    if any(map(item.get_closest_marker, ("host", "server", "browser"))) and not find_hosts():
+    if any(map(item.get_closest_marker, ("host", "server", "browser"))) and not HOSTS:
         pytest.skip(why_no_host())
 
 
@@ -63,10 +96,9 @@ def pytest_terminal_summary(terminalreporter, config):
     """Say how many tests of which ring ran, and loudly which ring did not."""
     everything = config.args_source is not pytest.Config.ArgsSource.ARGS
     counts, reasons = _by_ring(terminalreporter.stats)
-    hosts = find_hosts()
-    host = f"ComfyUI {hosts[0].version}, {hosts[0].path}" if hosts else why_no_host()
     terminalreporter.section("rings")
-    terminalreporter.line(f"host: {host}")
+    for line in [f"host: ComfyUI {host.version}, {host.path}" for host in HOSTS] or [why_no_host()]:
+        terminalreporter.line(line)
     for ring, title in RINGS.items():
         count = counts[ring]
         if not (everything or count.total()):

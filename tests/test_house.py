@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import lanes
 from comfy_hosts import FRONT_END, find_hosts, why_no_host
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,27 +97,6 @@ def test_hosts_are_listed_for_the_makefile(checkout):
     command = [sys.executable, str(ROOT / "tests" / "comfy_hosts.py")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == [str(checkout)]
-
-
-def test_lanes_hold_every_test_and_every_host():
-    first, second = lanes.lanes([Path("new"), Path("old")])
-    core, old = first
-    (new,) = second
-    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
-    apart = {argument.removeprefix("--ignore=tests/") for argument in core.arguments[1:]}
-    assert {argument.removeprefix("tests/") for argument in new.arguments} == apart
-    assert apart < folders
-    assert old.host == Path("old")
-    assert all((ROOT / argument).exists() for argument in old.arguments)
-
-
-def test_a_lane_counts_its_tests_and_tells_a_failure(tmp_path, capsys):
-    (tmp_path / "test_two.py").write_text("def test_a(): pass\n\ndef test_b(): assert False\n")
-    more = ["-p", "no:cacheprovider", "-o", "pythonpath="]
-    good, counts = lanes.work_off(7, [lanes.Run((str(tmp_path),))], more)
-    assert not good
-    assert counts == {"passed": 1, "failed": 1}
-    assert "[7] " in capsys.readouterr().out
 
 
 def test_front_end_packages_are_told_from_other_requirements():

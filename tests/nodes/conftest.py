@@ -8,12 +8,8 @@ run here.
 import asyncio
 import importlib
 import importlib.util
-import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,85 +17,63 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfy_hosts import REPOSITORY, find_hosts, why_no_host
+import in_child
+from comfy_hosts import REPOSITORY, why_no_host
+from in_child import (  # noqa: F401  (hooks, by which the child tells of its tests)
+    pytest_runtest_logfinish,
+    pytest_runtest_logreport,
+    pytest_runtest_logstart,
+)
 
 HERE = Path(__file__).parent
-REPORTS = "ANIMATE_ANYONE_TEST_REPORTS"  # set in the child: the file that it writes
-CHILD_SECONDS = 600
 sys.path.append(str(HERE))
 
 import tiny_weights  # noqa: E402  (found through the line above)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _on_every_host(comfy_host):
+    """Let each test run on each ComfyUI."""
+
+
 def pytest_runtest_protocol(item, nextitem):
     """Let a child run the tests, and report what it says of this one."""
     # pytest asks every conftest about every test, not only about those beside it.
-    if REPORTS in os.environ or HERE not in item.path.parents:
+    if in_child.EVENTS in os.environ or HERE not in item.path.parents:
         return None
-    told = _child_reports(item.session)
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in told.get(item.nodeid) or [_lost(item, told["output"])]:
+    for report in _reports(item):
+        report.nodeid = item.nodeid
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
 
 
-def pytest_runtest_logreport(report):
-    """Write the child's reports down."""
-    if REPORTS in os.environ:
-        data = report._to_json()
-        with Path(os.environ[REPORTS]).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(data, default=str) + "\n")
+_CHILDREN = pytest.StashKey[dict]()
 
 
-def _child_reports(session):
-    """Return reports by test, running the child at the first call."""
-    if _TOLD not in session.stash:
-        session.stash[_TOLD] = _run_child(session)
-    return session.stash[_TOLD]
+def _reports(item):
+    """Return the reports of one test, from the child that runs the tests of its host."""
+    host = item.callspec.params["comfy_host"]
+    if host is None:
+        place = (str(HERE), 0, why_no_host())
+        return [pytest.TestReport(item.nodeid, item.location, {}, "skipped", place, "call")]
+    children = item.session.stash.setdefault(_CHILDREN, {})
+    if host not in children:
+        same = [other for other in item.session.items if HERE in other.path.parents]
+        nodeids = [_plain(other) for other in same if other.callspec.params["comfy_host"] == host]
+        packages = [str(host.extra_packages)] if host.extra_packages else []
+        environment = {
+            "COMFYUI_PATH": str(host.path),
+            "PYTHONPATH": os.pathsep.join([*packages, os.environ.get("PYTHONPATH", "")]),
+        }
+        children[host] = in_child.Child(nodeids, item.config.rootpath, environment)
+    return children[host].reports(_plain(item))
 
 
-_TOLD = pytest.StashKey[dict]()
-
-
-def _run_child(session):
-    hosts = find_hosts()
-    chosen = [item.nodeid for item in session.items if HERE in item.path.parents]
-    if not hosts:
-        return {"output": "", **{nodeid: [_skipped(nodeid)] for nodeid in chosen}}
-    file = Path(tempfile.mkdtemp()) / "reports.jsonl"
-    file.touch()
-    packages = [hosts[0].extra_packages] if hosts[0].extra_packages else []
-    path = os.pathsep.join(map(str, [*packages, os.environ.get("PYTHONPATH", "")]))
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
-        cwd=session.config.rootpath,
-        env={**os.environ, REPORTS: str(file), "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=CHILD_SECONDS,
-        check=False,
-    )
-    told = {"output": (run.stdout + run.stderr)[-4000:]}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        report = pytest.TestReport._from_json(json.loads(line))
-        if isinstance(report.longrepr, list):  # of a skip; JSON knows no tuples
-            report.longrepr = tuple(report.longrepr)
-        told.setdefault(report.nodeid, []).append(report)
-    shutil.rmtree(file.parent)
-    return told
-
-
-def _lost(item, output):
-    def fail():
-        pytest.fail(f"the interpreter with the host told nothing of this test:\n{output}")
-
-    return pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(fail, "call"))
-
-
-def _skipped(nodeid):
-    place = (str(HERE), 0, why_no_host())
-    return pytest.TestReport(nodeid, ("", 0, nodeid), {}, "skipped", place, "call")
+def _plain(item):
+    """Return a test's id without the group that pytest-xdist writes behind it."""
+    return item.nodeid.rsplit("@", 1)[0] if "PYTEST_XDIST_WORKER" in os.environ else item.nodeid
 
 
 @pytest.fixture(scope="session")
@@ -112,9 +86,9 @@ def base(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def pack(base):
+def pack(base, comfy_host):
     """Return a function that imports our modules as the host does; starts the host."""
-    host = find_hosts()[0]
+    host = comfy_host
     os.chdir(host.path)
     # The host's `nodes` is a module, ours a package of the same name: the host comes first.
     ours = {"", ".", str(REPOSITORY)}

@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from comfy_hosts import REPOSITORY, find_hosts
+from comfy_hosts import REPOSITORY
 
 FILES = sorted((REPOSITORY / "workflows/api").glob("*.json"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_host_accepts_the_prompt(run_node, host_nodes, file, monkeypatch):
+def test_the_host_accepts_the_prompt(run_node, host_nodes, comfy_host, file, monkeypatch):
     import execution
 
-    monkeypatch.syspath_prepend(find_hosts()[0].path)  # its `utils` before comfy/utils.py
+    monkeypatch.syspath_prepend(comfy_host.path)  # its `utils` before comfy/utils.py
     from comfy_extras import nodes_canny, nodes_custom_sampler, nodes_images, nodes_video
 
     stock = {
