@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ..config import Preset
 from ..errors import ConfigError
+from .learning_rate import learning_rate_at
 from .variants import VARIANTS, Variant
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -132,9 +133,13 @@ class TrainingConfig:
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step: warm-up, constant, linear decay to zero."""
-        rise = (step + 1) / max(self.warm_up, 1)
-        fall = (1 - step / self.steps) / (1 - self.decay_from) if self.decay_from < 1 else 1.0
-        return self.learning_rate * max(min(1.0, rise, fall), 0.0)
+        return learning_rate_at(
+            step,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            warm_up=self.warm_up,
+            decay_from=self.decay_from,
+        )
 
 
 def read_changes(path: Path) -> dict[str, Any]:

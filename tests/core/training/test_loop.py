@@ -142,14 +142,6 @@ def test_settings_that_cannot_be_are_named(name, value, wrong):
     assert TrainingConfig(learning_rate=1, zero_snr=True)  # whole numbers do for real ones
 
 
-@pytest.mark.parametrize(
-    ("step", "share"), [(0, 0.5), (1, 1.0), (4, 1.0), (8, 0.4), (10, 0.0)], ids=str
-)
-def test_learning_rate_rises_stays_and_falls(step, share):
-    config = TrainingConfig(steps=10, warm_up=2, decay_from=0.5, learning_rate=1.0)
-    assert config.learning_rate_at(step) == pytest.approx(share)
-
-
 def test_a_checkpoint_is_old_or_new_but_never_half(tmp_path, monkeypatch):
     path = tmp_path / "run.pt"
     save_checkpoint(path, {"step": 1})
@@ -171,6 +163,19 @@ def test_the_average_follows_and_lags():
     average.update({"p": parameter})
     assert float(average.values["p"]) == pytest.approx(1 - 2 / 11)
     assert float(parameter.detach()) == 1.0
+    for _ in range(8):  # until its memory is as long as it may be
+        average.update({"p": parameter})
+    before = float(average.values["p"])
+    parameter.data.fill_(3.0)
+    average.update({"p": parameter})
+    assert float(average.values["p"]) == pytest.approx((before + 3) / 2)
+
+
+def test_no_decay_keeps_no_average():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    average = Average({"p": parameter}, decay=0.0)
+    average.update({"p": parameter})
+    assert average.state_dict() == {"steps": 0, "values": {}}
 
 
 def test_export_needs_a_trained_stage(tmp_path):

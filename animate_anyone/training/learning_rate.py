@@ -1,0 +1,20 @@
+"""The course of the learning rate, the same for every training here."""
+
+
+def learning_rate_at(
+    step: int,  # from 0
+    *,
+    steps: int,  # of the run
+    learning_rate: float,  # between warm-up and fall
+    warm_up: int,  # steps
+    decay_from: float,  # share of the run after which the learning rate falls; 1: never
+    end: float = 0.0,  # share of the learning rate that is left at the end of the run
+) -> float:
+    """Return the learning rate of a step: warm-up, constant, linear fall.
+
+    It follows from the step alone, so a run that goes on has nothing to restore, and may go on
+    with other settings.
+    """
+    rise = (step + 1) / max(warm_up, 1)
+    fall = (1 - step / steps) / (1 - decay_from) + end if decay_from < 1 else 1.0
+    return learning_rate * max(min(1.0, rise, fall), 0.0)
