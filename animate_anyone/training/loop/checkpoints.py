@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ...errors import TrainingError
 
@@ -114,7 +115,11 @@ def _size(path: Path) -> int:
 
 
 class Average:
-    """Exponential moving average of parameters, with a short memory at the start; 0 keeps none."""
+    """Exponential moving average of parameters, with a short memory at the start; 0 keeps none.
+
+    torch's AveragedModel copies a whole module. This one holds the parameters that a stage trains,
+    under their names, and its decay rises with the steps.
+    """
 
     def __init__(self, parameters: dict[str, torch.nn.Parameter], decay: float) -> None:
         """Start from the parameters as they are."""
@@ -130,9 +135,8 @@ class Average:
             return
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        values = list(self.values.values())
-        torch._foreach_mul_(values, decay)
-        torch._foreach_add_(values, [parameters[k].detach() for k in self.values], alpha=1 - decay)
+        trained = [parameters[name].detach() for name in self.values]
+        get_ema_multi_avg_fn(decay)([*self.values.values()], trained, self.steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that load_state_dict needs."""
