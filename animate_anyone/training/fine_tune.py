@@ -22,7 +22,7 @@ from ..weights.read import read_weights
 from ..weights.sources import Parts, WeightPaths, open_parts
 from . import initial
 from .config import TrainingConfig
-from .loop.devices import FREE
+from .loop.devices import CHANGEABLE_FIELDS
 from .loop.journal import entries_of
 from .loop.trainer import Surroundings, Trainer
 from .networks import AnimateNetworks
@@ -174,7 +174,7 @@ def claim(
             f"save_as got {target.stem!r}, but {target} is there and was not written by the "
             "training run of that name. Choose another name, or move that file away."
         )
-    fixed = {name: value for name, value in asdict(config).items() if name not in FREE}
+    fixed = {name: value for name, value in asdict(config).items() if name not in CHANGEABLE_FIELDS}
     begun: dict[str, Any] = {**material, **fixed}
     if path.exists() and not again:
         _check_same(target.stem, _read(path), begun)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
 
-# A run may go on with other values of these: how it is computed and watched, and the plan of its
-# remaining steps. With any other it would be another run.
-FREE = (
+# Fields of the configuration that may have other values when a run goes on: how it is computed and
+# watched, and the plan of its remaining steps. With other values of the rest it is another run.
+CHANGEABLE_FIELDS = (
     "steps",
     "accumulate",
     "gradient_checkpointing",
@@ -52,8 +52,9 @@ def make_accelerator(
             "training needs accelerate, which is not installed; install it (pip install "
             "accelerate)."
         ) from error
-    if PartialState._shared_state and PartialState().num_processes == 1:
-        # It remembers the precision of an earlier run in this process and refuses another one.
+    if PartialState(cpu=cpu).num_processes == 1:
+        # accelerate remembers precision and device of an earlier run in this process and refuses
+        # others; it has no public function that forgets them.
         AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         cpu=cpu,
@@ -124,7 +125,7 @@ def check_run(
     changed = [
         f"{key} was {facts['config'][key]!r} and is {value!r}"
         for key, value in now.items()
-        if key not in FREE and facts["config"][key] != value
+        if key not in CHANGEABLE_FIELDS and facts["config"][key] != value
     ]
     if changed:
         raise ConfigError(
