@@ -101,17 +101,13 @@ class Journal:
         folder.mkdir(exist_ok=True)
         (folder / f"{name}-{step:08d}.gif").write_bytes(data.getvalue())
         if self._board is not None:
-            from tensorboard.compat.proto.summary_pb2 import Summary
+            # The board shows a GIF as a moving picture; torch writes still ones, so the GIF takes
+            # the place of one.
+            from torch.utils.tensorboard.summary import image
 
-            height, width = frames.shape[1:3]
-            image = Summary.Image(
-                height=height,
-                width=width,
-                colorspace=3,
-                encoded_image_string=data.getvalue(),
-            )
-            summary = Summary(value=[Summary.Value(tag=name, image=image)])
-            self._board._get_file_writer().add_summary(summary, step)
+            summary = image(name, frames[0], dataformats="HWC")
+            summary.value[0].image.encoded_image_string = data.getvalue()
+            self._board.file_writer.add_summary(summary, step)
 
     def close(self) -> None:
         """Write what is buffered."""

@@ -1,0 +1,23 @@
+"""What a run keeps of the clips that it shows."""
+
+import numpy as np
+import pytest
+
+from animate_anyone.training.loop.journal import Journal
+
+
+def test_a_clip_moves_in_its_file_and_on_the_board(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    journal = Journal(tmp_path)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 16, 12, 3), np.uint8)
+    journal.clip(7, "walk", frames, 12.0)
+    journal.close()
+    file = (tmp_path / "samples" / "walk-00000007.gif").read_bytes()
+    assert file.startswith(b"GIF89a")
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    (shown,) = board.Images("walk")
+    assert (shown.step, shown.width, shown.height) == (7, 12, 16)
+    assert shown.encoded_image_string == file
