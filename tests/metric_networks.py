@@ -3,9 +3,12 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
+
+from animate_anyone.evaluation.metrics import video
 
 
 class MeanFeatures(nn.Module):
@@ -35,3 +38,13 @@ def write_alexnet(path: Path) -> str:
         nn.init.normal_(values, std=0.02)
     torch.save({f"features.{k}": v for k, v in features.state_dict().items()}, path)
     return sha256_of(path)
+
+
+def fvd(results, truths, record, *, fps):
+    """Return the distance of two sets of videos, each network opened and each video seen alone."""
+    network = video.load_fvd_network(record)
+    sets = [
+        [video.clip_features(video.cut_clips(v, fps, record), network) for v in videos]
+        for videos in (results, truths)
+    ]
+    return video.frechet_distance(*map(np.concatenate, sets))

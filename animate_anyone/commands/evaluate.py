@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ..animate import Sampling
     from ..evaluation.compared import Compared
-    from ..evaluation.instruments import Instruments
     from ..evaluation.measure import Measured
+    from ..evaluation.metrics.metric import Instruments
     from ..evaluation.pairs import Pair
     from ..evaluation.protocol import Protocol
     from ..weights.load import Models
@@ -197,12 +197,12 @@ def _measure_finished(
 def _measure_generated(
     options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
 ) -> "tuple[dict[str, Measured], dict[str, Any], dict[str, Compared]]":
-    from ..evaluation.instruments import check_fvd
+    from ..evaluation.instruments import check_sets
     from ..evaluation.report import evaluate, sampling_data
 
     given = _prepared if options.data else _drawn
     lengths, pairs, compared = given(options, protocol)
-    check_fvd(instruments, lengths)
+    check_sets(instruments, lengths)
     device, dtype = machine_from(options)
     models = _models(options, device, dtype)
     sampling = _sampling(options, models)

@@ -14,8 +14,9 @@ from ..media import ClipInfo, clip_info, frames_of, to_pixels
 from ..media.fitting import fit_picture
 from ..media.pictures import PICTURE_SUFFIXES
 from .compared import Compared
-from .instruments import Instruments, check_fvd
-from .measure import Case, Measured, Measuring
+from .instruments import check_sets
+from .measure import Measured, Measuring
+from .metrics.metric import Case, Instruments
 from .protocol import Protocol
 
 CLIP_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
@@ -88,7 +89,7 @@ def measure_folders(
     Driving skeletons are not known: those of the true clip are read by the same pose pair.
     """
     lengths = ((p.name, len(p.compared.frames), _fps(p, protocol)) for p in pairs)
-    check_fvd(instruments, lengths)
+    check_sets(instruments, lengths)
     measuring = Measuring(instruments)
     for index, pair in enumerate(pairs):
         truth, result = (_read(info, pair, protocol) for info in (pair.truth, pair.result))

@@ -1,17 +1,13 @@
 """What metrics look through: networks from named files, opened as a protocol says."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from torch.jit import ScriptModule
-
-from ..errors import InputError
-from ..fitting import Fit
-from ..types import Size
-from .metrics.lpips import BACKBONES, LpipsNetwork, load_lpips
+from .metrics.lpips import BACKBONES, load_lpips
+from .metrics.metric import INSTRUMENTS, Instruments, Metric, OfSet
 from .metrics.table import METRICS
-from .metrics.video import FvdProtocol, count_clips, load_fvd_network
+from .metrics.video import FvdProtocol, load_fvd_network
 from .pose_reader import PoseReader
 from .protocol import Protocol
 
@@ -25,17 +21,16 @@ _WAYS_OUT = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Instruments:
-    """The networks that there are, and how frames are compared; None: not measured."""
+def measured(instruments: Instruments) -> dict[str, Metric]:
+    """Return the figures that are wanted and for which no instrument is missing, in order."""
+    wanted = METRICS if instruments.metrics is None else instruments.metrics
+    return {name: METRICS[name] for name in wanted if not _missing(METRICS[name], instruments)}
 
-    metrics: tuple[str, ...] = tuple(METRICS)  # which figures are wanted, in the table's order
-    pose: PoseReader | None = None
-    lpips: LpipsNetwork | None = None
-    fvd: tuple[FvdProtocol, ScriptModule] | None = None
-    pck_threshold: float = 0.1  # torso lengths
-    size: Size | None = None  # at which clips are compared; None: at their own
-    fit: Fit = "pad"  # how they get there
+
+def _missing(metric: Metric, instruments: Instruments) -> str | None:
+    """Return the first instrument that a metric needs and that is not open."""
+    needs = (need for need in metric.needs if need in INSTRUMENTS)
+    return next((need for need in needs if getattr(instruments, need) is None), None)
 
 
 def open_instruments(
@@ -80,37 +75,18 @@ def absent(instruments: Instruments, protocol: Protocol) -> dict[str, str]:
         "sha256": protocol.fvd.sha256[:16],
     }
     return {
-        metric: _WAYS_OUT[needs].format(**words)
-        for metric in protocol.metrics
-        if (needs := METRICS[metric].needs) and getattr(instruments, needs) is None
+        name: _WAYS_OUT[missing].format(**words)
+        for name in protocol.metrics
+        if (missing := _missing(METRICS[name], instruments))
     }
 
 
-def check_fvd(
+def check_sets(
     instruments: Instruments,
     lengths: Iterable[tuple[str, int, float]],  # of every clip: name, frames, frames per second
 ) -> None:
-    """Refuse, before anything is computed, clips from which FVD would have too few."""
-    if instruments.fvd is None:
-        return
-    rule = instruments.fvd[0]
-    total = 0
-    for name, frames, fps in lengths:
-        if fps < rule.fps:
-            raise InputError(
-                f"FVD got the clip {name} at {fps:g} fps; its protocol takes {rule.fps:g} frames "
-                "per second. Give clips of that speed or more, or leave --fvd-network out."
-            )
-        found = count_clips(frames, fps, rule)
-        if not found:
-            raise InputError(
-                f"FVD got the clip {name} with {frames} frames at {fps:g} fps; one of its clips "
-                f"has {rule.frames} frames at {rule.fps:g} fps. Measure longer clips, or leave "
-                "--fvd-network out."
-            )
-        total += found
-    if total < 2:
-        raise InputError(
-            f"FVD got {total} clip of {rule.frames} frames; it compares sets of 2 or more, and "
-            "is steady from some hundreds on. Measure more clips, or leave --fvd-network out."
-        )
+    """Refuse, before anything is computed, too few clips for a figure of the whole set."""
+    every = list(lengths)
+    for metric in measured(instruments).values():
+        if isinstance(metric.measure, OfSet):
+            metric.measure.check(instruments, every)

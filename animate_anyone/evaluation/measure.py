@@ -1,8 +1,8 @@
 """From clips to figures: what is measured of one clip, and what is gathered over many."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,35 +11,12 @@ from torch import Tensor
 from ..pose.skeleton.stack import SLICES, stack
 from ..protocols import Progress
 from ..types import PoseClip
-from .instruments import Instruments
-from .metrics import frames as of_frames
-from .metrics.frames import intersection_over_union, psnr_inside, same_clip, silhouette
-from .metrics.lpips import lpips
-from .metrics.poses import oks, pck, pose_error
+from .instruments import measured
+from .metrics.frames import same_clip
+from .metrics.metric import KNOWN, Case, Instruments, Look, Metric, OfClip, OfFrames, OfSet
 from .metrics.table import METRICS, Row
-from .metrics.video import (
-    allows_seam_drift,
-    clip_features,
-    cut_clips,
-    flicker,
-    frechet_distance,
-    seam_drift,
-)
 
 AT_ONCE = 16  # frames that frame metrics see together: bounds their memory
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A true clip and what is known of it, at the size at which it is compared."""
-
-    name: str
-    truth: Tensor  # (f, 3, H, W), 0..1
-    fps: float
-    skeletons: PoseClip | None = None  # None, or nobody in them: poses are not measured
-    windows: Sequence[Sequence[int]] = ()  # with which the result was sampled, if known
-    background: Tensor | None = None  # (3, H, W), 0..1: the truth without the figure, if known
-    near: Tensor | None = None  # (f, H, W), bool: the figure and a few pixels around it
 
 
 def measure(
@@ -48,36 +25,43 @@ def measure(
     instruments: Instruments,
     progress: Progress | None = None,  # in frames, each counted again where its poses are read
 ) -> Row:
-    """Return every figure of one clip that the instruments and what is known allow.
-
-    Figures of frames are means over the clip. Flicker needs two frames, seam drift two windows
-    and a truth that moves both at their borders and inside; a clip without has no such figure.
-    """
+    """Return every figure of one clip that the instruments and what is known allow."""
     result, truth = same_clip(result, case.truth)
-    pose, skeletons = instruments.pose, case.skeletons
-    reads = pose is not None and skeletons is not None and _shows(skeletons)
-    total = len(result) * (2 if reads else 1)
+    case = _usable(case)
+    wanted = {name: m for name, m in measured(instruments).items() if _allows(case, m)}
+    pose = instruments.pose if any("pose" in m.needs for m in wanted.values()) else None
+    total = len(result) * (1 if pose is None else 2)
 
     def tell(done: int) -> None:
         if progress is not None:
             progress(done, total)
 
-    row = _frame_figures(result, truth, instruments, tell)
-    if case.background is not None:
-        shown, true = (silhouette(clip, case.background) for clip in (result, truth))
-        row["iou"] = float(intersection_over_union(shown, true).mean())
-    if case.near is not None:
-        row["figure_psnr"] = float(psnr_inside(result, truth, case.near).mean())
-    if len(result) > 1:
-        row["flicker"] = flicker(result, truth)
-    if len(case.windows) > 1 and allows_seam_drift(truth, case.windows):
-        row["seam_drift"] = seam_drift(result, case.windows, truth)
-    if pose is not None and skeletons is not None and reads:
+    row = _frame_figures(result, truth, instruments, wanted, tell)
+    found = None
+    if pose is not None:
         found = pose.read_pixels(result, lambda done: tell(len(result) + done))
-        row["pck"] = pck(found, skeletons, instruments.pck_threshold)
-        row["oks"] = oks(found, skeletons)
-        row["pose_error"] = pose_error(found, skeletons)
-    return {name: row[name] for name in instruments.metrics if name in row}
+    look = Look(result, truth, case, instruments, found)
+    for name, metric in wanted.items():
+        if isinstance(metric.measure, OfClip):
+            value = metric.measure.value(look)
+            row |= {} if value is None else {name: value}
+    return {name: row[name] for name in wanted if name in row}
+
+
+def _usable(case: Case) -> Case:
+    """Return a case without skeletons of nobody, and without a single window: it has no seam."""
+    skeletons = case.skeletons
+    return replace(
+        case,
+        skeletons=skeletons if skeletons is not None and _shows(skeletons) else None,
+        windows=case.windows if len(case.windows) > 1 else (),
+    )
+
+
+def _allows(case: Case, metric: Metric) -> bool:
+    """Whether what a metric needs is known of a case."""
+    values = (getattr(case, need) for need in metric.needs if need in KNOWN)
+    return not any(value is None or len(value) == 0 for value in values)
 
 
 @torch.no_grad()
@@ -85,17 +69,15 @@ def _frame_figures(
     result: Tensor,
     truth: Tensor,
     instruments: Instruments,
+    wanted: Mapping[str, Metric],
     tell: Callable[[int], None],  # called with the number of frames done
 ) -> Row:
-    figures = {name: getattr(of_frames, name) for name in ("psnr", "ssim", "psnr_uint8_legacy")}
-    if instruments.lpips is not None:
-        network = instruments.lpips
-        figures["lpips"] = lambda ours, true: lpips(ours, true, network)
+    figures = {n: m.measure.values for n, m in wanted.items() if isinstance(m.measure, OfFrames)}
     values: dict[str, list[Tensor]] = {name: [] for name in figures}
     done = 0
     for ours, true in zip(result.split(AT_ONCE), truth.split(AT_ONCE), strict=True):
         for name, figure in figures.items():
-            values[name].append(figure(ours, true))
+            values[name].append(figure(ours, true, instruments))
         done += len(ours)
         tell(done)
     return {name: float(torch.cat(parts).mean()) for name, parts in values.items()}
@@ -112,8 +94,8 @@ class Measured:
     """One way of making clips: the figures of every clip, and those of the whole set."""
 
     clips: dict[str, Row]  # by the clip's name
-    of_set: Row = field(default_factory=dict)  # FVD
-    fvd_clips: int = 0  # pieces of clips that it goes over; it falls with their number
+    of_set: Row = field(default_factory=dict)  # by figures of the whole set, such as FVD
+    pieces: Mapping[str, int] = field(default_factory=dict)  # of clips that each of these goes over
 
     @property
     def mean(self) -> Row:
@@ -142,14 +124,17 @@ class Measured:
 
 
 class Measuring:
-    """Gathers several ways over clips, one clip at a time; of FVD only features are kept."""
+    """Gathers several ways over clips, one clip at a time; for figures of sets only features."""
 
     def __init__(self, instruments: Instruments) -> None:
         """Begin without clips."""
         self.instruments = instruments
+        wanted = measured(instruments)
+        self._sets = {n: m.measure for n, m in wanted.items() if isinstance(m.measure, OfSet)}
         self._clips: dict[str, dict[str, Row]] = {}
-        self._features: dict[str, list[np.ndarray]] = {}
-        self._true: dict[str, np.ndarray] = {}
+        # By figure; there by way, and by the name of the true clip.
+        self._features: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in self._sets}
+        self._true: dict[str, dict[str, np.ndarray]] = {name: {} for name in self._sets}
 
     def add(
         self,
@@ -159,27 +144,25 @@ class Measuring:
     ) -> None:
         """Measure a clip."""
         self._clips.setdefault(way, {})[case.name] = measure(result, case, self.instruments)
-        if self.instruments.fvd is not None:
-            if case.name not in self._true:
-                self._true[case.name] = self._seen(case.truth, case.fps)
-            self._features.setdefault(way, []).append(self._seen(result, case.fps))
+        for name, of_set in self._sets.items():
+            true = self._true[name]
+            if case.name not in true:
+                true[case.name] = of_set.features(case.truth, case.fps, self.instruments)
+            features = of_set.features(result, case.fps, self.instruments)
+            self._features[name].setdefault(way, []).append(features)
 
     def result(self) -> dict[str, Measured]:
-        """Return what was gathered; InputError if there are too few clips for FVD."""
-        true = list(self._true.values())
-        pieces = sum(map(len, true))
+        """Return what was gathered; InputError if there are too few clips for a figure of sets."""
+        pieces = {name: sum(map(len, true.values())) for name, true in self._true.items()}
         return {
-            way: Measured(clips, self._of_set(self._features.get(way, []), true), pieces)
-            for way, clips in self._clips.items()
+            way: Measured(clips, self._of_set(way), pieces) for way, clips in self._clips.items()
         }
 
-    def _seen(self, video: Tensor, fps: float) -> np.ndarray:
-        assert self.instruments.fvd is not None
-        protocol, network = self.instruments.fvd
-        return clip_features(cut_clips(video, fps, protocol), network)
-
-    @staticmethod
-    def _of_set(features: list[np.ndarray], true: list[np.ndarray]) -> Row:
-        if not features:
-            return {}
-        return {"fvd": frechet_distance(np.concatenate(features), np.concatenate(true))}
+    def _of_set(self, way: str) -> Row:
+        return {
+            name: of_set.value(
+                np.concatenate(self._features[name][way]),
+                np.concatenate(list(self._true[name].values())),
+            )
+            for name, of_set in self._sets.items()
+        }

@@ -15,8 +15,9 @@ from ..errors import ConfigError
 from ..fitting import FITS, Fit
 from ..types import Size
 from .metrics.lpips import BACKBONES, Net
-from .metrics.table import METRICS
+from .metrics.table import METRICS, names_for
 
+REST = "..."  # among the metrics of a record: all others, in the order of METRICS
 RECORDS = Path(__file__).with_name("protocols.json")
 
 
@@ -54,7 +55,7 @@ class Protocol:
     fps: float  # of clips whose files do not say it
     reference: str  # which picture is animated
     skeletons: str  # which skeletons drive it
-    metrics: tuple[str, ...]  # names of METRICS, in the order of the table
+    metrics: tuple[str, ...]  # names of METRICS, in the order of the table; see `_all_metrics`
     pck_threshold: float  # torso lengths within which a joint is right
     lpips: LpipsRule
     fvd: FvdRule
@@ -91,7 +92,7 @@ class Protocol:
             return cls(
                 **{
                     **data,
-                    "metrics": tuple(data["metrics"]),
+                    "metrics": _all_metrics(data["metrics"], drawn=data["drawn"]),
                     "lpips": LpipsRule(**data["lpips"]),
                     "fvd": FvdRule(**data["fvd"]),
                 }
@@ -101,11 +102,6 @@ class Protocol:
                 f"protocol got a record that does not hold ({error}); it must have exactly the "
                 f"fields of those in {RECORDS.name}. Copy one of them and change its values."
             ) from error
-
-
-def protocol_names() -> tuple[str, ...]:
-    """Return the tests that come with this package."""
-    return tuple(_records())
 
 
 def load_protocol(name: str | Path) -> Protocol:
@@ -126,6 +122,12 @@ def load_protocol(name: str | Path) -> Protocol:
             f"protocol got {path}, which cannot be read ({error}). Name a JSON file of one record."
         ) from error
     return Protocol.from_data({"name": path.stem, **data})
+
+
+def _all_metrics(names: list[str], *, drawn: bool) -> tuple[str, ...]:
+    """Return the names with REST replaced by all figures that these clips can have beside them."""
+    rest = [name for name in names_for(drawn=drawn) if name not in names]
+    return tuple(each for name in names for each in (rest if name == REST else [name]))
 
 
 def _records() -> dict[str, dict[str, Any]]:

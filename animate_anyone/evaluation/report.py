@@ -15,8 +15,8 @@ from ..diffusion.windows import plan_windows
 from ..media.fitting import fit_picture
 from ..pose.skeleton.fit import fit_pose
 from .compared import Compared
-from .instruments import Instruments
-from .measure import Case, Measured, Measuring
+from .measure import Measured, Measuring
+from .metrics.metric import Case, Instruments, OfSet
 from .metrics.table import METRICS
 from .pairs import Pair, generate, round_trip
 from .protocol import Protocol
@@ -101,7 +101,7 @@ class Report:
                 "mean": measured.mean,
                 "standard_error": measured.standard_error,
                 "clips_measured": measured.count,
-                "fvd_clips": measured.fvd_clips,
+                **_pieces(measured),
                 "clips": measured.clips,
             }
             for way, measured in self.rows.items()
@@ -118,6 +118,7 @@ class Report:
                 "instruments": self.instruments,
                 "absent": self.absent,
                 "versions": versions(),
+                "figures": {name: METRICS[name].data() for name in self.protocol.metrics},
                 "rows": rows,
             }
         )
@@ -130,6 +131,12 @@ def unmeasured(rows: dict[str, Measured], protocol: Protocol) -> dict[str, str]:
         for name in protocol.metrics
         if not any(name in measured.mean for measured in rows.values())
     }
+
+
+def _pieces(measured: Measured) -> dict[str, int]:
+    """Return over how many pieces of clips each figure of the whole set goes, as JSON names it."""
+    sets = (name for name, metric in METRICS.items() if isinstance(metric.measure, OfSet))
+    return {f"{name}_clips": measured.pieces.get(name, 0) for name in sets}
 
 
 def versions() -> dict[str, str]:

@@ -125,8 +125,11 @@ def _absent(absent: Mapping[str, str]) -> list[str]:
 
 def _partial(report: Report) -> list[str]:
     """Return a line per figure that only some clips have."""
-    pieces = max((measured.fvd_clips for measured in report.rows.values()), default=0)
-    lines = [f"FVD goes over {pieces} pieces of clips; it falls with their number."][: pieces > 0]
+    pieces = {n: p for measured in report.rows.values() for n, p in measured.pieces.items() if p}
+    lines = [
+        f"{METRICS[name].title} goes over {count} pieces of clips; it falls with their number."
+        for name, count in pieces.items()
+    ]
     for way, measured in report.rows.items():
         for name, count in measured.count.items():
             if count < len(measured.clips):

@@ -13,7 +13,7 @@ from ..animate import Sampling, sampling_of
 from ..config import get_preset
 from ..errors import ConfigError
 from ..evaluation.held_out import held_out_pairs
-from ..evaluation.instruments import Instruments
+from ..evaluation.metrics.metric import Instruments
 from ..evaluation.metrics.table import Row
 from ..evaluation.pairs import Pair
 from ..evaluation.pose_reader import PoseReader

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ...animate_anyone.config import AA_MINI
 from ...animate_anyone.errors import InputError
-from ...animate_anyone.evaluation.instruments import Instruments
-from ...animate_anyone.evaluation.measure import Case, measure
-from ...animate_anyone.evaluation.metrics.table import Row
+from ...animate_anyone.evaluation.measure import measure
+from ...animate_anyone.evaluation.metrics.metric import Case, Instruments
+from ...animate_anyone.evaluation.metrics.table import Row, names_without_files
 from ...animate_anyone.evaluation.pose_reader import PoseReader
 from ...animate_anyone.evaluation.tables import table
 from ...animate_anyone.types import PoseClip
@@ -18,7 +18,6 @@ from ..comfyui.checks import checked
 from ..comfyui.sockets import DwPose, DwPoseSocket, KeypointsSocket
 from ..pose.extract import choose_networks, opened
 
-FIGURES = ("psnr", "ssim", "flicker", "pck", "oks", "pose_error")
 FPS = 30.0  # nothing that is measured here depends on it
 
 
@@ -73,7 +72,7 @@ class Evaluate(io.ComfyNode):
         dwpose: DwPose | None = None,
     ) -> io.NodeOutput:
         row = compare(result, truth, poses, dwpose)
-        text = table({title: row}, [figure for figure in FIGURES if figure in row])
+        text = table({title: row}, list(row))
         pck = row.get("pck", host.missing("pck got nothing: connect poses that show somebody."))
         return io.NodeOutput(text, row["psnr"], row["ssim"], pck, ui=ui.PreviewText(text))
 
@@ -93,11 +92,11 @@ def compare(
         )
     case, progress = Case(name="clip", truth=true, fps=FPS), host.progress(len(made))
     if poses is None:
-        return measure(made, case, Instruments(metrics=FIGURES), progress)
+        return measure(made, case, Instruments(metrics=names_without_files()), progress)
     case = Case(name="clip", truth=true, fps=FPS, skeletons=_skeletons(poses, truth))
     mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
     reader = PoseReader(*opened(networks or choose_networks(*mini, download=False)))
-    return measure(made, case, Instruments(metrics=FIGURES, pose=reader), progress)
+    return measure(made, case, Instruments(metrics=names_without_files(), pose=reader), progress)
 
 
 def _skeletons(poses: Any, truth: Tensor) -> PoseClip:

@@ -1,19 +1,16 @@
-"""The figures that a table can show: what they are called, and how they are written."""
+"""The figures that can be measured: one entry each, and how a table writes them.
 
-from dataclasses import dataclass
+To add a metric, add an entry to METRICS. Results, tables, protocols, the command `evaluate` and
+the Evaluate node read it from here.
+"""
+
+from torch import Tensor
+
+from . import frames, poses, video
+from .lpips import lpips
+from .metric import Instruments, Look, Metric, OfClip, OfFrames, OfSet
 
 Row = dict[str, float]  # name of METRICS to value; what was not measured is not there
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One column."""
-
-    title: str
-    digits: int  # behind the point
-    needs: str | None = None  # the instrument without which it is not measured
-    condition: str = ""  # on the clips
-
 
 _SOMEBODY = "Somebody must be seen in the driving skeletons."
 _DRAWN = "Only drawn characters at their own size have a known silhouette."
@@ -22,20 +19,150 @@ _WINDOWS = (
     "of windows and inside."
 )
 
+
+def _lpips(result: Tensor, truth: Tensor, instruments: Instruments) -> Tensor:
+    assert instruments.lpips is not None
+    return lpips(result, truth, instruments.lpips)
+
+
+def _figure_psnr(look: Look) -> float:
+    assert look.case.near is not None
+    return float(frames.psnr_inside(look.result, look.truth, look.case.near).mean())
+
+
+def _iou(look: Look) -> float:
+    assert look.case.background is not None
+    both = (frames.silhouette(clip, look.case.background) for clip in (look.result, look.truth))
+    return float(frames.intersection_over_union(*both).mean())
+
+
+def _flicker(look: Look) -> float | None:
+    return video.flicker(look.result, look.truth) if len(look.result) > 1 else None
+
+
+def _seam_drift(look: Look) -> float | None:
+    windows = look.case.windows
+    if not video.allows_seam_drift(look.truth, windows):
+        return None
+    return video.seam_drift(look.result, windows, look.truth)
+
+
 METRICS = {
-    "psnr": Metric("PSNR", 2),
-    "ssim": Metric("SSIM", 3),
-    "psnr_uint8_legacy": Metric("PSNR as in this field's tables (overflows)", 2),
-    "lpips": Metric("LPIPS", 3, "lpips"),
-    "fvd": Metric("FVD", 1, "fvd"),
-    "pck": Metric("PCK", 3, "pose", _SOMEBODY),
-    "oks": Metric("OKS", 3, "pose", _SOMEBODY),
-    "pose_error": Metric("pose error (torsos)", 3, "pose", _SOMEBODY),
-    "figure_psnr": Metric("PSNR in the figure", 2, condition=_DRAWN),
-    "iou": Metric("silhouette IoU", 3, condition=_DRAWN),
-    "flicker": Metric("flicker", 2, condition="Clips of 2 frames or more are needed."),
-    "seam_drift": Metric("seam drift", 2, condition=_WINDOWS),
+    "psnr": Metric(
+        title="PSNR",
+        unit="dB",
+        digits=2,
+        better="higher",
+        measure=OfFrames(lambda result, truth, _: frames.psnr(result, truth)),
+    ),
+    "ssim": Metric(
+        title="SSIM",
+        digits=3,
+        better="higher",
+        measure=OfFrames(lambda result, truth, _: frames.ssim(result, truth)),
+    ),
+    "psnr_uint8_legacy": Metric(
+        title="PSNR as in this field's tables (overflows)",
+        unit="dB",
+        digits=2,
+        better="higher",
+        measure=OfFrames(lambda result, truth, _: frames.psnr_uint8_legacy(result, truth)),
+        legacy=True,
+    ),
+    "lpips": Metric(
+        title="LPIPS",
+        digits=3,
+        better="lower",
+        needs=("lpips",),
+        measure=OfFrames(_lpips),
+    ),
+    "fvd": Metric(
+        title="FVD",
+        digits=1,
+        better="lower",
+        needs=("fvd",),
+        measure=OfSet(
+            features=lambda clip, fps, instruments: video.fvd_features(clip, fps, instruments.fvd),
+            value=video.frechet_distance,
+            check=lambda instruments, lengths: video.check_fvd(instruments.fvd, lengths),
+        ),
+    ),
+    "pck": Metric(
+        title="PCK",
+        digits=3,
+        better="higher",
+        needs=("pose", "skeletons"),
+        condition=_SOMEBODY,
+        measure=OfClip(lambda look: poses.pck(*look.poses, look.instruments.pck_threshold)),
+    ),
+    "oks": Metric(
+        title="OKS",
+        digits=3,
+        better="higher",
+        needs=("pose", "skeletons"),
+        condition=_SOMEBODY,
+        measure=OfClip(lambda look: poses.oks(*look.poses)),
+    ),
+    "pose_error": Metric(
+        title="pose error (torsos)",
+        unit="torsos",
+        digits=3,
+        better="lower",
+        needs=("pose", "skeletons"),
+        condition=_SOMEBODY,
+        measure=OfClip(lambda look: poses.pose_error(*look.poses)),
+    ),
+    "figure_psnr": Metric(
+        title="PSNR in the figure",
+        unit="dB",
+        digits=2,
+        better="higher",
+        needs=("near",),
+        condition=_DRAWN,
+        measure=OfClip(_figure_psnr),
+    ),
+    "iou": Metric(
+        title="silhouette IoU",
+        digits=3,
+        better="higher",
+        needs=("background",),
+        condition=_DRAWN,
+        measure=OfClip(_iou),
+    ),
+    "flicker": Metric(
+        title="flicker",
+        unit="levels of 255",
+        digits=2,
+        better="lower",
+        condition="Clips of 2 frames or more are needed.",
+        measure=OfClip(_flicker),
+    ),
+    "seam_drift": Metric(
+        title="seam drift",
+        digits=2,
+        better="nearer 1",
+        needs=("windows",),
+        condition=_WINDOWS,
+        measure=OfClip(_seam_drift),
+    ),
 }
+
+
+def names_for(*, drawn: bool) -> tuple[str, ...]:
+    """Return the figures that drawn or real clips can have, in the table's order."""
+    of_drawn = {"background", "near"}
+    return tuple(name for name, each in METRICS.items() if drawn or not of_drawn & {*each.needs})
+
+
+def names_without_files() -> tuple[str, ...]:
+    """Return the figures for which two clips and skeletons are enough, those of poses last."""
+    given = {"pose", "skeletons"}
+    chosen = [
+        name
+        for name, each in METRICS.items()
+        if given >= {*each.needs} and not each.legacy and not isinstance(each.measure, OfSet)
+    ]
+    return tuple(sorted(chosen, key=lambda name: "skeletons" in METRICS[name].needs))
 
 
 def cell(name: str, row: Row, error: Row | None = None) -> str:

@@ -132,26 +132,6 @@ class FvdProtocol:
             )
 
 
-def fvd(
-    results: Iterable[Tensor],  # each (f, 3, H, W), 0..1
-    truths: Iterable[Tensor],  # each (f, 3, H, W), 0..1; not necessarily as many
-    protocol: FvdProtocol,
-    *,
-    fps: float,  # of both sets
-) -> float:
-    """Return the Frechet video distance of two sets of videos (Unterthiner et al. 2018).
-
-    It falls with the number of clips, so only sets of equal number compare. WeightsError if the
-    protocol's network is not there or is another one.
-    """
-    network = load_fvd_network(protocol)
-    sets = []
-    for videos in (results, truths):
-        features = [clip_features(cut_clips(v, fps, protocol), network) for v in videos]
-        sets.append(np.concatenate(features) if features else np.zeros((0, 0)))
-    return frechet_distance(*sets)
-
-
 def frechet_distance(
     first: np.ndarray,  # (n, d), features of n clips
     second: np.ndarray,  # (m, d)
@@ -251,3 +231,44 @@ def clip_features(
             "Take a network that ends in features."
         )
     return features.double().numpy()
+
+
+def fvd_features(
+    video: Tensor,  # (f, 3, H, W), 0..1
+    fps: float,  # of the video
+    opened: tuple[FvdProtocol, torch.jit.ScriptModule] | None,
+) -> np.ndarray:  # (pieces, d), float64
+    """Return what the network of FVD sees in the whole pieces of a video."""
+    assert opened is not None
+    protocol, network = opened
+    return clip_features(cut_clips(video, fps, protocol), network)
+
+
+def check_fvd(
+    opened: tuple[FvdProtocol, torch.jit.ScriptModule] | None,  # None: FVD is not measured
+    lengths: Iterable[tuple[str, int, float]],  # of every clip: name, frames, frames per second
+) -> None:
+    """Refuse, before anything is computed, clips from which FVD would have too few."""
+    if opened is None:
+        return
+    rule = opened[0]
+    total = 0
+    for name, frames, fps in lengths:
+        if fps < rule.fps:
+            raise InputError(
+                f"FVD got the clip {name} at {fps:g} fps; its protocol takes {rule.fps:g} frames "
+                "per second. Give clips of that speed or more, or leave --fvd-network out."
+            )
+        found = count_clips(frames, fps, rule)
+        if not found:
+            raise InputError(
+                f"FVD got the clip {name} with {frames} frames at {fps:g} fps; one of its clips "
+                f"has {rule.frames} frames at {rule.fps:g} fps. Measure longer clips, or leave "
+                "--fvd-network out."
+            )
+        total += found
+    if total < 2:
+        raise InputError(
+            f"FVD got {total} clip of {rule.frames} frames; it compares sets of 2 or more, and "
+            "is steady from some hundreds on. Measure more clips, or leave --fvd-network out."
+        )

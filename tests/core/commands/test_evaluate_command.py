@@ -22,8 +22,8 @@ from animate_anyone.dataset.manifest import (
 )
 from animate_anyone.dataset.tracks import Track, write_track
 from animate_anyone.evaluation.held_out import held_out_pair
-from animate_anyone.evaluation.instruments import Instruments
 from animate_anyone.evaluation.metrics.frames import psnr
+from animate_anyone.evaluation.metrics.metric import Instruments
 from animate_anyone.evaluation.prepared import prepared_pairs
 from animate_anyone.evaluation.protocol import load_protocol
 from animate_anyone.evaluation.report import evaluate

@@ -8,8 +8,9 @@ import pytest
 from animate_anyone.errors import InputError
 from animate_anyone.evaluation.folders import match_folders, measure_folders
 from animate_anyone.evaluation.held_out import held_out_pairs
-from animate_anyone.evaluation.instruments import Instruments, open_instruments
+from animate_anyone.evaluation.instruments import open_instruments
 from animate_anyone.evaluation.metrics.frames import psnr
+from animate_anyone.evaluation.metrics.metric import Instruments
 from animate_anyone.evaluation.pose_reader import PoseReader
 from animate_anyone.evaluation.protocol import FvdRule, load_protocol
 from animate_anyone.media import VideoWriter, frames_of, to_bytes, to_pixels, write_picture

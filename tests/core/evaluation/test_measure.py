@@ -8,15 +8,16 @@ import torch
 
 from animate_anyone.errors import InputError, WeightsError
 from animate_anyone.evaluation.held_out import held_out_pairs
-from animate_anyone.evaluation.instruments import Instruments, absent, check_fvd, open_instruments
-from animate_anyone.evaluation.measure import Case, Measured, Measuring, measure
+from animate_anyone.evaluation.instruments import absent, check_sets, open_instruments
+from animate_anyone.evaluation.measure import Measured, Measuring, measure
 from animate_anyone.evaluation.metrics import frames as of_frames
 from animate_anyone.evaluation.metrics.lpips import lpips
+from animate_anyone.evaluation.metrics.metric import Case, Instruments
 from animate_anyone.evaluation.metrics.poses import oks, pck, pose_error
-from animate_anyone.evaluation.metrics.video import FvdProtocol, flicker, fvd, seam_drift
+from animate_anyone.evaluation.metrics.video import FvdProtocol, flicker, seam_drift
 from animate_anyone.evaluation.pose_reader import PoseReader
 from animate_anyone.evaluation.protocol import FvdRule, LpipsRule, load_protocol
-from metric_networks import write_alexnet, write_fvd_network
+from metric_networks import fvd, write_alexnet, write_fvd_network
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +196,6 @@ def test_a_damaged_network_is_named_with_both_hashes(files, tmp_path):
 def test_too_few_clips_for_fvd_are_refused_before_anything_is_computed(files, lengths, message):
     instruments = open_instruments(files[0], fvd_network=files[2])
     with pytest.raises(InputError, match=message):
-        check_fvd(instruments, lengths)
-    check_fvd(Instruments(), lengths)
-    check_fvd(instruments, [("a", 8, 30.0), ("b", 7, 30.0)])
+        check_sets(instruments, lengths)
+    check_sets(Instruments(), lengths)
+    check_sets(instruments, [("a", 8, 30.0), ("b", 7, 30.0)])

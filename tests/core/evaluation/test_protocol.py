@@ -8,22 +8,43 @@ import pytest
 from animate_anyone.errors import ConfigError
 from animate_anyone.evaluation.metrics.lpips import BACKBONES
 from animate_anyone.evaluation.metrics.table import METRICS
-from animate_anyone.evaluation.protocol import Protocol, load_protocol, protocol_names
+from animate_anyone.evaluation.protocol import Protocol, load_protocol
 from animate_anyone.evaluation.tables import paper_rows
+
+NAMES = ("mini", "ubc", "tiktok")
+# The columns of each test: results of long ago stand beside those of today.
+REAL = "ssim psnr psnr_uint8_legacy lpips fvd pck oks pose_error flicker seam_drift"
+DRAWN = (
+    "psnr ssim psnr_uint8_legacy lpips fvd pck oks pose_error figure_psnr iou flicker seam_drift"
+)
 
 
 def test_the_three_tests_of_the_package_hold():
-    assert protocol_names() == ("mini", "ubc", "tiktok")
-    for name in protocol_names():
+    with pytest.raises(ConfigError, match="known are mini, ubc, tiktok"):
+        load_protocol("other")
+    for name in NAMES:
         protocol = load_protocol(name)
         assert protocol.lpips.sha256 == BACKBONES[protocol.lpips.net].sha256
         assert {"psnr", "ssim", "psnr_uint8_legacy", "lpips", "fvd", "pck"} <= set(protocol.metrics)
         assert len(protocol.fvd.sha256) == 64
-    assert [load_protocol(name).clips for name in protocol_names()] == [64, 100, 10]
+    assert [load_protocol(name).clips for name in NAMES] == [64, 100, 10]
+
+
+@pytest.mark.parametrize(("name", "columns"), [("mini", DRAWN), ("ubc", REAL), ("tiktok", REAL)])
+def test_the_figures_of_each_test_and_their_order_are_known(name, columns):
+    assert load_protocol(name).metrics == tuple(columns.split())
+
+
+def test_dots_in_a_record_are_all_other_figures_in_the_tables_order():
+    record = load_protocol("mini").data() | {"metrics": ["iou", "...", "psnr"]}
+    metrics = Protocol.from_data(record).metrics
+    assert (metrics[0], metrics[-1]) == ("iou", "psnr")
+    assert sorted(metrics) == sorted(METRICS)
+    assert list(metrics[1:-1]) == [name for name in METRICS if name not in ("iou", "psnr")]
 
 
 def test_a_record_survives_json():
-    for name in protocol_names():
+    for name in NAMES:
         protocol = load_protocol(name)
         assert Protocol.from_data(json.loads(json.dumps(protocol.data()))) == protocol
 

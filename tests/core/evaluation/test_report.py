@@ -8,9 +8,9 @@ import torch
 
 from animate_anyone.animate import sampling_of
 from animate_anyone.evaluation.held_out import held_out_pairs
-from animate_anyone.evaluation.instruments import Instruments
 from animate_anyone.evaluation.measure import Measured
 from animate_anyone.evaluation.metrics.frames import psnr
+from animate_anyone.evaluation.metrics.metric import Instruments
 from animate_anyone.evaluation.metrics.table import METRICS, cell
 from animate_anyone.evaluation.pairs import generate
 from animate_anyone.evaluation.protocol import load_protocol
@@ -133,7 +133,7 @@ def test_markdown_says_what_differs_from_the_protocol_and_what_is_missing():
 
 
 def test_fvd_is_told_with_the_number_of_pieces_it_goes_over():
-    rows = {"result": Measured({"a": {"psnr": 20.0}}, {"fvd": 3.0}, fvd_clips=7)}
+    rows = {"result": Measured({"a": {"psnr": 20.0}}, {"fvd": 3.0}, pieces={"fvd": 7})}
     assert "FVD goes over 7 pieces" in as_markdown(report_of(rows))
     assert "FVD goes" not in as_markdown(report_of(ROWS))
 

@@ -18,9 +18,9 @@ from animate_anyone.evaluation.metrics.video import (
     cut_clips,
     flicker,
     frechet_distance,
-    fvd,
     seam_drift,
 )
+from metric_networks import fvd
 
 
 def test_flicker_ignores_a_still_error_and_counts_alternation():
