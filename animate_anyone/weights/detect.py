@@ -147,22 +147,6 @@ def detect_unet(shapes: Shapes, preset: Preset | None = None) -> tuple[Role, UNe
     return ("reference_net" if config.out_channels is None else "denoiser"), config
 
 
-def detect_motion(shapes: Shapes, preset: Preset | None = None) -> MotionConfig:
-    """Return how the motion modules among these tensors are built."""
-    try:
-        found = _motion_from_shapes(shapes)
-    except (KeyError, IndexError, ValueError) as error:
-        raise WeightsError(
-            f"motion modules lack {error}, without which their layout cannot be read; the file is "
-            "incomplete."
-        ) from error
-    if found is None:
-        raise WeightsError(
-            f"motion module got {describe(identify(shapes))}; choose a motion module file."
-        )
-    return _motion_with_heads(found, preset.unet.motion if preset else None) or found
-
-
 def motion_widths(shapes: Shapes) -> tuple[int, ...]:
     """Return the channels of the motion modules, level by level; empty if there are none."""
     norm = "down_blocks.{}.motion_modules.0.temporal_transformer.norm.weight"
