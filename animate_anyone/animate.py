@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from .config import Preset
@@ -20,6 +21,7 @@ from .diffusion.schedule import NoiseSchedule
 from .diffusion.windows import Window, WindowConfig, plan_windows
 from .errors import InputError, WeightsError
 from .media import fit_picture, to_pixels
+from .networks.condition import as_clips, seen_features, tell
 from .networks.unet import PreparedCondition, UNet
 from .protocols import Autoencoder, ImageEncoder, Progress
 from .types import Size
@@ -98,13 +100,11 @@ class _Condition:
         assert models.image_encoder is not None
         assert models.autoencoder is not None
         like = next(models.denoiser.parameters())
-        token = models.image_encoder.encode(reference).to(like)
+        self._token = models.image_encoder.encode(reference).to(like)
         picture = _fitted(reference, size)
         latents = models.autoencoder.encode(picture).to(like)
-        self._features = models.reference_net.reference_features(latents, token)
+        self._features = seen_features(models.reference_net, latents, self._token, (True,))
         self._denoiser = models.denoiser
-        # The unconditional row: no picture, no reference, but the pose (paper, section 3.2).
-        self._tokens = torch.cat([torch.zeros_like(token), token]) if guided else token
         self._attends = (False, True) if guided else (True,)
         self._prepared: dict[int, PreparedCondition] = {}
         self.rows = len(self._attends)
@@ -115,9 +115,8 @@ class _Condition:
         It depends on the weights as they are now, so it is made per sampling run.
         """
         if count not in self._prepared:
-            tokens = self._tokens.repeat_interleave(count, dim=0)
             attends = [attends for attends in self._attends for _ in range(count)]
-            self._prepared[count] = self._denoiser.prepare(tokens, self._features, attends)
+            self._prepared[count] = tell(self._denoiser, self._token, self._features, attends)
         return self._prepared[count]
 
 
@@ -144,7 +143,7 @@ class PoseFeatures:
     ) -> Tensor:  # (1, c, len(frames), h, w)
         """Return the features of these frames."""
         features = self._make(frames) if self._kept is None else self._kept[list(frames)]
-        return features.transpose(0, 1)[None]
+        return as_clips(features)
 
     @torch.no_grad()
     def _make(self, frames: Sequence[int]) -> Tensor:
@@ -210,7 +209,7 @@ def decode(
 ) -> Iterator[Tensor]:  # chunks of (f', 3, 8h, 8w)
     """Yield the frames of latents, some at a time."""
     assert models.autoencoder is not None
-    for part in latents[0].transpose(0, 1).split(frames_per_decode):
+    for part in rearrange(latents, "1 c f h w -> f c h w").split(frames_per_decode):
         yield models.autoencoder.decode(part)
 
 

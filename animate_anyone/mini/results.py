@@ -102,15 +102,13 @@ def _sampled(
     drawn = draw_pose(skeletons_of(paintings[1:], SIZE), hands=hands, face=face)
     poses = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
     with torch.autocast("cpu", torch.bfloat16):
-        tokens = networks.tokens(thumbnails(pixels[:1]).float() / 255)
+        picture = thumbnails(pixels[:1]).float() / 255
         reference = autoencoder.encode(pixels[:1].float() / 255)
-        features = networks.reference_net.reference_features(reference, tokens)
-        condition = networks.denoiser.prepare(tokens, features)
-        pose = networks.pose_guider(poses)[None].transpose(1, 2)
+        told = networks.conditions(poses[None], reference, picture, [True])
 
         def model(latents: Tensor, timestep: int, _: int) -> Tensor:
             steps = torch.full((1, count - 1), timestep)
-            return networks.denoiser(latents, steps, condition, pose).float()
+            return networks.denoiser(latents, steps, told.prepared, told.pose).float()
 
         shape = (1, reference.shape[1], count - 1, *reference.shape[2:])
         noise = torch.from_numpy(rng.standard_normal(shape, np.float32))

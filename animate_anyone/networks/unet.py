@@ -127,6 +127,8 @@ class UNet(nn.Module):
                 f"reference got {len(reference)} feature maps; this network has {len(blocks)} "
                 "transformer blocks. Use the ReferenceNet that belongs to the denoiser."
             )
+        if not any(attends):
+            reference = None  # nobody looks: no keys, no values
         return PreparedCondition(
             cross=tuple(block.cross(context) for block in blocks),
             reference=None

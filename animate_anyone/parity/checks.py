@@ -14,6 +14,7 @@ from ..diffusion.samplers import SamplingStep, sample
 from ..diffusion.schedule import NoiseSchedule
 from ..diffusion.windows import Window, plan_windows
 from ..errors import WeightsError
+from ..networks.condition import pose_features, tell
 from ..networks.levels import PreparedCondition
 from ..networks.unet import UNet
 from .golden import GoldenFolder, Networks, SamplingConfig, public_windows
@@ -80,7 +81,7 @@ def show(folder: GoldenFolder) -> Scene:
         features=networks.reference_net.reference_features(
             inputs["ref_latents"], inputs["clip_embed"]
         ),
-        pose=networks.pose_guider(pictures).transpose(0, 1)[None],
+        pose=pose_features(networks.pose_guider, pictures[None]),
     )
 
 
@@ -222,9 +223,7 @@ def _sample(scene: Scene, config: SamplingConfig, schedule: NoiseSchedule) -> di
 
 def _pair(scene: Scene) -> PreparedCondition:
     """Return the guidance pair: a zero token without reference, then the picture's."""
-    token = scene.inputs["clip_embed"]
-    tokens = torch.cat([torch.zeros_like(token), token])
-    return scene.networks.denoiser.prepare(tokens, scene.features, [False, True])
+    return tell(scene.networks.denoiser, scene.inputs["clip_embed"], scene.features, (False, True))
 
 
 def _predict(

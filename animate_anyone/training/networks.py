@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..config import Preset, get_preset
 from ..errors import ConfigError, WeightsError
 from ..networks.attention import sdpa
+from ..networks.condition import Conditions, pose_features, seen_features, seen_tokens, tell
 from ..networks.initialise import initialise
 from ..networks.pose_guider import build_pose_guider
 from ..protocols import AttentionFunction, Autoencoder, ImageEncoder
@@ -72,16 +73,24 @@ class AnimateNetworks(nn.Module):
         keep: Sequence[bool],  # per row: False drops reference and token, as guidance needs
     ) -> Tensor:  # (b, c, f, h, w)
         """Return the denoiser's prediction; dropped rows see neither reference nor token."""
+        told = self.conditions(poses, reference, picture, keep)
+        return self.denoiser(noisy, timesteps, told.prepared, told.pose)
+
+    def conditions(
+        self,
+        poses: Tensor,  # (b, f, 3, H, W), 0..1
+        reference: Tensor,  # (b, c, h, w)
+        picture: Tensor,  # as for `forward`
+        keep: Sequence[bool],  # per row: False drops reference and token
+    ) -> Conditions:
+        """Return what the denoiser is told of a batch; it follows from the weights as they are."""
         tokens = self.tokens(picture)
-        kept = [row for row, answer in enumerate(keep) if answer]  # rows by number: no device waits
-        features = None
-        if kept:
-            features = self.reference_net.reference_features(reference[kept], tokens[kept])
-        tokens = tokens * tokens.new_tensor(keep)[:, None, None]
-        condition = self.denoiser.prepare(tokens, features, keep if features is not None else None)
-        b, f = poses.shape[:2]
-        pose = self.pose_guider(poses.flatten(0, 1)).unflatten(0, (b, f)).transpose(1, 2)
-        return self.denoiser(noisy, timesteps, condition, pose)
+        features = seen_features(self.reference_net, reference, tokens, keep)
+        return Conditions(
+            prepared=tell(self.denoiser, tokens, features, keep),
+            pose=pose_features(self.pose_guider, poses),
+            tokens=seen_tokens(tokens, keep),
+        )
 
     def tokens(self, picture: Tensor) -> Tensor:
         """Return the image tokens (b, 1, d) of pictures; tokens pass as they are."""

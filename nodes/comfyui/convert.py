@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from PIL import Image as PictureFile
 from torch import Tensor, nn
 
@@ -102,14 +103,14 @@ def rows_to_clips(
     clips: int,  # b
 ) -> Tensor:  # (b, c, f, h, w)
     """Return the sampler's frames as the clips that the networks know."""
-    return rows.unflatten(0, (clips, -1)).transpose(1, 2)
+    return rearrange(rows, "(b f) c h w -> b c f h w", b=clips)
 
 
 def clips_to_rows(
     clips: Tensor,  # (b, c, f, h, w)
 ) -> Tensor:  # (b*f, c, h, w)
     """Return clips as the sampler's frames."""
-    return clips.transpose(1, 2).flatten(0, 1)
+    return rearrange(clips, "b c f h w -> (b f) c h w")
 
 
 def first_frames(
@@ -118,14 +119,6 @@ def first_frames(
 ) -> Tensor:  # (b, ...)
     """Return what the host repeated for every frame, once per clip."""
     return values.unflatten(0, (clips, -1))[:, 0]
-
-
-def features_to_clip(
-    features: Tensor,  # (f, c, h, w)
-    like: Tensor,  # tells device and dtype
-) -> Tensor:  # (1, c, f, h, w)
-    """Return pose features as the denoiser takes them."""
-    return features.to(like).transpose(0, 1)[None]
 
 
 def to_denoiser_scale(latents: Tensor, latent_scale: float) -> Tensor:
@@ -184,11 +177,6 @@ def empty_latent(
 def is_finite(values: Tensor) -> bool:
     """Return whether every value is a number."""
     return bool(torch.isfinite(values).all())
-
-
-def zeros_like(values: Tensor) -> Tensor:
-    """Return zeros of the same shape."""
-    return torch.zeros_like(values)
 
 
 def overwrite(target: Tensor, values: Tensor) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...animate_anyone.config import Preset, ScheduleConfig
 from ...animate_anyone.errors import InputError
+from ...animate_anyone.networks.condition import as_clips
 from ...animate_anyone.networks.unet import PreparedCondition, UNet
 from ...animate_anyone.protocols import AttentionFunction
 from ..comfyui import convert, host
@@ -151,10 +152,9 @@ class HostDenoiser(UNet):
         key = (*options.get("uuids", ()), context.dtype, context.device)
         if run is not None and "uuids" in options and key in run.prepared:
             return run.prepared[key]
-        features, attends = None, (False,) * len(context)
-        if scene is not None and any(scene.attends):
-            features = [value.to(context) for value in scene.scene.reference.features]
-            attends = scene.attends
+        # The tokens come with the host's conditions: `bind` has made those of either half.
+        features = None if scene is None else scene.scene.reference.features
+        attends = (False,) * len(context) if scene is None else scene.attends
         prepared = self.prepare(context, features, attends)
         if run is not None and "uuids" in options:
             run.prepared[key] = prepared
@@ -276,7 +276,7 @@ def pose_features(
             f"{pose.size.height}; they must agree. Use the LATENT that Apply gives, or encode the "
             "pose again at the latent's size."
         )
-    return convert.features_to_clip(features, latents)
+    return as_clips(features.to(latents))
 
 
 def residuals(control: Control) -> tuple[list[Tensor | None] | None, Tensor | None]:

@@ -11,6 +11,7 @@ from ...animate_anyone.diffusion.noise import draw_noise
 from ...animate_anyone.diffusion.schedule import NoiseSchedule
 from ...animate_anyone.diffusion.windows import WindowConfig
 from ...animate_anyone.errors import InputError, WeightsError
+from ...animate_anyone.networks.condition import seen_tokens
 from ..comfyui import convert, host
 from ..comfyui.sockets import Pose, Reference
 from ..page.previews import clip_preview
@@ -70,7 +71,7 @@ def bind(
     if pose.features is None:
         shared["additional_models"] = [pose.guider.patcher]
     texts = {} if control_text is None else {"cross_attn_controlnet": control_text[0][0]}
-    nothing = convert.zeros_like(reference.token)
+    nothing = seen_tokens(reference.token, (False,))
     positive = [[reference.token, {**shared, **texts, ATTENDS: True}]]
     negative = [[nothing, {**shared, **texts, ATTENDS: False}]]
     channels, device = preset.unet.in_channels, host.intermediate_device()

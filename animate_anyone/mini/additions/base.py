@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from ...diffusion.schedule import NoiseSchedule
 from ...errors import WeightsError
-from ...networks.unet import PreparedCondition
+from ...networks.condition import Conditions
 from ...training import initial
 from ...training.config import TrainingConfig
 from ...training.networks import AnimateNetworks, build_networks, plain_attention
@@ -21,15 +21,6 @@ from ...weights.sources import open_parts
 
 # Of noisy frames in rows, timesteps and tokens, one of each per row: the residuals of a ControlNet.
 Control = Callable[[Tensor, Tensor, Tensor], tuple[list[Tensor], Tensor]]
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a batch tells the denoiser at every step."""
-
-    prepared: PreparedCondition
-    pose: Tensor  # (b, c, f, h, w)
-    tokens: Tensor  # (b, 1, d)
 
 
 class FrozenBase:
@@ -80,23 +71,9 @@ class FrozenBase:
 
         Under a LoRA they are made anew in every step, because they follow from its weights too.
         """
-        networks, kept = self.networks, [row for row, answer in enumerate(keep) if answer]
         assert batch.thumbs is not None
-        tokens = networks.tokens(batch.thumbs.float() / 255)
-        features = None
-        if kept:
-            features = networks.reference_net.reference_features(
-                batch.reference[kept], tokens[kept]
-            )
-        tokens = tokens * tokens.new_tensor(keep)[:, None, None]
-        attends = keep if features is not None else None
-        b, f = batch.poses.shape[:2]
-        pose = networks.pose_guider(batch.poses.flatten(0, 1).float() / 255)
-        return Conditions(
-            prepared=networks.denoiser.prepare(tokens, features, attends),
-            pose=pose.unflatten(0, (b, f)).transpose(1, 2),
-            tokens=tokens,
-        )
+        poses, picture = batch.poses.float() / 255, batch.thumbs.float() / 255
+        return self.networks.conditions(poses, batch.reference, picture, keep)
 
     def predict(
         self,
@@ -108,9 +85,8 @@ class FrozenBase:
         """Return the denoiser's prediction, with or without a ControlNet."""
         down, middle = None, None
         if control is not None:
-            frames = noisy.shape[2]
-            rows = noisy.transpose(1, 2).flatten(0, 1)
-            tokens = conditions.tokens.repeat_interleave(frames, 0)
+            rows = rearrange(noisy, "b c f h w -> (b f) c h w")
+            tokens = repeat(conditions.tokens, "b n d -> (b f) n d", f=noisy.shape[2])
             down, middle = control(rows, timesteps.flatten(), tokens)
         return self.networks.denoiser(
             noisy,

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from ...config import AA_MINI_EDGES, ControlConfig
+from ...networks.condition import Conditions
 from ...networks.initialise import initialise
 from ...networks.picture_control import PictureControlNet
 from ...training.networks import plain_attention
 from ...weights.additions import CONTROL
 from .addition import Addition, train_addition
-from .base import Conditions, FrozenBase
+from .base import FrozenBase
 from .examples import draw_edges
 from .loop import AdditionTraining
 

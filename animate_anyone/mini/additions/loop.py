@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ConfigError, TrainingError
+from ...networks.condition import Conditions
 from ...training.loop.checkpoints import Average, load_checkpoint, save_checkpoint
 from ...training.loop.draws import draw_step
 from ...training.loop.losses import figure_error, figure_weights, weighted_error
 from ...training.sources.batch import Batch
 from ...weights.report import compare_keys
-from .base import Conditions, FrozenBase
+from .base import FrozenBase
 from .examples import Examples
 
 log = logging.getLogger(__name__)

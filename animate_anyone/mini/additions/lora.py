@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ...networks.condition import Conditions
 from ...weights.additions import LORA
 from .addition import Addition, train_addition
-from .base import Conditions, FrozenBase
+from .base import FrozenBase
 from .examples import draw_ink
 from .loop import AdditionTraining
 from .low_rank import add_low_rank, kohya_tensors

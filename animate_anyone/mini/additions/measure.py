@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ...diffusion.samplers import sample
 from ...evaluation.metrics.frames import psnr, psnr_inside
-from .base import Conditions, FrozenBase
+from ...networks.condition import Conditions
+from .base import FrozenBase
 from .examples import Draw, Drawn, as_batch, encoded, held_out
 from .loop import AdditionRun, Predict
 
