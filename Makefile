@@ -16,7 +16,7 @@ MINI := runs/mini
 TRAIN = $(PY) -m animate_anyone train
 MAKE_MINI = $(PY) -m animate_anyone mini
 
-.PHONY: help demo test quick lint lint-web format mini
+.PHONY: help demo test quick lint lint-web format hooks release-check mini
 
 help:
 	@echo "make demo    animate the bundled character; leaves an MP4 and a contact sheet"
@@ -24,6 +24,8 @@ help:
 	@echo "make quick   run the core's tests alone"
 	@echo "make lint    check style and types"
 	@echo "make format  apply the style"
+	@echo "make hooks   let git check style before each commit"
+	@echo "make release-check    list what keeps a release back"
 	@echo "make mini    train aa-mini again, from nothing; hours, resumable"
 
 demo: $(VENV)/.packages
@@ -75,6 +77,15 @@ node_modules/.packages: package.json
 format: $(VENV)/.packages
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+# Hooks of .pre-commit-config.yaml; they run the tools of this environment.
+hooks: $(VENV)/.packages
+	$(PY) -m pip install --quiet --disable-pip-version-check 'pre-commit>=4.0,<5'
+	$(PY) -m pre_commit install
+
+# The standard library is enough for this.
+release-check:
+	@$(PYTHON) .ci/release_check.py
 
 $(PY):
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 or newer found; name one: make PYTHON=/path/to/python" >&2; exit 1; }

@@ -3,13 +3,20 @@
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
 
+import release_check
+from check_files import LARGEST_BYTES, faults, tracked
 from comfy_hosts import FRONT_END, find_hosts, why_no_host
 
 ROOT = Path(__file__).resolve().parent.parent
+GITHUB = ROOT / ".github"
+needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")
 # pip would put these over the user's variant, see requirements.txt.
 FORBIDDEN = re.compile(r"^(torch|opencv|onnxruntime)", re.IGNORECASE)
 
@@ -20,9 +27,14 @@ def section(name):
     return re.search(rf"^\[{re.escape(name)}\]$(.*?)(?=^\[|\Z)", text, re.M | re.S).group(1)
 
 
-def requirements():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+def requirements(file="requirements.txt"):
+    """Return the requirements in a file, without comments."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.strip() and line[0] != "#"]
+
+
+def load_yaml(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def test_pyproject_and_requirements_name_the_same_packages():
@@ -34,6 +46,30 @@ def test_pyproject_and_requirements_name_the_same_packages():
 def test_requirements_never_replace_what_the_user_chose():
     for line in requirements():
         assert not FORBIDDEN.match(line) or 'sys_platform == "darwin"' in line
+
+
+def test_packages_for_development_end_below_the_next_major_release():
+    for line in requirements("requirements-dev.txt"):
+        wanted = Requirement(line)
+        (upper,) = [bound.version for bound in wanted.specifier if bound.operator == "<"]
+        (lower,) = [bound.version for bound in wanted.specifier if bound.operator == ">="]
+        assert re.fullmatch(r"\d+", upper), line
+        assert int(upper) > int(lower.split(".")[0]), line
+
+
+def test_packages_that_comfyui_shares_have_no_upper_bound():
+    for line in requirements():
+        assert all(bound.operator == ">=" for bound in Requirement(line).specifier), line
+
+
+def test_installed_packages_lie_within_the_bounds():
+    for line in requirements("requirements-dev.txt"):
+        wanted = Requirement(line)
+        try:
+            have = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            continue  # tests that need it say so
+        assert wanted.specifier.contains(have, prereleases=True), f"{line}: {have} is installed"
 
 
 def test_comfy_section_does_not_mount_a_web_folder_twice():
@@ -60,6 +96,131 @@ def test_ci_runs_make_test():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     assert "make test" in script.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CHANGELOG.md", "SECURITY.md", "README.md", "LICENSE", ".comfyignore", ".gitattributes",
+     ".github/pull_request_template.md", "animate_anyone/py.typed"],
+)  # fmt: skip
+def test_files_of_a_public_project_are_there(name):
+    assert (ROOT / name).is_file()
+
+
+def test_the_readme_leads_to_its_neighbours():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "--depth 1" in text
+    for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"):
+        assert f"[{name}]({name})" in text
+
+
+def test_the_newest_version_of_the_changelog_is_the_projects():
+    sections = release_check.changelog_sections((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    first, newest, *_ = sections
+    assert first == "Unreleased"
+    assert newest == release_check.settings(ROOT)["project"]["version"]
+    assert sections[newest][0], "a released version has a date"
+
+
+def test_every_file_of_the_core_would_be_packaged():
+    block = re.search(r'^"\*" = \[(.*?)\]', section("tool.setuptools.package-data"), re.M).group(1)
+    patterns = re.findall(r'"([^"]+)"', block)
+    for path in (ROOT / "animate_anyone").rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            assert any(path.match(pattern) for pattern in patterns), path
+
+
+def test_graphics_cards_have_the_names_that_the_registry_reads():
+    cards = re.findall(r'"Environment :: GPU :: ([^"]+)"', section("project"))
+    assert cards == ["NVIDIA CUDA", "AMD ROCm", "Intel Arc", "Apple Metal"]
+
+
+@pytest.mark.parametrize("path", sorted(GITHUB.rglob("*.yml")), ids=lambda path: path.name)
+def test_forms_and_workflows_of_github_are_yaml(path):
+    assert isinstance(load_yaml(path), dict)
+
+
+@pytest.mark.parametrize("name", ["bug", "feature"])
+def test_fields_of_a_form_have_ids_and_labels(name):
+    form = load_yaml(GITHUB / "ISSUE_TEMPLATE" / f"{name}.yml")
+    assert {"name", "description", "body"} <= form.keys()
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    ids = [field["id"] for field in fields]
+    assert len(set(ids)) == len(ids)
+    assert all(field["attributes"]["label"] for field in fields)
+    assert {"comfyui", "card"} <= set(ids)
+
+
+@pytest.mark.parametrize("path", sorted((GITHUB / "workflows").glob("*.yml")), ids=lambda p: p.stem)
+def test_workflows_have_least_rights_and_named_actions(path):
+    flow = load_yaml(path)
+    assert flow["permissions"] == {"contents": "read"}
+    assert "concurrency" in flow
+    for job in flow["jobs"].values():
+        assert job["timeout-minutes"] <= 120
+        assert "permissions" not in job
+        used = [step["uses"] for step in job["steps"] if "uses" in step]
+        assert all(re.search(r"^actions/.+@v\d+$|@[0-9a-f]{40}$", action) for action in used)
+
+
+def test_core_tests_run_on_every_supported_python_and_system():
+    matrix = load_yaml(GITHUB / "workflows" / "tests.yml")["jobs"]["core"]["strategy"]["matrix"]
+    named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', section("project"))
+    assert matrix["python"] == named
+    systems = {entry["os"].split("-")[0] for entry in matrix["include"]} | {"ubuntu"}
+    assert systems == {"ubuntu", "macos", "windows"}
+
+
+def test_workflow_and_makefile_install_the_same_torch():
+    line = re.search(r"^TORCH := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert load_yaml(GITHUB / "workflows" / "tests.yml")["env"]["TORCH"] == line.group(1)
+
+
+def test_workflow_takes_the_newest_and_the_oldest_comfyui_of_the_readme():
+    script = (GITHUB / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    taken = re.findall(r"--branch v([\d.]+)", script)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    oldest, newest = re.search(r"the tests run on ([\d.]+) and ([\d.]+)\.", readme).groups()
+    assert taken == [newest, oldest]
+    assert f'requires-comfyui = ">={oldest}"' in section("tool.comfy")
+
+
+def test_hooks_run_what_the_checkout_has():
+    config = load_yaml(ROOT / ".pre-commit-config.yaml")
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    assert {repository["repo"] for repository in config["repos"]} == {"local"}
+    assert {hook["id"] for hook in hooks} == {"ruff-check", "ruff-format", "files"}
+    assert all(hook["entry"].startswith(".venv/bin/python ") for hook in hooks)
+
+
+@needs_git
+def test_tracked_files_end_as_they_should_and_are_small():
+    paths = [(name, ROOT / name) for name in tracked() if (ROOT / name).is_file()]
+    assert [(name, bad) for name, path in paths if (bad := faults(name, path.read_bytes()))] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.py", b"a = 1 \n", "blanks"),
+        ("a.js", b"a;\r\n", "blanks"),
+        ("a.py", b"a = 1", "one newline"),
+        ("a.py", b"a = 1\n\n", "one newline"),
+        ("a.png", bytes(LARGEST_BYTES + 1), "at most"),
+    ],
+)
+def test_a_file_that_should_not_be_committed_is_told(name, content, told):
+    (fault,) = faults(name, content)
+    assert told in fault
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.md", b"two  \nlines\n"), ("a.bin", b"\0 \n"), ("a.py", b""),
+     ("tests/golden/a.json", b"{}")],
+)  # fmt: skip
+def test_what_means_something_is_left_alone(name, content):
+    assert faults(name, content) == []
 
 
 @pytest.fixture

@@ -238,4 +238,3 @@ function drawMarks(context, stage, { frame, figures, chosen, size }) {
 export function addressIn(stage, chosen) {
   return { person: chosen.person, ...placeOf(stage, chosen.point) };
 }
-
