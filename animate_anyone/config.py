@@ -1,6 +1,5 @@
-"""Configuration of networks and noise schedule, and the presets that name known weight sets."""
+"""Configuration of networks and noise schedule; `weights/sets/` has those of the weight sets."""
 
-import difflib
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -114,83 +113,3 @@ class Preset:
     steps: int = 20
     guidance: float = 3.5
     licence: str = "unknown"
-
-
-SD15_MOTION = MotionConfig()
-SD15_UNET = UNetConfig(motion=SD15_MOTION)
-
-AA_MINI = Preset(
-    name="aa-mini",
-    title="aa-mini (shipped with the pack; drawn characters, 128 pixels)",
-    unet=UNetConfig(
-        in_channels=16,
-        out_channels=16,
-        block_out_channels=(64, 80, 96),
-        attention_levels=(True, True, True),
-        layers_per_block=1,
-        heads=2,
-        cross_attention_dim=64,
-        norm_groups=8,
-        ff_mult=2,
-        motion=MotionConfig(max_frames=32, heads=2, attention_blocks=1, norm_groups=8, ff_mult=2),
-        position_code=2.0,
-    ),
-    pose_guider=PoseGuiderConfig(channels=(16, 24, 32, 64), out_channels=64),
-    schedule=ScheduleConfig(prediction_type="sample"),
-    latent_scale=1.0,
-    width=128,
-    height=128,
-    guidance=1.5,
-    licence="Apache-2.0",
-)
-MOORE = Preset(
-    name="moore",
-    title="Moore-AnimateAnyone",
-    unet=SD15_UNET,
-    pose_guider=PoseGuiderConfig(),
-    licence="Apache-2.0 (tag of the hub repository); Stable Diffusion 1.5: CreativeML OpenRAIL-M",
-)
-NOVITA = replace(
-    MOORE,
-    name="novita",
-    title="novita-ai AnimateAnyone",
-    pose_guider=PoseGuiderConfig(channels=(16, 32, 64, 128)),
-)
-MUSEPOSE = replace(
-    MOORE,
-    name="musepose",
-    title="MusePose",
-    unet=replace(SD15_UNET, motion=MotionConfig(max_frames=128)),
-    schedule=ScheduleConfig(beta_schedule="scaled_linear"),
-    licence="non-commercial research only",
-)
-PAPER = replace(
-    MOORE,
-    name="paper",
-    title="Layout of the paper's section 3.2 (own training)",
-    unet=replace(SD15_UNET, motion=MotionConfig(max_frames=24)),
-    pose_guider=PoseGuiderConfig(form="paper", channels=(16, 32, 64, 128), out_channels=4),
-    licence="that of your own weights",
-)
-# A ControlNet on edges, in aa-mini's layout but narrower: it only has to place an outline.
-AA_MINI_EDGES = ControlConfig(
-    unet=replace(
-        AA_MINI.unet,
-        motion=None,
-        block_out_channels=(40, 24, 24),
-        attention_levels=(False, False, False),
-    ),
-    hint=PoseGuiderConfig(channels=(8, 16, 24, 40), out_channels=40),
-    feeds=AA_MINI.unet,
-)
-PRESETS = {preset.name: preset for preset in (AA_MINI, MOORE, NOVITA, MUSEPOSE, PAPER)}
-
-
-def get_preset(name: str) -> Preset:
-    """Return the preset of this name; an unknown name is answered with the nearest one."""
-    if name in PRESETS:
-        return PRESETS[name]
-    nearest = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
-    raise ConfigError(
-        f"preset got {name!r}; known presets are {', '.join(PRESETS)}. Did you mean {nearest!r}?"
-    )

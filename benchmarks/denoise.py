@@ -20,11 +20,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from animate_anyone.config import MOORE, UNetConfig
+from animate_anyone.config import UNetConfig
 from animate_anyone.networks.attention import BlockCondition, SpatialTransformer, TransformerBlock
 from animate_anyone.networks.levels import Level, PreparedCondition
 from animate_anyone.networks.unet import UNet
 from animate_anyone.protocols import AttentionFunction
+from animate_anyone.weights.sets.moore import MOORE
 
 CPU_SIZE = (8, 32, 32)  # frames, latent rows and columns
 CUDA_SIZES = ((24, 64, 64), (24, 96, 64))

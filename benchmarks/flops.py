@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from animate_anyone.config import MOORE
 from animate_anyone.networks.levels import PreparedCondition
 from animate_anyone.networks.unet import UNet
+from animate_anyone.weights.sets.moore import MOORE
 
 FRAMES = 24
 # Latent (rows, columns): exact lower bound and what the public implementation executes, TFLOP.

@@ -20,8 +20,8 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from animate_anyone.config import MOORE
 from animate_anyone.networks.unet import UNet
+from animate_anyone.weights.sets.moore import MOORE
 
 from .flops import BOUNDS, FRAMES
 

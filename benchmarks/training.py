@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from animate_anyone.config import get_preset
 from animate_anyone.dataset.manifest import ClipDataset
 from animate_anyone.dataset.prepare import prepare
 from animate_anyone.dataset.settings import PrepareConfig
@@ -41,6 +40,7 @@ from animate_anyone.training.sources.prepared import ClipSource
 from animate_anyone.training.sources.shards import Shards, write_shards
 from animate_anyone.types import Size
 from animate_anyone.weights.load import load_mini
+from animate_anyone.weights.sets.table import get_preset
 
 from .training_memory import Need, count
 

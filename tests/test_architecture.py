@@ -38,7 +38,7 @@ LEVELS = {
 ROOMS = {
     "animate_anyone/pose": ("skeleton", "files", "drawing", "networks", "people", "retarget"),
     "animate_anyone/evaluation": ("metrics",),
-    "animate_anyone/weights": ("hub",),
+    "animate_anyone/weights": ("sets", "hub"),
     "nodes": ("comfyui", "page", "sampler", "clips", "models", "pose", "training"),
 }
 MOST_FILES, MOST_LINES = 13, 400  # in a folder, in a file

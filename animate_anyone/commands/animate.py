@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import PRESETS, Preset, get_preset
+from ..config import Preset
 from ..types import Size
+from ..weights.sets.table import get_preset, presets
 from .following import (
     Follower,
     add_follow_arguments,
@@ -62,7 +63,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         metavar="PATH",
         help="a bundle, a folder, or the files of a weight set (the embedded aa-mini)",
     )
-    add("--preset", choices=PRESETS, help="what the files are, where their shapes cannot tell")
+    add("--preset", choices=presets(), help="what the files are, where their shapes cannot tell")
     add("--size", type=parse_size, metavar="WxH", help="pixels (short side of the preset)")
     add("--fps", type=parse_fps, help="of the result (the motion's; 30 for keypoints and folders)")
     add("--frames", type=int, help="stop after so many frames")

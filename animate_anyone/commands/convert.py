@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..config import PRESETS
+from ..weights.sets.table import presets
 
 SLOTS = ("denoiser", "reference_net", "pose_guider", "motion", "autoencoder", "image_encoder")
 
@@ -21,7 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         add(f"--{slot.replace('_', '-')}", type=Path, metavar="FILE", help="this file is the one")
     add("--out", type=Path, required=True, metavar="FILE.safetensors")
     add("--dtype", choices=("fp16", "bf16", "fp32"), default="fp16", help="of the weights (fp16)")
-    add("--preset", choices=PRESETS, help="instead of the one that the files tell")
+    add("--preset", choices=presets(), help="instead of the one that the files tell")
     add("--licence", metavar="TEXT", help="to be stored, instead of the preset's")
     parser.set_defaults(run=run)
 

@@ -4,9 +4,9 @@ import argparse
 import logging
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
+from ..weights.sets.table import get_set, published
 
-POSE_PAIR = "dwpose"
+logger = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -17,21 +17,20 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         description="Every file is checked; an interrupted download goes on where it stopped.",
     )
     add = parser.add_argument
-    add("preset", metavar="NAME", help=f"moore, novita, musepose, or {POSE_PAIR}")
+    add("preset", metavar="NAME", help=f"one of {', '.join(published())}")
     add("--to", "--folder", dest="to", type=Path, required=True, metavar="FOLDER")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Download; return the exit code."""
-    if options.preset == POSE_PAIR:
-        from ..weights.pose_models import DWPOSE_LICENCE, download_pose_models
-
-        logger.info("DWPose, detector and estimator; licence: %s", DWPOSE_LICENCE)
-        detector, estimator = download_pose_models(options.to)
-        logger.info("use them by --detector %s --estimator %s", detector, estimator)
-        return 0
     from ..weights.hub.download import download
 
-    download(options.preset, options.to)
+    paths = download(options.preset, options.to)
+    roles = [file.role for file in get_set(options.preset).files]
+    found = dict(zip(roles, paths, strict=True))
+    if {"detector", "estimator"} <= set(found):
+        logger.info(
+            "use them by --detector %s --estimator %s", found["detector"], found["estimator"]
+        )
     return 0

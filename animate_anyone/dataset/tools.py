@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from ..config import MOORE
 from ..errors import ConfigError, InputError, WeightsError
 from ..pose.files.keypoints import read_keypoints
 from ..pose.networks.detector import Detector
@@ -23,6 +22,7 @@ from ..weights.encoders import load_autoencoder, load_image_encoder
 from ..weights.load import resolve_preset
 from ..weights.pose_models import embedded_pose_models
 from ..weights.read import read_weights
+from ..weights.sets.moore import MOORE
 from ..weights.sources import open_parts
 from .find import Found
 from .manifest import clip_folder

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import AA_MINI
 from ..drawn.characters import make_character
 from ..drawn.motions import make_motion
 from ..drawn.painting import paint
@@ -21,6 +20,7 @@ from ..training.trained import AUTOENCODER, own_autoencoder
 from ..types import Size
 from ..weights.bundle import save_weights
 from ..weights.encoders import DiffusersAutoencoder
+from ..weights.sets.aa_mini import AA_MINI
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import get_preset
 from ..diffusion.samplers import sample
 from ..diffusion.schedule import NoiseSchedule
 from ..drawn.clip import paint_clip, skeletons_of
@@ -24,6 +23,7 @@ from ..training.config import scheduled
 from ..training.networks import STAGE1, AnimateNetworks, has_stage1, trained_networks
 from ..training.sources.shards import DETAILED, thumbnails
 from ..types import Size
+from ..weights.sets.table import get_preset
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..animate import Sampling, sampling_of
-from ..config import get_preset
 from ..errors import ConfigError
 from ..evaluation.held_out import held_out_pairs
 from ..evaluation.metrics.metric import Instruments
@@ -21,6 +20,7 @@ from ..evaluation.report import RESULT, evaluate
 from ..protocols import Autoencoder
 from ..types import Size
 from ..weights.load import Models
+from ..weights.sets.table import get_preset
 from .config import TrainingConfig
 from .loop.trainer import Trainer
 from .networks import as_models, trained_networks

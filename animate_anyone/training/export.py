@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..config import get_preset
 from ..errors import WeightsError
 from ..weights.bundle import save_weights
+from ..weights.sets.table import get_preset
 from .config import scheduled
 from .networks import IMAGE_ENCODER, read_stage
 from .trained import AUTOENCODER

@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
-from ..config import AA_MINI, Preset
+from ..config import Preset
 from ..errors import InputError
 from ..weights.bundle import write_bundle
 from ..weights.load import resolve_preset
 from ..weights.read import read_weights
+from ..weights.sets.aa_mini import AA_MINI
 from ..weights.sources import Parts, WeightPaths, open_parts
 from . import initial
 from .config import TrainingConfig

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..config import Preset, get_preset
+from ..config import Preset
 from ..errors import ConfigError, WeightsError
 from ..networks.attention import sdpa
 from ..networks.condition import Conditions, pose_features, seen_features, seen_tokens, tell
@@ -18,6 +18,7 @@ from ..networks.pose_guider import build_pose_guider
 from ..protocols import AttentionFunction, Autoencoder, ImageEncoder
 from ..weights.encoders import CLIP_MEAN, CLIP_STD, ClipImageEncoder
 from ..weights.load import Models
+from ..weights.sets.table import get_preset
 from .config import TrainingConfig
 from .variants import Variant, build_variant, initialise_variant
 

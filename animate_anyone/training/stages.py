@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from ..config import get_preset
 from ..dataset.manifest import ClipDataset
 from ..dataset.tools import ToolMaker
 from ..errors import ConfigError
@@ -19,6 +18,7 @@ from ..evaluation.protocol import load_protocol
 from ..protocols import Autoencoder, ImageEncoder
 from ..weights.encoders import load_autoencoder, load_image_encoder
 from ..weights.read import read_weights
+from ..weights.sets.table import get_preset
 from . import initial
 from .config import TrainingConfig
 from .loop.devices import training_device

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import torch
 
-from ..config import AA_MINI, get_preset
 from ..weights.encoders import DiffusersAutoencoder, load_autoencoder
 from ..weights.load import Models, load_mini
 from ..weights.read import read_weights
+from ..weights.sets.aa_mini import AA_MINI
+from ..weights.sets.table import get_preset
 from .config import scheduled
 from .networks import as_models, trained_networks
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ..config import AA_MINI_EDGES
 from ..errors import WeightsError
 from ..networks.picture_control import PictureControlNet
 from .read import Weights, read_weights
 from .report import check_keys, module_shapes
+from .sets.aa_mini import AA_MINI_EDGES
 from .sources import MINI_FOLDER
 
 # In folders of their own: hosts list whole folders.

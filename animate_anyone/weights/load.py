@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..config import PoseGuiderConfig, Preset, UNetConfig, get_preset
+from ..config import PoseGuiderConfig, Preset, UNetConfig
 from ..errors import WeightsError
 from ..networks.attention import sdpa
 from ..networks.pose_guider import build_pose_guider
@@ -18,6 +18,7 @@ from .assign import assign
 from .detect import detect_pose_guider, detect_unet, reference_surplus
 from .encoders import load_autoencoder, load_image_encoder
 from .presets import detect_preset, preset_from_metadata
+from .sets.table import get_preset
 from .sources import Parts, WeightPaths, open_parts
 
 logger = logging.getLogger(__name__)

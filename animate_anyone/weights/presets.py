@@ -5,16 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from ..config import (
-    PRESETS,
-    MotionConfig,
-    PoseGuiderConfig,
-    Preset,
-    ScheduleConfig,
-    UNetConfig,
-    get_preset,
-)
+from ..config import MotionConfig, PoseGuiderConfig, Preset, ScheduleConfig, UNetConfig
 from ..errors import ConfigError, WeightsError
+from .sets.table import get_preset, presets
 
 
 def nearest_preset(unet: UNetConfig, pose_guider: PoseGuiderConfig | None = None) -> Preset:
@@ -23,12 +16,13 @@ def nearest_preset(unet: UNetConfig, pose_guider: PoseGuiderConfig | None = None
     Only what shapes tell is compared: levels, attention, layers, feed-forward, motion modules;
     among presets of one layout, widths, Pose Guider and motion length decide.
     """
-    candidates = [preset for preset in PRESETS.values() if _same_layout(preset.unet, unet)]
+    known = presets()
+    candidates = [preset for preset in known.values() if _same_layout(preset.unet, unet)]
     if not candidates:
         raise WeightsError(
             f"UNet with {len(unet.block_out_channels)} levels {unet.block_out_channels}, attention "
             f"{unet.attention_levels}, {unet.layers_per_block} layers a block and feed-forward "
-            f"x{unet.ff_mult} has the layout of no preset ({', '.join(PRESETS)}). Name a preset, "
+            f"x{unet.ff_mult} has the layout of no preset ({', '.join(known)}). Name a preset, "
             "or use files that carry their configuration (a bundle made by `convert --preset`)."
         )
     return max(candidates, key=lambda preset: _likeness(preset, unet, pose_guider))
@@ -68,7 +62,7 @@ def preset_metadata(preset: Preset) -> dict[str, str]:
 def preset_from_metadata(metadata: Mapping[str, str]) -> Preset | None:
     """Return the preset that one of our files carries; None for files without one."""
     if "config" not in metadata:
-        return get_preset(metadata["preset"]) if metadata.get("preset") in PRESETS else None
+        return get_preset(metadata["preset"]) if metadata.get("preset") in presets() else None
     try:
         return _preset(json.loads(metadata["config"]))
     except (ValueError, KeyError, TypeError, ConfigError) as error:

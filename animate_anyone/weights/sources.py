@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..config import AA_MINI, PRESETS
 from ..errors import WeightsError
 from .detect import describe, identify, motion_widths
 from .read import SUFFIXES, Weights, read_weights
+from .sets.aa_mini import AA_MINI
+from .sets.table import presets
 
 MINI_FOLDER = Path(__file__).parent / "mini"
 BUNDLE_PARTS = ("denoiser", "reference_net", "pose_guider", "autoencoder", "image_encoder")
@@ -130,7 +131,7 @@ def sidecar(path: str | Path) -> dict[str, Any]:
 def _folder_of_preset(source: str | Path) -> Path:
     if source == AA_MINI.name:
         return MINI_FOLDER
-    if source in PRESETS and not Path(source).exists():
+    if source in presets() and not Path(source).exists():
         raise WeightsError(
             f"weights got the preset {str(source)!r}, whose files are not part of this package; "
             f"fetch them with `python -m animate_anyone download {source} --to FOLDER` and give "

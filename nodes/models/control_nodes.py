@@ -6,9 +6,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...animate_anyone.config import AA_MINI_EDGES
 from ...animate_anyone.networks.picture_control import PictureControlNet
 from ...animate_anyone.weights.additions import example_control
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI_EDGES
 from ..comfyui import host
 from ..comfyui.checks import checked
 from .load import fill, parameters

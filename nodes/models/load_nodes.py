@@ -2,8 +2,9 @@
 
 from comfy_api.latest import io
 
-from ...animate_anyone.config import AA_MINI, PRESETS
 from ...animate_anyone.errors import InputError
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI
+from ...animate_anyone.weights.sets.table import presets
 from ...animate_anyone.weights.sources import WeightPaths
 from ..comfyui import folders, host
 from ..comfyui.checks import checked
@@ -21,7 +22,7 @@ class LoadModels(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         files = [BUILT_IN, *folders.model_files()]
-        known = [name for name in PRESETS if name != AA_MINI.name]
+        known = [name for name in presets() if name != AA_MINI.name]
         return io.Schema(
             node_id="AnimateAnyone_LoadModels",
             display_name="Load Models (Animate Anyone)",

@@ -21,7 +21,7 @@ from ...animate_anyone.weights.hub.download import clear_partial, fetch
 from ...animate_anyone.weights.hub.transfer import transfer
 from ..comfyui import folders
 from . import messages as page
-from .status import WEIGHT_SETS, FileStatus, SetFile, WeightSet, file_status
+from .status import FileStatus, SetFile, WeightSet, file_status, weight_sets
 
 TELL_SECONDS = 0.25  # at least, from one report of progress to the next
 SPEED_SECONDS = 5.0  # over which the speed is measured
@@ -64,13 +64,18 @@ def status_of(part: SetFile) -> FileStatus:
 
 def known_set(name: Any) -> WeightSet:
     """Return the set of this name, which a page has sent, if it can be fetched."""
-    published = [known for known, one in WEIGHT_SETS.items() if one.files]
+    known = weight_sets()
+    published = [one.name for one in known.values() if one.files]
     if name in published:
-        return WEIGHT_SETS[name]
+        return known[name]
     listed = f"sets that can be fetched are {', '.join(published)}"
-    if isinstance(name, str) and name in WEIGHT_SETS:
-        reason = {"pack": "comes with the pack", "own": "nobody published"}
-        why = reason[WEIGHT_SETS[name].source]
+    if isinstance(name, str) and name in known:
+        reason = {
+            "pack": "comes with the pack",
+            "own": "nobody published",
+            "hub": "has no files that are known",
+        }
+        why = reason[known[name].source]
         raise InputError(f"set got {name!r}, which {why}: there is nothing to fetch; {listed}.")
     near = difflib.get_close_matches(str(name), published, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
@@ -263,7 +268,7 @@ def _models() -> dict[str, Any]:
             "source": one.source,
             "files": [asdict(status_of(part)) for part in one.files],
         }
-        for name, one in WEIGHT_SETS.items()
+        for name, one in weight_sets().items()
     }
     state = DOWNLOADS.state
     return {"sets": sets, "download": asdict(state) if state else None}

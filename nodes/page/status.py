@@ -1,17 +1,15 @@
 """The published weight sets as ComfyUI wants them, and what of them is there."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
-from ...animate_anyone.config import AA_MINI, PRESETS
-from ...animate_anyone.weights.hub.download import PARTIAL, SETS, HubFile
+from ...animate_anyone.weights.hub.download import PARTIAL
 from ...animate_anyone.weights.hub.transfer import partial_path, size_of
-from ...animate_anyone.weights.pose_models import DWPOSE, DWPOSE_LICENCE
+from ...animate_anyone.weights.sets import record as sets
+from ...animate_anyone.weights.sets.record import HubFile
+from ...animate_anyone.weights.sets.table import SETS
 
-POSE_PAIR = "dwpose"
 FOLDER = "animate_anyone"  # below ComfyUI's models, as the two others
 VAE_FOLDER = "vae"
 CLIP_FOLDER = "clip_vision"
@@ -23,7 +21,7 @@ State = Literal["present", "partial", "wrong", "missing"]  # wrong: there, but o
 class SetFile:
     """One file of a weight set, and where ComfyUI's loaders find it."""
 
-    role: str  # the widget in which it is chosen
+    role: str  # the widget in which it is chosen; its own name where there is none
     folder: str  # below ComfyUI's models
     file: HubFile  # `to` is its name in that folder
     licence: str
@@ -32,7 +30,7 @@ class SetFile:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSet:
-    """What belongs to one name."""
+    """What belongs to one name, as the page shows it."""
 
     name: str
     title: str
@@ -56,72 +54,38 @@ class FileStatus:
     address: str  # where a browser gets it
 
 
-_ROLES = {
-    "denoising_unet.pth": "denoiser",
-    "motion_module.pth": "motion",
-    "reference_unet.pth": "reference_net",
-    "pose_guider.pth": "pose_guider",
-}
-# Bytes of the networks of Stable Diffusion 1.5 in float32, 860 million parameters a UNet.
-_USUAL_SIZES = {
-    "denoiser": 3_440_000_000,
-    "motion": 1_820_000_000,
-    "reference_net": 3_440_000_000,
-    "pose_guider": 4_000_000,
-}
-# What every set shares goes where Load CLIP Vision and Load VAE look, under names that tell.
-_SHARED = {
-    "image_encoder/pytorch_model.bin": (
-        "clip_vision",
-        CLIP_FOLDER,
-        "sd-image-variations-clip.bin",
-        "other (tag of the hub repository); Stable Diffusion: CreativeML OpenRAIL-M",
-    ),
-    "autoencoder/diffusion_pytorch_model.safetensors": (
-        "vae",
-        VAE_FOLDER,
-        "sd-vae-ft-mse.safetensors",
-        "MIT",
-    ),
-}
-_UNUSED = {"image_encoder/config.json"}  # ComfyUI knows this network by its tensors
+# What every set shares goes where Load CLIP Vision and Load VAE look; the second is ComfyUI's name.
+_PLACES = {"autoencoder": (VAE_FOLDER, "vae"), "image_encoder": (CLIP_FOLDER, "clip_vision")}
+_UNUSED = {"image_encoder_config"}  # ComfyUI knows this network by its tensors
 
 
-def _set_file(set_name: str, licence: str, file: HubFile) -> SetFile:
-    if file.to in _SHARED:
-        role, folder, name, licence = _SHARED[file.to]
-        return SetFile(role=role, folder=folder, file=replace(file, to=name), licence=licence)
-    role, placed = _ROLES[file.to], replace(file, to=f"{set_name}/{file.to}")
-    usual = _USUAL_SIZES[role]
-    return SetFile(role=role, folder=FOLDER, file=placed, licence=licence, usual_size=usual)
-
-
-def _weight_sets() -> dict[str, WeightSet]:
-    sets = {}
-    for name, preset in PRESETS.items():
-        files = [file for file in SETS.get(name, ()) if file.to not in _UNUSED]
-        sets[name] = WeightSet(
+def weight_sets() -> dict[str, WeightSet]:
+    """Return all weight sets by name, with their files where ComfyUI's loaders look for them."""
+    return {
+        name: WeightSet(
             name=name,
-            title=preset.title,
-            licence=preset.licence,
-            source="pack" if name == AA_MINI.name else "hub" if files else "own",
-            files=tuple(_set_file(name, preset.licence, file) for file in files),
+            title=one.title,
+            licence=one.licence,
+            source=one.source,
+            files=tuple(_set_file(one, file) for file in one.files if file.role not in _UNUSED),
         )
-    pair = zip(("detector", "estimator"), DWPOSE, strict=True)
-    sets[POSE_PAIR] = WeightSet(
-        name=POSE_PAIR,
-        title="DWPose",
-        licence=DWPOSE_LICENCE,
-        source="hub",
-        files=tuple(
-            SetFile(role=role, folder=FOLDER, file=file, licence=DWPOSE_LICENCE)
-            for role, file in pair
-        ),
+        for name, one in SETS.items()
+    }
+
+
+def _set_file(owner: sets.WeightSet, file: HubFile) -> SetFile:
+    """Return a file under the names that the page uses; no role is unknown here.
+
+    A file that no loader asks for lies with the others of its set and goes by its own name.
+    """
+    folder, role = _PLACES.get(file.role, (FOLDER, file.role or file.to))
+    return SetFile(
+        role=role,
+        folder=folder,
+        file=replace(file, to=file.shared_name or f"{owner.name}/{file.to}"),
+        licence=file.licence or owner.licence,
+        usual_size=file.usual_size,
     )
-    return sets
-
-
-WEIGHT_SETS: Mapping[str, WeightSet] = MappingProxyType(_weight_sets())
 
 
 def file_status(

@@ -3,7 +3,7 @@
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io
 
-from ...animate_anyone.config import AA_MINI
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..comfyui import convert
 from ..comfyui.checks import checked
 from ..comfyui.sockets import KeypointsSocket

@@ -9,11 +9,12 @@ import numpy as np
 from comfy_api.input import VideoInput
 from torch import Tensor
 
-from ...animate_anyone.config import AA_MINI
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.pose.networks.sessions import PoseSession, SessionPool
 from ...animate_anyone.weights.hub.download import fetch_all
-from ...animate_anyone.weights.pose_models import DWPOSE, embedded_pose_models
+from ...animate_anyone.weights.pose_models import embedded_pose_models
+from ...animate_anyone.weights.sets import dwpose
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..clips.read import DrivingClip, driving_clip
 from ..comfyui import folders, host
 from ..comfyui.sockets import DwPose
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from ...animate_anyone.pose.networks.estimator import Estimator
 
 ENGINES = "tensorrt"  # folder in the model folder where TensorRT keeps what it builds
-PUBLIC = {file.to: file for file in DWPOSE}
+PUBLIC = {file.to: file for file in dwpose.SET.files}
 
 log = logging.getLogger(__name__)
 
 
 def model_names(role: str) -> list[str]:
     """Return what there is to choose from for `detector` or `estimator`."""
-    public = DWPOSE[0 if role == "detector" else 1].to
+    public = next(file.to for file in dwpose.SET.files if file.role == role)
     found = list(folders.onnx_files())
     return [AA_MINI.name, *found, *([] if public in found else [public])]
 

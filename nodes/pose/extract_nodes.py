@@ -3,8 +3,8 @@
 from comfy_api.input import VideoInput
 from comfy_api.latest import io, ui
 
-from ...animate_anyone.config import AA_MINI
 from ...animate_anyone.pose.networks.backends import PROVIDERS
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..clips.read import clip_inputs
 from ..comfyui.checks import checked
 from ..comfyui.sockets import DwPose, DwPoseSocket, KeypointsSocket

@@ -5,7 +5,6 @@ from typing import Any
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ...animate_anyone.config import AA_MINI
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.evaluation.measure import measure
 from ...animate_anyone.evaluation.metrics.metric import Case, Instruments
@@ -13,6 +12,7 @@ from ...animate_anyone.evaluation.metrics.table import Row, names_without_files
 from ...animate_anyone.evaluation.pose_reader import PoseReader
 from ...animate_anyone.evaluation.tables import table
 from ...animate_anyone.types import PoseClip
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..comfyui import convert, host
 from ..comfyui.checks import checked
 from ..comfyui.sockets import DwPose, DwPoseSocket, KeypointsSocket

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...animate_anyone.config import AA_MINI, Preset
+from ...animate_anyone.config import Preset
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.types import Size
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ...animate_anyone.weights.sources import WeightPaths
 from ..comfyui import convert, folders, host
 from ..comfyui.sockets import Network

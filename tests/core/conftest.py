@@ -6,18 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from animate_anyone.config import (
-    AA_MINI,
-    MotionConfig,
-    PoseGuiderConfig,
-    Preset,
-    ScheduleConfig,
-    UNetConfig,
-)
+from animate_anyone.config import MotionConfig, PoseGuiderConfig, Preset, ScheduleConfig, UNetConfig
 from animate_anyone.networks.initialise import initialise
 from animate_anyone.networks.pose_guider import build_pose_guider
 from animate_anyone.networks.unet import UNet
 from animate_anyone.weights.load import Models
+from animate_anyone.weights.sets.aa_mini import AA_MINI
 from plain_encoders import TOKEN, MeanAutoencoder, MeanImageEncoder
 
 

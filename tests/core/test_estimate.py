@@ -1,8 +1,9 @@
 import pytest
 
-from animate_anyone.config import AA_MINI, MOORE
 from animate_anyone.estimate import estimate_memory
 from animate_anyone.types import Size
+from animate_anyone.weights.sets.aa_mini import AA_MINI
+from animate_anyone.weights.sets.moore import MOORE
 
 
 def estimate(preset=MOORE, **changes):

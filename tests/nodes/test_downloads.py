@@ -67,7 +67,7 @@ def models(base):
 @pytest.fixture
 def chosen(pack, core):
     """Return a set of three files, one of them of unknown size."""
-    status, hub_file = pack("nodes.page.status"), core("weights.hub.download").HubFile
+    status, hub_file = pack("nodes.page.status"), core("weights.sets.record").HubFile
 
     def part(role, folder, repository, path, to, content, sized=True):
         known = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -292,7 +292,7 @@ def test_of_several_pose_networks_the_one_in_the_download_folder_counts(
 ):
     import folder_paths
 
-    part = pack("nodes.page.downloads").WEIGHT_SETS["dwpose"].files[0]
+    part = pack("nodes.page.downloads").weight_sets()["dwpose"].files[0]
     folders, known = pack("nodes.comfyui.folders"), folder_paths.folder_names_and_paths
     own = models / "animate_anyone"
     monkeypatch.setitem(known, "animate_anyone", ([str(tmp_path), str(own)], set()))
@@ -332,7 +332,7 @@ def test_only_known_sets_are_fetched(pack, core, name, words):
 
 def test_pose_networks_of_other_folders_count(pack, models):
     status_of = pack("nodes.page.downloads").status_of
-    detector = pack("nodes.page.downloads").WEIGHT_SETS["dwpose"].files[0]
+    detector = pack("nodes.page.downloads").weight_sets()["dwpose"].files[0]
     assert status_of(detector).state == "missing"
     (models / "dwpose").mkdir(exist_ok=True)
     (models / "dwpose/yolox_l.onnx").write_bytes(b"too short")

@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -18,12 +19,12 @@ def download(core):
 
 
 @pytest.fixture(scope="session")
-def part(status, download):
+def part(status, core):
     """Return one file of a set."""
     return status.SetFile(
         role="denoiser",
         folder="animate_anyone",
-        file=download.HubFile(
+        file=core("weights.sets.record").HubFile(
             repository="someone/weights", path="unet.pth", to="set/unet.pth", size=10
         ),
         licence="MIT",
@@ -80,8 +81,8 @@ def test_clearing_one_set_leaves_what_another_has_half_fetched(tmp_path, status,
 
 
 def test_every_preset_has_a_set_and_says_where_it_comes_from(status, core):
-    assert set(status.WEIGHT_SETS) == {*core("config").PRESETS, "dwpose"}
-    sources = {name: one.source for name, one in status.WEIGHT_SETS.items()}
+    assert set(status.weight_sets()) == {*core("weights.sets.table").presets(), "dwpose"}
+    sources = {name: one.source for name, one in status.weight_sets().items()}
     assert sources == {
         "aa-mini": "pack",
         "moore": "hub",
@@ -90,14 +91,14 @@ def test_every_preset_has_a_set_and_says_where_it_comes_from(status, core):
         "paper": "own",
         "dwpose": "hub",
     }
-    for one in status.WEIGHT_SETS.values():
+    for one in status.weight_sets().values():
         assert bool(one.files) == (one.source == "hub")
         assert one.licence
 
 
 @pytest.mark.parametrize("name", ["moore", "novita", "musepose"])
 def test_files_lie_where_their_loaders_look(name, status):
-    placed = {one.role: f"{one.folder}/{one.file.to}" for one in status.WEIGHT_SETS[name].files}
+    placed = {one.role: f"{one.folder}/{one.file.to}" for one in status.weight_sets()[name].files}
     assert placed == {
         "denoiser": f"animate_anyone/{name}/denoising_unet.pth",
         "motion": f"animate_anyone/{name}/motion_module.pth",
@@ -112,10 +113,50 @@ def test_shared_files_are_the_same_in_every_set(status):
     shared = [
         {
             one.role: one
-            for one in status.WEIGHT_SETS[name].files
+            for one in status.weight_sets()[name].files
             if one.role in ("vae", "clip_vision")
         }
         for name in ("moore", "novita", "musepose")
     ]
     assert shared[0] == shared[1] == shared[2]
-    assert {one.licence for one in shared[0].values()} != {status.WEIGHT_SETS["moore"].licence}
+    assert {one.licence for one in shared[0].values()} != {status.weight_sets()["moore"].licence}
+
+
+@pytest.fixture
+def added(core, monkeypatch):
+    """Add a weight set with a file that no loader has a name for."""
+    record, table = core("weights.sets.record"), core("weights.sets.table")
+    preset = replace(core("weights.sets.aa_mini").AA_MINI, name="added", title="Added on the fly")
+    files = (
+        record.HubFile(repository="a/b", path="x/strange name.dat", to="strange name.dat"),
+        record.HubFile(repository="a/b", path="u.pth", to="u.pth", role="denoiser", usual_size=9),
+        record.HubFile(repository="a/b", path="m.txt", to="m.txt", role="memory", licence="MIT"),
+    )
+    monkeypatch.setitem(table.SETS, "added", record.WeightSet.of(preset, "hub", files))
+    return files
+
+
+def test_a_set_with_unusual_files_is_listed_whole(added, status):
+    found = status.weight_sets()["added"].files
+    assert [(one.role, one.folder, one.file.to) for one in found] == [
+        ("strange name.dat", "animate_anyone", "added/strange name.dat"),
+        ("denoiser", "animate_anyone", "added/u.pth"),
+        ("memory", "animate_anyone", "added/m.txt"),
+    ]
+    assert [one.usual_size for one in found] == [0, 9, 0]
+    assert [one.licence for one in found] == ["Apache-2.0", "Apache-2.0", "MIT"]
+
+
+def test_the_page_and_the_loaders_offer_an_added_set(added, pack, run_node):
+    seen = asyncio.run(pack("nodes.page.downloads").show_models({}))["sets"]["added"]
+    assert (seen["title"], seen["source"]) == ("Added on the fly", "hub")
+    assert [(file["role"], file["state"]) for file in seen["files"]] == [
+        ("strange name.dat", "missing"),
+        ("denoiser", "missing"),
+        ("memory", "missing"),
+    ]
+    loader = pack("nodes.models.load_nodes").LoadModels
+    choices = next(one for one in loader.define_schema().inputs if one.id == "preset").options
+    assert "added" in choices
+    assert "dwpose" not in choices
+    assert pack("nodes.page.downloads").known_set("added").name == "added"

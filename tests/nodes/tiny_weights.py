@@ -42,7 +42,7 @@ def tiny_preset(core, prediction="v_prediction", latents=4, form="conv3"):
         out_channels=16 if form == "conv3" else latents,
     )
     return replace(
-        config.AA_MINI,
+        core("weights.sets.aa_mini").AA_MINI,
         name="tiny",
         title="tiny test weights",
         unet=unet,

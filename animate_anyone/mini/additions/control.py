@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...config import AA_MINI_EDGES, ControlConfig
+from ...config import ControlConfig
 from ...networks.condition import Conditions
 from ...networks.initialise import initialise
 from ...networks.picture_control import PictureControlNet
 from ...training.networks import plain_attention
 from ...weights.additions import CONTROL
+from ...weights.sets.aa_mini import AA_MINI_EDGES
 from .addition import Addition, train_addition
 from .base import FrozenBase
 from .examples import draw_edges

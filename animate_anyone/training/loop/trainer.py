@@ -17,13 +17,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ...config import Preset, get_preset
+from ...config import Preset
 from ...diffusion.schedule import NoiseSchedule
 from ...errors import ConfigError, InputError, MediaError, TrainingError
 from ...media.pictures import whole_file
 from ...networks.attention import sdpa
 from ...protocols import Autoencoder, ImageEncoder, Progress
 from ...weights.load import Models
+from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
 from ..sources.batch import Batch, Draw, Source

@@ -1,7 +1,7 @@
 """Published weight sets from their hub repositories.
 
-A file counts only when its size and sha256 are those of the table below; until then it stays in a
-hidden folder, from where an interrupted download goes on.
+A file counts only when its size and sha256 are those of its record in `weights/sets/`; until then
+it stays in a hidden folder, from where an interrupted download goes on.
 """
 
 import hashlib
@@ -9,170 +9,42 @@ import inspect
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...config import get_preset
 from ...errors import DownloadError
 from ...protocols import Progress
+from ..sets.record import HubFile
+from ..sets.table import get_set, published
 
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial"
 
 
-@dataclass(frozen=True, kw_only=True)
-class HubFile:
-    """One published file.
-
-    Commit hashes are known for few repositories. Without one the newest revision is asked for,
-    and size and sha256 pin the file: a changed file is refused.
-    """
-
-    repository: str
-    path: str  # in the repository
-    to: str  # in the folder of the weight set
-    revision: str | None = None
-    size: int | None = None  # bytes
-    sha256: str | None = None
-
-    @property
-    def address(self) -> str:
-        """Where a browser finds the file."""
-        revision = self.revision or "main"
-        return f"https://huggingface.co/{self.repository}/resolve/{revision}/{self.path}"
-
-
-_LAMBDA = "lambdalabs/sd-image-variations-diffusers"
-_VAE = "stabilityai/sd-vae-ft-mse"
-_VAE_REVISION = "31f26fdeee1355a5c34592e401dd41e45d25a493"
-_MOORE = "patrolli/AnimateAnyone"
-_NOVITA = "novita-ai/AnimateAnyone"
-_MUSEPOSE = "TMElyralab/MusePose"
-
-_ENCODERS = (
-    HubFile(
-        repository=_LAMBDA,
-        path="image_encoder/pytorch_model.bin",
-        to="image_encoder/pytorch_model.bin",
-        size=1_215_993_967,
-        sha256="89d2aa29b5fdf64f3ad4f45fb4227ea98bc45156bbae673b85be1af7783dbabb",
-    ),
-    HubFile(
-        repository=_LAMBDA,
-        path="image_encoder/config.json",
-        to="image_encoder/config.json",
-        size=703,
-    ),
-    HubFile(
-        repository=_VAE,
-        path="diffusion_pytorch_model.safetensors",
-        to="autoencoder/diffusion_pytorch_model.safetensors",
-        revision=_VAE_REVISION,
-        size=334_643_276,
-        sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
-    ),
-)
-SETS: dict[str, tuple[HubFile, ...]] = {
-    "moore": (
-        HubFile(
-            repository=_MOORE,
-            path="denoising_unet.pth",
-            to="denoising_unet.pth",
-            size=3_438_374_293,
-            sha256="b9e5a2c34fac369e8a922972ca2210916c6af175a0dad907deccf6235816ad52",
-        ),
-        HubFile(
-            repository=_MOORE,
-            path="reference_unet.pth",
-            to="reference_unet.pth",
-            sha256="beddccb08d49a8b29b0f4d6d456c6521d4382a8d8d48884fa60ba8802509c214",
-        ),
-        HubFile(
-            repository=_MOORE,
-            path="motion_module.pth",
-            to="motion_module.pth",
-            size=1_817_900_227,
-            sha256="0d11e01a281b39880da2efeea892215c1313e5713fca3d100a7fbb72ee312ef9",
-        ),
-        HubFile(
-            repository=_MOORE,
-            path="pose_guider.pth",
-            to="pose_guider.pth",
-            sha256="1a8b7c1b4db92980fd977b4fd003c1396bbae9a9cdea00c35d452136d5e4f488",
-        ),
-        *_ENCODERS,
-    ),
-    "novita": (
-        HubFile(
-            repository=_NOVITA,
-            path="denoising_unet.pth",
-            to="denoising_unet.pth",
-            sha256="0158527e3a40405a5452c12d9a111c2a948386b47300771b5316750a8f14534e",
-        ),
-        HubFile(repository=_NOVITA, path="reference_unet.pth", to="reference_unet.pth"),
-        HubFile(repository=_NOVITA, path="motion_module.pth", to="motion_module.pth"),
-        HubFile(
-            repository=_NOVITA,
-            path="pose_guider.pth",
-            to="pose_guider.pth",
-            size=2_065_454,
-            sha256="b4bf7505b63e28fc25e06412127acfd12ae8dcb01539ef70534cf2e4bb75d7ae",
-        ),
-        *_ENCODERS,
-    ),
-    "musepose": (
-        HubFile(
-            repository=_MUSEPOSE,
-            path="MusePose/denoising_unet.pth",
-            to="denoising_unet.pth",
-            size=3_402_758_813,
-            sha256="3851e59b6c6106219e5197730747e5c3f26a1582e807e08e2b23fa879c435b36",
-        ),
-        HubFile(
-            repository=_MUSEPOSE,
-            path="MusePose/reference_unet.pth",
-            to="reference_unet.pth",
-            size=3_440_402_647,
-            sha256="e80019162d586dac73e5e67e47c9d456c4a78292a127bb3de844ae47aff558c9",
-        ),
-        HubFile(
-            repository=_MUSEPOSE,
-            path="MusePose/motion_module.pth",
-            to="motion_module.pth",
-            size=916_202_377,
-            sha256="8427f8b660647834d6cbfcce7400ce7f48119c823ef6aad470a6d3a5b3720fd2",
-        ),
-        HubFile(
-            repository=_MUSEPOSE,
-            path="MusePose/pose_guider.pth",
-            to="pose_guider.pth",
-            sha256="162c43ec616965e1df65ff818aec42acd0d699310e95939b74cbd70b56396234",
-        ),
-        *_ENCODERS,
-    ),
-}
-
-
-def download(name: str, folder: Path) -> list[Path]:
+def download(
+    name: str,  # of a weight set
+    folder: Path,
+    progress: Progress | None = None,  # of the file being fetched, in bytes; None: on the terminal
+) -> list[Path]:
     """Fetch every file of a weight set into `folder` and return where they are.
 
-    Files that are there already and right are not fetched again.
+    Files that are there already and right are not fetched again. Raises DownloadError, which says
+    where to put a file by hand.
     """
-    preset = get_preset(name)
-    if name not in SETS:
-        reason = (
-            "its weights are part of this package"
-            if name == "aa-mini"
-            else "nobody published weights of it"
-        )
+    chosen = get_set(name)
+    if not chosen.files:
+        reason = {
+            "pack": "its weights are part of this package",
+            "own": "nobody published weights of it",
+            "hub": "none of its files is known",
+        }[chosen.source]
         raise DownloadError(
-            f"preset got {name!r}, which cannot be downloaded: {reason}. Published sets are "
-            f"{', '.join(SETS)}."
+            f"weight set got {name!r}, which cannot be downloaded: {reason}. Published sets are "
+            f"{', '.join(published())}."
         )
-    logger.info("%s; licence: %s", preset.title, preset.licence)
-    return fetch_all(SETS[name], Path(folder))
+    logger.info("%s; licence: %s", chosen.title, chosen.licence)
+    return fetch_all(chosen.files, Path(folder), progress)
 
 
 def fetch_all(
@@ -220,7 +92,7 @@ def fetch(
 
 
 def check(path: Path, file: HubFile, target: Path) -> None:
-    """Raise DownloadError unless the file has the size and sha256 of the table."""
+    """Raise DownloadError unless the file has the size and sha256 of its record."""
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         raise DownloadError(

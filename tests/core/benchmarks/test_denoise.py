@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from animate_anyone.config import AA_MINI
+from animate_anyone.weights.sets.aa_mini import AA_MINI
 from benchmarks.denoise import PlainBlock, Step, gemm_speed
 
 

@@ -1,10 +1,11 @@
 import hashlib
+from dataclasses import replace
 
 import pytest
 
 from animate_anyone.__main__ import main
-from animate_anyone.weights import pose_models
-from animate_anyone.weights.hub.download import HubFile
+from animate_anyone.weights.sets.record import HubFile
+from animate_anyone.weights.sets.table import SETS
 
 
 @pytest.fixture
@@ -13,6 +14,7 @@ def hub(monkeypatch):
     content = {"bytes": b"network"}
     files = tuple(
         HubFile(
+            role=name.removesuffix(".onnx"),
             repository="someone/pose",
             path=name,
             to=name,
@@ -28,7 +30,7 @@ def hub(monkeypatch):
         path.write_bytes(content["bytes"])
         return path
 
-    monkeypatch.setattr(pose_models, "DWPOSE", files)
+    monkeypatch.setitem(SETS, "dwpose", replace(SETS["dwpose"], files=files))
     monkeypatch.setattr("huggingface_hub.hf_hub_download", get)
     return content
 

@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 
 from animate_anyone.__main__ import main
 from animate_anyone.animate import sampling_of
-from animate_anyone.config import AA_MINI
 from animate_anyone.dataset.manifest import (
     ClipDataset,
     ClipEntry,
@@ -32,6 +31,7 @@ from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.networks import build_networks
 from animate_anyone.training.trained import load_run
 from animate_anyone.types import Size
+from animate_anyone.weights.sets.aa_mini import AA_MINI
 from metric_networks import write_alexnet, write_fvd_network
 
 INPUTS = Path(__file__).resolve().parents[3] / "workflows/inputs"

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 
 from animate_anyone.__main__ import main
-from animate_anyone.config import AA_MINI, AA_MINI_EDGES
 from animate_anyone.drawn.looks import PAPER, edges_of, inked
 from animate_anyone.errors import ConfigError, TrainingError, WeightsError
 from animate_anyone.mini.additions import control, loop, lora
@@ -21,6 +20,7 @@ from animate_anyone.weights import additions
 from animate_anyone.weights.additions import CONTROL, LORA
 from animate_anyone.weights.detect import identify
 from animate_anyone.weights.load import load_models
+from animate_anyone.weights.sets.aa_mini import AA_MINI, AA_MINI_EDGES
 from animate_anyone.weights.sources import MINI_FOLDER
 
 TINY = {

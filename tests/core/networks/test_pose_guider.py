@@ -3,9 +3,13 @@
 import pytest
 import torch
 
-from animate_anyone.config import AA_MINI, MOORE, NOVITA, PAPER, PoseGuiderConfig
+from animate_anyone.config import PoseGuiderConfig
 from animate_anyone.networks.initialise import initialise
 from animate_anyone.networks.pose_guider import build_pose_guider
+from animate_anyone.weights.sets.aa_mini import AA_MINI
+from animate_anyone.weights.sets.moore import MOORE
+from animate_anyone.weights.sets.novita import NOVITA
+from animate_anyone.weights.sets.paper import PAPER
 
 
 def test_public_forms_have_the_published_sizes():

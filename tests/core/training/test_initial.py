@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from animate_anyone.config import SD15_UNET, MotionConfig, PoseGuiderConfig, UNetConfig
+from animate_anyone.config import MotionConfig, PoseGuiderConfig, UNetConfig
 from animate_anyone.errors import WeightsError
 from animate_anyone.networks.attention import sdpa
 from animate_anyone.networks.pose_guider import build_pose_guider
@@ -18,6 +18,7 @@ from animate_anyone.training.variants import build_variant, initialise_variant
 from animate_anyone.weights.load import load_mini
 from animate_anyone.weights.read import Weights
 from animate_anyone.weights.report import module_shapes
+from animate_anyone.weights.sets.stable_diffusion import SD15_UNET
 
 MOTION = MotionConfig(max_frames=6, heads=2, attention_blocks=1, norm_groups=4)
 SMALL = UNetConfig(

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from animate_anyone.config import AA_MINI
 from animate_anyone.errors import InputError
 from animate_anyone.training.fine_tune import claim, fine_tune_config
 from animate_anyone.training.sources.batch import Draw
 from animate_anyone.training.sources.own_clip import OwnClip
+from animate_anyone.weights.sets.aa_mini import AA_MINI
 
 FRAMES = 10
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from animate_anyone.config import AA_MINI, get_preset
 from animate_anyone.errors import ConfigError, InputError
 from animate_anyone.training.networks import build_networks, load_stage1
 from animate_anyone.training.recipes import get_recipe
 from animate_anyone.training.stages import Choices, source_of, start_of, surroundings_of
+from animate_anyone.weights.sets.aa_mini import AA_MINI
+from animate_anyone.weights.sets.table import get_preset
 from animate_anyone.weights.sources import MINI_FOLDER
 
 

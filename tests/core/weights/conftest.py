@@ -171,10 +171,10 @@ def public_folder(published, tmp_path):
 @pytest.fixture(scope="session")
 def mini_folder(tmp_path_factory):
     """Return random weights in the layout of the embedded set, seven files; not to be changed."""
-    from animate_anyone.config import AA_MINI
     from animate_anyone.networks.pose_guider import build_pose_guider
     from animate_anyone.networks.unet import UNet
     from animate_anyone.weights.report import module_shapes
+    from animate_anyone.weights.sets.aa_mini import AA_MINI
 
     folder = tmp_path_factory.mktemp("mini")
     denoiser = module_shapes(UNet(AA_MINI.unet, device="meta"))

@@ -7,13 +7,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from animate_anyone.__main__ import main
-from animate_anyone.config import AA_MINI, PRESETS
 from animate_anyone.errors import WeightsError
 from animate_anyone.weights.bundle import save_weights
 from animate_anyone.weights.convert import convert
 from animate_anyone.weights.load import load_models
 from animate_anyone.weights.presets import preset_from_metadata
 from animate_anyone.weights.read import read_weights
+from animate_anyone.weights.sets.aa_mini import AA_MINI
+from animate_anyone.weights.sets.table import presets
 from animate_anyone.weights.sources import open_parts
 
 
@@ -39,7 +40,7 @@ def test_a_bundle_holds_every_tensor_of_use_in_the_asked_precision(published, tm
         assert tensor.dtype == expected.dtype
         assert torch.equal(tensor, expected), key
     weights = read_weights(out)
-    assert weights.metadata["licence"] == PRESETS["moore"].licence
+    assert weights.metadata["licence"] == presets()["moore"].licence
     assert preset_from_metadata(weights.metadata) == preset
 
 
@@ -62,7 +63,7 @@ def test_metadata_carries_what_shapes_cannot_tell(published, tmp_path):
     convert([published], out, preset="musepose", dtype="bf16")
     found = preset_from_metadata(open_parts(out).metadata)
     assert found.name == "musepose"
-    assert found.schedule == PRESETS["musepose"].schedule
+    assert found.schedule == presets()["musepose"].schedule
     assert found.unet.motion.max_frames == 32
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from animate_anyone.config import AA_MINI, PRESETS, MotionConfig, PoseGuiderConfig, UNetConfig
+from animate_anyone.config import MotionConfig, PoseGuiderConfig, UNetConfig
 from animate_anyone.errors import WeightsError
 from animate_anyone.networks.pose_guider import build_pose_guider
 from animate_anyone.networks.unet import UNet
@@ -21,6 +21,8 @@ from animate_anyone.weights.presets import (
     preset_metadata,
 )
 from animate_anyone.weights.report import compare_keys, module_shapes
+from animate_anyone.weights.sets.aa_mini import AA_MINI
+from animate_anyone.weights.sets.table import presets
 
 FULL = (320, 640, 1280, 1280)
 
@@ -43,7 +45,7 @@ def test_full_size_networks_have_exactly_the_published_keys(layout):
     shapes = layout.unet(FULL, 768) | layout.motion(FULL)
     role, config = detect_unet(shapes)
     assert role == "denoiser"
-    assert config == PRESETS["moore"].unet
+    assert config == presets()["moore"].unet
     assert not compare_keys(module_shapes(UNet(config, device="meta")), shapes)
 
 
@@ -80,7 +82,7 @@ def test_unet_configuration_is_read_from_shapes(layout, widths, frames):
     assert not compare_keys(module_shapes(UNet(config, device="meta")), shapes)
 
 
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", presets().values(), ids=lambda preset: preset.name)
 def test_each_preset_is_found_from_the_shapes_of_its_networks(preset):
     unet = module_shapes(UNet(preset.unet, device="meta"))
     guider = module_shapes(build_pose_guider(preset.pose_guider, device="meta"))
@@ -102,7 +104,7 @@ def test_presets_are_told_apart_at_reduced_width(layout, frames, channels, name)
     guider = detect_pose_guider(layout.guider(channels))
     found = detect_preset(config, guider)
     assert found.name == name
-    assert found.schedule == PRESETS[name].schedule
+    assert found.schedule == presets()[name].schedule
     assert found.unet.block_out_channels == layout.widths
     assert found.pose_guider == PoseGuiderConfig(channels=channels, out_channels=layout.widths[0])
 
@@ -135,7 +137,7 @@ def test_an_incomplete_unet_is_refused(layout, missing):
         detect_unet(shapes)
 
 
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", presets().values(), ids=lambda preset: preset.name)
 def test_metadata_restores_a_preset_exactly(preset):
     assert preset_from_metadata(preset_metadata(preset)) == preset
 

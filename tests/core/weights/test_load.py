@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from animate_anyone.config import AA_MINI, PRESETS
 from animate_anyone.errors import WeightsError
 from animate_anyone.weights.bundle import checked_parts
 from animate_anyone.weights.load import load_models, resolve_preset
+from animate_anyone.weights.sets.aa_mini import AA_MINI
+from animate_anyone.weights.sets.table import presets
 from animate_anyone.weights.sources import MINI_FOLDER, WeightPaths, open_parts
 
 ROOT = Path(__file__).parents[3]
@@ -43,7 +44,7 @@ def test_pth_files_load_by_their_contents_not_their_names(published, tmp_path):
             whole |= tensors
     models = load_models(tmp_path)
     assert models.preset.name == "moore"
-    assert models.preset.schedule == PRESETS["moore"].schedule
+    assert models.preset.schedule == presets()["moore"].schedule
     assert models.autoencoder is None
     assert models.image_encoder is None
     own = models.denoiser.state_dict()
@@ -130,7 +131,7 @@ def test_presets_without_files_tell_how_to_get_them():
 def test_a_preset_can_be_named_against_the_shapes(published):
     parts = open_parts(published)
     preset = resolve_preset(parts, "musepose")
-    assert preset.schedule == PRESETS["musepose"].schedule
+    assert preset.schedule == presets()["musepose"].schedule
     assert preset.unet.motion.max_frames == 32
     with pytest.raises(WeightsError, match="another layout"):
         resolve_preset(parts, "aa-mini")

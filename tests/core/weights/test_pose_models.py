@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 
 from animate_anyone.errors import DownloadError, WeightsError
-from animate_anyone.weights import pose_models as module
-from animate_anyone.weights.pose_models import DWPOSE, download_pose_models, embedded_pose_models
+from animate_anyone.weights.hub.download import download
+from animate_anyone.weights.pose_models import embedded_pose_models
+from animate_anyone.weights.sets.table import SETS
+
+DWPOSE = SETS["dwpose"].files
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def small_pair(monkeypatch):
         )
         for file in DWPOSE
     )
-    monkeypatch.setattr(module, "DWPOSE", files)
+    monkeypatch.setitem(SETS, "dwpose", replace(SETS["dwpose"], files=files))
 
     def get(*, repo_id, filename, revision, local_dir, tqdm_class=None):
         assert (repo_id, len(revision)) == ("yzd-v/DWPose", 40)
@@ -64,7 +67,7 @@ def test_public_pair_is_pinned():
 
 def test_pair_is_fetched_with_progress_and_leaves_nothing_else(tmp_path, small_pair):
     told = []
-    paths = download_pose_models(tmp_path, lambda *numbers: told.append(numbers))
+    paths = download("dwpose", tmp_path, lambda *numbers: told.append(numbers))
 
     assert [path.name for path in paths] == ["yolox_l.onnx", "dw-ll_ucoco_384.onnx"]
     assert [path.read_bytes() for path in paths] == list(small_pair.values())
@@ -81,14 +84,14 @@ def test_interrupt_passes_through_as_it_is(tmp_path, small_pair):
         raise InterruptError
 
     with pytest.raises(InterruptError):
-        download_pose_models(tmp_path, progress)
+        download("dwpose", tmp_path, progress)
     assert not (tmp_path / "yolox_l.onnx").exists()
 
 
 def test_without_network_both_places_are_told(tmp_path, small_pair):
     small_pair.pop("dw-ll_ucoco_384.onnx")
     with pytest.raises(DownloadError, match="no route") as caught:
-        download_pose_models(tmp_path)
+        download("dwpose", tmp_path)
     assert "https://huggingface.co/yzd-v/DWPose/resolve/" in str(caught.value)
     assert str(tmp_path / "dw-ll_ucoco_384.onnx") in str(caught.value)
     assert (tmp_path / "yolox_l.onnx").is_file()
@@ -97,5 +100,5 @@ def test_without_network_both_places_are_told(tmp_path, small_pair):
 def test_wrong_file_is_refused_and_not_kept(tmp_path, small_pair):
     small_pair["yolox_l.onnx"] = b"?" * len(small_pair["yolox_l.onnx"])
     with pytest.raises(DownloadError, match="sha256"):
-        download_pose_models(tmp_path)
+        download("dwpose", tmp_path)
     assert not (tmp_path / "yolox_l.onnx").exists()

@@ -1,12 +1,13 @@
 import hashlib
 import re
+from dataclasses import replace
 
 import pytest
 
-from animate_anyone.config import PRESETS
 from animate_anyone.errors import ConfigError, DownloadError
-from animate_anyone.weights.hub import download as module
-from animate_anyone.weights.hub.download import PARTIAL, SETS, HubFile, download, fetch
+from animate_anyone.weights.hub.download import PARTIAL, download, fetch
+from animate_anyone.weights.sets.record import HubFile
+from animate_anyone.weights.sets.table import SETS, presets, published
 
 CONTENT = b"weights " * 100
 
@@ -103,7 +104,7 @@ def test_files_without_a_known_checksum_are_reported(tmp_path, caplog):
 
 def test_a_whole_set_is_fetched_and_leaves_no_partial_folder(tmp_path, monkeypatch):
     files = (hub_file(to="a.pth"), hub_file(to="b/c.pth"))
-    monkeypatch.setattr(module, "SETS", {"moore": files})
+    monkeypatch.setitem(SETS, "moore", replace(SETS["moore"], files=files))
     monkeypatch.setattr("huggingface_hub.hf_hub_download", Hub())
     download("moore", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pth", "b"]
@@ -122,12 +123,11 @@ def test_unknown_presets_are_answered_with_the_nearest(tmp_path):
         download("more", tmp_path)
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", [name for name in published() if name in presets()])
 def test_tables_are_complete_and_well_formed(name):
-    assert name in PRESETS
-    targets = [file.to for file in SETS[name]]
+    targets = [file.to for file in SETS[name].files]
     assert len(set(targets)) == len(targets)
     assert {"denoising_unet.pth", "reference_unet.pth", "motion_module.pth"} <= set(targets)
-    for file in SETS[name]:
+    for file in SETS[name].files:
         assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
         assert file.revision is None or re.fullmatch("[0-9a-f]{40}", file.revision)
