@@ -1,7 +1,7 @@
 """The command `train`: the two stages of the paper, and what they leave."""
 
 import argparse
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 from .options import add_threads, set_threads, tell_sizes
@@ -69,7 +69,7 @@ def _stage(options: argparse.Namespace) -> int:
     recipe = get_recipe(options.recipe, 1 if options.step == "stage1" else 2)
     steps = {} if options.steps is None else {"steps": options.steps}
     changes = read_changes(options.config) if options.config else {}
-    config = replace(recipe, **(changes | steps))
+    config = recipe.changed(changes | steps)
     choices = Choices(**{entry.name: getattr(options, entry.name) for entry in fields(Choices)})
     source = source_of(choices, config)
     Trainer(config, options.folder, around=surroundings_of(choices, config)).run(source)

@@ -2,17 +2,20 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ..config import Preset
 from ..errors import ConfigError
 from .learning_rate import learning_rate_at
+from .loop.losses import loss_weights
 from .variants import VARIANTS, Variant
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
+_FORMER = "difference_weight"  # in files of earlier versions; now losses.difference
 _POSITIVE = (
     "steps",
     "examples",
@@ -29,7 +32,6 @@ _NOT_NEGATIVE = (
     "weight_decay",
     "clip",
     "figure_weight",
-    "difference_weight",
     "min_snr_gamma",
     "noise_offset",
     "workers",
@@ -72,7 +74,7 @@ class TrainingConfig:
     average_decay: float = 0.999  # of the moving average of the weights; 0 keeps none
     condition_dropout: float = 0.1  # share of examples without reference and image token
     figure_weight: float = 2.0  # extra weight of the loss inside the figure, where masks tell it
-    difference_weight: float = 0.0  # stage 2: weight of the error in changes between frames
+    losses: Mapping[str, float] = field(default_factory=dict)  # weights of terms; the rest: usual
     min_snr_gamma: float = 0.0  # min-SNR weighting of the loss (arXiv 2303.09556); 0 is none
     noise_offset: float = 0.0  # strength of noise that a whole channel has in common
     prediction_type: str | None = None  # None: the preset's
@@ -88,6 +90,10 @@ class TrainingConfig:
     validate_every: int = 0  # steps; 0 never
 
     def __post_init__(self) -> None:
+        if not isinstance(self.losses, Mapping):
+            raise ConfigError(f"losses got {self.losses!r}; it must give weights by name.")
+        # All of them, so that a run's file says what was minimised whatever is usual later.
+        object.__setattr__(self, "losses", loss_weights(self.losses))
         self._check_kinds()
         for name in _POSITIVE:
             if getattr(self, name) < 1:
@@ -122,6 +128,12 @@ class TrainingConfig:
                     f"{entry.name} got {value!r}; it must be of the kind of {entry.default!r}."
                 )
 
+    def changed(self, changes: Mapping[str, Any]) -> "TrainingConfig":
+        """Return other settings; of `losses` only those that are named change."""
+        named = changes.get("losses", {})
+        losses = {**self.losses, **named} if isinstance(named, Mapping) else named
+        return replace(self, **{**changes, "losses": losses})
+
     def write(self, path: Path) -> None:
         """Write every field as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
@@ -149,6 +161,10 @@ def read_changes(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"config got {path}, which cannot be read as JSON ({error}).") from error
     known = {entry.name for entry in fields(TrainingConfig)}
+    if isinstance(values, dict) and _FORMER in values:
+        former = values.pop(_FORMER)
+        if isinstance(losses := values.setdefault("losses", {}), dict):
+            losses.setdefault("difference", former)
     if not isinstance(values, dict) or (surplus := sorted(set(values) - known)):
         what = f"the keys {', '.join(surplus)}" if isinstance(values, dict) else "no object"
         raise ConfigError(

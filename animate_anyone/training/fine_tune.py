@@ -109,7 +109,7 @@ def fine_tune_config(
         "keep_checkpoints": 1,
         "validate_every": 0,
     }
-    config = replace(recipe, **usual | changes)
+    config = recipe.changed(usual | changes)
     return replace(config, report_every=max(1, config.steps // REPORTS))
 
 

@@ -21,7 +21,7 @@ AA_MINI = {
         examples=1,
         frames=24,
         learning_rate=2e-3,
-        difference_weight=8.0,
+        losses={"difference": 8.0},
         average_decay=0.995,
         warm_up=50,
     ),

@@ -4,8 +4,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ...errors import ConfigError, TrainingError
 from ...networks.condition import Conditions
 from ...training.loop.checkpoints import Average, load_checkpoint, save_checkpoint
 from ...training.loop.draws import draw_step
-from ...training.loop.losses import figure_error, figure_weights, weighted_error
+from ...training.loop.losses import BatchFacts, figure_error, loss_weights, total_loss
 from ...training.sources.batch import Batch
 from ...weights.report import compare_keys
 from .base import FrozenBase
@@ -46,6 +46,8 @@ class AdditionTraining:
     average_decay: float = 0.98  # of the moving average of the weights
     condition_dropout: float = 0.1  # share of examples without reference and image token
     figure_weight: float = 2.0  # extra weight of the loss inside the figure
+    losses: Mapping[str, float] = field(default_factory=dict)  # weights of terms; the rest: usual
+    min_snr_gamma: float = 0.0  # as in TrainingConfig
     seed: int = 0
     report_every: int = 50  # steps
     save_every: int = 100  # steps
@@ -53,6 +55,7 @@ class AdditionTraining:
     mixed_precision: bool = True  # bf16
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "losses", loss_weights(self.losses))
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} got {getattr(self, name)}; it must be 1 or more.")
@@ -99,14 +102,14 @@ class AdditionRun:
             batch, hints = examples.batch(
                 np.random.default_rng((config.seed, self.step)), config.examples
             )
-            loss, error = self._errors(base, batch, hints, predict)
-            history.append((self._finite(loss), error))
+            loss, others = self._errors(base, batch, hints, predict)
+            history.append({"loss": self._finite(loss), **others})
             self._descend(loss)
             self.seconds = time.process_time() - started
             if self.step % config.save_every == 0 or self.step == config.steps:
                 self._save()
             if self.step % config.report_every == 0:
-                self.report(dict(zip(("loss", "figure_error"), np.mean(history, 0), strict=True)))
+                self.report({n: float(np.mean([row[n] for row in history])) for n in history[0]})
                 history = []
 
     def report(self, values: dict[str, float]) -> None:
@@ -119,7 +122,7 @@ class AdditionRun:
 
     def _errors(
         self, base: FrozenBase, batch: Batch, hints: Tensor, predict: Predict
-    ) -> tuple[Tensor, float]:
+    ) -> tuple[Tensor, dict[str, float]]:
         config, targets = self.config, batch.targets
         drawn = draw_step(
             config.seed,
@@ -136,10 +139,16 @@ class AdditionRun:
         with torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision):
             conditions = base.conditions(batch, drawn.keep)
             output = predict(noisy, drawn.timesteps, conditions, hints)
-        weights = figure_weights(batch.masks, wanted, config.figure_weight)
         assert batch.masks is not None
-        error = figure_error(output.detach(), wanted, batch.masks)
-        return weighted_error(output, wanted, weights), error
+        facts = BatchFacts(
+            settings=config,
+            schedule=base.schedule,
+            noisy=noisy,
+            timesteps=drawn.timesteps,
+            masks=batch.masks,
+        )
+        loss, terms = total_loss(output, wanted, facts)
+        return loss, {"figure_error": figure_error(output.detach(), wanted, batch.masks), **terms}
 
     def _check(self, found: dict[str, Tensor]) -> None:
         """Refuse a checkpoint of other parameters."""

@@ -24,7 +24,7 @@ CHANGEABLE_FIELDS = (
     "validate_every",
     "learning_rate",
     "decay_from",
-    "difference_weight",
+    "losses",
     "figure_weight",
 )
 

@@ -1,9 +1,90 @@
-"""What training minimises."""
+"""What training minimises: the weighted sum of the terms in LOSSES.
+
+To add a term, add an entry. Its weight is then a name in `losses` of the configuration, the
+trainers add it, and the log shows it as loss_<name> in every run in which several terms count.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ...diffusion.schedule import NoiseSchedule
+from ...errors import ConfigError
+
+
+class LossSettings(Protocol):
+    """What a configuration says about its loss."""
+
+    @property
+    def losses(self) -> Mapping[str, float]:
+        """Return the weight of each term, by its name in LOSSES."""
+        ...
+
+    @property
+    def figure_weight(self) -> float:
+        """Return the extra weight of the figure, where masks tell it."""
+        ...
+
+    @property
+    def min_snr_gamma(self) -> float:
+        """Return the gamma of min-SNR weighting; 0 is none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFacts:
+    """What a term may look at beside output and target."""
+
+    settings: LossSettings
+    schedule: NoiseSchedule
+    noisy: Tensor  # (b, c, f, h, w): what the networks saw
+    timesteps: Tensor  # (b, f), on the CPU
+    masks: Tensor | None  # (b, 1, f, h, w), 0..1: the figure, if it is known
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One term of the loss."""
+
+    weight: float  # where a configuration does not name it; 0: it is not computed
+    # Of the networks' output and its target, (b, c, f, h, w), as a mean over the batch.
+    value: Callable[[Tensor, Tensor, BatchFacts], Tensor]
+
+
+def loss_weights(given: Mapping[str, float]) -> dict[str, float]:
+    """Return the weight of every term; ConfigError for a name or a weight that cannot be."""
+    for name, weight in given.items():
+        if name not in LOSSES:
+            raise ConfigError(
+                f"losses got {name!r}; known are {', '.join(LOSSES)}. Remove or rename it."
+            )
+        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        if not (number and 0 <= weight < math.inf):
+            raise ConfigError(f"losses.{name} got {weight!r}; it must be a number of 0 or more.")
+    weights = {name: given.get(name, loss.weight) for name, loss in LOSSES.items()}
+    if not any(weights.values()):
+        raise ConfigError("losses got no weight above 0; nothing would be learned. Raise one.")
+    return weights
+
+
+def total_loss(
+    output: Tensor,  # (b, c, f, h, w)
+    target: Tensor,  # (b, c, f, h, w)
+    facts: BatchFacts,
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the loss, and for the log its terms after weighting; none where only one counts."""
+    terms = {
+        name: weight * LOSSES[name].value(output, target, facts)
+        for name, weight in facts.settings.losses.items()
+        if weight
+    }
+    shown = terms if len(terms) > 1 else {}
+    total = torch.stack([*terms.values()]).sum()
+    return total, {f"loss_{name}": float(term.detach()) for name, term in shown.items()}
 
 
 def weighted_error(
@@ -71,3 +152,19 @@ def figure_error(output: Tensor, target: Tensor, masks: Tensor) -> float:
     """Return the mean squared error inside the figure alone: falls when training works."""
     error = (output.float() - target.float()).square().mean(1, keepdim=True)
     return float((error * masks).sum() / masks.sum().clamp(min=1))
+
+
+def _prediction_error(output: Tensor, target: Tensor, facts: BatchFacts) -> Tensor:
+    """Return the error of the prediction, with the figure's and min-SNR's weights."""
+    weights = figure_weights(facts.masks, target, facts.settings.figure_weight)
+    scale = None
+    if gamma := facts.settings.min_snr_gamma:
+        scale = min_snr_scale(facts.schedule, facts.timesteps, gamma).to(target.device)
+    return weighted_error(output, target, weights, scale)
+
+
+LOSSES = {
+    "prediction": Loss(1.0, _prediction_error),
+    # What temporal layers alone can mend; the recipe of aa-mini's stage 2 has it.
+    "difference": Loss(0.0, lambda output, target, _: difference_error(output, target)),
+}

@@ -32,7 +32,7 @@ from .checkpoints import Average, CheckpointFolder
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
-from .losses import difference_error, figure_error, figure_weights, min_snr_scale, weighted_error
+from .losses import BatchFacts, figure_error, total_loss
 from .optimizer import build_optimizer
 
 log = logging.getLogger(__name__)
@@ -98,18 +98,18 @@ class Trainer:
         journal = Journal(self.folder, self.step) if main else None
         if main:
             config.write(self.folder / "config.json")
-        sums: list[tuple[float, float, float]] = []
+        figures: list[dict[str, float]] = []  # of each step since the last report
         waited, started = 0.0, time.perf_counter()
         for parts in self._batches(source):
             waited += time.perf_counter() - started
-            loss, error = self.train_step(parts)
+            step = self.train_step(parts)
             now = time.perf_counter()
-            sums.append((loss, error, now - started))
+            figures.append(step | {"seconds": now - started})
             started = now
             if self.around.progress is not None:
                 self.around.progress(self.step, config.steps)
             if self.step % config.report_every == 0:
-                self._report(journal, sums, waited)
+                self._report(journal, figures, waited)
                 waited = 0.0
             if self.step % config.save_every == 0 or self.step == config.steps:
                 self.save()
@@ -119,23 +119,22 @@ class Trainer:
         if journal is not None:
             journal.close()
 
-    def train_step(self, parts: Sequence[tuple[Sequence[int], Batch]]) -> tuple[float, float]:
-        """Take one step over this process's rows; return the loss and the figure's error."""
+    def train_step(self, parts: Sequence[tuple[Sequence[int], Batch]]) -> dict[str, float]:
+        """Take one step over this process's rows; return the loss and other figures."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(self.step)
-        losses, errors = [], []
+        figures: list[dict[str, float]] = []
         for rows, batch in parts:
             with self.accelerator.accumulate(self._wrapped):
-                part, error = self._loss(rows, batch)
+                part, others = self._loss(rows, batch)
                 value = float(self._mean(part.detach()))
                 if not math.isfinite(value):
                     self._stop(value, parts)
                 self.accelerator.backward(part)
-            losses.append(value)
-            errors.append(error)
+            figures.append({"loss": value, **others})
         self._update()
         self.step += 1
-        return sum(losses) / len(losses), sum(errors) / len(errors)
+        return _means(figures)
 
     def save(self) -> None:
         """Write a checkpoint, and the weights as they would be shipped."""
@@ -186,7 +185,7 @@ class Trainer:
             self.typical_norm += (min(norm, 1e3) - self.typical_norm) / min(self.step + 1, 100)
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _loss(self, rows: Sequence[int], batch: Batch) -> tuple[Tensor, float]:
+    def _loss(self, rows: Sequence[int], batch: Batch) -> tuple[Tensor, dict[str, float]]:
         config, schedule = self.config, self.schedule
         reference, targets = self._latents(batch)
         _check_width("latents", "channels", targets.shape[1], self.preset.unet.in_channels)
@@ -208,15 +207,12 @@ class Trainer:
         picture = self._picture(batch)
         output = self._wrapped(noisy, timesteps, poses, reference, picture, drawn.keep)
         masks = None if batch.masks is None else batch.masks.to(self.device)
-        weights = figure_weights(masks, target, config.figure_weight)
-        scale = None
-        if config.min_snr_gamma:
-            scale = min_snr_scale(schedule, drawn.timesteps, config.min_snr_gamma).to(self.device)
-        loss = weighted_error(output, target, weights, scale)
-        if config.difference_weight:
-            loss = loss + config.difference_weight * difference_error(output, target)
-        shown = torch.ones_like(weights) if masks is None else masks
-        return loss, figure_error(output.detach(), target, shown)
+        facts = BatchFacts(
+            settings=config, schedule=schedule, noisy=noisy, timesteps=drawn.timesteps, masks=masks
+        )
+        loss, terms = total_loss(output, target, facts)
+        shown = torch.ones_like(target[:, :1]) if masks is None else masks
+        return loss, {"figure_error": figure_error(output.detach(), target, shown), **terms}
 
     @torch.no_grad()
     def _latents(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -269,23 +265,22 @@ class Trainer:
         return reduced
 
     def _report(
-        self, journal: Journal | None, sums: list[tuple[float, float, float]], waited: float
+        self, journal: Journal | None, figures: list[dict[str, float]], waited: float
     ) -> None:
-        means = torch.tensor(sums, dtype=torch.float64).mean(0)
-        seconds = float(means[2])
-        means = self._mean(means.float().to(self.device)).tolist()
-        self.seconds += seconds * len(sums)
+        means = _means(figures)
+        seconds = means.pop("seconds")
+        shared = self._mean(torch.tensor([*means.values()]).to(self.device)).tolist()
+        self.seconds += seconds * len(figures)
         entry = {
-            "loss": means[0],
-            "figure_error": means[1],
+            **dict(zip(means, shared, strict=True)),
             "learning_rate": self.config.learning_rate_at(self.step - 1),
             "examples_per_second": self.config.examples / seconds,
-            "share_of_time_waiting_for_data": waited / (seconds * len(sums)),
+            "share_of_time_waiting_for_data": waited / (seconds * len(figures)),
             "seconds": self.seconds,
         }
         if self._skipped:
             entry["skipped_steps"] = self._skipped
-        sums.clear()
+        figures.clear()
         self._skipped = 0
         if journal is not None:
             journal.numbers(self.step, entry)
@@ -365,6 +360,11 @@ class _Steps(torch.utils.data.Dataset):
 
     def __getitem__(self, step: int) -> list[Batch]:
         return [self.source.batch(self.draw, step, rows) for rows in self.rows]
+
+
+def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each figure over rows that all have it."""
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
 
 def _write_weights(path: Path, state: dict[str, Tensor]) -> None:
