@@ -3,6 +3,7 @@
 import os
 import random
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,26 @@ def seed():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def small_disk():
+    """Return a context in which no file may grow beyond so many bytes, as on a full disk.
+
+    Use it around the writer alone: the file that pytest's own output goes to may not grow either.
+    """
+    resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
+
+    @contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture(scope="session")

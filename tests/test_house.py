@@ -94,7 +94,8 @@ def test_licence_is_apache():
 
 def test_ci_runs_make_test():
     script = ROOT / ".ci" / "run"
-    assert script.stat().st_mode & 0o111
+    if sys.platform != "win32":  # which knows no such right
+        assert script.stat().st_mode & 0o111
     assert "make test" in script.read_text(encoding="utf-8")
 
 

@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from animate_anyone.weights.sets.aa_mini import AA_MINI
+
+pytest.importorskip("resource", reason="the benchmark asks the system for its peak memory")
+
 from benchmarks.denoise import PlainBlock, Step, gemm_speed
 
 

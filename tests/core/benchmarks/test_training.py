@@ -6,8 +6,11 @@ import torch
 from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.loop.trainer import Surroundings
 from animate_anyone.types import Size
-from benchmarks.training import RandomSource, measure, memory_table
 from benchmarks.training_memory import Step, bytes_of, count, optimizer_bytes
+
+pytest.importorskip("resource", reason="the benchmark asks the system for its peak memory")
+
+from benchmarks.training import RandomSource, measure, memory_table
 
 SIZE = Size(32, 48)
 

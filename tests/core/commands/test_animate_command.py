@@ -1,4 +1,3 @@
-import resource
 from fractions import Fraction
 
 import av
@@ -241,14 +240,10 @@ def test_interrupt_ends_quietly_and_leaves_no_file(inputs, monkeypatch, capsys):
     assert not list((folder / "out").iterdir())
 
 
-def test_full_disk_while_decoding_is_named_and_leaves_no_file(inputs, capsys):
+def test_full_disk_while_decoding_is_named_and_leaves_no_file(inputs, small_disk, capsys):
     folder, options = inputs
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (256, hard))
-    try:
+    with small_disk(256):
         code = main(arguments(options))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     assert code == 2
     assert "clip.mp4; it cannot be written (File too large)" in capsys.readouterr().err

@@ -1,7 +1,5 @@
-import resource
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -53,20 +51,6 @@ def write_sound(path: Path, seconds: float, codec: str, with_video: bool = True)
             frame.sample_rate, frame.pts = 48000, start
             container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
-
-
-@contextmanager
-def small_disk() -> Iterator[None]:
-    """No file may grow beyond 8 kB, which is how a full disk looks to a writer.
-
-    Around the writer alone: the file that pytest's own output goes to may not grow either.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -192,10 +176,10 @@ def test_interrupt_leaves_no_file_and_keeps_the_old_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("frames", [4, 60])
-def test_full_disk_is_named_and_leaves_no_file(tmp_path: Path, frames: int) -> None:
+def test_full_disk_is_named_and_leaves_no_file(tmp_path: Path, small_disk, frames: int) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (frames, 48, 64, 3), np.uint8)
     told = r"clip\.mp4; it cannot be written \(File too large\)"
-    with pytest.raises(MediaError, match=told), small_disk():
+    with pytest.raises(MediaError, match=told), small_disk(8192):
         write_all(tmp_path / "clip.mp4", noise)
 
     assert not list(tmp_path.iterdir())

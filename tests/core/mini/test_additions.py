@@ -1,6 +1,7 @@
 """The LoRA and the ControlNet of aa-mini: what they are shown, their training, their files."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -36,7 +37,10 @@ def target(tmp_path):
     folder.mkdir()
     for path in MINI_FOLDER.iterdir():
         if path.is_file():
-            (folder / path.name).symlink_to(path)
+            try:
+                (folder / path.name).symlink_to(path)
+            except OSError:  # Windows gives this right to few users
+                shutil.copy(path, folder)
     return folder
 
 

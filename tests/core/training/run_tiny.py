@@ -38,6 +38,9 @@ PRESET = Preset(
     schedule=ScheduleConfig(prediction_type="v_prediction"),
 )
 
+# Windows has no SIGKILL; there SIGTERM ends a process at once, and nothing in it can object.
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
 
 def main(folder: str, data: str, config: str, die_at: int) -> None:
     settings = TrainingConfig.read(Path(config))
@@ -46,7 +49,7 @@ def main(folder: str, data: str, config: str, die_at: int) -> None:
 
     def die(_gradient: Tensor) -> None:
         if trainer.step == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), KILL)
 
     next(iter(trainer.parameters.values())).register_hook(die)
     trainer.run(Shards(Path(data), consecutive=settings.stage == 2))

@@ -33,6 +33,7 @@ from animate_anyone.types import Size
 from plain_encoders import MeanAutoencoder
 
 SCRIPT = Path(__file__).parent / "run_tiny.py"
+KILLED = 15 if sys.platform == "win32" else -9  # exit status
 SMALL = TrainingConfig(
     steps=6,
     examples=2,
@@ -157,7 +158,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, data, stage, precision):
         for name in ("whole", "killed"):
             run_tiny(tmp_path / name, data, replace(SMALL, steps=2))
     killed = run(tmp_path / "killed", data, config, die_at=5)
-    assert killed.returncode == -9, killed.stderr
+    assert killed.returncode == KILLED, killed.stderr
     assert newest(tmp_path / "killed", stage).name == "step-00000004"
     for name in ("whole", "killed"):
         run_tiny(tmp_path / name, data, config)
@@ -176,6 +177,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, data, stage, precision):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="torch's wheels for Windows lack libuv")
 def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, data):
     config = replace(SMALL, examples=4, report_every=1)
     run_tiny(tmp_path / "one", data, config)
