@@ -265,6 +265,42 @@ def test_no_folder_and_no_file_is_too_large_to_know(folder):
     assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
+def schema_complaints(path: str, source: str) -> list[str]:
+    """Return what a file of schemas, `X_nodes.py`, holds beside schemas; its work is `X.py`'s."""
+    tree, found = ast.parse(source), []
+    own = Path(path).stem.removesuffix("_nodes")
+    for one in tree.body:
+        bases = [ast.unparse(base) for base in one.bases] if isinstance(one, ast.ClassDef) else []
+        if isinstance(one, ast.ClassDef) and "io.ComfyNode" not in bases:
+            found.append(f"{path}: class {one.name} is no node; it belongs into {own}.py")
+        returns = ast.unparse(getattr(one, "returns", None) or ast.Constant(None))
+        if isinstance(one, ast.FunctionDef) and "io.Input" not in returns:
+            found.append(f"{path}: {one.name} gives no inputs; it belongs into {own}.py")
+    for line, dots, name, _ in imports_of(tree):
+        if dots == 1 and name.split(".")[0] != own:
+            found.append(f"{path}:{line}: {name} is not of {own}.py, which holds its work")
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.endswith("_nodes.py")])
+def test_schemas_and_work_are_a_pair_of_files(path):
+    assert schema_complaints(path, (ROOT / path).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("class Wave(io.ComfyNode): pass\ndef inputs() -> list[io.Input]: pass", 0),
+        ("from .wave import wave\nfrom ..comfyui import host", 0),
+        ("class Waves: pass", 1),
+        ("def wave(frames: int) -> Tensor: pass", 1),
+        ("from .other import wave", 1),
+    ],
+)
+def test_work_among_schemas_is_caught(source, found):
+    assert len(schema_complaints("nodes/pose/wave_nodes.py", source)) == found
+
+
 def test_windows_are_plain_arithmetic():
     source = (ROOT / CORE / "diffusion" / "windows.py").read_text(encoding="utf-8")
     names = {name.split(".")[0] for _, dots, name, _ in imports_of(ast.parse(source)) if not dots}

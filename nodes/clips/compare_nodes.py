@@ -3,16 +3,10 @@
 from typing import Any
 
 from comfy_api.latest import io
-from torch import Tensor
 
-from ...animate_anyone.errors import InputError
-from ...animate_anyone.media import VideoWriter, fit_picture
-from ...animate_anyone.types import Size
-from ..comfyui import convert, folders
+from ..comfyui import convert
 from ..comfyui.checks import checked
-
-CRF = 10  # finer than for a result: the difference view shows the encoder's own error
-CHUNK_FRAMES = 32
+from .compare import fit_parts, write_video
 
 
 class Compare(io.ComfyNode):
@@ -62,51 +56,3 @@ class Compare(io.ComfyNode):
         parts = fit_parts(result, other=other, reference=reference)
         image = convert.beside(list(parts.values()))
         return io.NodeOutput(image, ui={"aa_compare": [write_video(image, parts, fps)]})
-
-
-def fit_parts(
-    result: Tensor,  # IMAGE
-    *,
-    other: Tensor | None,  # IMAGE
-    reference: Tensor | None,  # IMAGE
-) -> dict[str, Tensor]:  # (f or 1, 3, H, W) of one even height and even widths
-    """Return what to show from left to right, by title."""
-    made = convert.even_frames(convert.image_to_frames(result, "result"))
-    parts = {}
-    for title, image in (("reference", reference), ("other", other)):
-        if image is None:
-            continue
-        if len(image) not in (1, len(made)):
-            raise InputError(
-                f"{title} got {len(image)} frames and result {len(made)}; each frame needs its "
-                "counterpart, or one picture for all. Cut the longer one with ImageFromBatch."
-            )
-        frames = convert.image_to_frames(image, title)
-        parts[title] = fit_picture(frames, _size_beside(frames, made, own_width=title != "other"))
-    return parts | {"result": made}
-
-
-def _size_beside(frames: Tensor, made: Tensor, *, own_width: bool) -> Size:
-    """Return the size at the result's height, of the result's width or the frames' own one."""
-    height, width = made.shape[-2:]
-    if own_width:
-        width = max(2, 2 * round(frames.shape[-1] * height / frames.shape[-2] / 2))
-    return Size(width, height)
-
-
-def write_video(
-    image: Tensor,  # IMAGE, the parts beside each other
-    parts: dict[str, Tensor],
-    fps: float,
-) -> dict[str, Any]:
-    """Write the clip that the page plays; return its name and where each part lies in it."""
-    path, shown = folders.temporary_path("compare.mp4")
-    with VideoWriter(path, convert.image_size(image), fps, crf=CRF) as writer:
-        for chunk in convert.image_chunks(image, "result", CHUNK_FRAMES):
-            writer.write(chunk)
-    placed, left = [], 0
-    for title, part in parts.items():
-        placed.append({"title": title, "left": left, "width": part.shape[-1]})
-        left += part.shape[-1]
-    size = {"width": left, "height": image.shape[1]}
-    return {**shown, **size, "parts": placed, "fps": fps, "frames": len(image)}

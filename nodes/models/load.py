@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ...animate_anyone.config import Preset
+from ...animate_anyone.errors import InputError
 from ...animate_anyone.networks.pose_guider import build_pose_guider
 from ...animate_anyone.networks.unet import UNet
 from ...animate_anyone.weights.assign import placed
@@ -18,14 +19,43 @@ from ...animate_anyone.weights.encoders import CLIP_MEAN, CLIP_STD, image_encode
 from ...animate_anyone.weights.load import reference_surplus, resolve_preset
 from ...animate_anyone.weights.read import Weights
 from ...animate_anyone.weights.report import check_keys, module_shapes
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ...animate_anyone.weights.sources import Parts, WeightPaths, open_parts
-from ..comfyui import convert, host
+from ..comfyui import convert, folders, host
 from ..comfyui.sockets import Network
 from ..sampler.denoiser import AnimateAnyoneModel, ModelConfig
 from ..sampler.windows import keep_run
 
 Source = str | Path | WeightPaths
+DETECT = "files (detect the kind)"
+BUILT_IN = "(none)"
 RGB_FACTORS = "latent_rgb.json"  # beside the weights: how latents look, for previews
+
+
+def source_of(preset: str, files: dict[str, str]) -> Source:
+    """Return the weight set that the chosen files make."""
+    chosen = {slot: folders.model_path(name) for slot, name in files.items() if name != BUILT_IN}
+    if preset == AA_MINI.name:
+        if chosen:
+            raise InputError(
+                f"{' and '.join(chosen)} got a file, but preset {preset} comes with the pack; set "
+                f"them to {BUILT_IN}, or choose the preset that the files belong to."
+            )
+        return preset
+    if not chosen:
+        raise InputError(
+            f"denoiser got {BUILT_IN}; preset {preset!r} needs files in models/animate_anyone: "
+            "choose a bundle there, or one file for each of denoiser, reference_net and "
+            "pose_guider. To begin without a download choose aa-mini."
+        )
+    if set(chosen) == {"denoiser"}:
+        return chosen["denoiser"]
+    if absent := {"denoiser", "reference_net", "pose_guider"} - set(chosen):
+        raise InputError(
+            f"{' and '.join(sorted(absent))} got {BUILT_IN}; a weight set needs a denoiser, a "
+            "reference_net and a pose_guider. Choose the missing file."
+        )
+    return WeightPaths(**chosen)
 
 
 def load_networks(

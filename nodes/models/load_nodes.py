@@ -2,17 +2,13 @@
 
 from comfy_api.latest import io
 
-from ...animate_anyone.errors import InputError
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ...animate_anyone.weights.sets.table import presets
-from ...animate_anyone.weights.sources import WeightPaths
 from ..comfyui import folders, host
 from ..comfyui.checks import checked
 from ..comfyui.sockets import PoseGuiderSocket, ReferenceNetSocket
-from .load import Source, load_networks
+from .load import BUILT_IN, DETECT, load_networks, source_of
 
-DETECT = "files (detect the kind)"
-BUILT_IN = "(none)"
 SLOTS = ("denoiser", "motion", "reference_net", "pose_guider")
 
 
@@ -82,29 +78,3 @@ class LoadModels(io.ComfyNode):
         )
         named = None if preset in (DETECT, AA_MINI.name) else preset
         return io.NodeOutput(*load_networks(source_of(preset, files), named, dtype))
-
-
-def source_of(preset: str, files: dict[str, str]) -> Source:
-    """Return the weight set that the chosen files make."""
-    chosen = {slot: folders.model_path(name) for slot, name in files.items() if name != BUILT_IN}
-    if preset == AA_MINI.name:
-        if chosen:
-            raise InputError(
-                f"{' and '.join(chosen)} got a file, but preset {preset} comes with the pack; set "
-                f"them to {BUILT_IN}, or choose the preset that the files belong to."
-            )
-        return preset
-    if not chosen:
-        raise InputError(
-            f"denoiser got {BUILT_IN}; preset {preset!r} needs files in models/animate_anyone: "
-            "choose a bundle there, or one file for each of denoiser, reference_net and "
-            "pose_guider. To begin without a download choose aa-mini."
-        )
-    if set(chosen) == {"denoiser"}:
-        return chosen["denoiser"]
-    if absent := {"denoiser", "reference_net", "pose_guider"} - set(chosen):
-        raise InputError(
-            f"{' and '.join(sorted(absent))} got {BUILT_IN}; a weight set needs a denoiser, a "
-            "reference_net and a pose_guider. Choose the missing file."
-        )
-    return WeightPaths(**chosen)

@@ -7,7 +7,7 @@ from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..comfyui import convert
 from ..comfyui.checks import checked
 from ..comfyui.sockets import KeypointsSocket
-from .examples import EXAMPLES, FOLDER, example
+from .example import EXAMPLES, FOLDER, example
 
 
 class LoadExample(io.ComfyNode):

@@ -20,8 +20,7 @@ from ...animate_anyone.weights.sources import WeightPaths
 from ..comfyui import convert, folders, host
 from ..comfyui.sockets import Network
 from ..models.encode import fitting_size, image_token, latents_of
-from ..models.load import load_denoiser, load_pose_guider, load_reference_net
-from ..models.load_nodes import DETECT, source_of
+from ..models.load import DETECT, load_denoiser, load_pose_guider, load_reference_net, source_of
 
 if TYPE_CHECKING:
     from ...animate_anyone.training.sources.batch import Source as Examples

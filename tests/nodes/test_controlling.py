@@ -101,7 +101,7 @@ def test_control_that_is_off_changes_nothing(mini, sampled, controlled, when):
 
 
 def test_each_window_sees_its_own_edges(pack, run_node, mini, sampled, controlled, monkeypatch):
-    network, seen = pack("nodes.models.control_nodes").HostControlNet, []
+    network, seen = pack("nodes.models.control").HostControlNet, []
     forward = network.forward
 
     def spy(self, x, hint, timesteps, context, **more):

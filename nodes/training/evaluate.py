@@ -1,0 +1,59 @@
+"""What the Evaluate node does: the core's figures for clips and poses of the graph."""
+
+from typing import Any
+
+from torch import Tensor
+
+from ...animate_anyone.errors import InputError
+from ...animate_anyone.evaluation.measure import measure
+from ...animate_anyone.evaluation.metrics.metric import Case, Instruments
+from ...animate_anyone.evaluation.metrics.table import Row, names_without_files
+from ...animate_anyone.evaluation.pose_reader import PoseReader
+from ...animate_anyone.types import PoseClip
+from ...animate_anyone.weights.sets.aa_mini import AA_MINI
+from ..comfyui import convert, host
+from ..comfyui.sockets import DwPose
+from ..pose.extract import choose_networks, opened
+
+FPS = 30.0  # nothing that is measured here depends on it
+
+
+def compare(
+    result: Tensor,  # IMAGE
+    truth: Tensor,  # IMAGE
+    poses: Any | None,  # POSE_KEYPOINT
+    networks: DwPose | None,
+) -> Row:
+    """Return the figures of a clip by name; those of poses only where somebody is in them."""
+    made, true = convert.image_to_frames(result, "result"), convert.image_to_frames(truth, "truth")
+    if made.shape != true.shape:
+        raise InputError(
+            f"result got {_told(result)} and truth {_told(truth)}; they must be the same. Cut the "
+            "longer one with ImageFromBatch, or bring one to the other's size with Upscale Image."
+        )
+    case, progress = Case(name="clip", truth=true, fps=FPS), host.progress(len(made))
+    if poses is None:
+        return measure(made, case, Instruments(metrics=names_without_files()), progress)
+    case = Case(name="clip", truth=true, fps=FPS, skeletons=_skeletons(poses, truth))
+    mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
+    reader = PoseReader(*opened(networks or choose_networks(*mini, download=False)))
+    return measure(made, case, Instruments(metrics=names_without_files(), pose=reader), progress)
+
+
+def _skeletons(poses: Any, truth: Tensor) -> PoseClip:
+    """Return driving skeletons on the canvas of the clip, where Draw Pose puts them."""
+    from ...animate_anyone.pose.files.keypoints import parse_keypoints
+    from ...animate_anyone.pose.skeleton.fit import fit_pose
+
+    clip = parse_keypoints(poses)
+    if len(clip) != len(truth):
+        raise InputError(
+            f"poses got {len(clip)} frames and truth {len(truth)}; each frame needs its own "
+            "skeleton. Connect the poses that drove the result."
+        )
+    return fit_pose(clip, convert.image_size(truth))
+
+
+def _told(image: Tensor) -> str:
+    size = convert.image_size(image)
+    return f"{len(image)} frames of {size.width}x{size.height}"
