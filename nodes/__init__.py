@@ -1,49 +1,30 @@
-"""The ComfyUI nodes."""
+"""The ComfyUI nodes.
+
+Each file `*_nodes.py` in a room holds schemas, and below them `NODES`: which of its classes are
+nodes, by their place in the menu. Such a file is found by its name; it is listed nowhere else.
+"""
+
+from importlib import import_module
+from pathlib import Path
 
 from comfy_api.latest import ComfyExtension, io
 
 from ..animate_anyone.weights.additions import LORA
 from ..animate_anyone.weights.sources import MINI_FOLDER
-from .clips.compare_nodes import Compare
-from .clips.decode_nodes import DecodeFrames, DecodeToVideo
 from .comfyui import folders
-from .models.control_nodes import LoadExampleControl
-from .models.encode_nodes import EncodePose, EncodeReference
-from .models.load_nodes import LoadModels
 from .page.routes import add_routes
-from .pose.example_nodes import LoadExample, LoadExampleVideo
-from .pose.extract_nodes import ExtractPose, LoadDWPose, ReadPoseVideo
-from .pose.keypoint_nodes import DrawPose, LoadKeypoints, SaveKeypoints
-from .pose.retarget_nodes import RetargetPose
-from .sampler.sample_nodes import Animate, Apply, ContextWindows, TrailingSigmas, VideoNoiseNode
-from .training.evaluate_nodes import Evaluate
-from .training.train_nodes import Train
 
-NODES: list[type[io.ComfyNode]] = [
-    LoadModels,
-    LoadExample,
-    EncodeReference,
-    LoadExampleControl,
-    LoadExampleVideo,
-    LoadDWPose,
-    ExtractPose,
-    ReadPoseVideo,
-    RetargetPose,
-    LoadKeypoints,
-    SaveKeypoints,
-    DrawPose,
-    EncodePose,
-    Animate,
-    Apply,
-    ContextWindows,
-    TrailingSigmas,
-    VideoNoiseNode,
-    DecodeFrames,
-    DecodeToVideo,
-    Train,
-    Evaluate,
-    Compare,
-]
+
+def find_nodes() -> list[type[io.ComfyNode]]:
+    """Return the nodes of all files `*_nodes.py`, in menu order."""
+    placed: list[tuple[int, type[io.ComfyNode]]] = []
+    for file in sorted(Path(__file__).parent.glob("*/*_nodes.py")):
+        module = import_module(f".{file.parent.name}.{file.stem}", __package__)
+        placed += module.NODES.items()
+    return [node for _, node in sorted(placed, key=lambda entry: entry[0])]
+
+
+NODES = find_nodes()
 
 
 class AnimateAnyoneExtension(ComfyExtension):

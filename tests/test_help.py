@@ -1,13 +1,14 @@
 """Help pages and locales, as far as they can be judged without a host."""
 
-import ast
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from node_files import ROOT, Declared, declared_nodes
+from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "web" / "docs"
 LOCALES = ROOT / "locales"
 LARGEST_BYTES = 2_500_000  # of all pages and pictures
@@ -20,11 +21,114 @@ HEADINGS = {
 }
 
 
+WHAT_A_PAGE_HOLDS = """begin with "# {title} (Animate Anyone)", a line that says what the node \
+does, and the picture ![{title} (Animate Anyone)]({node_id}/node.webp); then {headings}, the first \
+two with a table row per input and output, the last with a list. Follow {example}."""
+HOW_TO_TAKE_PICTURES = """name a workflow that holds the node in SHOWN of \
+tests/browser/make_pictures.py and run .venv/bin/python -m pytest tests/browser/make_pictures.py \
+-k WORKFLOW."""
+
+
 def node_ids():
-    """Return the ids of the nodes that the pack lists."""
-    tree = ast.parse((ROOT / "nodes" / "__init__.py").read_text(encoding="utf-8"))
-    (listed,) = (one.value for one in tree.body if isinstance(one, ast.AnnAssign))
-    return [f"AnimateAnyone_{name.id.removesuffix('Node')}" for name in listed.elts]
+    """Return the ids of the nodes in menu order."""
+    return [node.node_id for node in declared_nodes()]
+
+
+def missing_texts(node: Declared, root: Path = ROOT) -> list[str]:
+    """Return which texts about a node are not there: each with its file and what to write."""
+    return [
+        *(told for language in HEADINGS for told in _missing_page(node, language, root)),
+        *_missing_picture(node, root),
+        *_missing_translation(node, root),
+        *_missing_row(node, root),
+    ]
+
+
+def _missing_page(node, language, root):
+    path = f"web/docs/{node.node_id}/{language}.md"
+    if not (root / path).is_file():
+        words = {
+            "title": node.title,
+            "node_id": node.node_id,
+            "headings": ", ".join(f'"{heading}"' for heading in HEADINGS[language]),
+            "example": f"web/docs/AnimateAnyone_SaveKeypoints/{language}.md",
+        }
+        yield f"{path} is missing: {WHAT_A_PAGE_HOLDS.format(**words)}"
+
+
+def _missing_picture(node, root):
+    path = f"web/docs/{node.node_id}/node.webp"
+    if not (root / path).is_file():
+        yield f"{path} is missing: {HOW_TO_TAKE_PICTURES}"
+
+
+def _missing_translation(node, root):
+    for file in sorted(root.glob("locales/*/nodeDefs.json")):
+        known = json.loads(file.read_text(encoding="utf-8"))
+        if node.node_id not in known:
+            before = [one.node_id for one in declared_nodes() if one.place < node.place]
+            yield (
+                f'{file.relative_to(root).as_posix()} has no entry "{node.node_id}": add it after '
+                f'"{before[-1]}", with "display_name", "description", "inputs" (by id, each '
+                'with "name" and "tooltip") and "outputs" (by number from "0", each with "name").'
+            )
+
+
+def _missing_row(node, root):
+    text = (root / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("\n| node | what it does |\n") :].split("\n\n")[0]
+    titles = {
+        title for cell in re.findall(r"^\| ([^|]+) \|", table, re.M) for title in cell.split(", ")
+    }
+    if node.title not in titles:
+        yield (
+            'README.md has no row for the node in its table "node | what it does": add '
+            f"| {node.title} | one or two sentences |."
+        )
+
+
+@pytest.mark.parametrize("node", declared_nodes(), ids=lambda node: node.node_id)
+def test_node_has_all_its_texts(node):
+    told = missing_texts(node)
+    assert not told, "\n".join(told)
+
+
+def test_a_new_node_is_told_which_texts_to_write(tmp_path):
+    for name in ("web/docs", "locales"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "README.md", tmp_path)
+    wave = Declared(105, "AnimateAnyone_Wave", "Wave", "nodes/pose/wave_nodes.py")
+    told = missing_texts(wave, tmp_path)
+    folder = "web/docs/AnimateAnyone_Wave"
+    assert [line.split()[0] for line in told] == [
+        f"{folder}/en.md",
+        f"{folder}/zh.md",
+        f"{folder}/node.webp",
+        "locales/zh/nodeDefs.json",
+        "README.md",
+    ]
+    assert 'begin with "# Wave (Animate Anyone)"' in told[0]
+    assert '"## Inputs", "## Outputs", "## Errors"' in told[0]
+    assert '"## 输入"' in told[1]
+    assert 'add it after "AnimateAnyone_LoadKeypoints"' in told[3]
+    assert "add | Wave |" in told[4]
+
+    (tmp_path / folder).mkdir()
+    for language in HEADINGS:
+        (tmp_path / folder / f"{language}.md").write_text("# Wave (Animate Anyone)\n")
+    Image.new("RGB", (4, 4)).save(tmp_path / folder / "node.webp")
+    locale = tmp_path / "locales/zh/nodeDefs.json"
+    locale.write_text(json.dumps(json.loads(locale.read_text()) | {wave.node_id: {}}))
+    readme = tmp_path / "README.md"
+    head = "| node | what it does |\n| --- | --- |\n"
+    readme.write_text(readme.read_text().replace(head, f"{head}| Wave, Wink | Waves. |\n"))
+    assert missing_texts(wave, tmp_path) == []
+
+
+def test_places_in_the_menu_are_taken_once():
+    places = [node.place for node in declared_nodes()]
+    twice = [node for node in declared_nodes() if places.count(node.place) > 1]
+    assert not twice, f"{twice}: two nodes have one place in the menu; give one a free number"
 
 
 def page(node_id, language):

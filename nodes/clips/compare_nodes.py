@@ -56,3 +56,6 @@ class Compare(io.ComfyNode):
         parts = fit_parts(result, other=other, reference=reference)
         image = convert.beside(list(parts.values()))
         return io.NodeOutput(image, ui={"aa_compare": [write_video(image, parts, fps)]})
+
+
+NODES = {230: Compare}  # by place in the menu

@@ -103,3 +103,6 @@ class DecodeToVideo(io.ComfyNode):
         path, subfolder = decode_video(latent, vae, **options)
         shown = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
+
+
+NODES = {190: DecodeFrames, 200: DecodeToVideo}  # by place in the menu

@@ -35,3 +35,6 @@ class LoadExampleControl(io.ComfyNode):
     @checked
     def execute(cls, control: str) -> io.NodeOutput:
         return io.NodeOutput(load_control())
+
+
+NODES = {40: LoadExampleControl}  # by place in the menu

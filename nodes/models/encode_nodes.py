@@ -124,3 +124,6 @@ class EncodePose(io.ComfyNode):
     ) -> io.NodeOutput:
         size = Size(width, height)
         return io.NodeOutput(encode_pose(image, video, pose_guider, size, keep))
+
+
+NODES = {30: EncodeReference, 130: EncodePose}  # by place in the menu

@@ -1,4 +1,4 @@
-"""Loading the networks, and the picture of whom to animate."""
+"""Loading the networks of a weight set."""
 
 from comfy_api.latest import io
 
@@ -78,3 +78,6 @@ class LoadModels(io.ComfyNode):
         )
         named = None if preset in (DETECT, AA_MINI.name) else preset
         return io.NodeOutput(*load_networks(source_of(preset, files), named, dtype))
+
+
+NODES = {10: LoadModels}  # by place in the menu

@@ -67,3 +67,6 @@ class LoadExampleVideo(io.ComfyNode):
     @checked
     def execute(cls, clip: str) -> io.NodeOutput:
         return io.NodeOutput(VideoFromFile(str(FOLDER / clip)))
+
+
+NODES = {20: LoadExample, 50: LoadExampleVideo}  # by place in the menu

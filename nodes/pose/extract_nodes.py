@@ -203,3 +203,6 @@ class ReadPoseVideo(io.ComfyNode):
     ) -> io.NodeOutput:
         keypoints, report = read_drawn_poses(image, video)
         return io.NodeOutput(keypoints, report, ui=ui.PreviewText(report))
+
+
+NODES = {60: LoadDWPose, 70: ExtractPose, 80: ReadPoseVideo}  # by place in the menu

@@ -1,4 +1,4 @@
-"""Poses: loading, drawing, and turning them into features."""
+"""Keypoints from and to files, and drawn."""
 
 from typing import Any
 
@@ -181,3 +181,6 @@ class DrawPose(io.ComfyNode):
         size = encoding.fitting_size(Size(width, height), clip.canvas)
         drawn = draw_pose(clip, size, body=body, hands=hands, face=face, feet=feet)
         return io.NodeOutput(convert.frames_to_image(drawn))
+
+
+NODES = {100: LoadKeypoints, 110: SaveKeypoints, 120: DrawPose}  # by place in the menu

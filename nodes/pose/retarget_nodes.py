@@ -112,3 +112,6 @@ class RetargetPose(io.ComfyNode):
         }
         fitted = fit_to_reference(keypoints, reference, image, options, corrections)
         return io.NodeOutput(*fitted[:3], ui=fitted[3])
+
+
+NODES = {90: RetargetPose}  # by place in the menu

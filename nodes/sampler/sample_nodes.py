@@ -291,3 +291,12 @@ class VideoNoiseNode(io.ComfyNode):
     @checked
     def execute(cls, seed: int, shared_noise: float) -> io.NodeOutput:
         return io.NodeOutput(VideoNoise(seed, shared_noise))
+
+
+NODES = {  # by place in the menu
+    140: Animate,
+    150: Apply,
+    160: ContextWindows,
+    170: TrailingSigmas,
+    180: VideoNoiseNode,
+}

@@ -206,3 +206,6 @@ def _material_inputs() -> list[io.Input]:
             "there) that `python -m animate_anyone prepare` has made.",
         ),
     ]
+
+
+NODES = {210: Train}  # by place in the menu
