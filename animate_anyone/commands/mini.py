@@ -128,15 +128,15 @@ def _pose_data(options: argparse.Namespace) -> int:
 
 
 def _pose_network(options: argparse.Namespace) -> int:
-    from ..mini.pose_pair import loop
+    from ..mini.pose_pair import training
     from ..mini.pose_pair.scenes import read_scenes
 
     set_threads(options)
     scenes = read_scenes(options.folder)
     if options.step == "detector":
-        loop.train_detector(loop.DETECTOR, options.folder, scenes)
+        training.train_detector(training.DETECTOR, options.folder, scenes)
     else:
-        loop.train_estimator(loop.ESTIMATOR, options.folder, scenes)
+        training.train_estimator(training.ESTIMATOR, options.folder, scenes)
     return 0
 
 

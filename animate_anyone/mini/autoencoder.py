@@ -1,8 +1,8 @@
 """Training of aa-mini's autoencoder: the TAESD layout, 16 latent channels, on drawn characters."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,19 @@ from ..drawn.characters import make_character
 from ..drawn.motions import make_motion
 from ..drawn.painting import paint
 from ..errors import WeightsError
-from ..training.loop.checkpoints import Average, load_checkpoint, save_checkpoint
+from ..training.loop.checkpoints import load_checkpoint
 from ..training.trained import AUTOENCODER, own_autoencoder
 from ..types import Size
 from ..weights.bundle import save_weights
 from ..weights.encoders import DiffusersAutoencoder
 from ..weights.sets.aa_mini import AA_MINI
-
-log = logging.getLogger(__name__)
+from .loop import LoopConfig, Run
 
 DECODERS = ("decoder.pt", "polished.pt")  # of a run: each goes on from the one before
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderTraining:
+class AutoencoderTraining(LoopConfig):
     """How the autoencoder is trained."""
 
     latent_channels: int = 16
@@ -37,14 +36,13 @@ class AutoencoderTraining:
     crop: int = 64  # pixels
     learning_rate: float = 1e-3
     warm_up: int = 60  # steps
+    decay_to: float = 0.01  # share of the learning rate at the end
     clip: float = 0.5  # gradient norm
     absolute: float = 0.5  # weight of the absolute error, beside 4 of the squared one
     latent_noise: float = 0.05  # standard deviation added before decoding
     sampled: int = 0  # crops of a batch that are results of the networks
-    decay: float = 0.995  # of the moving average
+    average_decay: float = 0.995  # of the moving average
     pictures: int = 6000  # painted before the first step
-    seed: int = 0
-    save_every: int = 200  # steps
 
 
 CropBatch = tuple[Tensor, Tensor | None]
@@ -129,46 +127,16 @@ def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Te
 def train_on(
     model: nn.Module,
     trained: nn.Module,  # the model, or the part of it that moves
-    batches: Iterator[CropBatch],
+    batches: Iterator[CropBatch],  # from the first step of the run on
     path: Path,  # of the checkpoint
     config: AutoencoderTraining,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
     """Train, continuing from the checkpoint if there is one; return the averaged weights."""
-    parameters = dict(trained.named_parameters())
-    average = Average(parameters, config.decay)
-    optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, betas=(0.9, 0.98))
-    start, errors = 0, []
-    if state := load_checkpoint(path):
-        trained.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"])
-        start = state["step"]
-    for step in range(start, config.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _ramp(step, config)
-        loss, error = _loss(model, next(batches), config, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters.values(), config.clip)
-        if torch.isfinite(norm):
-            optimizer.step()
-            average.update(parameters)
-        errors.append(error)
-        if (step + 1) % 50 == 0:
-            psnr = -10 * np.log10(np.mean(errors[-50:]))
-            log.info("%s step %d: %.2f dB on training crops", path.stem, step + 1, psnr)
-        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            state = {"model": trained.state_dict(), "average": average.state_dict()}
-            state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
-            save_checkpoint(path, state | {"generator": generator.get_state()})
-    return average.values
-
-
-def _ramp(step: int, config: AutoencoderTraining) -> float:
-    """Return the learning rate's share: warm-up, constant, then linear decay in the second half."""
-    return min((step + 1) / config.warm_up, 1.0, 2 * (1 - step / config.steps) + 0.01)
+    run = Run(path, trained.state_dict(keep_vars=True), config, generator)
+    left = islice(batches, run.step, None)
+    run.train(lambda _: _loss(model, next(left), config, generator))
+    return run.average.values
 
 
 def _loss(
@@ -176,8 +144,8 @@ def _loss(
     batch: CropBatch,
     config: AutoencoderTraining,
     generator: torch.Generator,
-) -> tuple[Tensor, float]:
-    """Return the loss and the mean squared error of a batch."""
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the loss of a batch, and its PSNR in dB."""
     pixels, results = batch
     encoded = pixels if results is None else pixels[: -len(results)]
     with torch.autocast("cpu", torch.bfloat16):
@@ -190,7 +158,8 @@ def _loss(
     absolute = F.l1_loss(result, pixels) / 2
     mean, variance = latents.mean((0, 2, 3)), latents.var((0, 2, 3))
     spread = mean.square().mean() + (variance - 1).square().mean()
-    return 4 * error + config.absolute * absolute + 0.01 * spread, float(error.detach())
+    loss = 4 * error + config.absolute * absolute + 0.01 * spread
+    return loss, {"psnr": float(-10 * error.detach().log10())}
 
 
 def crops_of(config: AutoencoderTraining) -> Iterator[CropBatch]:

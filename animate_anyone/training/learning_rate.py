@@ -8,7 +8,7 @@ def learning_rate_at(
     learning_rate: float,  # between warm-up and fall
     warm_up: int,  # steps
     decay_from: float,  # share of the run after which the learning rate falls; 1: never
-    end: float = 0.0,  # share of the learning rate that is left at the end of the run
+    decay_to: float = 0.0,  # share of the learning rate at which that fall ends
 ) -> float:
     """Return the learning rate of a step: warm-up, constant, linear fall.
 
@@ -16,5 +16,5 @@ def learning_rate_at(
     with other settings.
     """
     rise = (step + 1) / max(warm_up, 1)
-    fall = (1 - step / steps) / (1 - decay_from) + end if decay_from < 1 else 1.0
+    fall = (1 - step / steps) / (1 - decay_from) + decay_to if decay_from < 1 else 1.0
     return learning_rate * max(min(1.0, rise, fall), 0.0)

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ...weights.bundle import save_weights
+from ..loop import Run
 from .base import FrozenBase
 from .examples import Draw, Examples
-from .loop import AdditionRun, AdditionTraining, Predict
 from .measure import measure
+from .step import AdditionTraining, Predict, step_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ def train_addition(
     base = FrozenBase(target)
     folder = base.folder(folder)
     addition = attach(base, torch.Generator().manual_seed(config.seed))
-    run = AdditionRun(addition.name, addition.parameters, config, folder)
+    run = Run(folder / f"{addition.name}.pt", addition.parameters, config)
     examples = Examples.of(
         folder / f"{addition.name}.npz",
         addition.draw,
@@ -48,11 +50,13 @@ def train_addition(
         frames=config.frames,
         seed=config.seed,
     )
-    run.train(base, examples, addition.predict)
+    run.train(partial(step_loss, base, examples, addition.predict, config))
     path = target / addition.file
     with run.average.in_place_of(run.parameters):
         for value in run.parameters.values():
             value.data = value.half().float()  # as the file has it
         save_weights(path, addition.tensors(), dtype=torch.float16)
-        measure(run, addition.draw, FrozenBase(target), base, addition.predict)
+        if config.held_out:
+            plain = FrozenBase(target)
+            run.report(measure(addition.draw, plain, base, addition.predict, config.held_out))
     return path

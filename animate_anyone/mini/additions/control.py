@@ -15,7 +15,7 @@ from ...weights.sets.aa_mini import AA_MINI_EDGES
 from .addition import Addition, train_addition
 from .base import FrozenBase
 from .examples import draw_edges
-from .loop import AdditionTraining
+from .step import AdditionTraining
 
 HINT_GAIN = 1.8  # of each convolution: the hint then reaches the size of the features beside it
 EDGES = AdditionTraining(steps=1100, characters=320, frames=4, learning_rate=3e-3)

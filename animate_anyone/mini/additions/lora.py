@@ -10,8 +10,8 @@ from ...weights.additions import LORA
 from .addition import Addition, train_addition
 from .base import FrozenBase
 from .examples import draw_ink
-from .loop import AdditionTraining
 from .low_rank import add_low_rank, kohya_tensors
+from .step import AdditionTraining
 
 INK = AdditionTraining(steps=300, characters=120, learning_rate=3e-3, figure_weight=1.0)
 RANK = 4

@@ -10,7 +10,7 @@ from ...evaluation.metrics.frames import psnr, psnr_inside
 from ...networks.condition import Conditions
 from .base import FrozenBase
 from .examples import Draw, Drawn, as_batch, encoded, held_out
-from .loop import AdditionRun, Predict
+from .step import Predict
 
 STEPS = 10  # of sampling
 FRAMES = 2  # of each character
@@ -18,22 +18,22 @@ NEAR = 7  # pixels: side of the square by which the figure is widened
 
 
 def measure(
-    run: AdditionRun,
     draw: Draw,
     plain: FrozenBase,
     changed: FrozenBase,  # the same, where no weight is changed
     predict: Predict,  # with the addition
-) -> None:
-    """Write to the run's log how near sampled frames come to the truth, without and with it."""
+    characters: int,
+) -> dict[str, float]:
+    """Return how near sampled frames come to the truth, without the addition and with it."""
 
     def without(noisy: Tensor, timesteps: Tensor, conditions: Conditions, _: Tensor) -> Tensor:
         return plain.predict(noisy, timesteps, conditions)
 
-    if not run.config.held_out:
-        return
-    for way, base, chosen in (("without", plain, without), ("with", changed, predict)):
-        found = sampled(base, draw, chosen, characters=run.config.held_out)
-        run.report({f"{name}_{way}": value for name, value in found.items()})
+    return {
+        f"{name}_{way}": value
+        for way, base, chosen in (("without", plain, without), ("with", changed, predict))
+        for name, value in sampled(base, draw, chosen, characters=characters).items()
+    }
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ...errors import PackageError, WeightsError
 from ...training.loop.checkpoints import load_checkpoint
 from ...weights import pose_models
-from .loop import DETECTOR, ESTIMATOR, build_detector, build_estimator
 from .networks import KeypointEstimator, PersonDetector
+from .training import DETECTOR, ESTIMATOR, build_detector, build_estimator
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -41,7 +41,7 @@ def _trained(network: Network, path: Path) -> Network:
         raise WeightsError(
             f"folder got {path.parent}; it lacks {path.name}. Train the {path.stem} first."
         )
-    network.load_state_dict(state["network"])
+    network.load_state_dict(state["tensors"])
     return network
 
 

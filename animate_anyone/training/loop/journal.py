@@ -27,6 +27,31 @@ def entries_of(path: Path) -> list[dict[str, float]]:
     return entries
 
 
+def write_entry(path: Path, step: int, values: dict[str, float], *, of: str) -> None:
+    """Add an entry to a log, to five digits, and tell it under a name.
+
+    TrainingError if the disk does not take it.
+    """
+    entry = {"step": step, **{name: float(f"{v:.5g}") for name, v in values.items()}}
+    log.info("%s %s", of, entry)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise TrainingError(
+            f"log {path} cannot be written at step {step} ({error}); the checkpoints are "
+            "untouched. Make room, then start the same command again."
+        ) from error
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Drop entries of steps that will be taken again."""
+    if path.exists():
+        kept = [entry for entry in entries_of(path) if entry["step"] <= step]
+        with whole_file(path) as part:
+            part.write_text("".join(f"{json.dumps(e)}\n" for e in kept), encoding="utf-8")
+
+
 class Journal:
     """Numbers, pictures and clips by step; only the first process of a run keeps one."""
 
@@ -40,31 +65,15 @@ class Journal:
             from torch.utils.tensorboard import SummaryWriter
 
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-        self._forget_after(step)
+        forget_after(self.path, step)
 
     def numbers(self, step: int, values: dict[str, float]) -> None:
         """Write one entry; TrainingError if the disk does not take it."""
-        entry = {"step": step, **{name: float(f"{v:.5g}") for name, v in values.items()}}
-        log.info("%s %s", self.folder.name, entry)
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            raise TrainingError(
-                f"log {self.path} cannot be written at step {step} ({error}); the checkpoints are "
-                "untouched. Make room, then start the same command again."
-            ) from error
+        write_entry(self.path, step, values, of=self.folder.name)
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
             self._board.flush()
-
-    def _forget_after(self, step: int) -> None:
-        """Drop entries of steps that will be taken again."""
-        if self.path.exists():
-            kept = [entry for entry in entries_of(self.path) if entry["step"] <= step]
-            with whole_file(self.path) as part:
-                part.write_text("".join(f"{json.dumps(e)}\n" for e in kept), encoding="utf-8")
 
     def picture(
         self,

@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +12,10 @@ from safetensors.torch import load_file
 from animate_anyone.__main__ import main
 from animate_anyone.drawn.looks import PAPER, edges_of, inked
 from animate_anyone.errors import ConfigError, TrainingError, WeightsError
-from animate_anyone.mini.additions import control, loop, lora
+from animate_anyone.mini.additions import control, lora, measure
+from animate_anyone.mini.additions.base import FrozenBase
 from animate_anyone.mini.additions.examples import Examples, draw_edges, draw_ink, held_out
+from animate_anyone.mini.loop import Run
 from animate_anyone.networks.picture_control import PictureControlNet
 from animate_anyone.networks.unet import UNet
 from animate_anyone.weights import additions
@@ -25,7 +26,7 @@ from animate_anyone.weights.sets.aa_mini import AA_MINI, AA_MINI_EDGES
 from animate_anyone.weights.sources import MINI_FOLDER
 
 TINY = {
-    "steps": 2, "characters": 3, "frames": 2, "examples": 2, "warm_up": 1, "held_out": 0,
+    "steps": 2, "characters": 2, "frames": 1, "examples": 1, "warm_up": 1, "held_out": 0,
     "report_every": 1, "save_every": 1,
 }  # fmt: skip
 
@@ -42,6 +43,18 @@ def target(tmp_path):
             except OSError:  # Windows gives this right to few users
                 shutil.copy(path, folder)
     return folder
+
+
+@pytest.fixture
+def base(monkeypatch):
+    """Return aa-mini's networks, which are measured in few steps."""
+    monkeypatch.setattr(measure, "STEPS", 2)
+    return FrozenBase(MINI_FOLDER)
+
+
+def unchanged(base):
+    """Return the prediction of networks without an addition."""
+    return lambda noisy, timesteps, conditions, hints: base.predict(noisy, timesteps, conditions)
 
 
 def square():
@@ -91,38 +104,31 @@ def test_a_number_names_a_held_out_example(draw):
     assert first.hints.any() == (draw is draw_edges)
 
 
-class StoppedError(Exception):
-    """Whatever ends a run from outside."""
-
-
-def train_until(step, train, *arguments):
-    """Run a training until its report of a step."""
-    report = loop.AdditionRun.report
-
-    def stopping(self, values):
-        report(self, values)
-        if self.step == step:
-            raise StoppedError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.AdditionRun, "report", stopping)
-        train(*arguments)
-
-
 @pytest.mark.parametrize(
     ("train", "config", "file"),
     [(lora.train_lora, lora.INK, LORA), (control.train_control, control.EDGES, CONTROL)],
     ids=["LoRA", "ControlNet"],
 )
-def test_an_interrupted_run_ends_in_the_same_file(target, tmp_path, train, config, file):
+def test_an_interrupted_run_ends_in_the_same_file(
+    target, tmp_path, monkeypatch, train, config, file
+):
+    def stop(run, values):
+        raise KeyboardInterrupt
+
     config = replace(config, **TINY)
-    train(config, tmp_path / "whole", target)
+    train(config, tmp_path / "run", target)
     whole = load_file(target / file)
     (target / file).unlink()
-    with pytest.raises(StoppedError):
-        train_until(1, train, config, tmp_path / "parted", target)
+    (checkpoint,) = tmp_path.glob("run/*/*.pt")
+    checkpoint.unlink()  # the drawn examples stay
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "report", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "run", target)
+    assert checkpoint.exists()
     assert not (target / file).exists()
-    train(config, tmp_path / "parted", target)
+    monkeypatch.setattr(measure, "STEPS", 1)
+    train(replace(config, held_out=1), tmp_path / "run", target)
     parted = load_file(target / file)
     assert whole.keys() == parted.keys()
     for key, value in whole.items():
@@ -133,6 +139,8 @@ def test_an_interrupted_run_ends_in_the_same_file(target, tmp_path, train, confi
         "controlnet",
     )
     load_models(target)  # the new file does not disturb the others
+    log = checkpoint.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
+    assert {"figure_psnr_without", "figure_psnr_with"} <= set(json.loads(log[-1]))
 
 
 @pytest.mark.parametrize("steps", ["0", "-3"])
@@ -148,19 +156,6 @@ def test_a_step_takes_no_character_twice():
         replace(lora.INK, characters=3)
 
 
-def addition_run(folder, *shape):
-    parameters = {"up": torch.nn.Parameter(torch.zeros(shape))}
-    return loop.AdditionRun("ink", parameters, replace(lora.INK, **TINY), folder)
-
-
-def test_a_checkpoint_of_other_parameters_is_refused(tmp_path):
-    run = addition_run(tmp_path, 4, 2)
-    run._save()
-    assert addition_run(tmp_path, 4, 2).step == 0
-    with pytest.raises(TrainingError, match=r"ink\.pt .*up is \[4, 2\], .*Remove it"):
-        addition_run(tmp_path, 4, 3)
-
-
 def test_examples_of_another_recipe_are_refused(tmp_path):
     path = tmp_path / "ink.npz"
     np.savez(path, targets=np.zeros((3, 2, 16, 16, 16), np.float16))
@@ -170,30 +165,18 @@ def test_examples_of_another_recipe_are_refused(tmp_path):
         Examples.of(path, **seen, count=3, frames=4)
 
 
-def test_a_loss_beyond_numbers_ends_the_run_before_it_spoils_weights(tmp_path, monkeypatch):
-    run = addition_run(tmp_path, 4)
-    broken = run.parameters["up"].sum() * torch.nan
-    monkeypatch.setattr(run, "_errors", lambda *_: (broken, 0.0))
-    examples = SimpleNamespace(batch=lambda rng, count: (None, None))
-    with pytest.raises(TrainingError, match="loss got nan in step 0 of ink"):
-        run.train(None, examples, None)
-    assert not run.parameters["up"].any()
-    assert not [*tmp_path.iterdir()]
-
-
 def test_a_missing_control_says_where_it_comes_from(tmp_path, monkeypatch):
     monkeypatch.setattr(additions, "MINI_FOLDER", tmp_path)
     with pytest.raises(WeightsError, match=r"comes with aa-mini.*mini control"):
         additions.example_control()
 
 
-def test_lora_names_layers_of_the_denoiser_and_starts_from_nothing(target, tmp_path):
-    config = replace(lora.INK, **TINY | {"steps": 1, "held_out": 1})
-    lora.train_lora(config, tmp_path / "run", target)
-    (log,) = (tmp_path / "run").glob("*/ink.jsonl")
-    _, without, added = map(json.loads, log.read_text(encoding="utf-8").splitlines())
-    assert without["figure_psnr_without"] == pytest.approx(added["figure_psnr_with"], abs=0.5)
-    tensors = load_file(target / LORA)
+def test_a_new_lora_names_layers_of_the_denoiser_and_changes_nothing(base):
+    seen = {"draw": draw_ink, "characters": 1}
+    plain = measure.sampled(base, predict=unchanged(base), **seen)
+    addition = lora.attach_lora(base, torch.Generator().manual_seed(0))
+    assert measure.sampled(base, predict=addition.predict, **seen) == pytest.approx(plain, abs=1e-3)
+    tensors = addition.tensors()
     shapes = {
         "lora_unet_" + name.removesuffix(".weight").replace(".", "_"): value.shape
         for name, value in UNet(AA_MINI.unet, device="meta").state_dict().items()

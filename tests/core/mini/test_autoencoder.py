@@ -1,11 +1,13 @@
 """Training of the autoencoder: where it starts, and which part moves when."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
 from animate_anyone.errors import ConfigError, InputError
+from animate_anyone.mini import results as mini_results
 from animate_anyone.mini.autoencoder import (
     AutoencoderTraining,
     build_autoencoder,
@@ -13,11 +15,27 @@ from animate_anyone.mini.autoencoder import (
     trained_autoencoder,
 )
 from animate_anyone.mini.decoder import polish_decoder, refine_decoder
+from animate_anyone.mini.loop import Run
 from animate_anyone.mini.results import read_results, write_results
 from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.loop.trainer import Trainer
 
-SHORT = AutoencoderTraining(steps=2, batch=2, crop=32, pictures=8, warm_up=1)
+SHORT = AutoencoderTraining(
+    steps=2, batch=2, crop=32, pictures=4, warm_up=1, report_every=1, save_every=1
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the folder of a run of the whole autoencoder, and the averaged weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train_autoencoder(SHORT, folder)
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """Return a copy of that folder."""
+    return shutil.copytree(whole[0], tmp_path / "run")
 
 
 def test_the_encoder_starts_as_principal_components_of_patches():
@@ -36,49 +54,59 @@ def test_the_encoder_starts_as_principal_components_of_patches():
     torch.testing.assert_close(ours.abs(), wanted.abs(), atol=2e-3, rtol=2e-3)
 
 
-def test_refining_moves_the_decoder_alone(tmp_path):
-    whole = train_autoencoder(SHORT, tmp_path)
-    before = {key: value.clone() for key, value in whole.items()}
-    decoder = refine_decoder(SHORT, tmp_path)
+def test_a_stopped_run_ends_as_if_it_had_not_been(whole, tmp_path, monkeypatch):
+    def stop(run, values):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "report", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_autoencoder(SHORT, tmp_path)
+    parted = train_autoencoder(SHORT, tmp_path)
+    assert all(torch.equal(value, parted[key]) for key, value in whole[1].items())
+
+
+def test_a_finished_run_is_only_read_again(whole, folder):
+    again = train_autoencoder(SHORT, folder)
+    assert all(torch.equal(value, again[key]) for key, value in whole[1].items())
+
+
+def test_refining_moves_the_decoder_alone(whole, folder):
+    before = whole[1]
+    decoder = refine_decoder(SHORT, folder)
     assert set(decoder) == {k.removeprefix("decoder.") for k in before if k.startswith("decoder.")}
     assert any(not torch.equal(v, before[f"decoder.{k}"]) for k, v in decoder.items())
-    after = trained_autoencoder(tmp_path).network
+    after = trained_autoencoder(folder).network
     for key, value in after.encoder.state_dict().items():
         assert torch.equal(value, before[f"encoder.{key}"])
     for key, value in after.decoder.state_dict().items():
         assert torch.equal(value, decoder[key])
 
 
-def test_polishing_goes_on_with_what_the_networks_made(tmp_path):
-    train_autoencoder(SHORT, tmp_path)
-    refined = {key: value.clone() for key, value in refine_decoder(SHORT, tmp_path).items()}
+def test_polishing_goes_on_with_what_the_networks_made(folder, monkeypatch):
+    monkeypatch.setattr(mini_results, "STEPS", 2)
+    refined = {key: value.clone() for key, value in refine_decoder(SHORT, folder).items()}
     polish = replace(SHORT, steps=1, sampled=1)
     with pytest.raises(InputError, match="holds no results of stage 1"):
-        polish_decoder(polish, tmp_path)
-    trained = trained_autoencoder(tmp_path)
+        polish_decoder(polish, folder)
+    trained = trained_autoencoder(folder)
     with pytest.raises(InputError, match=r"holds no stage 1\. Train it first"):
-        write_results(tmp_path, trained, shards=1)
-    stage1 = Trainer(TrainingConfig(steps=1), tmp_path)
+        write_results(folder, trained, shards=1)
+    stage1 = Trainer(TrainingConfig(steps=1), folder)
     stage1.save()
     stage1.config.write(stage1.folder / "config.json")
-    write_results(tmp_path, trained, shards=1, clips=2, frames=2)
-    results = read_results(tmp_path)
-    assert results["latents"].shape == (4, 16, 16, 16)
-    assert results["pictures"].shape == (4, 128, 128, 3)
-    polished = polish_decoder(polish, tmp_path)
+    write_results(folder, trained, shards=1, clips=2, frames=1)
+    results = read_results(folder)
+    assert results["latents"].shape == (2, 16, 16, 16)
+    assert results["pictures"].shape == (2, 128, 128, 3)
+    polished = polish_decoder(polish, folder)
     assert any(not torch.equal(value, refined[key]) for key, value in polished.items())
-    after = trained_autoencoder(tmp_path).network.decoder.state_dict()
+    after = trained_autoencoder(folder).network.decoder.state_dict()
     assert all(torch.equal(value, polished[key]) for key, value in after.items())
-    refine_decoder(SHORT, tmp_path)  # has taken its steps
+    refine_decoder(SHORT, folder)  # has taken its steps
     with pytest.raises(ConfigError, match=r"steps got 3.*polished\.pt already goes on from it"):
-        refine_decoder(replace(SHORT, steps=3), tmp_path)
-    weights = tmp_path / "stage1" / "weights.safetensors"
+        refine_decoder(replace(SHORT, steps=3), folder)
+    weights = folder / "stage1" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match="sampled by another stage 1"):
-        write_results(tmp_path, trained, shards=2, clips=2, frames=2)
-
-
-def test_a_finished_run_is_only_read_again(tmp_path):
-    first = train_autoencoder(SHORT, tmp_path)
-    again = train_autoencoder(SHORT, tmp_path)
-    assert all(torch.equal(first[key], again[key]) for key in first)
+        write_results(folder, trained, shards=2, clips=2, frames=1)

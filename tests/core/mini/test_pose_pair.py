@@ -11,7 +11,8 @@ import torch
 
 from animate_anyone.__main__ import main
 from animate_anyone.errors import ConfigError, InputError, WeightsError
-from animate_anyone.mini.pose_pair import batches, export, loop, losses
+from animate_anyone.mini.loop import Run
+from animate_anyone.mini.pose_pair import batches, export, losses, training
 from animate_anyone.mini.pose_pair.held_out import held_out_scenes, matches, overlaps, score_pair
 from animate_anyone.mini.pose_pair.scenes import make_scene, read_scenes, write_scenes
 from animate_anyone.mini.pose_pair.wholebody import MIRROR, PARTS
@@ -20,10 +21,10 @@ from animate_anyone.pose.networks.estimator import crop, crop_windows
 from animate_anyone.weights.sources import MINI_FOLDER
 
 TINY_DETECTOR = replace(
-    loop.DETECTOR, steps=4, batch=2, size=(64, 64), widths=(4, 4, 8, 8, 8), warm_up=1,
+    training.DETECTOR, steps=4, batch=2, size=(64, 64), widths=(4, 4, 8, 8, 8), warm_up=1,
     mixed_precision=False, report_every=2, save_every=2,
 )  # fmt: skip
-TINY_ESTIMATOR = replace(TINY_DETECTOR, size=(64, 32), weights=loop.ESTIMATOR.weights)
+TINY_ESTIMATOR = replace(TINY_DETECTOR, size=(64, 32), weights=training.ESTIMATOR.weights)
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -190,8 +191,8 @@ def test_no_box_counts_for_two_people():
 @pytest.mark.parametrize(
     ("train", "config", "name"),
     [
-        (loop.train_detector, TINY_DETECTOR, "detector"),
-        (loop.train_estimator, TINY_ESTIMATOR, "estimator"),
+        (training.train_detector, TINY_DETECTOR, "detector"),
+        (training.train_estimator, TINY_ESTIMATOR, "estimator"),
     ],
 )
 def test_a_stopped_run_continues_as_if_it_had_not_stopped(
@@ -201,14 +202,14 @@ def test_a_stopped_run_continues_as_if_it_had_not_stopped(
     whole.mkdir()
     parts.mkdir()
     straight = train(config, whole, scenes).state_dict()
-    untrained = getattr(loop, f"build_{name}")(config).state_dict()
+    untrained = getattr(training, f"build_{name}")(config).state_dict()
     assert any(not torch.equal(straight[key], untrained[key]) for key in straight)
 
-    def stop(run, history):
+    def stop(run, values):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "_report", stop)
+        patch.setattr(Run, "report", stop)
         with pytest.raises(KeyboardInterrupt):
             train(replace(config, save_every=1, report_every=3), parts, scenes)
     resumed = train(config, parts, scenes).state_dict()
@@ -234,7 +235,7 @@ def randomised(network: torch.nn.Module) -> torch.nn.Module:
 
 
 def test_folding_leaves_the_function_as_it_is():
-    network = randomised(loop.build_estimator(TINY_ESTIMATOR))
+    network = randomised(training.build_estimator(TINY_ESTIMATOR))
     crops = torch.randn(2, 3, 64, 32)
     with torch.no_grad():
         for ours, theirs in zip(export.deployed(network)(crops), network(crops), strict=True):
@@ -242,7 +243,7 @@ def test_folding_leaves_the_function_as_it_is():
 
 
 def test_written_detector_gives_what_the_network_gives(tmp_path):
-    network = export.deployed(randomised(loop.build_detector(TINY_DETECTOR)))
+    network = export.deployed(randomised(training.build_detector(TINY_DETECTOR)))
     export.write_detector(network, tmp_path / "detector.onnx", size=64)
     images = torch.rand(1, 3, 64, 64) * 255
     (ours,) = session(tmp_path / "detector.onnx").run(None, {"images": images.numpy()})
@@ -252,7 +253,7 @@ def test_written_detector_gives_what_the_network_gives(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_written_estimator_gives_what_the_network_gives(tmp_path, count):
-    network = export.deployed(randomised(loop.build_estimator(TINY_ESTIMATOR)))
+    network = export.deployed(randomised(training.build_estimator(TINY_ESTIMATOR)))
     export.write_estimator(network, tmp_path / "estimator.onnx")
     crops = torch.randn(count, 3, 64, 32)
     outputs = session(tmp_path / "estimator.onnx").run(None, {"input": crops.numpy()})

@@ -9,7 +9,7 @@ import torch
 
 from animate_anyone.__main__ import main
 from animate_anyone.errors import ConfigError
-from animate_anyone.mini.additions.loop import AdditionTraining
+from animate_anyone.mini.additions.step import AdditionTraining
 from animate_anyone.training.config import TrainingConfig, read_changes
 from animate_anyone.training.loop.losses import LOSSES, Loss
 from animate_anyone.training.loop.trainer import Trainer

@@ -16,8 +16,8 @@ def test_it_rises_stays_and_falls(step, share):
 
 
 def test_it_may_fall_to_a_share_or_not_at_all():
-    assert learning_rate_at(10, **RUN, end=0.01) == pytest.approx(0.01)
-    assert learning_rate_at(5, **RUN, end=0.01) == 1.0
+    assert learning_rate_at(10, **RUN, decay_to=0.01) == pytest.approx(0.01)
+    assert learning_rate_at(5, **RUN, decay_to=0.01) == 1.0
     assert learning_rate_at(9, **RUN | {"decay_from": 1}) == 1.0
 
 
