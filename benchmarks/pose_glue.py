@@ -31,7 +31,7 @@ from animate_anyone.pose.networks.detector import (
 from animate_anyone.pose.networks.estimator import Estimator, crop, crop_windows, decode_simcc
 from animate_anyone.pose.networks.sessions import open_session
 from animate_anyone.pose.people.extract import extract
-from animate_anyone.pose.skeleton.wholebody import to_clip
+from animate_anyone.pose.skeleton.layouts import WHOLEBODY
 from animate_anyone.types import PoseClip, Size
 
 TARGET_MS = 8.0
@@ -105,7 +105,7 @@ def _person(box: np.ndarray) -> PoseClip:
     """A person all of whose keypoints are seen, anywhere in a box."""
     rng = np.random.default_rng(1)
     xy = rng.uniform(box[0, :2], box[0, 2:], (1, 133, 2)).astype(np.float32)
-    return to_clip(FRAME, xy[None], np.full((1, 1, 133), 0.9))
+    return WHOLEBODY.to_clip(FRAME, xy[None], np.full((1, 1, 133), 0.9))
 
 
 def _median_ms(run: Callable[[], object], times: int) -> float:

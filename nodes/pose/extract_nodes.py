@@ -4,6 +4,7 @@ from comfy_api.input import VideoInput
 from comfy_api.latest import io, ui
 
 from ...animate_anyone.pose.networks.backends import PROVIDERS
+from ...animate_anyone.pose.skeleton.layouts import known_layouts
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..clips.read import clip_inputs
 from ..comfyui.checks import checked
@@ -40,8 +41,8 @@ class LoadDWPose(io.ComfyNode):
                     "estimator",
                     options=model_names("estimator"),
                     default=AA_MINI.name,
-                    tooltip="Finds the joints of a person: a DWPose or RTMPose network with 133 "
-                    "keypoints as an ONNX file in models/animate_anyone.",
+                    tooltip="Finds the joints of a person: a DWPose or RTMPose network with "
+                    f"{known_layouts()[0]} keypoints as an ONNX file in models/animate_anyone.",
                 ),
                 io.Combo.Input(
                     "provider",

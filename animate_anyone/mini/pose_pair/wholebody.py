@@ -9,9 +9,9 @@ import numpy as np
 from ...drawn.details import FACE as FACE_PLACES
 from ...drawn.details import Part
 from ...drawn.painting import Painting
-from ...pose.skeleton.wholebody import BODY, COCO_BODY, FACE, FEET, KEYPOINTS
+from ...pose.skeleton.layouts import BODY, COCO_BODY, FACE, FEET, WHOLEBODY
 
-POINTS = KEYPOINTS
+POINTS = WHOLEBODY.keypoints
 PARTS = {"body": COCO_BODY, "feet": FEET, "face": FACE, "hands": slice(91, 133)}
 OPENPOSE = [BODY.index(point) for point in range(COCO_BODY.stop)]  # joint of every body point
 

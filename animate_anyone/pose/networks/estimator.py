@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import opencv as cv2
 from ...errors import InputError, WeightsError
-from ..skeleton.wholebody import KEYPOINTS
+from ..skeleton.layouts import LAYOUTS, WHOLEBODY, Layout, known_layouts
 from .sessions import PoseSession, require_kind, run_batches
 
 MARGIN = 1.25  # size of the crop over that of the box
@@ -28,7 +28,7 @@ _NORMALISED = np.array(
 
 
 class Estimator:
-    """Finds the 133 COCO-WholeBody keypoints of people with a SimCC network."""
+    """Finds the keypoints of people with a SimCC network, in a layout of LAYOUTS."""
 
     def __init__(self, session: PoseSession, channel_order: str = "rgb") -> None:
         """Take a network; WeightsError if it cannot be an estimator."""
@@ -41,13 +41,20 @@ class Estimator:
         self.session = session
         self.channel_order = channel_order
         self._height, self._width = session.input_size
+        fitting = session.header.layouts
+        self._layout = fitting[0] if len(fitting) == 1 else None
+
+    @property
+    def layout(self) -> Layout:
+        """Return what the keypoints are; a file that does not tell shows it at its first run."""
+        return self._layout or WHOLEBODY
 
     def estimate(
         self,
         frames: Sequence[np.ndarray],  # n frames, (H, W, 3) uint8 RGB; one per box
         boxes: np.ndarray,  # (n, 4) left, top, right, bottom in pixels
         batch: int = 8,  # boxes per run, where the network leaves it open
-    ) -> tuple[np.ndarray, np.ndarray]:  # (n, 133, 2) pixels, (n, 133) raw scores; float32
+    ) -> tuple[np.ndarray, np.ndarray]:  # (n, j, 2) pixels, (n, j) raw scores; float32
         """Return the keypoints in every box; those with scores up to 0 are nowhere."""
         size = (self._width, self._height)
         windows = crop_windows(boxes, *size)
@@ -61,7 +68,8 @@ class Estimator:
             places.append(xy)
             scores.append(score)
         if not places:
-            return np.zeros((0, KEYPOINTS, 2), np.float32), np.zeros((0, KEYPOINTS), np.float32)
+            nobody = (0, self.layout.keypoints)
+            return np.zeros((*nobody, 2), np.float32), np.zeros(nobody, np.float32)
         corners, sides = windows[:, None, :2], windows[:, None, 2:]
         xy = np.concatenate(places) / size * sides + corners
         return xy.astype(np.float32), np.concatenate(scores)
@@ -69,14 +77,17 @@ class Estimator:
     def _checked(self, run: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the bins of x and y, whichever comes first."""
         x, y = run
-        if x.ndim == y.ndim == 3 and x.shape[1] == y.shape[1] == KEYPOINTS:
+        layout = LAYOUTS.get(x.shape[1]) if x.ndim == y.ndim == 3 else None
+        if layout and y.shape[1] == layout.keypoints and self._layout in (None, layout):
             for first, second in ((x, y), (y, x)):
                 if first.shape[2] * self._height == second.shape[2] * self._width:
+                    self._layout = layout
                     return first, second
+        numbers, layouts = known_layouts()
         raise WeightsError(
             f"estimator got {self.session.path.name}, which gives {x.shape} and {y.shape}; both "
-            f"must be (b, {KEYPOINTS}, bins) with bins in proportion to the input of "
-            f"{self._width} x {self._height}. Choose a DWPose network."
+            f"must be (b, {numbers}, bins) with bins in proportion to the input of "
+            f"{self._width} x {self._height} ({layouts}). Choose a DWPose network."
         )
 
 

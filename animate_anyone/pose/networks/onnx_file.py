@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ...errors import WeightsError
-from ..skeleton.wholebody import KEYPOINTS
+from ..skeleton.layouts import LAYOUTS, Layout
 
 Shape = tuple[int | None, ...]  # None: any length
 Kind = Literal["detector", "estimator"]
@@ -50,15 +50,27 @@ class Header:
         """Return which part of DWPose the network can play, judged by its arrays alone."""
         if not (len(self.inputs) == 1 and _is_picture(self.inputs[0])):
             return None
-        shapes = [array.shape for array in self.outputs]
-        if len(shapes) == 2 and all(_fits(shape, 1, KEYPOINTS) for shape in shapes):
+        if self.layouts:
             return "estimator"
+        shapes = [array.shape for array in self.outputs]
         first, others = shapes[0], shapes[1:]
         is_list = first is None or (len(first) == 3 and (first[2] is None or first[2] >= 5))
         # Detectors that suppress overlaps themselves may give a class per box besides.
         if is_list and (not others or (len(others) == 1 and len(others[0] or ()) in (0, 2))):
             return "detector"
         return None
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Return the layouts of keypoints that two outputs, along x and y, can be read by."""
+        shapes = [array.shape for array in self.outputs]
+        if len(shapes) != 2:
+            return ()
+        return tuple(
+            layout
+            for keypoints, layout in LAYOUTS.items()
+            if all(_fits(shape, 1, keypoints) for shape in shapes)
+        )
 
     def __str__(self) -> str:
         """Return inputs and outputs with their shapes."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...errors import InputError, WeightsError
+from ..skeleton.layouts import known_layouts
 from .backends import OPENCV, PROVIDERS, Backend, first_line, load
 from .onnx_file import Header, Kind, Shape, read_header
 
@@ -162,9 +163,10 @@ def require_kind(session: PoseSession, kind: Kind) -> None:
     found = session.header.kind
     if found == kind:
         return
+    numbers, layouts = known_layouts()
     rules = {
         "detector": "one list of boxes (1, N, 5 + classes), or (1, N, 5) after suppression",
-        "estimator": "two arrays (b, 133, bins) for x and y",
+        "estimator": f"two arrays (b, {numbers}, bins) for x and y ({layouts})",
     }
     what = f"it is the {found}; swap the two files" if found else "choose a file of DWPose"
     raise WeightsError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..networks.detector import Boxes
 from ..skeleton.joints import VISIBLE
-from ..skeleton.wholebody import COCO_BODY
+from ..skeleton.layouts import Layout
 
 SAME_OVERLAP = 0.3  # of the boxes of one person at both ends, and of expected and found keypoints
 SURE_ENOUGH = 0.6  # mean score of the body, as a share of that of the less sure end
@@ -24,19 +24,21 @@ class People:
     """The people of one frame."""
 
     boxes: Boxes  # n people
-    xy: np.ndarray  # (n, 133, 2), pixels
-    scores: np.ndarray  # (n, 133), raw
+    xy: np.ndarray  # (n, j, 2), pixels: the layout's keypoints
+    scores: np.ndarray  # (n, j), raw
+    layout: Layout
 
     def extents(self) -> np.ndarray:  # (n, 4); zeros where no keypoint is seen
         """Return the boxes around the seen keypoints of the body."""
-        xy, seen = self.xy[:, COCO_BODY], self.scores[:, COCO_BODY, None] >= VISIBLE
+        body = self.layout.of_body
+        xy, seen = self.xy[:, body], self.scores[:, body, None] >= VISIBLE
         low = np.where(seen, xy, np.inf).min(1)
         high = np.where(seen, xy, -np.inf).max(1)
         return np.where(np.any(seen, 1), np.concatenate([low, high], 1), 0.0)
 
     def sureness(self) -> np.ndarray:  # (n,)
         """Return the mean scores of the bodies."""
-        return np.clip(self.scores[:, COCO_BODY], 0, 1).mean(1)
+        return np.clip(self.scores[:, self.layout.of_body], 0, 1).mean(1)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from ...errors import InputError
 from ...types import PoseClip, Size
 from ..networks.detector import SCORE, Boxes, Detector
 from ..networks.estimator import CHANNEL_ORDERS, Estimator
-from ..skeleton.wholebody import KEYPOINTS, to_clip
 from .between import People, boxes_between, is_lost, spans_between
 
 LEAST_SIDE_PX = 16  # of a frame; there is nobody to be seen on fewer
@@ -138,9 +137,12 @@ class _Reading:
         if self.size is None:
             raise InputError("frames got 0 frames; it must have at least one. Check the clip.")
         counts = [len(people.boxes) for people in self.people]
-        xy = np.zeros((len(counts), max(counts), KEYPOINTS, 2))
+        layout = self.estimator.layout
+        xy = np.zeros((len(counts), max(counts), layout.keypoints, 2))
         scores = np.zeros(xy.shape[:3])
         for frame, people in enumerate(self.people):
+            if not counts[frame]:
+                continue
             xy[frame, : counts[frame]] = people.xy
             scores[frame, : counts[frame]] = people.scores
         sessions = self.detector.session, self.estimator.session
@@ -154,7 +156,7 @@ class _Reading:
             estimator_provider=sessions[1].provider,
             notes=tuple(dict.fromkeys(note for session in sessions for note in session.notes)),
         )
-        return to_clip(self.size, xy, scores), report
+        return layout.to_clip(self.size, xy, scores), report
 
     def _detect(self, chunk: Sequence[np.ndarray], chosen: Sequence[int]) -> dict[int, Boxes]:
         self.runs += len(chosen)
@@ -170,12 +172,13 @@ class _Reading:
         xy, scores = self.estimator.estimate(frames, every, self.config.batch)
         ends = np.cumsum([len(boxes) for boxes in found.values()])[:-1]
         rows = zip(np.split(xy, ends), np.split(scores, ends), strict=True) if found else ()
-        return {i: People(found[i], *row) for i, row in zip(found, rows, strict=True)}
+        layout = self.estimator.layout
+        return {i: People(found[i], *row, layout) for i, row in zip(found, rows, strict=True)}
 
 
 def _in_order(people: People) -> People:
     order = np.argsort(-people.boxes.scores, kind="stable")
-    return People(people.boxes[order], people.xy[order], people.scores[order])
+    return People(people.boxes[order], people.xy[order], people.scores[order], people.layout)
 
 
 def _chunks(frames: Iterable[np.ndarray], config: ExtractConfig) -> Iterator[list[np.ndarray]]:

@@ -10,6 +10,7 @@ from animate_anyone.pose.networks.estimator import Estimator
 from animate_anyone.pose.networks.sessions import open_session
 from animate_anyone.pose.people.between import People, is_lost, pair_up, spans_between
 from animate_anyone.pose.people.extract import ExtractConfig, extract
+from animate_anyone.pose.skeleton.layouts import WHOLEBODY
 from animate_anyone.types import Size
 
 OFFSETS = {0: (0, -40), 5: (20, -10), 6: (-19, -10), 9: (30, 20), 15: (-10, 45), 60: (5, -30)}
@@ -207,7 +208,7 @@ def test_falling_scores_count_as_lost() -> None:
     def people(score: float) -> People:
         xy = np.zeros((1, 133, 2))
         xy[0, :17] = np.arange(34).reshape(17, 2)
-        return People(boxes(0), xy, np.full((1, 133), score))
+        return People(boxes(0), xy, np.full((1, 133), score), WHOLEBODY)
 
     span = spans_between({0: boxes(0), 2: boxes(0)})[1]
     assert span is not None

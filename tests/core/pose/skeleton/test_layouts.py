@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animate_anyone.pose.skeleton.joints import BODY_JOINTS
-from animate_anyone.pose.skeleton.wholebody import to_clip
+from animate_anyone.pose.skeleton.layouts import WHOLEBODY
 from animate_anyone.types import PoseClip, Size
 
 CANVAS = Size(640, 480)
@@ -33,7 +33,7 @@ COCO = (
 def clip_of(scores: np.ndarray | float = 0.9) -> PoseClip:
     """One person whose keypoint i lies at (i, 1000 + i)."""
     xy = np.stack([np.arange(133.0), 1000 + np.arange(133.0)], -1)
-    return to_clip(CANVAS, xy[None, None], np.broadcast_to(scores, (1, 1, 133)))
+    return WHOLEBODY.to_clip(CANVAS, xy[None, None], np.broadcast_to(scores, (1, 1, 133)))
 
 
 @pytest.mark.parametrize("joint", [name for name in BODY_JOINTS if name != "neck"])
@@ -85,7 +85,7 @@ def test_any_scores_give_finite_points_of_full_shape(frames: int, people: int, s
     rng = np.random.default_rng(seed)
     xy = rng.choice([np.nan, np.inf, -3.0, 7.5, 1e6], (frames, people, 133, 2))
     scores = rng.choice([np.nan, -1.0, 0.0, 0.4, 2.0], (frames, people, 133))
-    clip = to_clip(CANVAS, xy, scores)
+    clip = WHOLEBODY.to_clip(CANVAS, xy, scores)
 
     for part, joints in {"body": 18, "left_hand": 21, "right_hand": 21, "face": 68}.items():
         points = getattr(clip, part)

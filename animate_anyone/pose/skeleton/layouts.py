@@ -1,0 +1,123 @@
+"""Which keypoints an estimator finds, and how they become OpenPose's parts.
+
+To add a layout, add an entry to LAYOUTS: a network whose outputs have as many keypoints is then
+recognised, run, and read by it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import ConfigError
+from ...types import Points, PoseClip, Size
+from .joints import PART_JOINTS, VISIBLE
+
+# What a joint is made of: a keypoint, the middle of several, or None: it is not found.
+Joint = int | tuple[int, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The keypoints of an estimator."""
+
+    name: str
+    keypoints: int  # in the order of the network's outputs
+    body: Sequence[Joint]  # one for each of OpenPose's joints
+    left_hand: Sequence[Joint] = ()  # none: the network knows no hands
+    right_hand: Sequence[Joint] = ()
+    face: Sequence[Joint] = ()
+    feet: Sequence[Joint] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse parts of another length, and keypoints that there are not."""
+        for part, count in PART_JOINTS.items():
+            joints: Sequence[Joint] = getattr(self, part)
+            if len(joints) not in ((count,) if part == "body" else (0, count)):
+                raise ConfigError(
+                    f"{part} of {self.name} got {len(joints)} joints; OpenPose has {count}. Name "
+                    "one for each, None where it is not found."
+                )
+            used = [index for joint in joints for index in _keypoints(joint)]
+            if used and not 0 <= min(used) <= max(used) < self.keypoints:
+                raise ConfigError(
+                    f"{part} of {self.name} got keypoints {min(used)} to {max(used)}; there are "
+                    f"{self.keypoints}, counted from 0. Correct the numbers."
+                )
+
+    @property
+    def of_body(self) -> list[int]:
+        """Return the keypoints of the body, in rising order."""
+        return sorted({index for joint in self.body for index in _keypoints(joint)})
+
+    def to_clip(
+        self,
+        canvas: Size,
+        xy: np.ndarray,  # (f, p, keypoints, 2), pixels
+        scores: np.ndarray,  # (f, p, keypoints), raw: below 0 and above 1 happen
+    ) -> PoseClip:
+        """Return keypoints as a clip; those that are nowhere get confidence 0 at (0, 0)."""
+        xy, scores = np.asarray(xy, np.float64), np.asarray(scores, np.float64)
+        parts: dict[str, Sequence[Joint]] = {
+            part: getattr(self, part) or (None,) * count for part, count in PART_JOINTS.items()
+        }
+        # Behind the network's own come the middles, and last a keypoint that is nowhere.
+        middles = list({j for joints in parts.values() for j in joints if isinstance(j, tuple)})
+        nowhere = np.zeros((*scores.shape[:2], 2)), np.zeros(scores.shape[:2])
+        more = [*(_middle(xy, scores, pair) for pair in middles), nowhere]
+        xy = np.concatenate([xy, np.stack([place for place, _ in more], 2)], 2)
+        scores = np.concatenate([scores, np.stack([score for _, score in more], 2)], 2)
+        column = {pair: self.keypoints + i for i, pair in enumerate(middles)}
+
+        def row(joints: Sequence[Joint]) -> list[int]:
+            return [j if isinstance(j, int) else -1 if j is None else column[j] for j in joints]
+
+        rows = {part: row(joints) for part, joints in parts.items()}
+        points = {part: _points(xy[:, :, at], scores[:, :, at]) for part, at in rows.items()}
+        return PoseClip(canvas=canvas, **points)
+
+
+def _keypoints(joint: Joint) -> tuple[int, ...]:
+    return () if joint is None else joint if isinstance(joint, tuple) else (joint,)
+
+
+def _middle(
+    xy: np.ndarray, scores: np.ndarray, of: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the middle of keypoints, as sure as the least sure one, if all are seen."""
+    weaker = scores[:, :, list(of)].min(2)
+    return xy[:, :, list(of)].mean(2), np.where(weaker >= VISIBLE, weaker, 0.0)
+
+
+def _points(xy: np.ndarray, scores: np.ndarray) -> Points:
+    confidence = np.clip(np.nan_to_num(scores, nan=0.0), 0.0, 1.0)
+    confidence[~np.isfinite(xy).all(-1)] = 0.0
+    return Points(xy=np.where(confidence[..., None] > 0, xy, 0.0), confidence=confidence)
+
+
+# COCO-WholeBody: 0-16 body of COCO, 17-22 feet, 23-90 face, 91-111 left hand, 112-132 right hand.
+COCO_BODY = slice(0, 17)
+FEET = slice(17, 23)  # left big toe, small toe, heel, then right
+FACE = slice(23, 91)
+LEFT_HAND, RIGHT_HAND = slice(91, 112), slice(112, 133)
+NECK = (5, 6)  # COCO has none: the middle of left and right shoulder
+BODY = (0, NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+
+_ALL = tuple(range(133))
+WHOLEBODY = Layout(
+    name="COCO-WholeBody",
+    keypoints=len(_ALL),
+    body=BODY,
+    left_hand=_ALL[LEFT_HAND],
+    right_hand=_ALL[RIGHT_HAND],
+    face=_ALL[FACE],
+    feet=_ALL[FEET],
+)
+
+LAYOUTS = {layout.keypoints: layout for layout in (WHOLEBODY,)}  # by the number of keypoints
+
+
+def known_layouts() -> tuple[str, str]:
+    """Return the numbers of keypoints that there are, and the same with names: for messages."""
+    numbers = " or ".join(map(str, LAYOUTS))
+    return numbers, ", ".join(f"{number}: {layout.name}" for number, layout in LAYOUTS.items())
