@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .config import Preset
 from .diffusion.fusing import predict_in_windows
 from .diffusion.guidance import guide
-from .diffusion.noise import draw_noise, shuffle_noise
+from .diffusion.noise import draw_noise, repeat_noise
 from .diffusion.sampler_table import USUAL_SAMPLER, find_sampler
 from .diffusion.samplers import SamplingStep, sample
 from .diffusion.schedule import NoiseSchedule
@@ -54,7 +54,7 @@ class Sampling:
     windows: WindowConfig = field(default_factory=WindowConfig)
     windows_per_call: int = 1  # more use the device better and need more memory
     shared_noise: float = 0.0  # 0..1, the part of the noise that all frames have in common
-    repeat_noise: bool = False  # start all windows from the same noise, shuffled
+    repeat_noise: bool = False  # all windows start from the same noise, in another order
     frames_per_decode: int = 8  # bounds the memory of decoding
 
 
@@ -87,7 +87,7 @@ def animate(
 
     condition = _Condition(models, reference, Size(W, H), guided=sampling.guidance != 1)
     pose = PoseFeatures(models.pose_guider, poses)
-    noise = _noise(models.preset, poses.shape, sampling)
+    noise = starting_noise(models.preset, len(poses), Size(W, H), sampling)
     latents = denoise(models, condition, pose, noise, sampling, progress)
     return decode(models, latents, sampling.frames_per_decode)
 
@@ -289,17 +289,22 @@ def _fitted(reference: Tensor, size: Size) -> Tensor:
     return fit_picture(reference, size)
 
 
-def _noise(preset: Preset, shape: tuple[int, ...], sampling: Sampling) -> Tensor:
-    frames, H, W = shape[:3]
+def starting_noise(
+    preset: Preset,
+    frames: int,
+    size: Size,  # pixels
+    sampling: Sampling,
+) -> Tensor:  # (1, c, f, h, w), float32, CPU
+    """Return the noise that a clip is made from; ComfyUI's nodes make the same of a seed."""
     generator = torch.Generator().manual_seed(sampling.seed)
-    h, w = H // PIXELS_PER_LATENT, W // PIXELS_PER_LATENT
+    h, w = size.height // PIXELS_PER_LATENT, size.width // PIXELS_PER_LATENT
     noise = draw_noise(
         (1, preset.unet.in_channels, frames, h, w), generator, shared=sampling.shared_noise
     )
+    if not sampling.repeat_noise:
+        return noise
     windows = sampling.windows
-    if sampling.repeat_noise and frames > windows.length:
-        noise = shuffle_noise(noise, windows.length, generator, overlap=windows.overlap)
-    return noise
+    return repeat_noise(noise, windows.length, sampling.seed, overlap=windows.overlap)
 
 
 def _refuse_nan(step: SamplingStep) -> None:

@@ -29,7 +29,12 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=f"{told} ({USUAL_SAMPLER})")
     add("--seed", type=int, default=0, help="of the noise (0)")
     add("--shared-noise", type=float, default=0.0, help="0..1, what frames have in common (0)")
-    add("--repeat-noise", action="store_true", help="start all windows from one noise, shuffled")
+    add(
+        "--repeat-noise",
+        action="store_true",
+        help="start all windows from the same noise, each time in another order, so that windows "
+        "far apart agree more on what does not move",
+    )
     add = parser.add_argument_group("windows").add_argument
     add("--window", type=int, metavar="FRAMES", help="frames sampled together (the preset's)")
     add("--overlap", type=int, metavar="FRAMES", help="frames that windows share (4)")

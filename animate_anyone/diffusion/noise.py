@@ -32,10 +32,10 @@ def draw_noise(
     return math.sqrt(shared) * common + math.sqrt(1 - shared) * own
 
 
-def shuffle_noise(
+def repeat_noise(
     noise: Tensor,  # (b, c, f, h, w)
     length: int,  # frames of a window
-    generator: torch.Generator,
+    seed: int,  # of the orders; they do not depend on how the noise was drawn
     *,
     overlap: int = 0,  # frames that neighbouring windows share
     dim: int = 2,  # where the frames lie
@@ -44,10 +44,12 @@ def shuffle_noise(
 
     Frames `length` and later are replaced, a pace (length - overlap) at a time, by the frames
     that lie one window earlier, shuffled. So windows far apart start from the same noise and
-    agree more on what does not move, while no two neighbours move alike.
+    agree more on what does not move, while no two neighbours move alike. A clip of one window
+    stays as it is.
     """
     if not 0 <= overlap < length:
         raise InputError(f"overlap got {overlap}; it must be in 0..{length - 1} (window length).")
+    generator = torch.Generator().manual_seed(seed)
     pace, total = length - overlap, noise.shape[dim]
     order = list(range(min(length, total)))
     while len(order) < total:

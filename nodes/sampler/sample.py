@@ -79,7 +79,7 @@ def bind(
 
 
 def windowed(
-    model: host.ModelPatcher, config: WindowConfig, *, shuffle: bool = False
+    model: host.ModelPatcher, config: WindowConfig, *, repeat_noise: bool = False
 ) -> host.ModelPatcher:
     """Return the model, sampling in windows that its motion modules can take."""
     motion = preset_of(model).unet.motion
@@ -89,7 +89,7 @@ def windowed(
             f"positions for {motion.max_frames} frames. Choose {motion.max_frames} or less."
         )
     model = model.clone()
-    set_windows(model, config, shuffle=shuffle)
+    set_windows(model, config, repeat=repeat_noise)
     return model
 
 

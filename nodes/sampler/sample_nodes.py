@@ -213,10 +213,10 @@ class ContextWindows(io.ComfyNode):
                     "cost one window more.",
                 ),
                 io.Boolean.Input(
-                    "shuffle_noise",
+                    "shuffle_noise",  # saved workflows hold this name of `repeat_noise`
                     default=False,
-                    tooltip="Repeat the noise of the first window in another order, so that far "
-                    "apart windows agree more on what does not move.",
+                    tooltip="Start all windows from the same noise, each time in another order, so "
+                    "that windows far apart agree more on what does not move.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model")],
@@ -235,7 +235,7 @@ class ContextWindows(io.ComfyNode):
         shuffle_noise: bool,
     ) -> io.NodeOutput:
         config = WindowConfig(length=length, overlap=overlap, fuse=fusing, loop=loop, shift=shift)
-        return io.NodeOutput(windowed(model, config, shuffle=shuffle_noise))
+        return io.NodeOutput(windowed(model, config, repeat_noise=shuffle_noise))
 
 
 class TrailingSigmas(io.ComfyNode):

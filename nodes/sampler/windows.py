@@ -9,17 +9,16 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...animate_anyone.diffusion.fusing import fuse_windows
-from ...animate_anyone.diffusion.noise import shuffle_noise
+from ...animate_anyone.diffusion.noise import repeat_noise
 from ...animate_anyone.diffusion.windows import WindowConfig, plan_windows
 from ...animate_anyone.errors import InputError
 from ..comfyui import convert, host
 from .denoiser import RUN, Run
 
-KEY = "animate_anyone"  # of our wrappers
+KEY, REPEAT = "animate_anyone", "animate_anyone_repeat_noise"  # of our wrappers
 
 
 class WindowHandler(host.ContextHandler):
@@ -155,13 +154,13 @@ def keep_run(model: host.ModelPatcher) -> None:
     model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, KEY, _with_run)
 
 
-def set_windows(model: host.ModelPatcher, config: WindowConfig, *, shuffle: bool) -> None:
-    """Make the model sample in windows; `shuffle` repeats the first window's noise."""
+def set_windows(model: host.ModelPatcher, config: WindowConfig, *, repeat: bool) -> None:
+    """Make the model sample in windows; `repeat` starts them all from the same noise."""
     model.model_options["context_handler"] = WindowHandler(config)
     host.budget_memory_per_window(model)
-    model.remove_wrappers_with_key(host.Wrappers.SAMPLER_SAMPLE, f"{KEY}_shuffle")
-    if shuffle:
-        model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, f"{KEY}_shuffle", _with_shuffle)
+    model.remove_wrappers_with_key(host.Wrappers.SAMPLER_SAMPLE, REPEAT)
+    if repeat:
+        model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, REPEAT, _with_repeated_noise)
 
 
 def _with_run(
@@ -175,7 +174,7 @@ def _with_run(
         options.pop(RUN, None)
 
 
-def _with_shuffle(
+def _with_repeated_noise(
     executor: Any,
     guider: Any,
     sigmas: Tensor,
@@ -186,8 +185,7 @@ def _with_shuffle(
     **kw: Any,
 ) -> Tensor:
     handler = extra_args["model_options"].get("context_handler")
-    if isinstance(handler, WindowHandler) and len(noise) > handler.config.length:
-        generator = torch.Generator().manual_seed(extra_args.get("seed") or 0)
-        length, overlap = handler.config.length, handler.config.overlap
-        noise = shuffle_noise(noise, length, generator, overlap=overlap, dim=0)
+    if isinstance(handler, WindowHandler):
+        windows, seed = handler.config, extra_args.get("seed") or 0
+        noise = repeat_noise(noise, windows.length, seed, overlap=windows.overlap, dim=0)
     return executor(guider, sigmas, extra_args, callback, noise, *args, **kw)

@@ -159,6 +159,41 @@ def test_a_clip_that_fits_one_window_is_not_cut(load, scene, apply, ksample, vid
     assert relative_error(ksample(cut, noise, steps=3), ksample(plain, noise, steps=3)) < 1e-5
 
 
+def test_a_seed_gives_the_same_repeated_noise_as_the_command_line(
+    core, load, scene, apply, run_node, pack
+):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as stock
+
+    loaded = load()
+    clip = scene(loaded, frames=20, width=16, height=16)
+    options = {"length": 8, "overlap": 2, "fusing": "pyramid", "loop": False, "shift": False}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=True)
+    model, positive, _, latent = apply(loaded, clip, model)
+    seen = []
+
+    def spy(executor, guider, sigmas, extra, callback, noise, *args, **kwargs):
+        seen.append(noise)
+        return executor(guider, sigmas, extra, callback, noise, *args, **kwargs)
+
+    host = pack("nodes.comfyui.host")
+    model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, "spy", spy)
+    guider = stock.Guider_Basic(model)
+    guider.set_conds(positive)
+    noise = run_node("VideoNoise", seed=7, shared_noise=0.25)
+    sigmas = run_node("TrailingSigmas", model=model, steps=1, denoise=1.0)
+    node = stock.SamplerCustomAdvanced
+    run = node.execute if hasattr(node, "execute") else node().sample
+    run(noise, guider, comfy.samplers.sampler_object("euler"), sigmas, latent)
+    animate, windows = core("animate"), core("diffusion.windows").WindowConfig
+    sampling = animate.Sampling(
+        seed=7, shared_noise=0.25, repeat_noise=True, windows=windows(length=8, overlap=2)
+    )
+    size = core("types").Size(16, 16)
+    expected = animate.starting_noise(loaded.preset, 20, size, sampling)
+    assert torch.equal(seen[0], expected[0].transpose(0, 1).to(seen[0]))
+
+
 def test_shuffled_noise_repeats_the_first_window(load, scene, apply, ksample, run_node, pack):
     loaded = load()
     clip = scene(loaded, frames=20, width=16, height=16)

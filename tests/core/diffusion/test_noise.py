@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from animate_anyone.diffusion.noise import draw_noise, shuffle_noise
+from animate_anyone.diffusion.noise import draw_noise, repeat_noise
 from animate_anyone.errors import InputError
 
 SHAPE = (1, 4, 6, 64, 64)
@@ -30,25 +30,34 @@ def test_independent_noise_is_the_plain_draw():
 
 @pytest.mark.parametrize("frames", [3, 8, 9, 30])
 @pytest.mark.parametrize("overlap", [0, 2])
-def test_shuffled_noise_repeats_the_first_window_only(frames, overlap):
+def test_repeated_noise_repeats_the_first_window_only(frames, overlap):
     noise = torch.randn(1, 2, frames, 3, 3)
-    shuffled = shuffle_noise(noise, 8, generator(), overlap=overlap)
-    assert shuffled.shape == noise.shape
-    assert torch.equal(shuffled[:, :, :8], noise[:, :, :8])
+    repeated = repeat_noise(noise, 8, 0, overlap=overlap)
+    assert repeated.shape == noise.shape
+    assert torch.equal(repeated[:, :, :8], noise[:, :, :8])
     for frame in range(frames):
-        copies = [torch.equal(shuffled[:, :, frame], noise[:, :, i]) for i in range(min(8, frames))]
+        copies = [torch.equal(repeated[:, :, frame], noise[:, :, i]) for i in range(min(8, frames))]
         assert sum(copies) == 1
 
 
 def test_windows_a_pace_apart_hold_the_same_noises():
     noise = torch.arange(100.0).reshape(100, 1)
-    shuffled = shuffle_noise(noise, 8, generator(), overlap=2, dim=0).flatten().tolist()
+    repeated = repeat_noise(noise, 8, 0, overlap=2, dim=0).flatten().tolist()
     for start in range(0, 100 - 8, 6):
-        assert sorted(shuffled[start : start + 8]) == list(range(8))
+        assert sorted(repeated[start : start + 8]) == list(range(8))
+
+
+def test_the_orders_follow_from_the_seed_and_not_from_where_the_frames_lie():
+    noise = torch.randn(1, 2, 30, 3, 3)
+    first, again, other = (repeat_noise(noise, 8, seed, overlap=2) for seed in (4, 4, 5))
+    rows = repeat_noise(noise[0].transpose(0, 1), 8, 4, overlap=2, dim=0)
+    assert torch.equal(first, again)
+    assert torch.equal(rows, first[0].transpose(0, 1))
+    assert not torch.equal(first, other)
 
 
 def test_bad_values_are_refused():
     with pytest.raises(InputError, match="shared got"):
         draw_noise(SHAPE, generator(), shared=1.5)
     with pytest.raises(InputError, match="overlap got 8"):
-        shuffle_noise(torch.zeros(1, 1, 20, 1, 1), 8, generator(), overlap=8)
+        repeat_noise(torch.zeros(1, 1, 20, 1, 1), 8, 0, overlap=8)
