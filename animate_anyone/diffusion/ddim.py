@@ -1,5 +1,6 @@
 """DDIM in our own words: deterministic, and to the next timestep of the run's own list."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,8 +15,16 @@ def ddim(
     latents: "Tensor",  # (b, c, f, h, w), noise
 ) -> "Tensor":  # (b, c, f, h, w)
     """Return the latents at the end of the run."""
+    return walk(run, latents, following_timesteps(run.schedule, run.steps))
+
+
+def walk(
+    run: "Run",
+    latents: "Tensor",  # (b, c, f, h, w), noise
+    following: Sequence[int],  # where each step goes; below 0 is the clean end
+) -> "Tensor":  # (b, c, f, h, w)
+    """Return the latents at the end of a run whose steps go to these timesteps."""
     timesteps = run.schedule.timesteps(run.steps)
-    following = following_timesteps(run.schedule, run.steps, parity=run.parity)
     for index, (timestep, goal) in enumerate(zip(timesteps, following, strict=True)):
         output = run.model(latents, timestep, index).to(latents)
         latents, clean = ddim_step(run.schedule, output, latents, timestep, goal)
@@ -38,12 +47,6 @@ def ddim_step(
     return schedule.add_noise(clean, noise, following), clean
 
 
-def following_timesteps(
-    schedule: "NoiseSchedule", steps: int, *, parity: bool = False
-) -> list[int]:
+def following_timesteps(schedule: "NoiseSchedule", steps: int) -> list[int]:
     """Return where each step of a DDIM run goes; below 0 is the clean end."""
-    timesteps = schedule.timesteps(steps)
-    if parity:
-        pace = schedule.config.train_timesteps // steps
-        return [timestep - pace for timestep in timesteps]
-    return [*timesteps[1:], -1]
+    return [*schedule.timesteps(steps)[1:], -1]

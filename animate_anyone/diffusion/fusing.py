@@ -18,7 +18,6 @@ def fuse_windows(
     total: int,  # frames of the clip
     *,
     dim: int = 2,  # where the frames lie
-    average: bool = True,  # False: the plain weighted sum
 ) -> Tensor:  # (b, c, total, h, w)
     """Average overlapping predictions with the windows' weights.
 
@@ -42,8 +41,7 @@ def fuse_windows(
         fused.index_add_(dim, index, prediction.to(wide) * weights)
     if fused is None:
         raise InputError("windows got none; a clip needs one window or more.")
-    if average:
-        fused /= _along(fused, _cover(windows, total), dim)
+    fused /= _along(fused, _cover(windows, total), dim)
     return fused.to(dtype)
 
 

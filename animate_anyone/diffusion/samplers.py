@@ -39,7 +39,6 @@ class Run:
     steps: int
     callback: StepCallback | None = None
     generator: torch.Generator | None = None  # for noise on the way
-    parity: bool = False  # the public implementation's steps, where ours differ
 
     def report(
         self,
@@ -65,19 +64,15 @@ def sample(
     sampler: str = USUAL_SAMPLER,
     generator: torch.Generator | None = None,  # for samplers that add noise
     callback: StepCallback | None = None,
-    *,
-    parity: bool = False,
 ) -> Tensor:  # (b, c, f, h, w), dtype of the noise
     """Return the latents at the end of the sampling run.
 
     The state is float32 whatever the model computes in. `ddim` is our own deterministic step: the
-    next timestep is the next one in the list. With `parity` it steps to t - 1000 // steps as the
-    public implementation does, which differs when steps does not divide 1000. The other samplers
-    are those of diffusers.
+    next timestep is the next one in the list. The other samplers are those of diffusers.
     """
     loop = find_sampler(sampler).loop
     schedule.timesteps(steps)  # refuses an impossible count before the model is called
-    run = Run(model, schedule, steps, callback, generator, parity)
+    run = Run(model, schedule, steps, callback, generator)
     state = noise.to(torch.promote_types(noise.dtype, torch.float32))
     latents = loop(run, state) if loop else _with_scheduler(run, state, sampler)
     return latents.to(noise.dtype)

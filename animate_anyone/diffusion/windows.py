@@ -26,18 +26,14 @@ class Window:
 class WindowConfig:
     """How a clip is cut into windows.
 
-    `linear` spreads the windows evenly and never wraps unless `loop` is set. `uniform` is the
-    scheduler of the public implementation, frame for frame; with `stride` above 1 its windows can
-    hold a frame twice, and then only the last copy counts, as there.
+    The windows are spread evenly and never wrap unless `loop` is set.
     """
 
     length: int = 24  # frames in a window
     overlap: int = 4  # frames that neighbours share, at least
-    schedule: Literal["linear", "uniform"] = "linear"
     fuse: Literal["pyramid", "flat"] = "pyramid"
     loop: bool = False  # the last frame is followed by the first one
     shift: bool = False  # move the seams from step to step; may cost one window more
-    stride: int = 1  # uniform only: the number of window sets, set i takes every 2^i-th frame
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -47,17 +43,8 @@ class WindowConfig:
                 f"window overlap got {self.overlap}; it must be at least 0 and less than the "
                 f"window length {self.length}. Choose {min(4, self.length - 1)}, for example."
             )
-        if self.schedule not in _PLANNERS:
-            raise ConfigError(
-                f"window schedule got {self.schedule!r}; choose {' or '.join(_PLANNERS)}."
-            )
         if self.fuse not in _WEIGHTS:
             raise ConfigError(f"window fuse got {self.fuse!r}; choose {' or '.join(_WEIGHTS)}.")
-        if self.stride < 1 or (self.stride > 1 and self.schedule != "uniform"):
-            raise ConfigError(
-                f"window stride got {self.stride} with schedule {self.schedule!r}; it must be 1, "
-                f"or more with schedule 'uniform'."
-            )
 
 
 def plan_windows(
@@ -76,12 +63,12 @@ def plan_windows(
         raise InputError(f"step got {step}; steps count from 0.")
     turn = halving(step) if config.shift else 0.0
     if frames <= config.length:
-        first = round(frames * turn) if config.loop and config.schedule == "linear" else 0
+        first = round(frames * turn) if config.loop else 0
         lists = [_run(first, frames, frames)]
     else:
-        lists = _PLANNERS[config.schedule](frames, config, turn)
+        lists = [_run(start, config.length, frames) for start in _starts(frames, config, turn)]
     weigh = _WEIGHTS[config.fuse]
-    return [Window(tuple(run), _last_copies(run, weigh(len(run)))) for run in lists]
+    return [Window(tuple(run), tuple(weigh(len(run)))) for run in lists]
 
 
 def halving(step: int) -> float:
@@ -93,18 +80,16 @@ def halving(step: int) -> float:
     return mirrored / (1 << SHIFT_BITS)
 
 
-def _linear(frames: int, config: WindowConfig, turn: float) -> list[list[int]]:
+def _starts(frames: int, config: WindowConfig, turn: float) -> list[int]:
     pace = config.length - config.overlap  # neighbours lie at most this far apart
     if config.loop:
         count = math.ceil(frames / pace)
-        starts = [i * frames // count + round(pace * turn) for i in range(count)]
-    elif config.shift:
-        starts = _shifted_starts(frames - config.length, pace, turn)
-    else:
-        last = frames - config.length
-        gaps = math.ceil(last / pace)
-        starts = [i * last // gaps for i in range(gaps + 1)]
-    return [_run(start, config.length, frames) for start in starts]
+        return [i * frames // count + round(pace * turn) for i in range(count)]
+    last = frames - config.length
+    if config.shift:
+        return _shifted_starts(last, pace, turn)
+    gaps = math.ceil(last / pace)
+    return [i * last // gaps for i in range(gaps + 1)]
 
 
 def _shifted_starts(last: int, pace: int, turn: float) -> list[int]:
@@ -122,21 +107,8 @@ def _shifted_starts(last: int, pace: int, turn: float) -> list[int]:
     return [0, *(i * pace - back for i in range(1, gaps)), last]
 
 
-def _uniform(frames: int, config: WindowConfig, turn: float) -> list[list[int]]:
-    levels = min(config.stride, math.ceil(math.log2(frames / config.length)) + 1)
-    pad = round(frames * turn)
-    stop = frames + pad - (0 if config.loop else config.overlap)
-    runs = []
-    for level in range(levels):
-        stride = 1 << level
-        pace = config.length * stride - config.overlap
-        for start in range(int(turn * stride) + pad, stop, pace):
-            runs.append(_run(start, config.length, frames, stride))
-    return runs
-
-
-def _run(start: int, length: int, frames: int, stride: int = 1) -> list[int]:
-    return [(start + i * stride) % frames for i in range(length)]
+def _run(start: int, length: int, frames: int) -> list[int]:
+    return [(start + i) % frames for i in range(length)]
 
 
 def _pyramid(length: int) -> list[float]:
@@ -147,13 +119,4 @@ def _flat(length: int) -> list[float]:
     return [1.0] * length
 
 
-def _last_copies(run: list[int], weights: list[float]) -> tuple[float, ...]:
-    last = {frame: place for place, frame in enumerate(run)}
-    return tuple(w if last[run[i]] == i else 0.0 for i, w in enumerate(weights))
-
-
-_PLANNERS: dict[str, Callable[[int, WindowConfig, float], list[list[int]]]] = {
-    "linear": _linear,
-    "uniform": _uniform,
-}
 _WEIGHTS: dict[str, Callable[[int], list[float]]] = {"pyramid": _pyramid, "flat": _flat}

@@ -1,23 +1,26 @@
 """The comparisons: networks, windows, schedule, and a whole sampling run."""
 
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
-from ..diffusion.ddim import ddim_step, following_timesteps
+from ..diffusion.ddim import ddim_step
 from ..diffusion.fusing import fuse_windows
 from ..diffusion.guidance import guide
-from ..diffusion.samplers import SamplingStep, sample
+from ..diffusion.samplers import SamplingStep
 from ..diffusion.schedule import NoiseSchedule
-from ..diffusion.windows import Window, plan_windows
-from ..errors import WeightsError
+from ..diffusion.windows import Window
+from ..networks.attention import TransformerBlock
 from ..networks.condition import pose_features, tell
 from ..networks.levels import PreparedCondition
 from ..networks.unet import UNet
 from .golden import GoldenFolder, Networks, SamplingConfig, public_windows
+from .public import public_following, sample_publicly, summed
 
 FORWARD_LIMIT = 3e-5  # single forwards, pose features, reference features
 TRACE_LIMIT = 1e-4
@@ -35,14 +38,18 @@ class Group:
     """One group of compared tensors."""
 
     name: str
-    error: float  # largest absolute difference; of windows and timesteps, the count that differs
+    # Largest absolute difference; of windows and timesteps, the count that differs. Not a number
+    # where nothing was compared.
+    error: float
     limit: float
     tensors: int  # how many were compared
+    absent: tuple[str, ...] = ()  # we compute it, the folder does not store it: not compared
+    surplus: tuple[str, ...] = ()  # the folder stores it, we do not compute it
 
     @property
     def passed(self) -> bool:
-        """Tell whether the limit holds; an error that is not a number does not pass."""
-        return self.error <= self.limit
+        """Tell whether all that is stored was compared, something was, and the limit holds."""
+        return self.tensors > 0 and not self.surplus and self.error <= self.limit
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,9 @@ def check_windows(folder: GoldenFolder) -> Iterator[Group]:
     rows = folder.read_json("context_windows.json")
     differing = 0
     for row in rows:
-        plan = plan_windows(row["num_frames"], public_windows(row), row["step"])
+        plan = public_windows(row).plan(row["num_frames"], row["step"])
         differing += [list(window.frames) for window in plan] != row["windows"]
-    yield Group("context windows", differing, EXACT, len(rows))
+    yield Group("context windows", differing if rows else math.nan, EXACT, len(rows))
 
 
 def check_schedule(folder: GoldenFolder) -> Iterator[Group]:
@@ -106,18 +113,16 @@ def check_schedule(folder: GoldenFolder) -> Iterator[Group]:
         "alphas_cumprod_no_rescale": plain.alphas_cumprod,
     }
     yield _group("ddim tables", tables, stored, TABLE_LIMIT)
-    differing = compared = 0
-    for steps in _numbers(stored, r"timesteps/(\d+)"):
-        following = torch.tensor(following_timesteps(schedule, steps, parity=True))
-        for name, ours in {
-            "timesteps": torch.tensor(schedule.timesteps(steps)),
-            "prev_timesteps": following,
-        }.items():
-            differing += not torch.equal(ours, stored[f"{name}/{steps}"].cpu())
-            compared += 1
-    yield Group("ddim timesteps", differing, EXACT, compared)
-    for steps in _numbers(stored, r"toy/(\d+)/v"):
+    timesteps: dict[str, list[int]] = {}
+    for steps in _numbers(stored, r"(?:prev_)?timesteps/(\d+)"):
+        timesteps[f"timesteps/{steps}"] = schedule.timesteps(steps)
+        timesteps[f"prev_timesteps/{steps}"] = public_following(schedule, steps)
+    yield _timesteps("ddim timesteps", timesteps, stored)
+    toys = [n for n in _numbers(stored, r"toy/(\d+)/v") if f"toy/{n}/x_init" in stored]
+    for steps in toys:
         yield _group(f"ddim toy/{steps}", _toy(schedule, stored, steps), stored, TOY_LIMIT)
+    if not toys:
+        yield _nothing("ddim toy", TOY_LIMIT)
 
 
 def check_features(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
@@ -126,14 +131,12 @@ def check_features(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
     pose = {"pose_features": scene.pose[:, :, : scene.frames]}
     yield _group("pose_features", pose, stored, FORWARD_LIMIT)
     banks = folder.read("reference_banks")
-    paths = _in_order_of_execution(banks)
-    if len(paths) != len(scene.features):
-        raise WeightsError(
-            f"reference_banks got {len(paths)} tensors; a ReferenceNet of config.json's layout has "
-            f"{len(scene.features)} transformer blocks. Give the folder's own files."
-        )
+    modules = scene.networks.reference_net.named_modules()
+    paths = _in_order_of_execution(
+        [f"bank/{path}" for path, module in modules if isinstance(module, TransformerBlock)]
+    )
     features = dict(zip(paths, scene.features, strict=True))
-    yield _group("reference features", features, banks, FORWARD_LIMIT)
+    yield _group("reference features", features, banks, FORWARD_LIMIT, belonging=banks)
 
 
 def check_forwards(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
@@ -150,7 +153,10 @@ def check_forwards(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
         "v_cfg_pair": lambda: _predict(denoiser, inputs, _pair(scene), pose),
     }
     for name, run in runs.items():
-        yield _group(name, {name: run()}, stored, FORWARD_LIMIT)
+        if name in stored:
+            yield _group(name, {name: run()}, stored, FORWARD_LIMIT)
+        else:
+            yield _nothing(name, FORWARD_LIMIT)
 
 
 def check_trace(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
@@ -158,29 +164,29 @@ def check_trace(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
     stored, denoiser = folder.read("trace"), scene.networks.denoiser
     seen: dict[str, Tensor] = {}
     handles = []
-    for key in stored:
-        module = denoiser.get_submodule(key.removeprefix("trace/"))
-        handles.append(module.register_forward_hook(_recorder(seen, key, scene.frames)))
+    for path, module in denoiser.named_modules():
+        if (key := f"trace/{path}") in stored:
+            handles.append(module.register_forward_hook(_recorder(seen, key, scene.frames)))
     try:
         condition = denoiser.prepare(scene.inputs["clip_embed"], scene.features)
         _predict(denoiser, scene.inputs, condition, scene.pose[:, :, : scene.frames])
     finally:
         for handle in handles:
             handle.remove()
-    yield _group("trace", seen, stored, TRACE_LIMIT)
+    yield _group("trace", seen, stored, TRACE_LIMIT, belonging=stored)
 
 
 def check_sampling(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
     """Compare a long-clip sampling run step by step, then with the published rounding."""
     stored, config = folder.read("sampling"), folder.sampling()
     schedule = NoiseSchedule(folder.schedule())
-    timesteps = torch.tensor(schedule.timesteps(config.steps))
-    differing = int(not torch.equal(timesteps, stored["timesteps"].cpu()))
-    yield Group("sampling timesteps", differing, EXACT, 1)
+    timesteps = {"timesteps": schedule.timesteps(config.steps)}
+    yield _timesteps("sampling timesteps", timesteps, stored)
     ours = _sample(scene, config, schedule)
     for name in ("window_v_step0", "guided_v", "latents_after_step", "final_latents"):
         group = {key: value for key, value in ours.items() if key.split("/")[0] == name}
-        yield _group(name, group, stored, SAMPLING_LIMIT)
+        theirs = [key for key in stored if key.split("/")[0] == name]
+        yield _group(name, group, stored, SAMPLING_LIMIT, belonging=theirs)
     if "final_latents_fp16bank" in stored:
         rounded = replace(scene, features=tuple(seen.half().float() for seen in scene.features))
         final = _sample(rounded, config, schedule)["final_latents"]
@@ -194,7 +200,7 @@ def _sample(scene: Scene, config: SamplingConfig, schedule: NoiseSchedule) -> di
     denoiser, guided = scene.networks.denoiser, config.guidance > 1
     token = scene.inputs["clip_embed"]
     condition = _pair(scene) if guided else denoiser.prepare(token, scene.features)
-    windows = plan_windows(config.frames, config.windows, config.step_argument)
+    windows = config.windows.plan(config.frames, config.step_argument)
     record: dict[str, Tensor] = {}
 
     def predict(latents: Tensor, timestep: int, window: Window) -> Tensor:
@@ -206,18 +212,19 @@ def _sample(scene: Scene, config: SamplingConfig, schedule: NoiseSchedule) -> di
         parts = [predict(latents, timestep, window) for window in windows]
         if step == 0:
             record.update({f"window_v_step0/{i}": part for i, part in enumerate(parts)})
-        # Without guidance the public pipeline forgets to divide by the count of windows.
-        whole = fuse_windows(parts, windows, config.frames, average=guided)
         if guided:
+            whole = fuse_windows(parts, windows, config.frames)
             unconditional, conditional = whole.chunk(2)
             whole = guide(unconditional, conditional, config.guidance)
+        else:
+            whole = summed(parts, windows, config.frames)
         record[f"guided_v/{step}"] = whole
         return whole
 
     def after(step: SamplingStep) -> None:
         record[f"latents_after_step/{step.index}"] = step.latents
 
-    final = sample(model, noise, schedule, config.steps, callback=after, parity=True)
+    final = sample_publicly(model, noise, schedule, config.steps, after)
     return {**record, "final_latents": final}
 
 
@@ -245,7 +252,7 @@ def _without_motion(denoiser: UNet) -> UNet:
 def _toy(schedule: NoiseSchedule, stored: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
     """Replay DDIM steps with the stored model outputs."""
     latents, states, cleans = stored[f"toy/{steps}/x_init"], [], []
-    goals = following_timesteps(schedule, steps, parity=True)
+    goals = public_following(schedule, steps)
     for said, timestep, goal in zip(
         stored[f"toy/{steps}/v"], schedule.timesteps(steps), goals, strict=True
     ):
@@ -263,7 +270,7 @@ def _recorder(seen: dict[str, Tensor], key: str, frames: int) -> Callable[..., N
         value = output[0] if isinstance(output, tuple) else output
         # Feature maps have frames in the batch; the time vector is the same for every frame.
         if value.ndim == 4:
-            value = value.unflatten(0, (-1, frames)).transpose(1, 2)
+            value = rearrange(value, "(b f) c h w -> b c f h w", f=frames)
         else:
             value = value[::frames]
         seen[key] = value
@@ -271,7 +278,7 @@ def _recorder(seen: dict[str, Tensor], key: str, frames: int) -> Callable[..., N
     return record
 
 
-def _in_order_of_execution(keys: Sequence[str] | dict[str, Tensor]) -> list[str]:
+def _in_order_of_execution(keys: Sequence[str]) -> list[str]:
     way = ("down_blocks", "mid_block", "up_blocks")
 
     def place(key: str) -> tuple[int, list[int]]:
@@ -283,19 +290,49 @@ def _in_order_of_execution(keys: Sequence[str] | dict[str, Tensor]) -> list[str]
 
 def _numbers(stored: dict[str, Tensor], pattern: str) -> list[int]:
     found = (re.fullmatch(pattern, key) for key in stored)
-    return sorted(int(match[1]) for match in found if match)
+    return sorted({int(match[1]) for match in found if match})
 
 
-def _group(name: str, ours: dict[str, Tensor], stored: dict[str, Tensor], limit: float) -> Group:
-    errors = [_error(value, stored.get(key)) for key, value in ours.items()]
-    return Group(name, max(errors, key=_worst, default=float("nan")), limit, len(errors))
+def _group(
+    name: str,
+    ours: Mapping[str, Tensor],
+    stored: Mapping[str, Tensor],
+    limit: float,
+    belonging: Iterable[str] = (),  # what is stored of this group, where that is known
+) -> Group:
+    """Compare what is stored, and tell what is not."""
+    errors = [_error(value, stored[key]) for key, value in ours.items() if key in stored]
+    return Group(
+        name,
+        max(errors, key=_worst, default=math.nan),
+        limit,
+        tensors=len(errors),
+        absent=tuple(key for key in ours if key not in stored),
+        surplus=tuple(key for key in belonging if key not in ours),
+    )
 
 
-def _error(ours: Tensor, stored: Tensor | None) -> float:
-    if stored is None or stored.shape != ours.shape:
-        return float("inf")
+def _timesteps(name: str, ours: Mapping[str, list[int]], stored: Mapping[str, Tensor]) -> Group:
+    """Compare lists of timesteps; the error is the count of differing lists."""
+    compared = [stored[key].tolist() != value for key, value in ours.items() if key in stored]
+    return Group(
+        name,
+        sum(compared) if compared else math.nan,
+        EXACT,
+        tensors=len(compared),
+        absent=tuple(key for key in ours if key not in stored),
+    )
+
+
+def _nothing(name: str, limit: float) -> Group:
+    return Group(name, math.nan, limit, tensors=0, absent=(name,))
+
+
+def _error(ours: Tensor, stored: Tensor) -> float:
+    if stored.shape != ours.shape:
+        return math.inf
     return float((ours.to(stored) - stored).abs().max())
 
 
 def _worst(error: float) -> float:
-    return error if error == error else float("inf")
+    return math.inf if math.isnan(error) else error

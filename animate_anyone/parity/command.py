@@ -2,9 +2,16 @@
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .checks import Group
+
+MOST_NAMES = 4  # in a line of the table
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -15,7 +22,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         description=(
             "Run our networks, windows, schedule and sampling in float32 on the inputs of a folder "
             "in the layout of tests/golden, and print the largest absolute error of each group. "
-            "The exit code is 1 if one lies beyond its limit."
+            "A folder may store some of the numbers only: what is absent is told. The exit code is "
+            "1 if an error lies beyond its limit, or if nothing of a group is stored."
         ),
     )
     parser.add_argument("folder", type=Path, help="holds config.json and the .safetensors files")
@@ -37,12 +45,35 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             sys.stdout.write(
                 f"{group.name:<26}{group.error:>12.2e}{group.limit:>10.0e}{group.tensors:>9}"
-                f"  {'ok' if group.passed else 'BEYOND'}\n"
+                f"  {verdict(group)}\n"
             )
             sys.stdout.flush()
     passed = all(group.passed for group in groups)
     if options.json:
-        rows = [{**asdict(group), "passed": group.passed} for group in groups]
+        rows = [
+            {
+                **asdict(group),
+                "error": group.error if math.isfinite(group.error) else None,
+                "passed": group.passed,
+            }
+            for group in groups
+        ]
         document = {"folder": str(options.folder), "passed": passed, "groups": rows}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     return 0 if passed else 1
+
+
+def verdict(group: "Group") -> str:
+    """Return how a group came out, and what of it the folder does not store."""
+    if group.surplus:
+        told = f"STORED, BUT NOT COMPUTED: {_named(group.surplus)}"
+    elif not group.tensors:
+        return "NOTHING STORED"
+    else:
+        told = "ok" if group.passed else "BEYOND"
+    return f"{told}; absent: {_named(group.absent)}" if group.absent else told
+
+
+def _named(keys: "tuple[str, ...]") -> str:
+    more = len(keys) - MOST_NAMES
+    return ", ".join(keys[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..config import MotionConfig, PoseGuiderConfig, ScheduleConfig, UNetConfig
-from ..diffusion.windows import WindowConfig
 from ..errors import ConfigError, WeightsError
 from ..networks.pose_guider import build_pose_guider
 from ..networks.unet import UNet
 from ..weights.detect import reference_surplus
+from .public import UniformWindows
 
 # What our networks take for granted; another value would make another network.
 UNET_FIXED = {
@@ -47,7 +47,7 @@ class SamplingConfig:
     frames: int
     steps: int
     guidance: float
-    windows: WindowConfig
+    windows: UniformWindows
     step_argument: int  # what its window scheduler is told instead of the step
 
 
@@ -176,16 +176,13 @@ class GoldenFolder:
 
 def public_windows(
     arguments: dict[str, Any],  # context_stride and so on, as the public pipeline names them
-) -> WindowConfig:
+) -> UniformWindows:
     """Return the windows of the public implementation's "uniform" scheduler."""
     size = "context_size" if "context_size" in arguments else "context_frames"
-    return WindowConfig(
+    return UniformWindows(
         length=arguments[size],
         overlap=arguments["context_overlap"],
-        schedule="uniform",
-        fuse="flat",
         loop=arguments["closed_loop"],
-        shift=True,
         stride=arguments["context_stride"],
     )
 

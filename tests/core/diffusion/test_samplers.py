@@ -28,53 +28,11 @@ def knowing_model(schedule, clean):
     return model
 
 
-@pytest.mark.parametrize("steps", [4, 30])
-def test_ddim_follows_the_public_trajectory(tables, steps):
-    toy = {name: tables[f"toy/{steps}/{name}"] for name in ("x_init", "v", "x_after", "x0_pred")}
-    seen = []
-    final = sample(
-        lambda latents, timestep, step: toy["v"][step],
-        toy["x_init"],
-        NoiseSchedule(ScheduleConfig()),
-        steps,
-        callback=seen.append,
-        parity=True,
-    )
-    assert [step.timestep for step in seen] == tables[f"timesteps/{steps}"].tolist()
-    for step in seen:
-        assert step.total == steps
-        assert (step.latents - toy["x_after"][step.index]).abs().max() <= 1e-5
-        assert (step.clean - toy["x0_pred"][step.index]).abs().max() <= 1e-5
-    assert torch.equal(final, seen[-1].latents)
-
-
-@pytest.mark.parametrize("steps", [4, 10, 20, 25, 30, 50])
-def test_parity_steps_where_the_public_scheduler_steps(tables, steps):
-    schedule = NoiseSchedule(ScheduleConfig())
-    theirs = tables[f"prev_timesteps/{steps}"].tolist()
-    assert following_timesteps(schedule, steps, parity=True) == theirs
-
-
 @pytest.mark.parametrize("steps", [1, 6, 7, 30])
 def test_default_steps_to_the_next_timestep_and_ends_clean(steps):
     schedule = NoiseSchedule(ScheduleConfig())
     timesteps = schedule.timesteps(steps)
     assert following_timesteps(schedule, steps) == [*timesteps[1:], -1]
-
-
-def test_parity_changes_nothing_where_steps_divide_1000():
-    schedule, noise = NoiseSchedule(ScheduleConfig()), torch.randn(SHAPE)
-
-    def model(latents, timestep, step):
-        return latents * 0.3 + timestep / 1000
-
-    runs = {
-        (steps, parity): sample(model, noise, schedule, steps, parity=parity)
-        for steps in (6, 20)
-        for parity in (False, True)
-    }
-    assert torch.equal(runs[20, False], runs[20, True])
-    assert not torch.equal(runs[6, False], runs[6, True])
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

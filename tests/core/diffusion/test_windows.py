@@ -1,4 +1,3 @@
-import json
 from itertools import pairwise
 
 import pytest
@@ -12,46 +11,17 @@ from animate_anyone.errors import ConfigError, InputError
 @st.composite
 def configs(draw):
     length = draw(st.integers(1, 40))
-    schedule = draw(st.sampled_from(["linear", "uniform"]))
     return WindowConfig(
         length=length,
         overlap=draw(st.integers(0, length - 1)),
-        schedule=schedule,
         fuse=draw(st.sampled_from(["pyramid", "flat"])),
         loop=draw(st.booleans()),
         shift=draw(st.booleans()),
-        stride=draw(st.integers(1, 3)) if schedule == "uniform" else 1,
     )
 
 
 def frames_of(windows):
     return [list(window.frames) for window in windows]
-
-
-def test_uniform_equals_the_public_scheduler(golden):
-    rows = json.loads((golden / "context_windows.json").read_text())
-    assert len(rows) == 436
-    for row in rows:
-        config = WindowConfig(
-            length=row["context_size"],
-            overlap=row["context_overlap"],
-            schedule="uniform",
-            fuse="flat",
-            loop=row["closed_loop"],
-            shift=True,
-            stride=row["context_stride"],
-        )
-        assert frames_of(plan_windows(row["num_frames"], config, row["step"])) == row["windows"]
-
-
-def test_uniform_trusts_the_last_copy_of_a_frame_alone():
-    config = WindowConfig(length=6, overlap=2, schedule="uniform", fuse="flat", loop=True, stride=2)
-    doubled = [w for w in plan_windows(8, config) if len(set(w.frames)) < len(w)]
-    assert doubled
-    for window in doubled:
-        for place, frame in enumerate(window.frames):
-            is_last = frame not in window.frames[place + 1 :]
-            assert window.weights[place] == (1.0 if is_last else 0.0)
 
 
 @given(frames=st.integers(1, 300), config=configs(), step=st.integers(0, 60))
@@ -73,8 +43,8 @@ def test_every_window_is_full_unless_the_clip_is_shorter(frames, config, step):
 
 
 @given(frames=st.integers(1, 300), config=configs(), step=st.integers(0, 60))
-def test_linear_windows_share_at_least_the_overlap(frames, config, step):
-    assume(config.schedule == "linear" and frames > config.length)
+def test_windows_share_at_least_the_overlap(frames, config, step):
+    assume(frames > config.length)
     starts = [window.frames[0] for window in plan_windows(frames, config, step)]
     if config.loop:
         ordered = sorted(starts)
@@ -85,8 +55,8 @@ def test_linear_windows_share_at_least_the_overlap(frames, config, step):
 
 
 @given(frames=st.integers(1, 300), config=configs(), step=st.integers(0, 60))
-def test_linear_never_wraps_unless_it_loops(frames, config, step):
-    assume(config.schedule == "linear" and not config.loop)
+def test_windows_never_wrap_unless_they_loop(frames, config, step):
+    assume(not config.loop)
     windows = plan_windows(frames, config, step)
     for window in windows:
         assert list(window.frames) == list(range(window.frames[0], window.frames[-1] + 1))
@@ -95,8 +65,7 @@ def test_linear_never_wraps_unless_it_loops(frames, config, step):
 
 
 @given(frames=st.integers(1, 300), config=configs(), step=st.integers(0, 60))
-def test_linear_windows_hold_no_frame_twice_and_trust_all(frames, config, step):
-    assume(config.schedule == "linear")
+def test_windows_hold_no_frame_twice_and_trust_all(frames, config, step):
     for window in plan_windows(frames, config, step):
         assert len(set(window.frames)) == len(window)
         assert min(window.weights) > 0
@@ -115,7 +84,7 @@ def test_linear_windows_hold_no_frame_twice_and_trust_all(frames, config, step):
         pytest.param(5, 1, 0, [0, 1, 2, 3, 4], id="single frames"),
     ],
 )
-def test_linear_starts(frames, length, overlap, starts):
+def test_windows_are_spread_evenly(frames, length, overlap, starts):
     windows = plan_windows(frames, WindowConfig(length=length, overlap=overlap))
     assert [window.frames[0] for window in windows] == starts
 
@@ -158,10 +127,7 @@ def test_halving_fills_the_unit_interval():
         {"length": 0},
         {"overlap": 24},
         {"overlap": -1},
-        {"schedule": "circle"},
         {"fuse": "sharp"},
-        {"stride": 2},
-        {"stride": 0, "schedule": "uniform"},
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from animate_anyone.__main__ import main
 from animate_anyone.errors import ConfigError, WeightsError
 from animate_anyone.parity import checks
+from animate_anyone.parity.command import verdict
 from animate_anyone.parity.golden import GoldenFolder
 
 
@@ -75,6 +76,58 @@ def test_a_broken_limit_gives_exit_code_1(copied, capsys, monkeypatch):
     monkeypatch.setattr(checks, "compare", checks.check_windows)
     assert main(["parity", str(copied)]) == 1
     assert "BEYOND" in capsys.readouterr().out
+
+
+def keep(folder, name, keys):
+    """Leave these tensors of a file and drop the others."""
+    tensors = load_file(folder / f"{name}.safetensors")
+    save_file({key: tensors[key] for key in keys}, folder / f"{name}.safetensors")
+
+
+def test_a_folder_that_stores_some_windows_and_steps_is_compared_by_those(copied):
+    keep(
+        copied, "sampling", ["timesteps", "window_v_step0/1", "guided_v/3", "latents_after_step/2"]
+    )
+    folder = GoldenFolder(copied)
+    with torch.inference_mode():
+        found = list(checks.check_sampling(folder, checks.show(folder)))
+    groups = {group.name: group for group in found}
+    assert failures(found) == ["final_latents"]
+    assert verdict(groups["final_latents"]) == "NOTHING STORED"
+    assert groups["window_v_step0"].tensors == 1
+    assert groups["window_v_step0"].absent == ("window_v_step0/0", "window_v_step0/2")
+    assert verdict(groups["guided_v"]) == "ok; absent: guided_v/0, guided_v/1, guided_v/2"
+
+
+def test_a_folder_that_stores_some_forwards_and_tables_is_compared_by_those(copied):
+    bank = "bank/mid_block.attentions.0.transformer_blocks.0"
+    keep(copied, "outputs", ["v_noref", "pose_features"])
+    keep(copied, "reference_banks", [bank])
+    keep(copied, "ddim", ["alphas_cumprod", "prev_timesteps/30", "timesteps/4", "betas"])
+    (copied / "context_windows.json").write_text("[]")
+    folder = GoldenFolder(copied)
+    with torch.inference_mode():
+        scene = checks.show(folder)
+        features = list(checks.check_features(folder, scene))
+        forwards = list(checks.check_forwards(folder, scene))
+    assert failures(features) == []
+    assert [group.tensors for group in features] == [1, 1]
+    assert len(features[1].absent) == 15
+    assert failures(forwards) == ["v_noref_nopose", "v_ref", "v_ref_nomotion", "v_cfg_pair"]
+    schedule = list(checks.check_schedule(folder))
+    assert failures(schedule) == ["ddim toy"]
+    assert [group.tensors for group in schedule] == [1, 1, 2, 0]
+    assert failures(checks.check_windows(folder)) == ["context windows"]
+
+
+def test_a_stored_number_that_is_not_computed_is_a_failure(copied):
+    tensors = load_file(copied / "trace.safetensors")
+    save_file({**tensors, "trace/no_such_block": torch.zeros(1)}, copied / "trace.safetensors")
+    folder = GoldenFolder(copied)
+    with torch.inference_mode():
+        (group,) = checks.check_trace(folder, checks.show(folder))
+    assert not group.passed
+    assert verdict(group) == "STORED, BUT NOT COMPUTED: trace/no_such_block"
 
 
 def test_not_a_number_does_not_pass():
