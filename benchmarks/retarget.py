@@ -14,13 +14,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import numpy as np
 
 from animate_anyone.drawn.motions import Proportions, make_motion
+from animate_anyone.pose.retarget.modes import MODES
 from animate_anyone.pose.retarget.placement import joints_of_anchor
-from animate_anyone.pose.retarget.retarget import MODES, Mode, RetargetConfig, retarget
+from animate_anyone.pose.retarget.retarget import RetargetConfig, retarget
 from animate_anyone.types import Points, PoseClip
 
 from .skeletons import (
@@ -167,8 +167,7 @@ def shaken(clip: PoseClip, px: float, rng: np.random.Generator) -> PoseClip:
 def errors_of(case: Case) -> dict[str, float]:
     """Return the mean error of every mode in torso lengths, all against the same truth."""
     results = {
-        mode: retarget(case.driver, case.reference, RetargetConfig(mode=mode))
-        for mode in get_args(Mode)
+        mode: retarget(case.driver, case.reference, RetargetConfig(mode=mode)) for mode in MODES
     }
     report = results["limb"][1]
     assert report.anchor is not None

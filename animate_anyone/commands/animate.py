@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import Preset
+from ..pose.retarget.modes import USUAL_MODE
 from ..types import Size
 from ..weights.sets.table import get_preset, presets
 from .following import (
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 SHEET_FRAMES = 8
 # Keypoints and drawn skeletons may have been fitted to the reference before.
-_USUAL_MODES = {"keypoints": "none", "skeleton": "none", "video": "limb"}
+_USUAL_MODES = {"keypoints": "none", "skeleton": "none", "video": USUAL_MODE}
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -70,7 +71,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--no-audio", action="store_true", help="leave the sound of the motion's clip out")
     add("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet")
     add("--dry-run", action="store_true", help="only tell what would be done")
-    add_retarget_arguments(parser, "--retarget", "limb for a video of a person, else none")
+    add_retarget_arguments(parser, "--retarget", f"{USUAL_MODE} for a video of a person, else none")
     add_follow_arguments(parser)
     add_sampling_arguments(parser)
     parser.set_defaults(run=run)
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     driving = open_driving(options.poses, options.fps, options.frames, options.driving)
     fit = retarget_config(options, options.mode or _USUAL_MODES[driving.kind])
     follower = Follower(options)
-    canvas = driving.size if fit.mode == "none" else picture_size(options.reference)
+    canvas = picture_size(options.reference) if fit.compares else driving.size
     size = _size(options.size, canvas, preset)
     sampling = sampling_from(options, preset)
     check_plan(preset, len(driving.frames), size, sampling)
@@ -123,10 +124,10 @@ def _fitted(
     """Return the motion ready to be drawn; drawn skeletons that fit already stay pictures."""
     from .driving import fit_to_reference, read_skeletons
 
-    if driving.kind != "video" and fit.mode == "none":
+    if driving.kind != "video" and not fit.compares:
         return driving
     driving = read_skeletons(driving, follower)
-    if fit.mode == "none":
+    if not fit.compares:
         return driving
     return fit_to_reference(driving, reference, follower, fit)
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..pose.drawing.draw import draw_pose
 from ..pose.drawing.overlay import overlay
 from ..pose.people.pipeline import FollowReport
+from ..pose.retarget.modes import USUAL_MODE
 from ..pose.retarget.retarget import RetargetReport, retarget
 from ..types import PoseClip, Size
 from .following import (
@@ -53,7 +54,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     text = "another one of the held-out test ({})"
     add("--character", type=int, default=CHARACTER, metavar="N", help=text.format(CHARACTER))
     add("--driver", type=int, default=DRIVER, metavar="N", help=text.format(DRIVER))
-    add_retarget_arguments(parser, "--retarget", "limb")
+    add_retarget_arguments(parser, "--retarget", USUAL_MODE)
     add_follow_arguments(parser)
     add_sampling_arguments(parser)
     parser.set_defaults(run=run)
@@ -135,7 +136,7 @@ def _skeletons(options: argparse.Namespace, scene: _Scene) -> _Skeletons:
     from ..media import VideoWriter, frames_of
 
     path = options.out.with_suffix(".driving.mp4")
-    config = retarget_config(options, options.mode or "limb")
+    config = retarget_config(options, options.mode or USUAL_MODE)
     follower = Follower(options)
     with VideoWriter(path, SIZE, FPS) as writer:
         writer.write(scene.driving)

@@ -18,7 +18,8 @@ from ..pose.networks.sessions import open_session
 from ..pose.people.extract import ExtractConfig
 from ..pose.people.pipeline import FollowConfig, FollowReport, follow
 from ..pose.people.smoothing import CleanConfig
-from ..pose.retarget.retarget import MODES, RetargetConfig
+from ..pose.retarget.modes import MODES, told_modes
+from ..pose.retarget.retarget import RetargetConfig
 from ..types import PoseClip
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
 def add_retarget_arguments(parser: argparse.ArgumentParser, flag: str, usual: str) -> None:
     """Add everything that decides how a skeleton is fitted to the reference."""
     add = parser.add_argument_group("retargeting").add_argument
-    help_text = f"limb: every bone its own length; uniform: one scale; none ({usual})"
-    add(flag, dest="mode", choices=MODES, help=help_text)
+    add(flag, dest="mode", choices=MODES, help=f"{told_modes('; ')} ({usual})")
     add("--strength", type=float, default=1.0, help="of the single bones in limb, 0..1 (1)")
     add("--anchor", default="auto", metavar="JOINT", help="laid on the reference's (auto)")
     add("--match-frame", type=int, help="frame laid on the reference (the best)")
@@ -80,7 +80,7 @@ def parse_person(text: str) -> str | int:
 def retarget_config(options: argparse.Namespace, mode: str) -> RetargetConfig:
     """Return how a skeleton is fitted; InputError for what cannot be meant."""
     return RetargetConfig(
-        mode=mode,  # type: ignore[arg-type]  (checked there)
+        mode=mode,
         strength=options.strength,
         match_frame=options.match_frame,
         anchor=options.anchor,

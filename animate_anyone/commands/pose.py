@@ -18,6 +18,7 @@ from ..pose.drawing.overlay import overlay
 from ..pose.drawing.read_back import read_skeleton_frames
 from ..pose.files.keypoints import read_keypoints, write_keypoints
 from ..pose.people.pipeline import FollowReport
+from ..pose.retarget.modes import USUAL_MODE
 from ..pose.retarget.retarget import retarget as retarget_clip
 from ..types import PoseClip, Size
 from .following import (
@@ -62,7 +63,7 @@ def _add_retarget(actions: "argparse._SubParsersAction") -> None:
     add("--report", type=Path, metavar="R.json", help="also write the report")
     add("--overlay", type=Path, metavar="CLIP.mp4", help="driver, result, reference in one clip")
     add("--fps", type=parse_fps, default=FPS, help="of the overlay (30)")
-    add_retarget_arguments(parser, "--mode", "limb")
+    add_retarget_arguments(parser, "--mode", USUAL_MODE)
     add_follow_arguments(parser)
     parser.set_defaults(run=retarget)
 
@@ -106,7 +107,7 @@ def extract(options: argparse.Namespace) -> int:
 def retarget(options: argparse.Namespace) -> int:
     """Write keypoints on the reference's body; return the exit code."""
     _check_places(options)
-    config = retarget_config(options, options.mode or "limb")
+    config = retarget_config(options, options.mode or USUAL_MODE)
     driver = read_keypoints(options.driver)
     pose, picture, found = _reference(options)
     clip, report = retarget_clip(driver, pose, config)

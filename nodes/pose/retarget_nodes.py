@@ -15,8 +15,8 @@ class RetargetPose(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        from ...animate_anyone.pose.retarget.modes import MODES, USUAL_MODE, told_modes
         from ...animate_anyone.pose.retarget.placement import ANCHORS
-        from ...animate_anyone.pose.retarget.retarget import MODES
 
         return io.Schema(
             node_id="AnimateAnyone_RetargetPose",
@@ -34,9 +34,8 @@ class RetargetPose(io.ComfyNode):
                 io.Combo.Input(
                     "mode",
                     options=list(MODES),
-                    default="limb",
-                    tooltip="limb: every bone gets the length that the reference asks for. "
-                    "uniform: one scale for all. none: the clip is only fitted into the canvas.",
+                    default=USUAL_MODE,
+                    tooltip=f"{told_modes()}.",
                 ),
                 io.Float.Input(
                     "strength",

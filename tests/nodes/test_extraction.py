@@ -240,6 +240,20 @@ def test_a_retargeted_clip_has_the_canvas_and_a_preview_of_the_reference(run_nod
     assert (preview - black).abs().max() > 0.1
 
 
+def test_a_mode_that_is_only_in_the_table_is_offered_told_and_used(run_node, core, monkeypatch):
+    modes, node = core("pose.retarget.modes"), run_node.nodes["AnimateAnyone_RetargetPose"]
+    made_up = modes.Mode(told="made up in a test", scales=lambda measured, _: measured)
+    monkeypatch.setitem(modes.MODES, "made_up", made_up)
+    widget = next(entry for entry in node.define_schema().inputs if entry.id == "mode")
+    assert widget.options == ["none", "uniform", "limb", "made_up"]
+    assert widget.tooltip.endswith("made_up: made up in a test.")
+    _, keypoints = run_node("LoadExample", character="character.png", motion="motion.json")
+    options = {**RETARGET, "mode": "made_up"}
+    answer = node.execute(keypoints=keypoints, reference=keypoints[:1], **options)
+    assert answer.args[1].startswith("mode made_up, ")
+    assert "mode made_up" in answer.ui["text"][0]
+
+
 def test_a_wrong_reference_is_named_as_such(run_node):
     _, driver = run_node("LoadExample", character="character.png", motion="motion.json")
     with pytest.raises(ValueError, match=r"^reference got"):

@@ -8,7 +8,6 @@ standing feet stand, and placed on the reference once for the clip.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,12 +16,10 @@ from ...fitting import placement
 from ...types import Points, PoseClip, Size
 from ..skeleton.joints import BODY_JOINTS
 from .bones import FACE, KINDS, NODES, PART_SLICES, PELVIS, Figure, figure_of, has_body
+from .modes import MODES, USUAL_MODE, Scales
 from .placement import ANCHORS, place
 from .ratios import measure
 from .report import BoneRatio, RetargetReport
-
-Mode = Literal["none", "uniform", "limb"]
-MODES: tuple[str, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +29,7 @@ class RetargetConfig:
     Raises InputError for an unknown mode or anchor, or a number out of range.
     """
 
-    mode: Mode = "limb"  # none: fit the canvas; uniform: one scale; limb: every bone its own
+    mode: str = USUAL_MODE  # one of MODES
     strength: float = 1.0  # 0: one scale for all bones .. 1: every bone its own
     # Frame of the driver that is compared with the reference and laid on it; None: the best.
     match_frame: int | None = None
@@ -55,6 +52,11 @@ class RetargetConfig:
                 f"reference's own proportions, 0 for the driver's."
             )
 
+    @property
+    def compares(self) -> bool:
+        """Tell whether the mode looks at the skeletons, and so needs the reference's."""
+        return MODES[self.mode].scales is not None
+
 
 def retarget(
     driver: PoseClip,  # f frames; person 0 is compared with the reference
@@ -64,8 +66,9 @@ def retarget(
     """Return the driver's motion on the reference's body and canvas, and what was done.
 
     What is seen, how surely, and its flags stay as they are. Further people follow person 0 by
-    the global scale, without proportions of their own. In mode none, or if the reference shows
-    nobody, the clip is fitted into the reference's canvas at one scale and centred.
+    the global scale, without proportions of their own. In a mode that does not compare skeletons,
+    or if the reference shows nobody, the clip is fitted into the reference's canvas at one scale
+    and centred.
 
     Raises InputError if match_frame is not a frame of the driver.
     """
@@ -86,10 +89,11 @@ def retarget(
         reference_missing=_missing(target),
         warnings=_nobody(figures, target),
     )
-    if config.mode == "none" or report.warnings:
+    scales = MODES[config.mode].scales
+    if scales is None or report.warnings:
         places = [figure.xy * scale + (left, top) for figure in figures]
     else:
-        report, places = _fitted(figures, target, config, report)
+        report, places = _fitted(figures, target, scales, config, report)
     return _finished(driver, reference.canvas, figures, places, config.fit_canvas, report)
 
 
@@ -119,12 +123,13 @@ def _nobody(figures: Sequence[Figure], target: Figure) -> tuple[str, ...]:
 def _fitted(
     figures: Sequence[Figure],
     target: Figure,
+    scales: Scales,
     config: RetargetConfig,
     report: RetargetReport,
 ) -> tuple[RetargetReport, list[np.ndarray]]:
     """Return the points of all people on the reference, each (f, 135, 2)."""
     measured = measure(figures[0], target, config.match_frame, report.scale)
-    ratios = measured.weakened(0.0 if config.mode == "uniform" else config.strength)
+    ratios = scales(measured, config.strength)
     placement = place(
         figures[0],
         target,
@@ -135,11 +140,7 @@ def _fitted(
     )
     places = [placement.xy, *(placement.follow(figure.xy) for figure in figures[1:])]
     bones = tuple(
-        BoneRatio(
-            bone=kind,
-            ratio=ratios.ratios[kind],
-            source="mode" if config.mode == "uniform" else ratios.sources[kind],
-        )
+        BoneRatio(bone=kind, ratio=ratios.ratios[kind], source=ratios.sources[kind])
         for kind in KINDS
     )
     report = replace(
