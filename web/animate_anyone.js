@@ -2,14 +2,9 @@
 
 import { app } from "./lib/host.js";
 import { addStyle } from "./lib/dom.js";
-import { compare } from "./compare.js";
-import { models } from "./models.js";
-import { poseStage } from "./pose_stage.js";
-import { preview } from "./preview.js";
-import { windows } from "./windows.js";
 
 /**
- * One part of the page's side.
+ * One part of the page's side: what a file beside this one exports as `feature`.
  *
  * @typedef {object} Feature
  * @property {Record<string, (node: any) => void>} [nodes] by node id without the prefix: called for
@@ -17,8 +12,16 @@ import { windows } from "./windows.js";
  * @property {Record<string, (node: any, name: string, data: any) => any>} [widgets] by input type
  */
 
+// One line for each file that exports a feature. Several panels of a node lie in this order.
+const FILES = [
+  import("./models.js"),
+  import("./pose_stage.js"),
+  import("./windows.js"),
+  import("./preview.js"),
+  import("./compare.js"),
+];
 /** @type {Feature[]} */
-const FEATURES = [models, poseStage, windows, preview, compare];
+const FEATURES = (await Promise.all(FILES)).map(({ feature }) => feature);
 const PREFIX = "AnimateAnyone_";
 
 app.registerExtension({

@@ -8,7 +8,7 @@ const VIEW = "aa_compare_view"; // in the node's properties
 const UI = "aa_compare"; // key of the node's answer, and in its properties
 
 /** @type {import("./animate_anyone.js").Feature} */
-export const compare = { nodes: { Compare: addCompare } };
+export const feature = { nodes: { Compare: addCompare } };
 
 /**
  * Give a node the player of its comparison.

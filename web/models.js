@@ -11,7 +11,7 @@ const PADDING = 17; // of .aa-panel and of the canvas around it, above and below
 const EVENT = "animate_anyone.download";
 
 /** @type {import("./animate_anyone.js").Feature} */
-export const models = {
+export const feature = {
   nodes: {
     LoadModels: (node) => addModelsPanel(node, LOADERS.LoadModels),
     LoadDWPose: (node) => addModelsPanel(node, LOADERS.LoadDWPose),

@@ -8,7 +8,7 @@ const WIDTH = 380;
 const UI = "aa_pose_stage"; // key of the node's answer
 
 /** @type {import("./animate_anyone.js").Feature} */
-export const poseStage = {
+export const feature = {
   widgets: {
     AA_POSE_STAGE(node, name) {
       const stage = new PoseStage(node, () => node.graph?.setDirtyCanvas?.(true, true));

@@ -40,7 +40,7 @@ const words = texts({
 });
 
 /** @type {import("./animate_anyone.js").Feature} */
-export const preview = { nodes: { Animate: addPreview } };
+export const feature = { nodes: { Animate: addPreview } };
 
 /**
  * Give a node the player of its estimate.

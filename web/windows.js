@@ -60,7 +60,7 @@ const words = texts({
 });
 
 /** @type {import("./animate_anyone.js").Feature} */
-export const windows = {
+export const feature = {
   nodes: { ContextWindows: addWindowView, Animate: addWindowView },
 };
 
