@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -44,7 +45,8 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 def main(folder: str, data: str, config: str, die_at: int) -> None:
     settings = TrainingConfig.read(Path(config))
-
+    # The number is what it was; but once it is set, MKL no longer takes fewer threads as it likes.
+    torch.set_num_threads(torch.get_num_threads())
     trainer = Trainer(settings, Path(folder), PRESET, Surroundings())
 
     def die(_gradient: Tensor) -> None:

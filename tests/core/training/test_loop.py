@@ -24,11 +24,12 @@ SMALL = TrainingConfig(
 )
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
     for consecutive in (False, True):
         write_shard(
-            tmp_path / "data" / f"shard-{consecutive}",
+            folder / f"shard-{consecutive}",
             MeanAutoencoder(),
             seed=1,
             clips=2,
@@ -36,7 +37,7 @@ def data(tmp_path: Path) -> Path:
             consecutive=consecutive,
             size=Size(32, 32),
         )
-    return tmp_path / "data"
+    return folder
 
 
 @pytest.fixture
