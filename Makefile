@@ -16,12 +16,13 @@ MINI := runs/mini
 TRAIN = $(PY) -m animate_anyone train
 MAKE_MINI = $(PY) -m animate_anyone mini
 
-.PHONY: help demo test quick lint lint-web format hooks release-check mini
+.PHONY: help demo test quick processors lint lint-web format hooks release-check mini
 
 help:
 	@echo "make demo    animate the bundled character; leaves an MP4 and a contact sheet"
 	@echo "make test    run all tests, on every ComfyUI that is found"
 	@echo "make quick   run the core's tests alone"
+	@echo "make processors    run the numeric tests as several processors would compute them"
 	@echo "make lint    check style and types"
 	@echo "make format  apply the style"
 	@echo "make hooks   let git check style before each commit"
@@ -39,6 +40,10 @@ test: $(VENV)/.packages
 # The core alone: no ComfyUI is looked for.
 quick: $(VENV)/.packages
 	@$(PYTEST) tests --ignore=tests/nodes --ignore=tests/server --ignore=tests/browser
+
+# The numeric tests under other vector widths, orders of sums and thread counts; half an hour.
+processors: $(VENV)/.packages
+	@$(PY) tests/processors.py
 
 # Every step continues where it was stopped; the folder may be carried to another machine.
 mini: $(VENV)/.packages

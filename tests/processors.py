@@ -1,0 +1,201 @@
+"""Runs the numeric tests as several processors would compute them. Standard library only.
+
+Libraries choose their code by the processor: other vector widths, another order of sums, another
+rounding of bf16. Environment variables make them choose as on a smaller processor. Each
+combination runs in a process of its own, one after the other; a selection in which every two
+settings meet at least once, or with --all every combination.
+
+Usage: processors.py [--all] [--patience SECONDS] [PATH ...]      (paths in place of the usual ones)
+"""
+
+import argparse
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, product
+from pathlib import Path
+from typing import IO
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+NUMERIC = (
+    "tests/core/networks",
+    "tests/core/diffusion",
+    "tests/core/parity",
+    "tests/core/test_animate.py",
+    "tests/core/training",
+    "tests/core/mini",
+    "tests/core/evaluation",
+    "tests/core/benchmarks/test_denoise.py",
+    "tests/core/dataset/test_prepare.py",
+    "tests/core/drawn",
+    "tests/core/media",
+    "tests/core/pose/networks",
+    "tests/core/weights/test_convert.py",
+    "tests/core/weights/test_encoders.py",
+    "tests/core/weights/test_load.py",
+)
+# Variables and their values; an empty one leaves the choice to the machine. Values below what a
+# processor has are taken, values above it have no effect.
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "ATEN_CPU_CAPABILITY": ("", "avx2", "default"),  # torch's own kernels
+    "ONEDNN_MAX_CPU_ISA": (
+        "",
+        "AVX512_CORE",
+        "AVX2",
+    ),  # its convolutions; no bf16 in the last two
+    "OMP_NUM_THREADS": ("1", "2", "3"),  # into how many parts sums are cut
+    "MKL_CBWR": ("", "COMPATIBLE"),  # torch's products of matrices
+    "OPENBLAS_CORETYPE": ("", "Prescott"),  # numpy's products of matrices
+}
+PATIENCE_S = 600.0  # without a word from a combination before it is ended
+RESULT = re.compile(r"^(\S+::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
+
+
+@dataclass
+class Outcome:
+    """What became of one combination."""
+
+    chosen: Mapping[str, str]
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)  # the names of tests
+    trouble: str = ""  # why it did not come to its end
+
+    @property
+    def good(self) -> bool:
+        """Whether tests ran and all of them passed."""
+        return bool(self.passed) and not (self.failed or self.trouble)
+
+
+def every() -> list[dict[str, str]]:
+    """Return all combinations."""
+    return [dict(zip(SETTINGS, values, strict=True)) for values in product(*SETTINGS.values())]
+
+
+def covering() -> list[dict[str, str]]:
+    """Return a few combinations in which every two values of two settings meet."""
+    chosen, left = [], set().union(*map(_pairs, every()))
+    while left:
+        best = max(every(), key=lambda one: len(_pairs(one) & left))
+        left -= _pairs(best)
+        chosen.append(best)
+    return chosen
+
+
+def _pairs(chosen: Mapping[str, str]) -> set[tuple[tuple[str, str], ...]]:
+    return set(combinations(chosen.items(), 2))
+
+
+def try_one(
+    chosen: Mapping[str, str],
+    paths: Sequence[str],
+    *,
+    patience: float = PATIENCE_S,  # seconds without any output
+    more: Sequence[str] = (),  # further arguments of pytest
+) -> Outcome:
+    """Run the tests under one combination; end it if it says nothing for too long."""
+    outcome = Outcome(chosen)
+    environment = {k: v for k, v in os.environ.items() if k not in SETTINGS}
+    environment |= {k: v for k, v in chosen.items() if v}
+    environment |= {"OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1", "COLUMNS": "100"}
+    command = [sys.executable, "-m", "pytest", "-v", "--color=no", "--tb=short"]
+    command += ["-p", "no:cacheprovider", *paths, *more]
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # so that it can be ended together with its own children
+    ) as process:
+        assert process.stdout is not None
+        said = _listen(process.stdout, outcome, patience)
+        if outcome.trouble:
+            _end(process)
+    if not outcome.trouble and process.returncode not in (0, 1):
+        outcome.trouble = f"pytest ended with {process.returncode}"
+    if not outcome.good:
+        sys.stdout.write(said)
+    return outcome
+
+
+def _listen(source: IO[bytes], outcome: Outcome, patience: float) -> str:
+    """Count results until the output ends or stands still; return what was said."""
+    heard: queue.Queue[bytes] = queue.Queue()
+
+    def hear() -> None:
+        while new := os.read(source.fileno(), 65536):
+            heard.put(new)
+        heard.put(b"")
+
+    threading.Thread(target=hear, daemon=True).start()
+    said = line = ""
+    try:
+        while new := heard.get(timeout=patience):
+            text = new.decode(errors="replace")
+            said += text
+            *lines, line = (line + text).split("\n")
+            for found in filter(None, map(RESULT.match, lines)):
+                _count(outcome, *found.groups())
+    except queue.Empty:
+        outcome.trouble = f"no progress for {patience:g} s in {line.strip() or 'pytest'}"
+    return said
+
+
+def _count(outcome: Outcome, name: str, how: str) -> None:
+    outcome.passed += how == "PASSED"
+    if how in ("FAILED", "ERROR"):
+        outcome.failed.append(name)
+        sys.stdout.write(f"{how} {name}\n")
+        sys.stdout.flush()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return one line for each combination, and the names of what failed."""
+    rows = [[*SETTINGS, "passed", "failed", ""]]
+    for one in outcomes:
+        values = [one.chosen[name] or "-" for name in SETTINGS]
+        end = one.trouble or ("ok" if one.good else "FAILED")
+        rows.append([*values, str(one.passed), str(len(one.failed)), end])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    where: dict[str, list[int]] = {}
+    for number, one in enumerate(outcomes, 1):
+        for name in one.failed:
+            where.setdefault(name, []).append(number)
+    lines += [f"{name}: failed in line {', '.join(map(str, n))}" for name, n in where.items()]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Try the combinations; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("paths", nargs="*", help="tests to run in place of the numeric ones")
+    parser.add_argument("--all", action="store_true", help="every combination")
+    parser.add_argument("--patience", type=float, default=PATIENCE_S, help="seconds of silence")
+    wanted = parser.parse_args(arguments)
+    chosen, outcomes = every() if wanted.all else covering(), []
+    for number, one in enumerate(chosen, 1):
+        named = " ".join(f"{name}={value}" for name, value in one.items() if value)
+        sys.stdout.write(f"{number} of {len(chosen)}: {named}\n")
+        sys.stdout.flush()
+        outcomes.append(try_one(one, wanted.paths or NUMERIC, patience=wanted.patience))
+    sys.stdout.write(table(outcomes))
+    return 0 if all(one.good for one in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
