@@ -1,20 +1,13 @@
 """From files and folders to a stage of training: where examples come from and what surrounds it."""
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from ..dataset.manifest import ClipDataset
-from ..dataset.tools import ToolMaker
 from ..errors import ConfigError
-from ..evaluation.held_out import held_out_pairs
-from ..evaluation.pairs import Pair
 from ..evaluation.pose_reader import PoseReader
-from ..evaluation.prepared import prepared_pairs, tested_span
-from ..evaluation.protocol import load_protocol
 from ..protocols import Autoencoder, ImageEncoder
 from ..weights.encoders import load_autoencoder, load_image_encoder
 from ..weights.read import read_weights
@@ -23,20 +16,14 @@ from . import initial
 from .config import TrainingConfig
 from .loop.devices import training_device
 from .loop.trainer import Surroundings
-from .networks import IMAGE_ENCODER, AnimateNetworks, has_stage1, load_stage1
+from .networks import AnimateNetworks, has_stage1, load_stage1
 from .sources.batch import Source
-from .sources.prepared import ClipSource
-from .sources.shards import Shards
+from .sources.find import ValidationSize, kind_of
 from .trained import own_autoencoder
 from .validation import Validation
 
-log = logging.getLogger(__name__)
-
 VALIDATION_PAIRS = {1: 8, 2: 2}  # by stage
-VALIDATION_FIRST = 100_000  # drawn characters of validation are not those of the test
 CLIP_FRAMES = 12  # of a validation clip in stage 2
-SCATTERED, SCATTERED_FRAMES = 5, 4  # frames from one to the next, and how many, in stage 1
-FROZEN_SIDE = 224  # pixels that CLIP sees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +31,7 @@ class Choices:
     """Files and folders that a user names for a stage; None is left out or has a default."""
 
     folder: Path  # of the run
-    data: Path | None = None  # a prepared data set; None: drawn characters in the run's folder
+    data: Path | None = None  # what a source knows; None: drawn characters in the run's folder
     autoencoder: Path | None = None
     image_encoder: Path | None = None
     pose_models: tuple[Path, Path] | None = None  # detector, estimator
@@ -55,27 +42,8 @@ class Choices:
 
 
 def source_of(choices: Choices, config: TrainingConfig) -> Source:
-    """Return the examples: clips of a prepared data set, or drawn characters."""
-    if choices.data is None:
-        return Shards(choices.folder / "data", consecutive=config.stage == 2)
-    dataset = ClipDataset.open(choices.data)
-    _check_caches(dataset, choices)
-    side = IMAGE_ENCODER["image_size"] if config.train_image_encoder else FROZEN_SIDE
-    return ClipSource(dataset, image_side=side)
-
-
-def _check_caches(dataset: ClipDataset, choices: Choices) -> None:
-    """Refuse an encoder that is named here, where another one has made the cache."""
-    for cache, name in (("latents", "autoencoder"), ("tokens", "image_encoder")):
-        path: Path | None = getattr(choices, name)
-        if path is None or not dataset.has(cache):
-            continue
-        maker = ToolMaker(vae=choices.autoencoder, image_encoder=path, caches=(cache,))
-        if maker.cache_names()[cache] != dataset.manifest.cached[cache]:
-            raise ConfigError(
-                f"{name} got {path}, but the {cache} in {dataset.folder} were cached with another "
-                "one. Name that one, or prepare with this one into another folder."
-            )
+    """Return the examples, of the first kind in `sources` that knows what `data` names."""
+    return kind_of(choices).opens(choices, config)
 
 
 def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
@@ -173,37 +141,15 @@ def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetwo
 
 
 def _validation(choices: Choices, config: TrainingConfig) -> Validation:
-    frames = 1 if config.stage == 1 else min(CLIP_FRAMES, config.frames)
-    count = VALIDATION_PAIRS[config.stage]
-    pose = PoseReader.from_files(*choices.pose_models) if choices.pose_models else None
-    if choices.data is None:
-        pose = pose or PoseReader.embedded()
-        return Validation(lambda: held_out_pairs(count, frames, first=VALIDATION_FIRST), pose)
-    dataset = ClipDataset.open(choices.data)
-    if not dataset.split("test"):
-        log.warning(
-            "%s has no test clips; validation shows clips that are trained on, so its figures say "
-            "how well they are learned by heart. Prepare with --split to keep some apart.",
-            dataset.folder,
-        )
-    # In stage 1 a few moments far apart. The first frame is the reference.
-    stride = SCATTERED if config.stage == 1 else 1
-    length = SCATTERED_FRAMES if config.stage == 1 else max(frames, 2)
-    protocol = replace(load_protocol("ubc"), frames=length, stride=stride)
-    every = dataset.split("test") or dataset.clips
-    entries = tuple(e for e in every if len(tested_span(e, protocol)) > 1)[:count]
-    if not entries:
+    kind = kind_of(choices)
+    if kind.pairs is None:
         raise ConfigError(
-            f"validate_every got {config.validate_every}; none of {len(every)} clips of "
-            f"{dataset.folder} has {stride + 1} frames in a row to validate with. Add a longer "
-            "test clip, or set validate_every to 0 with --config."
+            f"validate_every got {config.validate_every}; {kind.title} gives no clips to validate "
+            "with. Set validate_every to 0 with --config."
         )
-    return Validation(lambda: map(_after_first, prepared_pairs(dataset, entries, protocol)), pose)
-
-
-def _after_first(pair: Pair) -> Pair:
-    """Return a pair without its first frame, which is the reference itself."""
-    rows = slice(1, None)
-    return replace(
-        pair, truth=pair.truth[rows], poses=pair.poses[rows], skeletons=pair.skeletons.at(rows)
-    )
+    pose = PoseReader.from_files(*choices.pose_models) if choices.pose_models else None
+    if kind.drawn:
+        pose = pose or PoseReader.embedded()
+    frames = 1 if config.stage == 1 else min(CLIP_FRAMES, config.frames)
+    size = ValidationSize(count=VALIDATION_PAIRS[config.stage], frames=frames)
+    return Validation(kind.pairs(choices, config, size), pose)

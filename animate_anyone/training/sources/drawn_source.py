@@ -1,0 +1,26 @@
+"""Drawn characters, kept as shards in the run's folder: what is trained on without --data."""
+
+from typing import TYPE_CHECKING
+
+from ...evaluation.held_out import held_out_pairs
+from ..config import TrainingConfig
+from .find import MakePairs, SourceKind, ValidationSize
+from .shards import Shards
+
+if TYPE_CHECKING:
+    from ..stages import Choices
+
+VALIDATION_FIRST = 100_000  # drawn characters of validation are not those of the test
+
+
+def _pairs(_: "Choices", __: TrainingConfig, size: ValidationSize) -> MakePairs:
+    return lambda: held_out_pairs(size.count, size.frames, first=VALIDATION_FIRST)
+
+
+KIND = SourceKind(
+    title="nothing, for drawn characters in the run's folder",
+    recognises=lambda choices: choices.data is None,
+    opens=lambda choices, config: Shards(choices.folder / "data", consecutive=config.stage == 2),
+    pairs=_pairs,
+    drawn=True,
+)

@@ -1,0 +1,62 @@
+"""Which source of examples `--data` names.
+
+Each file `*_source.py` in this folder holds a `KIND`. Such a file is found by its name; it is
+listed nowhere else.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from ...errors import InputError
+from ...evaluation.pairs import Pair
+from ..config import TrainingConfig
+from .batch import Source
+
+if TYPE_CHECKING:
+    from ..stages import Choices
+
+MakePairs = Callable[[], Iterable[Pair]]  # called at every validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSize:
+    """How much a validation looks at."""
+
+    count: int  # pairs
+    frames: int  # of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKind:
+    """One kind of examples: how it is known, opened, and validated with."""
+
+    title: str  # what --data then names: "a data set made by `prepare`"
+    recognises: Callable[["Choices"], bool]  # by the name, or by what lies there
+    opens: Callable[["Choices", TrainingConfig], Source]
+    # Returns what gives the pairs of a validation; None: training cannot be validated with it.
+    pairs: Callable[["Choices", TrainingConfig, ValidationSize], MakePairs] | None = None
+    drawn: bool = False  # its characters are those that aa-mini's own pose pair reads
+
+
+def source_kinds() -> list[SourceKind]:
+    """Return the kinds of all files `*_source.py`, in the order of their names."""
+    assert __package__
+    folders = import_module(__package__).__path__
+    names = sorted(found.name for found in iter_modules(folders))
+    sources = (name for name in names if name.endswith("_source"))
+    return [import_module(f".{name}", __package__).KIND for name in sources]
+
+
+def kind_of(choices: "Choices") -> SourceKind:
+    """Return the first kind that recognises what is named; InputError if there is none."""
+    kinds = source_kinds()
+    for kind in kinds:
+        if kind.recognises(choices):
+            return kind
+    raise InputError(
+        f"data got {choices.data}, which is nothing that can be trained on; it must be one of: "
+        f"{'; '.join(kind.title for kind in kinds)}. Check the path."
+    )

@@ -1,0 +1,94 @@
+"""A data set made by `prepare`: what is trained on where --data names its folder."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...dataset.manifest import MANIFEST, ClipDataset
+from ...dataset.tools import ToolMaker
+from ...errors import ConfigError
+from ...evaluation.pairs import Pair
+from ...evaluation.prepared import prepared_pairs, tested_span
+from ...evaluation.protocol import load_protocol
+from ..config import TrainingConfig
+from ..networks import IMAGE_ENCODER
+from .find import MakePairs, SourceKind, ValidationSize
+from .prepared import ClipSource
+
+if TYPE_CHECKING:
+    from ..stages import Choices
+
+log = logging.getLogger(__name__)
+
+SCATTERED, SCATTERED_FRAMES = 5, 4  # frames from one to the next, and how many, in stage 1
+FROZEN_SIDE = 224  # pixels that CLIP sees
+
+
+def _recognises(choices: "Choices") -> bool:
+    return choices.data is not None and (choices.data / MANIFEST).is_file()
+
+
+def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
+    dataset = _dataset(choices)
+    _check_caches(dataset, choices)
+    side = IMAGE_ENCODER["image_size"] if config.train_image_encoder else FROZEN_SIDE
+    return ClipSource(dataset, image_side=side)
+
+
+def _dataset(choices: "Choices") -> ClipDataset:
+    assert choices.data is not None
+    return ClipDataset.open(choices.data)
+
+
+def _check_caches(dataset: ClipDataset, choices: "Choices") -> None:
+    """Refuse an encoder that is named here, where another one has made the cache."""
+    for cache, name in (("latents", "autoencoder"), ("tokens", "image_encoder")):
+        path: Path | None = getattr(choices, name)
+        if path is None or not dataset.has(cache):
+            continue
+        maker = ToolMaker(vae=choices.autoencoder, image_encoder=path, caches=(cache,))
+        if maker.cache_names()[cache] != dataset.manifest.cached[cache]:
+            raise ConfigError(
+                f"{name} got {path}, but the {cache} in {dataset.folder} were cached with another "
+                "one. Name that one, or prepare with this one into another folder."
+            )
+
+
+def _pairs(choices: "Choices", config: TrainingConfig, size: ValidationSize) -> MakePairs:
+    dataset = _dataset(choices)
+    if not dataset.split("test"):
+        log.warning(
+            "%s has no test clips; validation shows clips that are trained on, so its figures say "
+            "how well they are learned by heart. Prepare with --split to keep some apart.",
+            dataset.folder,
+        )
+    # In stage 1 a few moments far apart. The first frame is the reference.
+    stride = SCATTERED if config.stage == 1 else 1
+    length = SCATTERED_FRAMES if config.stage == 1 else max(size.frames, 2)
+    protocol = replace(load_protocol("ubc"), frames=length, stride=stride)
+    every = dataset.split("test") or dataset.clips
+    entries = tuple(e for e in every if len(tested_span(e, protocol)) > 1)[: size.count]
+    if not entries:
+        raise ConfigError(
+            f"validate_every got {config.validate_every}; none of {len(every)} clips of "
+            f"{dataset.folder} has {stride + 1} frames in a row to validate with. Add a longer "
+            "test clip, or set validate_every to 0 with --config."
+        )
+    return lambda: map(_after_first, prepared_pairs(dataset, entries, protocol))
+
+
+def _after_first(pair: Pair) -> Pair:
+    """Return a pair without its first frame, which is the reference itself."""
+    rows = slice(1, None)
+    return replace(
+        pair, truth=pair.truth[rows], poses=pair.poses[rows], skeletons=pair.skeletons.at(rows)
+    )
+
+
+KIND = SourceKind(
+    title=f"a folder with {MANIFEST}, made by `prepare`",
+    recognises=_recognises,
+    opens=_open,
+    pairs=_pairs,
+)
