@@ -11,6 +11,7 @@ from ...networks.unet import UNet
 from ...weights.detect import describe, identify, reference_surplus
 from ...weights.read import Weights, read_weights
 from .fill import fill_pair
+from .original_names import diffusers_name
 
 logger = logging.getLogger(__name__)
 
@@ -47,25 +48,23 @@ def with_diffusers_names(
     Of a checkpoint with averaged weights beside the last ones, the last ones are taken, as is
     usual for training on.
     """
-    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
-
     unet = weights.part(_LDM_PREFIX) or weights
-    # diffusers moves the values from key to key, whatever they are: here, the keys themselves.
-    keys = {_LDM_PREFIX + key: key for key in unet}
-    try:
-        names = convert_ldm_unet_checkpoint(keys, {"layers_per_block": layers_per_block})
-    except KeyError as error:
-        raise WeightsError(
-            f"{weights.source} lacks {error}; the checkpoint is incomplete. Choose a whole one."
-        ) from error
-    unknown = sorted(set(unet) - set(names.values()))
+    names = {key: diffusers_name(key, layers_per_block) for key in unet}
+    unknown = sorted(key for key, name in names.items() if name is None)
     if unknown:
         raise WeightsError(
             f"{weights.source} is not a Stable Diffusion 1.5 checkpoint: its UNet has "
             f"{len(unknown)} tensors that have no place there ({', '.join(unknown[:4])}). Choose "
             "Stable Diffusion 1.5 or a fine-tuned version of it."
         )
-    return unet.renamed({key: name for name, key in names.items()})
+    convolutions = (key.removesuffix(".weight") for key, shape in unet.shapes.items() if shape[3:])
+    lacking = [f"{layer}.bias" for layer in convolutions if f"{layer}.bias" not in unet]
+    if lacking:
+        raise WeightsError(
+            f"{weights.source} lacks {lacking[0]!r}; the checkpoint is incomplete. Choose a whole "
+            "one."
+        )
+    return unet.renamed({key: name for key, name in names.items() if name})
 
 
 def _stable_diffusion(path: Path, config: UNetConfig) -> Weights:

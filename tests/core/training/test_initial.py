@@ -13,6 +13,7 @@ from animate_anyone.networks.attention import sdpa
 from animate_anyone.networks.pose_guider import build_pose_guider
 from animate_anyone.networks.unet import UNet
 from animate_anyone.training.initial import from_bundle, from_stable_diffusion
+from animate_anyone.training.initial.original_names import diffusers_name
 from animate_anyone.training.initial.stable_diffusion import with_diffusers_names
 from animate_anyone.training.variants import build_variant, initialise_variant
 from animate_anyone.weights.load import load_mini
@@ -69,7 +70,7 @@ out.2.weight                        4,320,3,3     conv_out.weight
 """
 
 
-def original_name(key):
+def original_name(key, layers=2, attention=(True, True, True, False)):
     """Return what the original checkpoints call a tensor of diffusers' UNet."""
     layer, kind = key.rsplit(".", 1)
     if layer in ENDS:
@@ -81,13 +82,14 @@ def original_name(key):
     if side == "mid":
         block = f"middle_block.{1 if part == 'attention' else 2 * int(number)}"
     elif part == "downsampler":
-        block, rest = f"input_blocks.{3 * int(level) + 3}.0", "op"
+        block, rest = f"input_blocks.{(layers + 1) * (int(level) + 1)}.0", "op"
     elif part == "upsampler":
-        block, rest = f"output_blocks.{3 * int(level) + 2}.{1 if level == '0' else 2}", "conv"
+        place = 2 if attention[-1 - int(level)] else 1
+        block, rest = f"output_blocks.{(layers + 1) * int(level) + layers}.{place}", "conv"
     elif side == "down":
-        block = f"input_blocks.{3 * int(level) + int(number) + 1}.{place}"
+        block = f"input_blocks.{(layers + 1) * int(level) + int(number) + 1}.{place}"
     else:
-        block = f"output_blocks.{3 * int(level) + int(number)}.{place}"
+        block = f"output_blocks.{(layers + 1) * int(level) + int(number)}.{place}"
     return f"{block}.{RESNET.get(rest, rest)}.{kind}"
 
 
@@ -168,6 +170,41 @@ def test_original_names_are_those_of_the_published_checkpoint():
     for original, sizes, name in (line.split() for line in KNOWN.strip().split("\n")):
         assert found[name] == numbers[f"model.diffusion_model.{original}"], original
         assert found.shapes[name] == tuple(int(size) for size in sizes.split(","))
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize(
+    "attention", [(True, True, True, False), (False, True, True, True)], ids=str
+)
+def test_names_are_those_that_diffusers_gives(layers, attention):
+    """The table is our own; diffusers' private function is the independent witness."""
+    files = pytest.importorskip("diffusers.loaders.single_file_utils")
+    if not hasattr(files, "convert_ldm_unet_checkpoint"):
+        pytest.skip("this diffusers converts checkpoints in another way")
+    config = replace(SD15_UNET, motion=None, layers_per_block=layers, attention_levels=attention)
+    ours = module_shapes(UNet(config, device="meta"))
+    originals = [original_name(key, layers, attention) for key in ours]
+    prefixed = {f"model.diffusion_model.{key}": key for key in originals}
+    theirs = files.convert_ldm_unet_checkpoint(prefixed, {"layers_per_block": layers})
+
+    assert {diffusers_name(key, layers): key for key in originals} == theirs
+    assert set(theirs) == set(ours)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "label_emb.0.0.weight",
+        "input_blocks.1.0.middle.weight",
+        "input_blocks.1.2.norm.weight",
+        "middle_block.3.norm.weight",
+        "input_blocks.x.0.op.weight",
+        "out.1.weight",
+        "weight",
+    ],
+)
+def test_names_of_no_tensor_there_have_no_counterpart(key):
+    assert diffusers_name(key, 2) is None
 
 
 def test_a_half_precision_file_is_cast(stable_diffusion, tmp_path):
