@@ -16,6 +16,7 @@ LEVELS = {
     "protocols": 0,
     "config": 1,
     "opencv": 1,
+    "torch_version": 1,
     "fitting": 1,
     "networks": 2,
     "diffusion": 2,

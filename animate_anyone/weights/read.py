@@ -1,7 +1,8 @@
 """Weight files as mappings of tensors that are read when asked for.
 
-Only safetensors and plain state dicts are opened: a pickle is read with `weights_only=True`, so
-code in it never runs. Tensors of both kinds are mapped from disk, not copied.
+Only safetensors and plain state dicts are opened: a pickle is read with `weights_only=True`, by a
+torch that keeps what this promises, so code in it never runs. Tensors of both kinds are mapped from
+disk, not copied.
 """
 
 import json
@@ -15,8 +16,23 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..torch_version import pickles_are_safe, require_torch
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+DTYPES = {  # by their names in safetensors headers
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
 _CONTAINERS = ("state_dict", "model", "module")  # keys under which training scripts nest weights
 _WRAPPERS = ("module.", "_orig_mod.")  # prefixes that distributed training and compiling leave
 
@@ -30,10 +46,12 @@ class Weights(Mapping[str, Tensor]):
         shapes: Mapping[str, tuple[int, ...]],
         fetch: Callable[[str], Tensor],
         metadata: Mapping[str, str] | None = None,
+        dtypes: Mapping[str, torch.dtype] | None = None,  # of those tensors for which it is known
     ) -> None:
         self.source = source
         self.shapes = dict(shapes)
         self.metadata = dict(metadata or {})
+        self.dtypes = dict(dtypes or {})
         self._fetch = fetch
 
     def __getitem__(self, key: str) -> Tensor:
@@ -47,11 +65,18 @@ class Weights(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self.shapes)
 
+    def dtype_of(self, key: str) -> torch.dtype:
+        """Return the dtype of a tensor; it is read only where the file's header does not tell."""
+        return self.dtypes[key] if key in self.dtypes else self[key].dtype
+
     def renamed(self, names: Mapping[str, str]) -> "Weights":
         """Return a view that holds the keys of `names` only, each under its new name."""
         old = {new: key for key, new in names.items()}
         shapes = {new: self.shapes[key] for new, key in old.items()}
-        return Weights(self.source, shapes, lambda key: self._fetch(old[key]), self.metadata)
+        dtypes = {new: self.dtypes[key] for new, key in old.items() if key in self.dtypes}
+        return Weights(
+            self.source, shapes, lambda key: self._fetch(old[key]), self.metadata, dtypes
+        )
 
     def part(self, prefix: str) -> "Weights":
         """Return the view of all keys that begin with `prefix`, without it."""
@@ -69,7 +94,11 @@ class Weights(Mapping[str, Tensor]):
 
         source = self.source if other.source == self.source else f"{self.source} + {other.source}"
         return Weights(
-            source, {**self.shapes, **other.shapes}, fetch, {**self.metadata, **other.metadata}
+            source,
+            {**self.shapes, **other.shapes},
+            fetch,
+            {**self.metadata, **other.metadata},
+            {**self.dtypes, **other.dtypes},
         )
 
 
@@ -78,7 +107,8 @@ def from_tensors(
 ) -> Weights:
     """Return tensors that are in memory already as `Weights`."""
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    return Weights(source, shapes, tensors.__getitem__, metadata)
+    dtypes = {key: tensor.dtype for key, tensor in tensors.items()}
+    return Weights(source, shapes, tensors.__getitem__, metadata, dtypes)
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -87,6 +117,7 @@ def read_weights(path: str | Path) -> Weights:
     Containers (`state_dict`) and prefixes that every key carries (`module.`) are taken off. The
     file must stay where it is while the result, or a tensor from it, is in use.
     """
+    require_torch()
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"weight file got {str(path)!r}, which is not a file; check the path.")
@@ -119,7 +150,10 @@ def _safetensors(path: Path) -> Weights:
         raise WeightsError(f"{path} is a damaged safetensors file ({error}).") from error
     metadata = header.pop("__metadata__", {})
     shapes = {key: tuple(entry["shape"]) for key, entry in header.items()}
-    return Weights(str(path), shapes, handle.get_tensor, metadata)
+    dtypes = {
+        key: DTYPES[entry["dtype"]] for key, entry in header.items() if entry["dtype"] in DTYPES
+    }
+    return Weights(str(path), shapes, handle.get_tensor, metadata, dtypes)
 
 
 def _safetensors_header(path: Path) -> dict[str, Any]:
@@ -156,7 +190,18 @@ def _pickle(path: Path) -> Weights:
     return from_tensors(tensors, str(path))
 
 
+def require_safe_pickles(what: str) -> None:
+    """Raise WeightsError where this torch could run code in a pickle; `what` names the file."""
+    if not pickles_are_safe():
+        raise WeightsError(
+            f"{what} is a pickle, and torch {torch.__version__} may run code hidden in one even "
+            "when asked for weights only (CVE-2025-32434). Update torch to 2.6 or newer, or "
+            "convert the file to .safetensors on a machine with such a torch and use that."
+        )
+
+
 def _load_pickle(path: Path) -> Any:  # noqa: ANN401  (whatever the pickle holds)
+    require_safe_pickles(str(path))
     try:
         try:
             return torch.load(path, map_location="cpu", mmap=True, weights_only=True)

@@ -161,7 +161,10 @@ def _covariance_root(features: np.ndarray) -> np.ndarray:
 
 
 def load_fvd_network(protocol: FvdProtocol) -> torch.jit.ScriptModule:
-    """Return the protocol's network in evaluation mode, on the CPU."""
+    """Return the protocol's network in evaluation mode, on the CPU.
+
+    TorchScript is a program, so that only the file with the protocol's sha256 is opened.
+    """
     path = verified(protocol.weights, protocol.sha256, "the network of FVD")
     try:
         return torch.jit.load(str(path), map_location="cpu").eval()

@@ -13,6 +13,7 @@ import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ...errors import TrainingError
+from ...weights.read import require_safe_pickles
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """Return the state in a file, or None if there is none."""
-    return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
+    if not path.exists():
+        return None
+    require_safe_pickles(str(path))
+    return torch.load(path, weights_only=True, map_location="cpu")
 
 
 class CheckpointFolder:

@@ -24,6 +24,7 @@ from ...media.pictures import whole_file
 from ...networks.attention import sdpa
 from ...protocols import Autoencoder, ImageEncoder, Progress
 from ...weights.load import Models
+from ...weights.read import require_safe_pickles
 from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
@@ -337,6 +338,7 @@ class Trainer:
 
     def _restore(self, path: Path, facts: dict[str, Any]) -> None:
         check_run(self.accelerator, self.config, facts, path)
+        require_safe_pickles(str(path))
         self.accelerator.load_state(str(path))
         self.accelerator.step = 0  # parts of a step that is under way: none, however many it has
         values = load_file(path / "average.safetensors")

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
-from animate_anyone.errors import WeightsError
-from animate_anyone.weights.read import from_tensors, read_weights
+from animate_anyone.errors import PackageError, WeightsError
+from animate_anyone.torch_version import version_of
+from animate_anyone.weights.read import Weights, from_tensors, read_weights
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "b.bias": torch.ones(3)}
 
@@ -63,6 +64,61 @@ def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path):
         with pytest.raises(WeightsError, match="possibly code"):
             read_weights(tmp_path / name)
     assert not trap.exists()
+
+
+@pytest.fixture
+def torch_of(monkeypatch):
+    """Return a function that lets the installed torch be of another version."""
+
+    def pretend(version):
+        monkeypatch.setattr(torch, "__version__", version)
+
+    return pretend
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".ckpt"])
+@pytest.mark.parametrize("version", ["2.4.0", "2.5.1+cu124"])
+def test_a_torch_that_may_run_code_in_a_pickle_opens_none(tmp_path, torch_of, suffix, version):
+    trap = tmp_path / "trap"
+    torch.save({"a": torch.ones(1), "b": Code(trap)}, tmp_path / f"file{suffix}")
+    save_file(TENSORS, tmp_path / "file.safetensors")
+    torch_of(version)
+    with pytest.raises(WeightsError, match=r"CVE-2025-32434.*2\.6 or newer.*safetensors") as told:
+        read_weights(tmp_path / f"file{suffix}")
+    assert f"file{suffix} is a pickle" in str(told.value)
+    assert version in str(told.value)
+    assert not trap.exists()
+    assert set(read_weights(tmp_path / "file.safetensors")) == set(TENSORS)
+
+
+@pytest.mark.parametrize("version", ["2.6.0", "2.11.0+cpu", "3.0.0a0+git1234"])
+def test_newer_torch_opens_plain_state_dicts(tmp_path, torch_of, version):
+    torch.save(TENSORS, tmp_path / "file.pth")
+    torch_of(version)
+    assert set(read_weights(tmp_path / "file.pth")) == set(TENSORS)
+
+
+def test_a_torch_that_is_too_old_is_told_at_the_first_file(tmp_path, torch_of):
+    save_file(TENSORS, tmp_path / "file.safetensors")
+    torch_of("2.3.1")
+    with pytest.raises(PackageError, match=r"torch got version 2\.3; .* needs 2\.4 or newer"):
+        read_weights(tmp_path / "file.safetensors")
+
+
+@pytest.mark.parametrize("version", ["", "nightly", "2"])
+def test_versions_without_two_numbers_are_refused(version):
+    with pytest.raises(PackageError, match="no two numbers"):
+        version_of(version)
+
+
+def test_dtypes_are_known_without_reading(tmp_path):
+    tensors = {"half": torch.ones(2).half(), "flag": torch.tensor([True])}
+    save_file(tensors, tmp_path / "file.safetensors")
+    weights = read_weights(tmp_path / "file.safetensors").renamed({"half": "a", "flag": "b"})
+    weights._fetch = None
+    assert (weights.dtype_of("a"), weights.dtype_of("b")) == (torch.float16, torch.bool)
+    told = Weights("no header", {"a": (1,)}, lambda _: torch.ones(1, dtype=torch.int8))
+    assert told.dtype_of("a") == torch.int8
 
 
 @pytest.mark.parametrize(
