@@ -34,13 +34,23 @@ def placed(weights: Weights, key: str, dtype: torch.dtype, device: torch.device 
 
     Tables of positions keep their dtype: they are small, and exact only in float32.
     """
-    stored = weights[key]
+    return copied(weights[key], key, weights.source, dtype, device)
+
+
+def copied(
+    stored: Tensor,
+    key: str,  # of the tensor
+    source: str,  # of the file, for messages
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> Tensor:
+    """Return what `placed` does, of a tensor that was read already."""
     if not stored.is_floating_point():
         return stored.to(device, copy=True)
     dtype = stored.dtype if key.endswith("pos_encoder.pe") else dtype
     tensor = stored.to(device, dtype, copy=True).contiguous()
     if not tensor.sum(dtype=torch.float32).isfinite():
-        _refuse_infinite(stored, tensor, key, weights.source)
+        _refuse_infinite(stored, tensor, key, source)
     return tensor
 
 

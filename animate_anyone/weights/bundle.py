@@ -4,6 +4,7 @@ The file is written tensor by tensor, so that no more than one of them is in mem
 """
 
 import json
+import math
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,24 +21,13 @@ from .assign import placed
 from .detect import reference_surplus
 from .encoders import image_encoder_config
 from .presets import preset_metadata
-from .read import Weights, from_tensors
+from .read import DTYPES, Weights, from_tensors
 from .report import check_keys
 from .sources import BUNDLE_PARTS, Parts
 
 FORMAT = "animate_anyone bundle 1"
 
-_NAMES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def write_bundle(
@@ -122,8 +112,8 @@ def _header(
     entries: dict[str, object] = {"__metadata__": dict(metadata)}
     offset = 0
     for name, weights, key in tensors:
-        kind = _stored_dtype(weights[key], key, dtype)
-        size = weights[key].numel() * kind.itemsize
+        kind = _stored_dtype(weights, key, dtype)
+        size = math.prod(weights.shapes[key]) * kind.itemsize
         entries[name] = {
             "dtype": _NAMES[kind],
             "shape": list(weights.shapes[key]),
@@ -135,13 +125,19 @@ def _header(
     return struct.pack("<Q", len(text)) + text
 
 
-def _stored_dtype(tensor: Tensor, key: str, dtype: torch.dtype | None) -> torch.dtype:
+def _stored_dtype(weights: Weights, key: str, dtype: torch.dtype | None) -> torch.dtype:
     """Return the dtype that `placed` gives this tensor."""
-    if dtype is None or not tensor.is_floating_point() or key.endswith("pos_encoder.pe"):
-        return tensor.dtype
+    own = weights.dtype_of(key)
+    if own not in _NAMES:
+        raise WeightsError(
+            f"{weights.source}: {key} has the dtype {own}; weights are written as one of "
+            f"{', '.join(_NAMES.values())}. Take a file whose tensors have one of these."
+        )
+    if dtype is None or not own.is_floating_point or key.endswith("pos_encoder.pe"):
+        return own
     return dtype
 
 
 def _data(weights: Weights, key: str, dtype: torch.dtype | None) -> memoryview:
-    tensor = placed(weights, key, dtype or weights[key].dtype, "cpu")
+    tensor = placed(weights, key, dtype or weights.dtype_of(key), "cpu")
     return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]

@@ -210,7 +210,9 @@ def _with_new_attention_names(weights: Weights, network: nn.Module) -> Weights:
     def fetch(key: str) -> Tensor:
         return renamed[key].flatten(1) if key in flat else renamed[key]
 
-    return Weights(weights.source, {**renamed.shapes, **flat}, fetch, weights.metadata)
+    return Weights(
+        weights.source, {**renamed.shapes, **flat}, fetch, weights.metadata, renamed.dtypes
+    )
 
 
 def _build_tiny(shapes: Shapes) -> nn.Module:

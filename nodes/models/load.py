@@ -13,7 +13,7 @@ from ...animate_anyone.config import Preset
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.networks.pose_guider import build_pose_guider
 from ...animate_anyone.networks.unet import UNet
-from ...animate_anyone.weights.assign import placed
+from ...animate_anyone.weights.assign import copied, placed
 from ...animate_anyone.weights.detect import identify
 from ...animate_anyone.weights.encoders import CLIP_MEAN, CLIP_STD, image_encoder_config
 from ...animate_anyone.weights.load import reference_surplus, resolve_preset
@@ -68,7 +68,7 @@ def load_networks(
     parts = open_parts(source)
     preset = resolve_preset(parts, preset_name)
     return (
-        load_denoiser(source, preset_name, dtype),
+        denoiser_of(parts, preset, dtype, (source, preset_name, dtype)),
         load_reference_net(parts, preset, dtype),
         load_pose_guider(parts, preset, dtype),
         load_vae(parts, preset),
@@ -79,9 +79,22 @@ def load_networks(
 def load_denoiser(
     source: Source, preset_name: str | None, dtype: str, *, disable_dynamic: bool = False
 ) -> host.ModelPatcher:
-    """Return the denoiser as a MODEL; the host calls this again where it needs another kind."""
+    """Return the denoiser of a weight set as a MODEL, all others left alone."""
     parts = open_parts(source)
     preset = resolve_preset(parts, preset_name)
+    again = (source, preset_name, dtype)
+    return denoiser_of(parts, preset, dtype, again, disable_dynamic=disable_dynamic)
+
+
+def denoiser_of(
+    parts: Parts,
+    preset: Preset,
+    dtype: str,
+    again: tuple[Source, str | None, str],  # for `load_denoiser`, where the host wants another kind
+    *,
+    disable_dynamic: bool = False,
+) -> host.ModelPatcher:
+    """Return the denoiser among opened files as a MODEL."""
     expected = module_shapes(UNet(preset.unet, device="meta"))
     check_keys(expected, parts.denoiser, "a denoising UNet")
     config = ModelConfig(preset, rgb_factors(parts))
@@ -92,7 +105,7 @@ def load_denoiser(
         fill(model.diffusion_model, parts.denoiser, model.get_dtype(), owned=owned)
 
     patcher = host.make_patcher(model, put, disable_dynamic=disable_dynamic)
-    patcher.cached_patcher_init = (load_denoiser, (source, preset_name, dtype))
+    patcher.cached_patcher_init = (load_denoiser, again)
     keep_run(patcher)
     return patcher
 
@@ -179,8 +192,10 @@ def fill(module: nn.Module, weights: Weights, dtype: torch.dtype, *, owned: bool
         for key, tensor in state.items():
             convert.overwrite(tensor, placed(weights, key, exact, "cpu"))
         return
-    checked = ((key, placed(weights, key, exact, "cpu")) for key in weights)
-    tensors = {key: weights[key] if owned else value for key, value in checked}
+    tensors = {}
+    for key, stored in weights.items():
+        value = copied(stored, key, weights.source, exact, "cpu")  # checks the values, too
+        tensors[key] = stored if owned else value
     module.load_state_dict(tensors, assign=owned)
 
 

@@ -20,7 +20,7 @@ from ...animate_anyone.weights.sources import WeightPaths
 from ..comfyui import convert, folders, host
 from ..comfyui.sockets import Network
 from ..models.encode import fitting_size, image_token, latents_of
-from ..models.load import DETECT, load_denoiser, load_pose_guider, load_reference_net, source_of
+from ..models.load import DETECT, denoiser_of, load_pose_guider, load_reference_net, source_of
 
 if TYPE_CHECKING:
     from ...animate_anyone.training.sources.batch import Source as Examples
@@ -191,7 +191,7 @@ def _loaded(target: Path, dtype: str) -> tuple[host.ModelPatcher, Network, Netwo
 
     trained = Start.open(target)
     return (
-        load_denoiser(target, None, dtype),
+        denoiser_of(trained.parts, trained.preset, dtype, (target, None, dtype)),
         load_reference_net(trained.parts, trained.preset, dtype),
         load_pose_guider(trained.parts, trained.preset, dtype),
     )

@@ -1,6 +1,7 @@
 """Loading: number formats, memory modes, and files that cannot be used."""
 
 import os
+from collections import Counter
 
 import pytest
 import torch
@@ -129,6 +130,36 @@ CHOSEN = {
     "reference_net": "reference_unet.pth",
     "pose_guider": "pose_guider.pth",
 }
+
+
+def test_loading_opens_each_file_and_reads_each_tensor_once(core, run_node, weights, monkeypatch):
+    read = core("weights.read").read_weights
+    opened, fetched = Counter(), Counter()
+
+    def counting(path):
+        weights = read(path)
+        fetch = weights._fetch
+
+        def fetch_counted(key):
+            fetched[path.name, key] += 1
+            return fetch(key)
+
+        opened[path.name] += 1
+        weights._fetch = fetch_counted
+        return weights
+
+    monkeypatch.setattr(core("weights.sources"), "read_weights", counting)
+    name = weights()[2]
+    run_node("LoadModels", **files(name), dtype="fp32")
+    assert opened == {name: 1}
+    assert set(fetched.values()) == {1}
+    assert {key.split(".")[0] for _, key in fetched} == {
+        "denoiser",
+        "reference_net",
+        "pose_guider",
+        "autoencoder",
+        "image_encoder",
+    }
 
 
 def test_swapped_files_are_refused_by_name(run_node, separate):

@@ -1,5 +1,6 @@
 import json
 import struct
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from animate_anyone.__main__ import main
 from animate_anyone.errors import WeightsError
-from animate_anyone.weights.bundle import save_weights
+from animate_anyone.weights.bundle import save_weights, write_bundle
 from animate_anyone.weights.convert import convert
-from animate_anyone.weights.load import load_models
+from animate_anyone.weights.load import load_models, resolve_preset
 from animate_anyone.weights.presets import preset_from_metadata
 from animate_anyone.weights.read import read_weights
 from animate_anyone.weights.sets.aa_mini import AA_MINI
@@ -127,3 +128,53 @@ def test_written_files_are_what_the_safetensors_library_reads(tmp_path, dtype):
     header = struct.unpack("<Q", path.read_bytes()[:8])[0]
     assert header % 8 == 0
     assert "__metadata__" in json.loads(path.read_bytes()[8 : 8 + header])
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Return how often each file was opened and each tensor read, as `open_parts` does it."""
+    opened, fetched = Counter(), Counter()
+
+    def read(path):
+        weights = read_weights(path)
+        fetch = weights._fetch
+
+        def counting(key):
+            fetched[path.name, key] += 1
+            return fetch(key)
+
+        opened[path.name] += 1
+        weights._fetch = counting
+        return weights
+
+    monkeypatch.setattr("animate_anyone.weights.sources.read_weights", read)
+    return opened, fetched
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "fp32"])
+def test_converting_opens_each_file_and_reads_each_tensor_once(published, tmp_path, counted, dtype):
+    convert([published], tmp_path / "set.safetensors", dtype=dtype)
+    opened, fetched = counted
+    assert opened == dict.fromkeys((path.name for path in published.iterdir()), 1)
+    assert set(fetched.values()) == {1}
+    assert len(fetched) == len(load_file(tmp_path / "set.safetensors"))
+
+
+def test_loading_opens_each_file_and_reads_each_tensor_once(published, counted):
+    load_models(published)
+    opened, fetched = counted
+    assert set(opened.values()) == {1}
+    assert set(fetched.values()) == {1}
+
+
+def test_a_bundle_in_its_own_precision_reads_each_tensor_once(published, tmp_path, counted):
+    parts = open_parts(published)
+    write_bundle(parts, resolve_preset(parts), tmp_path / "set.safetensors")
+    assert set(counted[1].values()) == {1}
+
+
+def test_a_dtype_that_no_weights_have_is_named(tmp_path):
+    odd = {"steps": torch.zeros(3, dtype=torch.uint16)}
+    with pytest.raises(WeightsError, match=r"steps has the dtype torch\.uint16; .*one of F64"):
+        save_weights(tmp_path / "set.safetensors", odd)
+    assert list(tmp_path.iterdir()) == []
