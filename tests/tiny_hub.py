@@ -14,6 +14,7 @@ class TinyHub:
     def __init__(self):
         self.files = {}  # "owner/name/path": bytes
         self.asked = []  # (path, first byte) of every request
+        self.revisions = []  # of every request
         self.ranges = True  # answer with the asked part, as real hubs do
         self.lose_after = None  # bytes, after which the connection is dropped, once
         self.hold_after = None  # bytes, after which it waits for `go_on`
@@ -48,6 +49,7 @@ class TinyHub:
     def answer(self, handler):
         """Answer one request."""
         path = re.sub(r"/resolve/[^/]+/", "/", handler.path.lstrip("/"))
+        self.revisions.append(handler.path.split("/resolve/")[1].split("/")[0])
         content = self.files.get(path)
         begin = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
         start = int(begin[1]) if begin and self.ranges else 0

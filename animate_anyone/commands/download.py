@@ -2,9 +2,15 @@
 
 import argparse
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..weights.sets.table import get_set, published
+
+if TYPE_CHECKING:
+    from ..protocols import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +32,8 @@ def run(options: argparse.Namespace) -> int:
     """Download; return the exit code."""
     from ..weights.hub.download import download
 
-    paths = download(options.preset, options.to)
+    with _terminal_bar() as progress:
+        paths = download(options.preset, options.to, progress)
     roles = [file.role for file in get_set(options.preset).files]
     found = dict(zip(roles, paths, strict=True))
     if {"detector", "estimator"} <= set(found):
@@ -34,3 +41,18 @@ def run(options: argparse.Namespace) -> int:
             "use them by --detector %s --estimator %s", found["detector"], found["estimator"]
         )
     return 0
+
+
+@contextmanager
+def _terminal_bar() -> "Iterator[Progress]":
+    """Show how far the file is that is being fetched."""
+    from tqdm import tqdm
+
+    with tqdm(unit="B", unit_scale=True, leave=False) as bar:
+
+        def progress(done: int, total: int) -> None:
+            if done < bar.n or total != bar.total:  # another file
+                bar.reset(total)
+            bar.update(done - bar.n)
+
+        yield progress

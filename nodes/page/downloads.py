@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...animate_anyone.errors import AnimateAnyoneError, DownloadError, InputError
-from ...animate_anyone.weights.hub.download import clear_partial, fetch
+from ...animate_anyone.weights.hub.download import Get, clear_partial, fetch
 from ...animate_anyone.weights.hub.transfer import transfer
 from ..comfyui import folders
 from . import messages as page
@@ -88,7 +88,7 @@ class Downloads:
     def __init__(
         self,
         tell: Callable[[Mapping[str, Any]], None],  # called from the download's thread
-        get: Callable[..., str] = transfer,
+        get: Get = transfer,
     ) -> None:
         self._tell, self._get = tell, get
         self._lock = threading.Lock()
@@ -179,7 +179,7 @@ class Downloads:
             self._report(part.file.to, before + done, others + (total or state.estimate), whole)
 
         progress(resumed, state.size or 0)
-        fetch(part.file, folder, self._get, progress)
+        fetch(part.file, folder, progress, self._get)
         clear_partial([part.file], folder)
 
     def _report(self, file: str, done: int, total: int, checking: bool) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ...animate_anyone.weights.hub.download import PARTIAL
-from ...animate_anyone.weights.hub.transfer import partial_path, size_of
+from ...animate_anyone.weights.hub.download import partial_path
+from ...animate_anyone.weights.hub.transfer import size_of
 from ...animate_anyone.weights.sets import record as sets
 from ...animate_anyone.weights.sets.record import HubFile
 from ...animate_anyone.weights.sets.table import SETS
@@ -95,8 +95,7 @@ def file_status(
 ) -> FileStatus:
     """Return whether a file is there. Its content is checked when it is fetched, not here."""
     size = part.file.size
-    partial = partial_path(folder / PARTIAL / part.file.repository, part.file.path)
-    there = size_of(found or partial)
+    there = size_of(found or partial_path(part.file, folder))
     state: State
     if found is not None:
         state = "present" if size in (None, there) else "wrong"

@@ -5,27 +5,31 @@ it stays in a hidden folder, from where an interrupted download goes on.
 """
 
 import hashlib
-import inspect
 import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ...errors import DownloadError
 from ...protocols import Progress
 from ..sets.record import HubFile
 from ..sets.table import get_set, published
+from .transfer import transfer
 
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial"
+Get = Callable[[HubFile, Path, Progress], None]  # as `transfer`
+
+
+def unwatched(done: int, total: int) -> None:
+    """Take progress that nobody wants to see."""
 
 
 def download(
     name: str,  # of a weight set
     folder: Path,
-    progress: Progress | None = None,  # of the file being fetched, in bytes; None: on the terminal
+    progress: Progress = unwatched,  # of the file being fetched, in bytes
 ) -> list[Path]:
     """Fetch every file of a weight set into `folder` and return where they are.
 
@@ -50,10 +54,10 @@ def download(
 def fetch_all(
     files: Sequence[HubFile],
     folder: Path,
-    progress: Progress | None = None,  # of the file being fetched, in bytes; None: on the terminal
+    progress: Progress = unwatched,  # of the file being fetched, in bytes
 ) -> list[Path]:
     """Return the paths of these files in `folder`, fetched and checked."""
-    paths = [fetch(file, folder, progress=progress) for file in files]
+    paths = [fetch(file, folder, progress) for file in files]
     clear_partial(files, folder)
     return paths
 
@@ -68,26 +72,30 @@ def clear_partial(files: Sequence[HubFile], folder: Path) -> None:
                 parent.rmdir()
 
 
-def fetch(
-    file: HubFile,
-    folder: Path,
-    get: Callable[..., str] | None = None,  # huggingface_hub.hf_hub_download
-    progress: Progress | None = None,  # in bytes; what it raises stops the download
-) -> Path:
-    """Return the path of one file in `folder`, fetched and checked."""
-    target = folder / file.to
+def partial_path(file: HubFile, folder: Path) -> Path:
+    """Return where a file lies until it is whole and checked."""
+    return folder / PARTIAL / file.repository / f"{file.path}.part"
+
+
+def fetch(file: HubFile, folder: Path, progress: Progress = unwatched, get: Get = transfer) -> Path:
+    """Return the path of one file in `folder`, fetched and checked.
+
+    `progress` counts bytes; what it raises stops the download.
+    """
+    target, part = folder / file.to, partial_path(file, folder)
     if target.exists():
         check(target, file, target)
         logger.info("%s is there already", target)
         return target
-    fetched = _fetched(file, folder, target, get, progress)
+    logger.info("Fetching %s", file.address)
+    _get(file, part, target, progress, get)
     try:
-        check(fetched, file, target)
+        check(part, file, target)
     except DownloadError:
-        fetched.unlink(missing_ok=True)  # or the next attempt would take it for complete
+        part.unlink(missing_ok=True)  # or the next attempt would take it for complete
         raise
     target.parent.mkdir(parents=True, exist_ok=True)
-    fetched.replace(target)
+    part.replace(target)
     return target
 
 
@@ -109,58 +117,25 @@ def check(path: Path, file: HubFile, target: Path) -> None:
         )
 
 
-def _fetched(
-    file: HubFile,
-    folder: Path,
-    target: Path,
-    get: Callable[..., str] | None,
-    progress: Progress | None,
-) -> Path:
-    if get is None:
-        from huggingface_hub import hf_hub_download as get
+def _get(file: HubFile, part: Path, target: Path, progress: Progress, get: Get) -> None:
     raised: list[BaseException] = []
-    # Libraries that are too old to be asked for a bar draw their own on the terminal.
-    options: dict[str, Any] = {}
-    if progress is not None and "tqdm_class" in inspect.signature(get).parameters:
-        options["tqdm_class"] = _telling_bar(progress, raised)
+
+    def told(done: int, total: int) -> None:
+        try:
+            progress(done, total)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
     try:
-        path = get(
-            repo_id=file.repository,
-            filename=file.path,
-            revision=file.revision,
-            local_dir=folder / PARTIAL / file.repository,
-            **options,
-        )
-    except Exception as error:  # the library's own errors and those of three libraries below it
+        get(file, part, told)
+    except Exception as error:  # of the network, of the disk, or what `progress` raised
         if raised:
-            raise raised[0] from None
+            raise
         raise DownloadError(
             f"{file.address} could not be fetched ({type(error).__name__}: {error}). Try again: "
             f"what is there already is kept. {_by_hand(file, target)}"
         ) from error
-    if raised:  # and taken by the library for a fault of the bar
-        raise raised[0]
-    return Path(path)
-
-
-def _telling_bar(progress: Progress, raised: list[BaseException]) -> type:
-    """Return a progress bar that draws nothing and tells; `raised` takes what telling raises."""
-    from tqdm import tqdm
-
-    class Bar(tqdm):
-        def __init__(self, *, initial: int = 0, total: int | None = None, **_: Any) -> None:  # noqa: ANN401
-            super().__init__(disable=True)
-            self._done, self._total = initial, total or 0
-
-        def update(self, n: float | None = 1) -> None:
-            self._done += int(n or 0)
-            try:
-                progress(self._done, max(self._total, self._done))
-            except BaseException as error:
-                raised.append(error)
-                raise
-
-    return Bar
 
 
 def _by_hand(file: HubFile, target: Path) -> str:

@@ -1,8 +1,10 @@
 """One file over HTTP, which goes on where it was stopped.
 
-The hub's own library begins a file anew after every stop: since release 1 it throws away what it
-has. Files here have gigabytes, so what has arrived is kept beside its entity tag, which tells
-whether the rest still belongs to it.
+What huggingface_hub offers does not do this. `hf_hub_download` writes to a file of a random name
+since release 1 and begins anew after every stop; earlier releases resume, but tell nobody how far
+they are and cannot be stopped. `snapshot_download` counts files, not bytes. Files here have
+gigabytes, so what has arrived is kept beside its entity tag, which tells whether the rest still
+belongs to it. Addresses and the switch for working offline are huggingface_hub's.
 """
 
 import ssl
@@ -14,13 +16,16 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from ...protocols import Progress
+from ..sets.record import HubFile
+
 CHUNK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 15  # without a byte; as long as this may a stop have to wait
 RETRIES = 5  # in a row without a byte, once some have arrived
 PAUSE_SECONDS = 2.0
 RANGE_BEYOND_END = 416
 
-Bar = Callable[[int, int | None], Any]  # of bytes that are there, and of all
+Tell = Callable[[int, int | None], None]  # of bytes that are there, and of all where that is known
 
 # What may pass by itself. An OSError of the disk is none of these.
 _INTERRUPTED = (URLError, TimeoutError, ConnectionError, ssl.SSLError, HTTPException)
@@ -31,34 +36,29 @@ class _Replaced(ConnectionError):  # noqa: N818  (no failure: the file is begun 
 
 
 def transfer(
-    *,
-    repo_id: str,
-    filename: str,
-    revision: str | None,
-    local_dir: Path,
-    tqdm_class: Callable[..., Any],  # called with initial and total bytes; its update may raise
-) -> str:
-    """Return where the file lies, whole; the parameters are those of `hf_hub_download`."""
+    file: HubFile,
+    part: Path,  # where it lies until it is whole; what is there already is not fetched again
+    progress: Progress,  # in bytes; without a length from hub or table, of those that are there
+) -> None:
+    """Fetch a file to `part`. What `progress` raises stops it and passes through."""
     from huggingface_hub import constants, hf_hub_url
 
     if constants.HF_HUB_OFFLINE:
         raise OSError("the environment sets HF_HUB_OFFLINE")
-    url = hf_hub_url(repo_id, filename, revision=revision)
-    part = partial_path(local_dir, filename)
+    url = hf_hub_url(file.repository, file.path, revision=file.revision)
     part.parent.mkdir(parents=True, exist_ok=True)
-    total: int | None = None
+    total = file.size or 0
 
-    def bar(initial: int, whole: int | None) -> Any:  # noqa: ANN401
+    def tell(done: int, whole: int | None) -> None:
         nonlocal total
-        total = whole
-        return tqdm_class(initial=initial, total=whole)
+        total = whole or total
+        progress(done, max(done, total))
 
     left, anew = 1, False
     while True:
         before = size_of(part)
         try:
-            _receive(url, part, bar)
-            return str(part)
+            return _receive(url, part, tell)
         except _Replaced:
             if anew:  # it changes all the time
                 raise
@@ -69,12 +69,7 @@ def transfer(
             if left <= 0 or isinstance(error, HTTPError):
                 raise
         time.sleep(PAUSE_SECONDS)
-        bar(size_of(part), total).update(0)  # which may stop a line that stays dead
-
-
-def partial_path(local_dir: Path, filename: str) -> Path:
-    """Return where a file lies until it is whole and checked."""
-    return local_dir / f"{filename}.part"
+        tell(size_of(part), None)  # which may stop a line that stays dead
 
 
 def size_of(path: Path) -> int:
@@ -82,7 +77,7 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _receive(url: str, part: Path, bar: Bar) -> None:
+def _receive(url: str, part: Path, tell: Tell) -> None:
     """Add to `part` what it lacks; raise one of `_INTERRUPTED` if the rest did not come.
 
     Where the file has changed since, `part` is removed and `_Replaced` raised.
@@ -109,7 +104,7 @@ def _receive(url: str, part: Path, bar: Bar) -> None:
             start = 0
             part.unlink(missing_ok=True)
         tag_file.write_text(new_tag, encoding="utf-8")
-        _append(answer, part, start, bar)
+        _append(answer, part, start, tell)
 
 
 def _forgotten(part: Path, tag_file: Path) -> _Replaced:
@@ -118,15 +113,16 @@ def _forgotten(part: Path, tag_file: Path) -> _Replaced:
     return _Replaced("the file was replaced while it was being fetched")
 
 
-def _append(answer: Any, part: Path, start: int, bar: Bar) -> None:  # noqa: ANN401
+def _append(answer: Any, part: Path, start: int, tell: Tell) -> None:  # noqa: ANN401
     length = answer.headers.get("Content-Length")
     total = start + int(length) if length else None
-    shown = bar(start, total)
-    shown.update(0)
+    done = start
+    tell(done, total)
     with part.open("ab") as stream:
         while block := answer.read1(CHUNK_BYTES):
             stream.write(block)
-            shown.update(len(block))
+            done += len(block)
+            tell(done, total)
     if total is not None and size_of(part) != total:
         raise ConnectionError(f"the connection ended at byte {size_of(part)} of {total}")
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from animate_anyone.__main__ import main
+from animate_anyone.weights.hub.download import fetch, unwatched
 from animate_anyone.weights.sets.record import HubFile
 from animate_anyone.weights.sets.table import SETS
 
@@ -24,14 +25,14 @@ def hub(monkeypatch):
         for name in ("detector.onnx", "estimator.onnx")
     )
 
-    def get(*, repo_id, filename, revision, local_dir):
-        path = local_dir / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content["bytes"])
-        return path
+    def get(file, part, progress):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content["bytes"])
+        progress(4, 7)
+        progress(7, 7)
 
     monkeypatch.setitem(SETS, "dwpose", replace(SETS["dwpose"], files=files))
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", get)
+    monkeypatch.setattr(fetch, "__defaults__", (unwatched, get))
     return content
 
 

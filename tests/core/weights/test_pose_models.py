@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from animate_anyone.errors import DownloadError, WeightsError
-from animate_anyone.weights.hub.download import download
+from animate_anyone.weights.hub.download import download, fetch, unwatched
 from animate_anyone.weights.pose_models import embedded_pose_models
 from animate_anyone.weights.sets.table import SETS
 
@@ -26,21 +26,17 @@ def small_pair(monkeypatch):
     )
     monkeypatch.setitem(SETS, "dwpose", replace(SETS["dwpose"], files=files))
 
-    def get(*, repo_id, filename, revision, local_dir, tqdm_class=None):
-        assert (repo_id, len(revision)) == ("yzd-v/DWPose", 40)
-        if filename not in contents:
+    def get(file, part, progress):
+        assert (file.repository, len(file.revision)) == ("yzd-v/DWPose", 40)
+        if file.path not in contents:
             raise OSError("no route")
-        content = contents[filename]
-        if tqdm_class is not None:
-            with tqdm_class(unit="B", total=len(content), initial=4, desc="", name="x") as bar:
-                bar.update(3)
-                bar.update(len(content) - 7)
-        path = local_dir / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return str(path)
+        content = contents[file.path]
+        progress(7, len(content))
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        progress(len(content), len(content))
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", get)
+    monkeypatch.setattr(fetch, "__defaults__", (unwatched, get))
     return contents
 
 

@@ -3,9 +3,10 @@ import re
 from dataclasses import replace
 
 import pytest
+from tiny_hub import TinyHub
 
 from animate_anyone.errors import ConfigError, DownloadError
-from animate_anyone.weights.hub.download import PARTIAL, download, fetch
+from animate_anyone.weights.hub.download import PARTIAL, download, fetch, unwatched
 from animate_anyone.weights.sets.record import HubFile
 from animate_anyone.weights.sets.table import SETS, presets, published
 
@@ -24,20 +25,19 @@ def hub_file(content=CONTENT, **changed):
 
 
 class Hub:
-    """The hub's download function: writes `content`, or raises it."""
+    """What fetches a file: writes `content`, or raises it."""
 
     def __init__(self, content=CONTENT):
         self.content = content
         self.calls = []
 
-    def __call__(self, *, repo_id, filename, revision, local_dir):
-        self.calls.append((repo_id, filename, revision))
+    def __call__(self, file, part, progress):
+        self.calls.append((file.repository, file.path, file.revision))
         if isinstance(self.content, Exception):
             raise self.content
-        path = local_dir / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.content)
-        return str(path)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(self.content)
+        progress(len(self.content), len(self.content))
 
 
 def visible(folder):
@@ -50,10 +50,10 @@ def visible(folder):
 
 def test_a_right_file_comes_to_its_place_and_is_not_fetched_twice(tmp_path):
     hub = Hub()
-    path = fetch(hub_file(revision="abc"), tmp_path, hub)
+    path = fetch(hub_file(revision="abc"), tmp_path, get=hub)
     assert path == tmp_path / "sub" / "file.pth"
     assert path.read_bytes() == CONTENT
-    assert fetch(hub_file(), tmp_path, hub) == path
+    assert fetch(hub_file(), tmp_path, get=hub) == path
     assert hub.calls == [("someone/weights", "folder/file.pth", "abc")]
 
 
@@ -67,20 +67,20 @@ def test_a_right_file_comes_to_its_place_and_is_not_fetched_twice(tmp_path):
 )
 def test_wrong_files_are_refused_and_fetched_anew(tmp_path, content, words):
     with pytest.raises(DownloadError, match=words) as caught:
-        fetch(hub_file(), tmp_path, Hub(content))
+        fetch(hub_file(), tmp_path, get=Hub(content))
     assert "https://huggingface.co/someone/weights/resolve/main/folder/file.pth" in str(
         caught.value
     )
     assert str(tmp_path / "sub" / "file.pth") in str(caught.value)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    assert fetch(hub_file(), tmp_path, Hub()).read_bytes() == CONTENT
+    assert fetch(hub_file(), tmp_path, get=Hub()).read_bytes() == CONTENT
 
 
 def test_without_network_the_way_by_hand_is_told(tmp_path):
     with pytest.raises(
         DownloadError, match=r"could not be fetched \(OSError: no route\)"
     ) as caught:
-        fetch(hub_file(), tmp_path, Hub(OSError("no route")))
+        fetch(hub_file(), tmp_path, get=Hub(OSError("no route")))
     assert "By hand: get https://huggingface.co/someone/weights" in str(caught.value)
     assert visible(tmp_path) == []
 
@@ -91,13 +91,13 @@ def test_a_file_put_there_by_hand_is_checked_and_never_deleted(tmp_path):
     path.write_bytes(b"something else")
     hub = Hub()
     with pytest.raises(DownloadError, match="expected are 800"):
-        fetch(hub_file(), tmp_path, hub)
+        fetch(hub_file(), tmp_path, get=hub)
     assert path.read_bytes() == b"something else"
     assert hub.calls == []
 
 
 def test_files_without_a_known_checksum_are_reported(tmp_path, caplog):
-    fetch(hub_file(sha256=None, size=None), tmp_path, Hub())
+    fetch(hub_file(sha256=None, size=None), tmp_path, get=Hub())
     assert "no published checksum is known" in caplog.text
     assert hashlib.sha256(CONTENT).hexdigest() in caplog.text
 
@@ -105,7 +105,7 @@ def test_files_without_a_known_checksum_are_reported(tmp_path, caplog):
 def test_a_whole_set_is_fetched_and_leaves_no_partial_folder(tmp_path, monkeypatch):
     files = (hub_file(to="a.pth"), hub_file(to="b/c.pth"))
     monkeypatch.setitem(SETS, "moore", replace(SETS["moore"], files=files))
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", Hub())
+    monkeypatch.setattr(fetch, "__defaults__", (unwatched, Hub()))
     download("moore", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pth", "b"]
 
@@ -131,3 +131,31 @@ def test_tables_are_complete_and_well_formed(name):
     for file in SETS[name].files:
         assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
         assert file.revision is None or re.fullmatch("[0-9a-f]{40}", file.revision)
+
+
+class Stopped(Exception):  # noqa: N818  (as a user stops)
+    pass
+
+
+def test_a_stopped_set_goes_on_where_it_was_at_its_pinned_revision(tmp_path, monkeypatch):
+    big = bytes(range(256)) * 4000  # 1 MB
+    file = hub_file(big, revision="abc")
+    monkeypatch.setitem(SETS, "moore", replace(SETS["moore"], files=(file,)))
+
+    def stop(done, total):
+        assert total == len(big)
+        if done > 300_000:
+            raise Stopped
+
+    with TinyHub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", hub.template)
+        hub.files["someone/weights/folder/file.pth"] = big
+        with pytest.raises(Stopped):
+            download("moore", tmp_path, stop)
+        assert visible(tmp_path) == []
+        (path,) = download("moore", tmp_path)
+        assert path.read_bytes() == big
+        assert [start > 300_000 for _, start in hub.asked] == [False, True]
+        assert hub.revisions == ["abc", "abc"]
+    assert visible(tmp_path) == [str(path.relative_to(tmp_path))]
+    assert not (tmp_path / PARTIAL).exists()

@@ -6,7 +6,8 @@ import pytest
 from tiny_hub import TinyHub
 
 from animate_anyone.weights.hub import transfer as module
-from animate_anyone.weights.hub.transfer import partial_path, transfer
+from animate_anyone.weights.hub.transfer import transfer
+from animate_anyone.weights.sets.record import HubFile
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 NAME = "someone/weights"
@@ -14,19 +15,6 @@ NAME = "someone/weights"
 
 class Stopped(Exception):  # noqa: N818  (as a user stops)
     pass
-
-
-class Bar:
-    """Takes what a transfer tells; may stop it."""
-
-    def __init__(self, told, stop_at, initial, total):
-        self.done, self.total, self.told, self.stop_at = initial, total, told, stop_at
-
-    def update(self, count):
-        self.done += count
-        self.told.append((self.done, self.total))
-        if self.stop_at is not None and self.done >= self.stop_at:
-            raise Stopped
 
 
 class Unsteady:
@@ -58,15 +46,17 @@ def hub(monkeypatch):
 def get(hub, tmp_path):
     """Return a function that transfers the file; what it told is in `told`."""
 
-    def run(stop_at=None, filename="a/b.pth"):
+    def run(stop_at=None, path="a/b.pth", size=None):
         run.told = []
-        return transfer(
-            repo_id=NAME,
-            filename=filename,
-            revision=None,
-            local_dir=tmp_path,
-            tqdm_class=lambda **kind: Bar(run.told, stop_at, **kind),
-        )
+        file = HubFile(repository=NAME, path=path, to="b.pth", size=size)
+
+        def progress(done, total):
+            run.told.append((done, total))
+            if stop_at is not None and done >= stop_at:
+                raise Stopped
+
+        transfer(file, tmp_path / "b.part", progress)
+        return tmp_path / "b.part"
 
     return run
 
@@ -85,7 +75,7 @@ def test_a_whole_file_arrives_and_tells_how_far_it_is(get):
 def test_a_stopped_transfer_goes_on_where_it_was(get, hub, tmp_path):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
-    kept = partial_path(tmp_path, "a/b.pth").stat().st_size
+    kept = (tmp_path / "b.part").stat().st_size
     assert 300_000 <= kept < len(CONTENT)
     assert read(get()) == CONTENT
     assert get.told[0] == (kept, len(CONTENT))
@@ -102,10 +92,10 @@ def test_a_line_that_stays_dead_can_be_left(get, hub, monkeypatch):
     hub.lose_after = 100_000
     receive = module._receive
 
-    def dead(url, part, bar):
+    def dead(url, part, tell):
         if part.is_file():
             raise ConnectionError("no route")
-        receive(url, part, bar)
+        receive(url, part, tell)
 
     monkeypatch.setattr(module, "_receive", dead)
     with pytest.raises(ConnectionError, match="no route"):
@@ -117,7 +107,7 @@ def test_a_line_that_stays_dead_can_be_left(get, hub, monkeypatch):
 def test_a_file_that_has_changed_is_fetched_anew(get, hub, tmp_path):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
-    kept = partial_path(tmp_path, "a/b.pth").stat().st_size
+    kept = (tmp_path / "b.part").stat().st_size
     hub.files[f"{NAME}/a/b.pth"] = CONTENT[::-1]
     assert read(get()) == CONTENT[::-1]
     assert [start for _, start in hub.asked] == [0, kept, 0]
@@ -164,7 +154,7 @@ def test_what_is_whole_already_is_not_fetched_again(get, hub):
 
 def test_a_file_that_is_not_there_is_told_at_once(get, hub):
     with pytest.raises(OSError, match="404"):
-        get(filename="other.pth")
+        get(path="other.pth")
     assert len(hub.asked) == 1
 
 

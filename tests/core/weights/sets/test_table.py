@@ -11,7 +11,7 @@ from animate_anyone.__main__ import main
 from animate_anyone.errors import ConfigError, DownloadError
 from animate_anyone.networks.pose_guider import build_pose_guider
 from animate_anyone.networks.unet import UNet
-from animate_anyone.weights.hub.download import download
+from animate_anyone.weights.hub.download import download, fetch, unwatched
 from animate_anyone.weights.load import resolve_preset
 from animate_anyone.weights.presets import preset_from_metadata
 from animate_anyone.weights.report import module_shapes
@@ -75,13 +75,11 @@ def test_an_added_set_is_detected_by_its_shapes(added, tmp_path):
 
 
 def test_a_file_of_an_unusual_name_is_fetched_under_it(added, tmp_path, monkeypatch):
-    def get(*, repo_id, filename, revision, local_dir):
-        path = local_dir / filename
-        path.parent.mkdir(parents=True)
-        path.write_bytes(CONTENT)
-        return path
+    def get(file, part, progress):
+        part.parent.mkdir(parents=True)
+        part.write_bytes(CONTENT)
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", get)
+    monkeypatch.setattr(fetch, "__defaults__", (unwatched, get))
     assert main(["download", "added", "--to", str(tmp_path)]) == 0
     assert [path.name for path in tmp_path.iterdir()] == [STRANGE]
 
