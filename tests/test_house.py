@@ -1,5 +1,6 @@
 """The pack's metadata agrees with itself and with what ComfyUI expects."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GITHUB = ROOT / ".github"
 needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")
 # pip would put these over the user's variant, see requirements.txt.
+LEFT_OUT = {"torch", "cv2"}
 FORBIDDEN = re.compile(r"^(torch|opencv|onnxruntime)", re.IGNORECASE)
 
 
@@ -33,6 +35,17 @@ def requirements(file="requirements.txt"):
     return [line.split("  #")[0].strip() for line in lines if line.strip() and line[0] != "#"]
 
 
+def imported_at_once(path):
+    """Return the packages of others that a file imports outside of functions."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add((node.module or "").split(".")[0])
+    return {{"PIL": "Pillow"}.get(name, name) for name in names - sys.stdlib_module_names}
+
+
 def load_yaml(path):
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
@@ -41,6 +54,14 @@ def test_pyproject_and_requirements_name_the_same_packages():
     block = re.search(r"^dependencies = \[\n(.*?)^\]", section("project"), re.M | re.S).group(1)
     listed = [line.strip().strip(",")[1:-1].replace('\\"', '"') for line in block.splitlines()]
     assert listed == requirements()
+
+
+def test_what_the_core_imports_at_once_is_required():
+    """A package that comes with ComfyUI is easily forgotten, and lacks on the command line."""
+    named = {Requirement(line).name.lower() for line in requirements()} | LEFT_OUT
+    for path in sorted((ROOT / "animate_anyone").rglob("*.py")):
+        lacking = {name for name in imported_at_once(path) if name.lower() not in named}
+        assert not lacking, f"{path}: add {lacking} to requirements.txt and pyproject.toml"
 
 
 def test_requirements_never_replace_what_the_user_chose():
