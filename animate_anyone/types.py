@@ -1,9 +1,13 @@
-"""Small frozen records that all parts share."""
+"""Small frozen records that all parts share, and the speeds of clips that have none."""
 
 from dataclasses import dataclass
 from enum import IntFlag
+from fractions import Fraction
 
 import numpy as np
+
+DEFAULT_FPS = Fraction(30)  # of clips without a speed of their own: keypoints, folders
+SAMPLE_FPS = Fraction(12)  # at which a training and the demo show what they made
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,10 @@ import torch
 
 from animate_anyone.animate import animate, sampling_of
 from animate_anyone.diffusion.windows import plan_windows
+from animate_anyone.drawn import PICTURE_SIZE
 from animate_anyone.media import VideoWriter, to_bytes
-from animate_anyone.types import Size
 from animate_anyone.weights.load import load_models
 
-SIZE = Size(128, 128)
 ALLOWED_MB = 150  # more than the short clip, beyond the latents
 
 
@@ -64,17 +63,18 @@ def measure(frames: int, options: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(options.threads)
     models = load_models(options.models)
     sampling = replace(sampling_of(models.preset), steps=options.steps)
-    poses = np.zeros((frames, SIZE.height, SIZE.width, 3), np.uint8)
-    reference = torch.rand(1, 3, SIZE.height, SIZE.width)
+    poses = np.zeros((frames, PICTURE_SIZE.height, PICTURE_SIZE.width, 3), np.uint8)
+    reference = torch.rand(1, 3, PICTURE_SIZE.height, PICTURE_SIZE.width)
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        with VideoWriter(Path(folder) / "clip.mp4", SIZE, 30) as writer:
+        with VideoWriter(Path(folder) / "clip.mp4", PICTURE_SIZE, 30) as writer:
             chunks = animate(models, reference, poses, sampling)
             sampled = time.process_time()
             for chunk in chunks:
                 writer.write(to_bytes(chunk))
         done = time.process_time()
-    latents = models.preset.unet.in_channels * SIZE.width * SIZE.height // 64 * frames * 4
+    pixels = PICTURE_SIZE.width * PICTURE_SIZE.height
+    latents = models.preset.unet.in_channels * pixels // 64 * frames * 4
     return {
         "frames": frames,
         "windows": options.steps * len(plan_windows(frames, sampling.windows)),

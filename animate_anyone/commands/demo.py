@@ -5,17 +5,17 @@ import json
 import logging
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from ..drawn import PICTURE_SIZE
 from ..pose.drawing.draw import draw_pose
 from ..pose.drawing.overlay import overlay
 from ..pose.people.pipeline import FollowReport
 from ..pose.retarget.modes import USUAL_MODE
 from ..pose.retarget.retarget import RetargetReport, retarget
-from ..types import PoseClip, Size
+from ..types import SAMPLE_FPS, PoseClip, Size
 from .following import (
     Follower,
     add_follow_arguments,
@@ -27,8 +27,6 @@ from .options import add_sampling_arguments, machine_from, sampling_from
 
 logger = logging.getLogger(__name__)
 
-SIZE = Size(128, 128)
-FPS = Fraction(12)
 STRIDE = 2  # frames of the motion per frame of the clip: a lively one
 CHARACTER = 3  # of the held-out test
 DRIVER = 20  # of the held-out test: who performs in the video
@@ -62,7 +60,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 @dataclass(frozen=True)
 class _Scene:
-    """One motion, performed twice; all uint8 RGB at SIZE."""
+    """One motion, performed twice; all uint8 RGB at PICTURE_SIZE."""
 
     reference: np.ndarray  # (H, W, 3): the character in another pose
     driving: np.ndarray  # (f, H, W, 3): the driver
@@ -79,12 +77,12 @@ def run(options: argparse.Namespace) -> int:
     device, dtype = machine_from(options)
     models = load_models(options.models, dtype=dtype, device=device)
     sampling = sampling_from(options, models.preset)
-    check_plan(models.preset, options.frames, SIZE, sampling)
+    check_plan(models.preset, options.frames, PICTURE_SIZE, sampling)
     scene = _paint(options.character, options.driver, options.frames)
     skeletons = _skeletons(options, scene)
-    poses = draw_pose(skeletons.fitted, SIZE)
+    poses = draw_pose(skeletons.fitted, PICTURE_SIZE)
 
-    with VideoWriter(options.out, SIZE, FPS) as writer:
+    with VideoWriter(options.out, PICTURE_SIZE, SAMPLE_FPS) as writer:
         with progress_bar("sampling") as progress:
             picture = to_pixels(scene.reference[None]).to(device)
             chunks = animate(models, picture, poses, sampling, progress=progress)
@@ -108,12 +106,12 @@ def _paint(character: int, driver: int, frames: int) -> _Scene:
     rng = np.random.default_rng((HELD_OUT, character))
     performer = make_character(rng)
     posing, motion = make_motion(rng), make_motion(rng)
-    reference = paint(performer, posing.angles(float(rng.integers(200))), SIZE)
+    reference = paint(performer, posing.angles(float(rng.integers(200))), PICTURE_SIZE)
     start = float(rng.integers(200))
     other = make_character(np.random.default_rng((HELD_OUT, driver)))
     times = [start + STRIDE * frame for frame in range(frames)]
     driving, truth = (
-        np.stack([paint(who, motion.angles(at), SIZE).picture for at in times])
+        np.stack([paint(who, motion.angles(at), PICTURE_SIZE).picture for at in times])
         for who in (other, performer)
     )
     return _Scene(reference.picture, driving, truth)
@@ -138,9 +136,9 @@ def _skeletons(options: argparse.Namespace, scene: _Scene) -> _Skeletons:
     path = options.out.with_suffix(".driving.mp4")
     config = retarget_config(options, options.mode or USUAL_MODE)
     follower = Follower(options)
-    with VideoWriter(path, SIZE, FPS) as writer:
+    with VideoWriter(path, PICTURE_SIZE, SAMPLE_FPS) as writer:
         writer.write(scene.driving)
-    driver, following = follower.clip(frames_of(path), len(scene.driving), FPS)
+    driver, following = follower.clip(frames_of(path), len(scene.driving), SAMPLE_FPS)
     reference, found = follower.picture(scene.reference)
     fitted, retargeting = retarget(driver, reference, config)
     for report in (following, retargeting):
@@ -156,7 +154,7 @@ def _write_sheet(path: Path, scene: _Scene, poses: np.ndarray, result: np.ndarra
     rows: dict[str, list[np.ndarray]] = {"reference": [scene.reference]}
     for name, clip in {**clips, "truth": scene.truth}.items():
         rows[name] = [clip[frame] for frame in shown]
-    write_picture(path, contact_sheet(rows, cell=2 * SIZE.height))
+    write_picture(path, contact_sheet(rows, cell=2 * PICTURE_SIZE.height))
     logger.info("%s: contact sheet", path)
 
 
@@ -164,7 +162,7 @@ def _write_overlay(path: Path, reference: np.ndarray, skeletons: _Skeletons) -> 
     from ..media import VideoWriter, fit_drawing
 
     clips = [skeletons.driver, skeletons.fitted, skeletons.reference]
-    with VideoWriter(path, OVERLAY, FPS) as writer:
+    with VideoWriter(path, OVERLAY, SAMPLE_FPS) as writer:
         for frame in overlay(fit_drawing(reference, OVERLAY), clips):
             writer.write(frame)
     logger.info("%s: driver grey, retargeted in colours, reference white", path)

@@ -17,7 +17,7 @@ from ..pose.drawing.read_back import read_skeleton_frames
 from ..pose.files.keypoints import read_keypoints
 from ..pose.people.pipeline import FollowReport
 from ..pose.retarget.retarget import RetargetConfig, retarget
-from ..types import PoseClip, Size
+from ..types import DEFAULT_FPS, PoseClip, Size
 from .following import Follower
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ HINT = (
 
 Kind = Literal["keypoints", "skeleton", "video"]
 
-DEFAULT_FPS = Fraction(30)  # of keypoints and folders, which have no speed of their own
 LOOKED_AT = 5  # frames that tell a skeleton clip from a video
 _DARK = 40  # of 0..255: what is below is the black that a skeleton lies on, compressed or not
 _LEAST_DARK = 0.6  # share of a skeleton clip's pixels

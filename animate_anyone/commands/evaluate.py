@@ -261,11 +261,11 @@ def _drawn(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
     """Return lengths and pairs of the drawn test."""
-    from ..evaluation.held_out import FPS, held_out_pairs
+    from ..evaluation.held_out import MOTION_FPS, held_out_pairs
 
     frames = protocol.frames or 1
     numbers = range(options.first, options.first + protocol.clips)
-    lengths = [(f"character {number}", frames, FPS) for number in numbers]
+    lengths = [(f"character {number}", frames, MOTION_FPS) for number in numbers]
     pairs = held_out_pairs(protocol.clips, frames, protocol.size, options.first)
     return lengths, pairs, {}
 

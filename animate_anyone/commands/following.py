@@ -20,7 +20,7 @@ from ..pose.people.pipeline import FollowConfig, FollowReport, follow
 from ..pose.people.smoothing import CleanConfig
 from ..pose.retarget.modes import MODES, told_modes
 from ..pose.retarget.retarget import RetargetConfig
-from ..types import PoseClip
+from ..types import DEFAULT_FPS, PoseClip
 
 if TYPE_CHECKING:
     from ..protocols import Progress
@@ -128,7 +128,7 @@ class Follower:
         fps: Fraction | None,
     ) -> tuple[PoseClip, FollowReport]:
         """Follow people through a video; frames are read once and not kept."""
-        clean = replace(self._config.clean, fps=float(fps or 30))
+        clean = replace(self._config.clean, fps=float(fps or DEFAULT_FPS))
         with progress_bar("following", "frame") as show:
             return follow(
                 frames,

@@ -20,7 +20,7 @@ from ..pose.files.keypoints import read_keypoints, write_keypoints
 from ..pose.people.pipeline import FollowReport
 from ..pose.retarget.modes import USUAL_MODE
 from ..pose.retarget.retarget import retarget as retarget_clip
-from ..types import PoseClip, Size
+from ..types import DEFAULT_FPS, PoseClip, Size
 from .following import (
     Follower,
     add_follow_arguments,
@@ -31,8 +31,6 @@ from .following import (
 from .options import parse_fps, parse_size
 
 logger = logging.getLogger(__name__)
-
-FPS = Fraction(30)  # of keypoints, which have no speed of their own
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -62,7 +60,7 @@ def _add_retarget(actions: "argparse._SubParsersAction") -> None:
     add("--out", type=Path, required=True, metavar="OUT.json", help="POSE_KEYPOINT")
     add("--report", type=Path, metavar="R.json", help="also write the report")
     add("--overlay", type=Path, metavar="CLIP.mp4", help="driver, result, reference in one clip")
-    add("--fps", type=parse_fps, default=FPS, help="of the overlay (30)")
+    add("--fps", type=parse_fps, default=DEFAULT_FPS, help="of the overlay (30)")
     add_retarget_arguments(parser, "--mode", USUAL_MODE)
     add_follow_arguments(parser)
     parser.set_defaults(run=retarget)
@@ -74,7 +72,7 @@ def _add_draw(actions: "argparse._SubParsersAction") -> None:
     add("keypoints", type=Path, metavar="K.json")
     add("--out", type=Path, required=True, metavar="CLIP.mp4")
     add("--size", type=parse_size, metavar="WxH", help="pixels (of the keypoints' canvas)")
-    add("--fps", type=parse_fps, default=FPS, help="(30)")
+    add("--fps", type=parse_fps, default=DEFAULT_FPS, help="(30)")
     for part in ("body", "hands", "face"):
         add(f"--no-{part}", dest=part, action="store_false", help=f"leave the {part} out")
     add("--feet", action="store_true", help="draw the feet, which public weights never saw")

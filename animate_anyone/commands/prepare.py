@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..types import DEFAULT_FPS
 from .options import machine_from, parse_fps, parse_size
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--fit", choices=("pad", "crop"), help="continue edges, or cut (the recipe's, or pad)")
     add("--min-frames", type=int, default=24, help="least length of a usable span (24)")
     add("--frames", choices=("png", "jpg"), default="png", help="how they are kept (png, exact)")
-    add("--fps", type=parse_fps, default=30, help="of picture folders (30)")
+    add("--fps", type=parse_fps, default=DEFAULT_FPS, help="of picture folders (30)")
     add("--workers", type=int, default=1, help="processes (1)")
     _add_pose_arguments(parser)
     _add_cache_arguments(parser)

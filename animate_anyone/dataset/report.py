@@ -9,7 +9,7 @@ from ..media.pictures import whole_file
 from .clip import Outcome
 from .manifest import Manifest
 from .spans import CUTS
-from .splits import PARTS, Split
+from .splits import SPLIT_NAMES, Split
 
 REPORT = "report.md"
 REPORT_DATA = "report.json"
@@ -74,7 +74,7 @@ def _split_lines(manifest: Manifest, outcomes: Sequence[Outcome], split: Split |
         f"{counts['test']} of {len(split.test)}; {counts['']} are on neither list and unused."
     ]
     missing = split.missing(outcome.name for outcome in outcomes)
-    for part in PARTS:
+    for part in SPLIT_NAMES:
         if names := missing[part]:
             lines += ["", f"Not in the folder, of the {part} list ({len(names)}): "]
             lines[-1] += ", ".join(f"`{name}`" for name in names) + "."

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import ConfigError, MediaError
 from ..fitting import FITS, Fit
 from ..media.pictures import whole_file
-from ..types import Size
+from ..types import DEFAULT_FPS, Size
 from .manifest import CACHES
 
 SETTINGS = "settings.json"
@@ -24,7 +24,7 @@ class PrepareConfig:
     fit: Fit = "pad"
     min_frames: int = 24  # least length of a span
     pictures: str = "png"  # exact; jpg takes a fifth of the space
-    fps: float = 30.0  # of folders of pictures, which have none
+    fps: float = float(DEFAULT_FPS)  # of folders of pictures, which have none
     poses: str  # hash of the networks that read the poses, or where else they are from
     cached: Mapping[str, str]  # of CACHES -> hash of the network
 

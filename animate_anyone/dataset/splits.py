@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..fitting import Fit
 from ..types import Size
 
-PARTS = ("train", "test")
+SPLIT_NAMES = ("train", "test")
 _SHIPPED = Path(__file__).parent / "names"
 _CONTAINERS = (".mp4", ".webm", ".mkv", ".mov", ".avi")  # a name may hold dots of its own
 
@@ -37,7 +37,7 @@ class Split:
     def part(self, name: str) -> str:
         """Return train, test, or "" for a clip that is on neither list."""
         ends = set(_ends(name))
-        found = [part for part in PARTS if ends & getattr(self, part)]
+        found = [part for part in SPLIT_NAMES if ends & getattr(self, part)]
         if len(found) == 2:
             raise InputError(
                 f"split got names that make {name} both a training and a test clip; write the "
@@ -48,7 +48,7 @@ class Split:
     def missing(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return the listed names for which there is no clip, per part."""
         there = {end for name in names for end in _ends(name)}
-        return {part: tuple(sorted(getattr(self, part) - there)) for part in PARTS}
+        return {part: tuple(sorted(getattr(self, part) - there)) for part in SPLIT_NAMES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +76,14 @@ def read_split(paths: Sequence[Path]) -> Split:
 
     A text file holds a name, path or address per line and has train or test in its own name.
     """
-    lists: dict[str, frozenset[str]] = dict.fromkeys(PARTS, frozenset())
+    lists: dict[str, frozenset[str]] = dict.fromkeys(SPLIT_NAMES, frozenset())
     note = ""
     for path in paths:
         text = _text(path)
         if path.suffix.lower() == ".json":
             values = _values(path, text)
             note = str(values.get("note", ""))
-            found = {part: values[part] for part in PARTS if part in values}
+            found = {part: values[part] for part in SPLIT_NAMES if part in values}
         else:
             found = {_part_of(path): text.split("\n")}
         for part, names in found.items():
@@ -95,7 +95,7 @@ def split_by_folder(names: Iterable[str]) -> Split | None:
     """Return the split that folders named train and test make; None: there are none."""
     lists = {
         part: frozenset(name for name in names if part in PurePosixPath(name).parts[:-1])
-        for part in PARTS
+        for part in SPLIT_NAMES
     }
     if not any(lists.values()):
         return None
@@ -117,7 +117,7 @@ def _plain(name: str) -> str:
 
 
 def _part_of(path: Path) -> str:
-    found = [part for part in PARTS if part in path.stem.lower()]
+    found = [part for part in SPLIT_NAMES if part in path.stem.lower()]
     if len(found) != 1:
         raise InputError(
             f"split got {path.name}; a text file must have train or test in its name. Rename it, "
@@ -136,7 +136,7 @@ def _text(path: Path) -> str:
 def _values(path: Path, text: str) -> Mapping[str, Any]:
     try:
         values = json.loads(text)
-        lists = [values[part] for part in PARTS if part in values]
+        lists = [values[part] for part in SPLIT_NAMES if part in values]
     except (ValueError, TypeError) as error:
         raise InputError(f"split got {path}; it is not JSON ({error}). Check it.") from error
     if not lists or not all(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..drawn import PICTURE_SIZE
 from ..drawn.characters import make_character
 from ..drawn.clip import skeletons_of
 from ..drawn.motions import make_motion
@@ -15,12 +16,11 @@ from ..types import Size
 from .pairs import Pair
 
 HELD_OUT = 1_000_000  # training seeds stay below
-SIZE = Size(128, 128)
-FPS = 30.0  # at which the motions look like people moving
+MOTION_FPS = 30.0  # at which the motions look like people moving
 
 
 def held_out_pairs(
-    count: int = 64, frames: int = 1, size: Size = SIZE, first: int = 0
+    count: int = 64, frames: int = 1, size: Size = PICTURE_SIZE, first: int = 0
 ) -> Iterator[Pair]:
     """Yield pairs of the test, from a number on."""
     for index in range(first, first + count):
@@ -30,7 +30,7 @@ def held_out_pairs(
 def held_out_pair(
     index: int,  # names the character and its motion
     frames: int = 1,
-    size: Size = SIZE,
+    size: Size = PICTURE_SIZE,
     stride: int = 1,  # frames of the motion per frame of the clip
 ) -> Pair:
     """Return a pair; its reference is a moment of another motion of the same character."""
@@ -50,7 +50,7 @@ def held_out_pair(
         poses=draw_pose(skeletons),
         skeletons=skeletons,
         truth=torch.stack([_pixels(p.picture) for p in paintings]),
-        fps=FPS / stride,
+        fps=MOTION_FPS / stride,
         background=_pixels(background_of(character, size)),
         near=near > 127,
     )

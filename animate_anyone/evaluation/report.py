@@ -14,6 +14,7 @@ from ..animate import Networks, Sampling
 from ..diffusion.windows import plan_windows
 from ..media.fitting import fit_picture
 from ..pose.skeleton.fit import fit_pose
+from ..types import DEFAULT_FPS
 from .compared import Compared
 from .measure import Measured, Measuring
 from .metrics.metric import Case, Instruments, OfSet
@@ -21,7 +22,6 @@ from .metrics.table import METRICS
 from .pairs import Pair, generate, round_trip
 from .protocol import Protocol
 
-FPS = 30.0  # of pairs whose motion has no speed of its own
 PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "onnxruntime", "av")
 RESULT = "result"
 COPY = "copy of the reference"
@@ -69,7 +69,7 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
     return Case(
         name=pair.name,
         truth=truth,
-        fps=pair.fps or FPS,
+        fps=pair.fps or float(DEFAULT_FPS),
         skeletons=skeletons,
         windows=[window.frames for window in plan_windows(len(truth), sampling.windows)],
         background=pair.background if same else None,

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..drawn import PICTURE_SIZE
 from ..drawn.characters import make_character
 from ..drawn.motions import make_motion
 from ..drawn.painting import paint
@@ -164,19 +165,18 @@ def _loss(
 
 def crops_of(config: AutoencoderTraining) -> Iterator[CropBatch]:
     """Yield batches of crops around the figure, forever."""
-    size = Size(128, 128)
     rng = np.random.default_rng(config.seed)
     frames, bounds = [], []
     for _ in range(config.pictures // 2):
         character, motion = make_character(rng), make_motion(rng)
         for frame in rng.uniform(0, 200, 2):
-            painting = paint(character, motion.angles(frame), size)
+            painting = paint(character, motion.angles(frame), PICTURE_SIZE)
             frames.append(painting.picture)
             bounds.append(bounds_of(painting.mask))
     while True:
         batch = []
         for index in rng.integers(len(frames), size=config.batch - config.sampled):
-            y, x = corner_of(rng, bounds[index], config.crop, size)
+            y, x = corner_of(rng, bounds[index], config.crop, PICTURE_SIZE)
             crop = frames[index][y : y + config.crop, x : x + config.crop]
             batch.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
         yield as_pixels(batch), None

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from ..drawn import PICTURE_SIZE
 from ..training.export import export
-from ..types import Size
 from .autoencoder import trained_autoencoder
 from .previews import preview_colours
 
@@ -14,6 +14,6 @@ LATENT_RGB = "latent_rgb.json"
 def export_mini(folder: Path, target: Path) -> dict[str, int]:
     """Write the weights of a run, and how its latents look; return the size of each file."""
     sizes = export(folder, target)
-    colours = preview_colours(trained_autoencoder(folder), size=Size(128, 128))
+    colours = preview_colours(trained_autoencoder(folder), size=PICTURE_SIZE)
     (target / LATENT_RGB).write_text(json.dumps(colours) + "\n", encoding="utf-8")
     return sizes

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..diffusion.samplers import sample
 from ..diffusion.schedule import NoiseSchedule
+from ..drawn import PICTURE_SIZE
 from ..drawn.clip import paint_clip, skeletons_of
 from ..errors import InputError
 from ..media.pictures import whole_file
@@ -22,16 +23,14 @@ from ..protocols import Autoencoder
 from ..training.config import scheduled
 from ..training.networks import STAGE1, AnimateNetworks, has_stage1, trained_networks
 from ..training.sources.shards import DETAILED, thumbnails
-from ..types import Size
 from ..weights.sets.table import get_preset
 
 log = logging.getLogger(__name__)
 
 FIRST = 50_000  # seeds: of another kind than those of shards, so these characters are new
 SAMPLER = "stage1.sha256"  # tells the weights that have sampled what is there
-SIZE = Size(128, 128)
 STEPS = 10  # of sampling, without guidance
-PARTS = ("latents", "pictures", "masks")
+ARRAYS = ("latents", "pictures", "masks")
 
 
 def write_results(
@@ -57,7 +56,7 @@ def write_results(
         made = [_sampled(networks, schedule, autoencoder, rng, frames + 1) for _ in range(clips)]
         arrays = (np.concatenate(part) for part in zip(*made, strict=True))
         with whole_file(path) as part, part.open("wb") as file:
-            np.savez(file, **dict(zip(PARTS, arrays, strict=True)))
+            np.savez(file, **dict(zip(ARRAYS, arrays, strict=True)))
         log.info("wrote %s", path.name)
 
 
@@ -83,7 +82,7 @@ def read_results(folder: Path) -> dict[str, np.ndarray]:
             f"folder got {folder}; it holds no results of stage 1. Make some first with the "
             "command results."
         )
-    return {part: np.concatenate([file[part] for file in files]) for part in PARTS}
+    return {part: np.concatenate([file[part] for file in files]) for part in ARRAYS}
 
 
 @torch.no_grad()
@@ -95,11 +94,11 @@ def _sampled(
     count: int,  # pictures, of which the first is the reference
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return latents, true pictures and masks of a new character."""
-    paintings = paint_clip(rng, rng.uniform(0, 400, count), SIZE)
+    paintings = paint_clip(rng, rng.uniform(0, 400, count), PICTURE_SIZE)
     pictures = np.stack([p.picture for p in paintings])
     pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     hands, face = (rng.random(2) < DETAILED).tolist()
-    drawn = draw_pose(skeletons_of(paintings[1:], SIZE), hands=hands, face=face)
+    drawn = draw_pose(skeletons_of(paintings[1:], PICTURE_SIZE), hands=hands, face=face)
     poses = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
     with torch.autocast("cpu", torch.bfloat16):
         picture = thumbnails(pixels[:1]).float() / 255

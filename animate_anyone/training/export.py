@@ -16,7 +16,7 @@ from .networks import IMAGE_ENCODER, read_stage
 from .trained import AUTOENCODER
 
 # Files that loading recognises, and the module of `AnimateNetworks` that each holds.
-PARTS = {
+WEIGHT_FILES = {
     "denoising_unet": "denoiser",
     "reference_unet": "reference_net",
     "pose_guider": "pose_guider",
@@ -39,7 +39,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
             "the folder of this one as it is."
         )
     preset = scheduled(get_preset(config.preset), config)
-    files = {name: _part(state, prefix) for name, prefix in PARTS.items()}
+    files = {name: _part(state, prefix) for name, prefix in WEIGHT_FILES.items()}
     denoiser = files["denoising_unet"]
     files["denoising_unet"] = {k: v for k, v in denoiser.items() if "motion_modules" not in k}
     files["motion_module"] = {k: v for k, v in denoiser.items() if "motion_modules" in k}

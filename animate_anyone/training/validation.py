@@ -15,11 +15,11 @@ from ..evaluation.pairs import Pair
 from ..evaluation.pose_reader import PoseReader
 from ..evaluation.validation import validate
 from ..media import contact_sheet, to_bytes
+from ..types import SAMPLE_FPS
 from ..weights.load import Models
 from .loop.journal import Journal
 
 STEPS = 8  # of sampling: enough to see
-FPS = 12.0  # of sample clips whose motion has no speed of its own
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Validation:
         journal.picture(step, "samples", contact_sheet(sheet))
         if len(found.frames[0]) > 1:
             shown = torch.cat([pairs[0].truth, found.frames[0]], dim=3)
-            journal.clip(step, "clip", to_bytes(shown), pairs[0].fps or FPS)
+            journal.clip(step, "clip", to_bytes(shown), pairs[0].fps or float(SAMPLE_FPS))
         values = {
             "psnr": found.psnr,
             "gain_psnr": found.gain_psnr,

@@ -9,13 +9,11 @@ from ...animate_anyone.evaluation.measure import measure
 from ...animate_anyone.evaluation.metrics.metric import Case, Instruments
 from ...animate_anyone.evaluation.metrics.table import Row, names_without_files
 from ...animate_anyone.evaluation.pose_reader import PoseReader
-from ...animate_anyone.types import PoseClip
+from ...animate_anyone.types import DEFAULT_FPS, PoseClip
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..comfyui import convert, host
 from ..comfyui.sockets import DwPose
 from ..pose.extract import choose_networks, opened
-
-FPS = 30.0  # nothing that is measured here depends on it
 
 
 def compare(
@@ -31,10 +29,11 @@ def compare(
             f"result got {_told(result)} and truth {_told(truth)}; they must be the same. Cut the "
             "longer one with ImageFromBatch, or bring one to the other's size with Upscale Image."
         )
-    case, progress = Case(name="clip", truth=true, fps=FPS), host.progress(len(made))
+    fps = float(DEFAULT_FPS)  # nothing that is measured here depends on it
+    case, progress = Case(name="clip", truth=true, fps=fps), host.progress(len(made))
     if poses is None:
         return measure(made, case, Instruments(metrics=names_without_files()), progress)
-    case = Case(name="clip", truth=true, fps=FPS, skeletons=_skeletons(poses, truth))
+    case = Case(name="clip", truth=true, fps=fps, skeletons=_skeletons(poses, truth))
     mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
     reader = PoseReader(*opened(networks or choose_networks(*mini, download=False)))
     return measure(made, case, Instruments(metrics=names_without_files(), pose=reader), progress)

@@ -203,13 +203,13 @@ def scene(run_node):
             pose_image=pictures,
         )
         guider = {"pose_guider": loaded.pose_guider, "width": 0, "height": 0, "keep": keep}
-        return Scene(reference, run_node("EncodePose", image=pictures, **guider), pictures)
+        return EncodedInputs(reference, run_node("EncodePose", image=pictures, **guider), pictures)
 
     return make
 
 
 @dataclass
-class Scene:
+class EncodedInputs:
     """A reference and a pose, and the pictures that the pose was made of."""
 
     reference: object

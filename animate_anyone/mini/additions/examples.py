@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...drawn import PICTURE_SIZE
 from ...drawn.characters import Character, make_character
 from ...drawn.clip import skeletons_of
 from ...drawn.looks import edges_of, inked
@@ -22,11 +23,9 @@ from ...pose.drawing.draw import draw_pose
 from ...protocols import Autoencoder
 from ...training.sources.batch import Batch
 from ...training.sources.shards import DETAILED, thumbnails
-from ...types import Size
 
 log = logging.getLogger(__name__)
 
-SIZE = Size(128, 128)
 WORN = ("hair_style", "bottom_style")  # what the outline shows
 COLOURS = (
     "skin", "hair", "eyes", "top", "top_second", "pattern", "pattern_scale", "bottom",
@@ -91,9 +90,11 @@ def _painted(
     """Return a reference picture, and each of the others at the same moments of a motion."""
     motion = make_motion(rng)
     first, *times = rng.uniform(0, 400, frames + 1)
-    reference = paint(character, motion.angles(first), SIZE).picture
+    reference = paint(character, motion.angles(first), PICTURE_SIZE).picture
     moments = [motion.angles(time) for time in times]
-    return reference, [[paint(other, angles, SIZE) for angles in moments] for other in others]
+    return reference, [
+        [paint(other, angles, PICTURE_SIZE) for angles in moments] for other in others
+    ]
 
 
 def _drawn(
@@ -108,7 +109,7 @@ def _drawn(
         reference=reference,
         targets=targets,
         masks=np.stack([p.mask for p in paintings]),
-        poses=draw_pose(skeletons_of(paintings, SIZE), hands=hands, face=face),
+        poses=draw_pose(skeletons_of(paintings, PICTURE_SIZE), hands=hands, face=face),
         hints=hints,
     )
 

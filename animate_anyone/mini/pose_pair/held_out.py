@@ -13,8 +13,8 @@ from ...pose.networks.estimator import Estimator
 from ...pose.networks.sessions import open_session
 from ...pose.skeleton.joints import VISIBLE
 from ...weights.pose_models import embedded_pose_models
-from .scenes import Scene, make_scene, plain_scene
-from .wholebody import PARTS, torso_length
+from .scenes import PaintedScene, make_scene, plain_scene
+from .wholebody import POINT_GROUPS, torso_length
 
 NEAR = 0.1  # torso lengths within which a point is right
 SAME = 0.5  # intersection over union from which a box is a person's
@@ -39,7 +39,7 @@ class PoseScores:
         parts = [
             f"{part:6} right within {NEAR} torso {self.right[part]:.4f}, "
             f"hidden but reported {self.misseen[part]:.4f}"
-            for part in PARTS
+            for part in POINT_GROUPS
         ]
         return [
             f"{self.people} people: recall {self.recall:.4f}, precision {self.precision:.4f}",
@@ -53,7 +53,7 @@ def held_out_scenes(
     count: int,
     *,
     placed: bool = False,  # anywhere and any number of people, else one as characters stand
-) -> Iterator[Scene]:
+) -> Iterator[PaintedScene]:
     """Yield the first scenes of the test."""
     for index in range(count):
         if placed:
@@ -64,7 +64,7 @@ def held_out_scenes(
 
 def score_pair(
     folder: Path,  # holds the two ONNX files
-    scenes: list[Scene],
+    scenes: list[PaintedScene],
     provider: str = "cpu",
 ) -> PoseScores:
     """Run detector and estimator over scenes as a user's clip would be run."""
@@ -90,7 +90,9 @@ class _Tally:
         self.errors: list[np.ndarray] = []
         self.visible, self.right, self.misseen = [], [], []  # (133,) bool per person
 
-    def add(self, scene: Scene, boxes: np.ndarray, xy: np.ndarray, scores: np.ndarray) -> None:
+    def add(
+        self, scene: PaintedScene, boxes: np.ndarray, xy: np.ndarray, scores: np.ndarray
+    ) -> None:
         """Compare one picture's people with what was found."""
         self.people += len(scene.boxes)
         self.boxes += len(boxes)
@@ -105,7 +107,7 @@ class _Tally:
                 seen = scores[best] >= VISIBLE
                 right = seen & (distance <= NEAR)
                 self.matched += 1
-                self.errors.append(distance[PARTS["body"]][visible[PARTS["body"]]])
+                self.errors.append(distance[POINT_GROUPS["body"]][visible[POINT_GROUPS["body"]]])
             self.visible.append(visible)
             self.right.append(right & visible)
             self.misseen.append(seen & ~visible)
@@ -119,10 +121,12 @@ class _Tally:
             people=self.people,
             recall=self.matched / self.people,
             precision=self.matched / max(self.boxes, 1),
-            right={k: float(right[:, p].sum() / visible[:, p].sum()) for k, p in PARTS.items()},
+            right={
+                k: float(right[:, p].sum() / visible[:, p].sum()) for k, p in POINT_GROUPS.items()
+            },
             misseen={
                 k: float(misseen[:, p].sum() / max((~visible[:, p]).sum(), 1))
-                for k, p in PARTS.items()
+                for k, p in POINT_GROUPS.items()
             },
             error=float(np.concatenate(self.errors).mean()) if self.errors else float("nan"),
             detector_ms=float(self.seconds[0] / pictures * 1e3),

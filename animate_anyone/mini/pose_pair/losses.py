@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .networks import BOXES, SIMCC_RATIO, STRIDES
-from .wholebody import PARTS, POINTS
+from .wholebody import POINT_GROUPS, POINTS
 
 # Gaussian targets, in bins per bin of the axis: RTMPose's 6 of 576 and 6.93 of 768.
 SIGMAS = (6 / 576, 6.93 / 768)
@@ -39,7 +39,7 @@ def point_weights() -> Tensor:  # (133,)
     """Return how much each point counts: the many of face and hands less than the body's."""
     weights = torch.zeros(POINTS)
     for part, weight in PART_WEIGHTS.items():
-        weights[PARTS[part]] = weight
+        weights[POINT_GROUPS[part]] = weight
     return weights
 
 

@@ -22,7 +22,7 @@ FIELDS = ("pictures", "sizes", "xy", "visible", "boxes")
 
 
 @dataclass(frozen=True)
-class Scene:
+class PaintedScene:
     """A picture and the people in it."""
 
     picture: np.ndarray  # (H, W, 3), uint8 RGB
@@ -40,7 +40,7 @@ class Figure:
     points: Part  # 133
 
 
-def make_scene(rng: np.random.Generator) -> Scene:
+def make_scene(rng: np.random.Generator) -> PaintedScene:
     """Draw a scene: one figure in four of five, else nobody or two."""
     size = Size(*(int(side) for side in rng.integers(SIDES[0], SIDES[1] + 1, 2)))
     kind = rng.choice(["one", "none", "two"], p=[0.8, 0.08, 0.12])
@@ -54,7 +54,7 @@ def make_scene(rng: np.random.Generator) -> Scene:
     return _composed(rng, [left, right], cluttered=False)
 
 
-def plain_scene(rng: np.random.Generator) -> Scene:
+def plain_scene(rng: np.random.Generator) -> PaintedScene:
     """Draw one figure where characters stand of themselves, at any size of the picture."""
     character, motion = make_character(rng), make_motion(rng)
     size = Size(*(int(side) for side in rng.integers(SIDES[0], SIDES[1] + 1, 2)))
@@ -80,7 +80,7 @@ def _figure(
             return Figure(painting.picture, painting.mask, points)
 
 
-def _composed(rng: np.random.Generator, figures: list[Figure], *, cluttered: bool) -> Scene:
+def _composed(rng: np.random.Generator, figures: list[Figure], *, cluttered: bool) -> PaintedScene:
     """Put all figures before the first one's background, later ones in front."""
     picture = figures[0].picture
     if cluttered:
@@ -92,7 +92,7 @@ def _composed(rng: np.random.Generator, figures: list[Figure], *, cluttered: boo
     return _scene(picture, figures[1:] if cluttered else figures)
 
 
-def _scene(picture: np.ndarray, figures: list[Figure]) -> Scene:
+def _scene(picture: np.ndarray, figures: list[Figure]) -> PaintedScene:
     """Gather the people; what a later figure covers is not visible."""
     people = []
     for index, figure in enumerate(figures):
@@ -103,7 +103,7 @@ def _scene(picture: np.ndarray, figures: list[Figure]) -> Scene:
             mask[later.mask > 127] = 0
         if visible[:17].sum() >= FEWEST_JOINTS:
             people.append((figure.points.xy, visible, _extent(mask)))
-    return Scene(
+    return PaintedScene(
         picture,
         np.array([person[0] for person in people]).reshape(-1, POINTS, 2),
         np.array([person[1] for person in people], bool).reshape(-1, POINTS),

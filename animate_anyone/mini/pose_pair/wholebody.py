@@ -12,7 +12,7 @@ from ...drawn.painting import Painting
 from ...pose.skeleton.layouts import BODY, COCO_BODY, FACE, FEET, WHOLEBODY
 
 POINTS = WHOLEBODY.keypoints
-PARTS = {"body": COCO_BODY, "feet": FEET, "face": FACE, "hands": slice(91, 133)}
+POINT_GROUPS = {"body": COCO_BODY, "feet": FEET, "face": FACE, "hands": slice(91, 133)}
 OPENPOSE = [BODY.index(point) for point in range(COCO_BODY.stop)]  # joint of every body point
 
 

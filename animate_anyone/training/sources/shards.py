@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
 SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames: users have short clips too
 DETAILED = 0.6  # share of clips whose skeletons have hands, and of those that have a face
-PARTS = ("latents", "poses", "masks", "thumbs")
+ARRAYS = ("latents", "poses", "masks", "thumbs")
 ENCODER = "encoder.npy"  # what the autoencoder of a folder makes of one picture
 SAME = 0.1  # between latents by bf16 on different machines, in standard deviations
 
@@ -41,7 +41,7 @@ def write_shard(
 ) -> None:
     """Paint, encode and store clips; the seed decides everything."""
     rng = np.random.default_rng((seed, clips, frames, size.width, size.height))
-    gathered: dict[str, list[np.ndarray]] = {name: [] for name in PARTS}
+    gathered: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}
     for _ in range(clips):
         start, stride = rng.integers(200), int(rng.integers(1, 3))
         times = start + stride * np.arange(frames) if consecutive else rng.uniform(0, 400, frames)
@@ -129,7 +129,7 @@ class Shards:
             whole = path.parent.suffix != ".partial"
             if whole and json.loads(path.read_text())["consecutive"] == consecutive:
                 files = {
-                    part: np.load(path.parent / f"{part}.npy", mmap_mode="r") for part in PARTS
+                    part: np.load(path.parent / f"{part}.npy", mmap_mode="r") for part in ARRAYS
                 }
                 self.shards.append({"name": path.parent.name, **files})
         if not self.shards:

@@ -15,7 +15,7 @@ from animate_anyone.mini.loop import Run
 from animate_anyone.mini.pose_pair import batches, export, losses, training
 from animate_anyone.mini.pose_pair.held_out import held_out_scenes, matches, overlaps, score_pair
 from animate_anyone.mini.pose_pair.scenes import make_scene, read_scenes, write_scenes
-from animate_anyone.mini.pose_pair.wholebody import MIRROR, PARTS
+from animate_anyone.mini.pose_pair.wholebody import MIRROR, POINT_GROUPS
 from animate_anyone.pose.networks.detector import decode_cells, grid_cells
 from animate_anyone.pose.networks.estimator import crop, crop_windows
 from animate_anyone.weights.sources import MINI_FOLDER
@@ -67,14 +67,14 @@ def test_visible_points_lie_in_the_picture_and_about_the_box(scenes):
         assert (xy > -1).all()
         assert (xy < scenes["sizes"][index] + 1).all()
         reach = 0.1 * (box[2:] - box[:2]).max()
-        body = xy[: visible[PARTS["body"]].sum()]
+        body = xy[: visible[POINT_GROUPS["body"]].sum()]
         assert (body > box[:2] - reach).all()
         assert (body < box[2:] + reach).all()
 
 
 def test_mirrored_points_swap_left_and_right():
     assert MIRROR[5] == 6  # shoulders
-    assert MIRROR[PARTS["feet"]].tolist() == [20, 21, 22, 17, 18, 19]
+    assert MIRROR[POINT_GROUPS["feet"]].tolist() == [20, 21, 22, 17, 18, 19]
     assert MIRROR[23] == 39  # ends of the jaw line
     assert MIRROR[23 + 36] == 23 + 45  # outer corners of the eyes
     assert MIRROR[23 + 30] == 23 + 30  # tip of the nose

@@ -31,7 +31,7 @@ def trained(module):
     return module
 
 
-class Scene:
+class HintedDenoiser:
     """A controlled denoiser with its hint encoder, and inputs for two rows of three frames."""
 
     def __init__(self, *, image_token=True, zeros=False):
@@ -66,7 +66,7 @@ def no_gradients():
 
 
 def test_untrained_it_changes_nothing():
-    scene = Scene(zeros=True)
+    scene = HintedDenoiser(zeros=True)
     trained(scene.encoder)
     features = scene.encoder.reference_features(torch.randn(2, 4, 6, 5), scene.tokens)
 
@@ -75,13 +75,13 @@ def test_untrained_it_changes_nothing():
 
 
 def test_untrained_hint_encoder_says_nothing():
-    (hint,) = Scene(zeros=True).features
+    (hint,) = HintedDenoiser(zeros=True).features
     assert hint.shape == (2, 8, 6, 5)
     assert not hint.any()
 
 
 def test_trained_it_shows_the_reference_at_every_frame():
-    scene = Scene()
+    scene = HintedDenoiser()
     seen = scene.run(features=scene.features)
     other = scene.run(features=(scene.features[0].flip(0),))
 
@@ -90,7 +90,7 @@ def test_trained_it_shows_the_reference_at_every_frame():
 
 
 def test_rows_that_do_not_attend_get_no_residuals():
-    scene = Scene()
+    scene = HintedDenoiser()
     mixed = scene.run(features=(scene.features[0][1:],), attends=[False, True])
 
     torch.testing.assert_close(mixed[:1], scene.plain()[:1])
@@ -101,13 +101,13 @@ def test_rows_that_do_not_attend_get_no_residuals():
 
 @pytest.mark.parametrize("attends", [None, [False, False]])
 def test_without_reference_it_is_the_plain_denoiser(attends):
-    scene = Scene()
+    scene = HintedDenoiser()
     features = None if attends is None else scene.features
     assert torch.equal(scene.run(features=features, attends=attends), scene.plain())
 
 
 def test_one_hint_serves_all_attending_rows():
-    scene = Scene()
+    scene = HintedDenoiser()
     one = scene.features[0][:1]
     torch.testing.assert_close(
         scene.run(features=(one,)), scene.run(features=(one.expand(2, -1, -1, -1),))
@@ -115,7 +115,7 @@ def test_one_hint_serves_all_attending_rows():
 
 
 def test_timesteps_and_pose_reach_the_controlnet():
-    scene = Scene()
+    scene = HintedDenoiser()
     net, latents = scene.denoiser.controlnet, scene.latents
     condition = net.prepare(scene.tokens)
     timesteps = scene.timesteps[:, None].expand(-1, 3)
@@ -129,7 +129,7 @@ def test_timesteps_and_pose_reach_the_controlnet():
 
 
 def test_there_is_one_residual_per_skip_connection_and_one_for_the_middle():
-    scene = Scene()
+    scene = HintedDenoiser()
     net = scene.denoiser.controlnet
     timesteps = scene.timesteps[:, None].expand(-1, 3)
     down, middle = net.residuals(
@@ -142,7 +142,7 @@ def test_there_is_one_residual_per_skip_connection_and_one_for_the_middle():
 
 
 def test_without_image_token_the_token_is_taken_as_zeros():
-    scene = Scene(image_token=False)
+    scene = HintedDenoiser(image_token=False)
     seen = scene.run(features=scene.features)
     scene.tokens = torch.zeros_like(scene.tokens)
 
@@ -178,7 +178,7 @@ def test_residuals_are_those_of_the_public_controlnet():
     ).eval()
     theirs.controlnet_cond_embedding = nn.Identity()
     trained(theirs)
-    scene = Scene()
+    scene = HintedDenoiser()
     ours = ControlNet(replace(TINY, ff_mult=4)).eval()
     ours.load_state_dict(theirs.state_dict())
     timesteps, hint = scene.timesteps[:, None].expand(-1, 3), scene.features[0]
@@ -208,7 +208,7 @@ def test_it_can_start_from_the_denoisers_encoder():
 
 
 def test_hints_that_do_not_fit_are_named():
-    scene = Scene()
+    scene = HintedDenoiser()
     with pytest.raises(InputError, match=r"reference got a hint of shape \(2, 8, 3, 5\)"):
         scene.run(features=(scene.features[0][:, :, :3],))
     with pytest.raises(InputError, match=r"it must have 1 or 1 rows of 6x5"):

@@ -24,7 +24,7 @@ TINY = UNetConfig(
 BLOCKS = 1 + 1 + 2  # transformers down, in the middle, up
 
 
-class Scene:
+class ReferencedDenoiser:
     """A denoiser with its ReferenceNet, and inputs for two rows."""
 
     def __init__(self, config=TINY, frames=3, size=(6, 5)):
@@ -50,13 +50,13 @@ def close(a, b, limit=2e-5):
 @pytest.fixture
 def scene():
     with torch.no_grad():
-        yield Scene()
+        yield ReferencedDenoiser()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5), (8, 8), (9, 16)])
 def test_any_latent_size_works_and_keeps_its_shape(size):
     with torch.no_grad():
-        scene = Scene(size=size)
+        scene = ReferencedDenoiser(size=size)
         result = scene.run(reference=scene.features, pose=scene.pose)
     assert result.shape == scene.latents.shape
     assert result.isfinite().all()
@@ -72,13 +72,13 @@ def test_reference_of_another_size_works(scene):
 @pytest.mark.parametrize("frames", [1, 2, 6])
 def test_any_clip_up_to_the_motion_table_works(frames):
     with torch.no_grad():
-        assert Scene(frames=frames).run().shape[2] == frames
+        assert ReferencedDenoiser(frames=frames).run().shape[2] == frames
 
 
 def test_a_longer_clip_than_the_motion_table_is_refused():
     with pytest.raises(InputError, match=r"latents got 7 frames.*windows of at most 6"):
-        Scene(frames=7).run()
-    assert Scene(replace(TINY, motion=None), frames=7).run().shape[2] == 7
+        ReferencedDenoiser(frames=7).run()
+    assert ReferencedDenoiser(replace(TINY, motion=None), frames=7).run().shape[2] == 7
 
 
 def test_rows_with_and_without_reference_equal_separate_calls(scene):
@@ -140,7 +140,7 @@ def test_timesteps_per_frame_equal_those_per_row(scene):
 
 def test_frames_without_motion_modules_equal_single_pictures():
     with torch.no_grad():
-        scene = Scene(replace(TINY, motion=None))
+        scene = ReferencedDenoiser(replace(TINY, motion=None))
         clip = scene.run(reference=scene.features, pose=scene.pose)
         scene.latents, pose = scene.latents[:, :, 1:2], scene.pose[:, :, 1:2]
         close(clip[:, :, 1:2], scene.run(reference=scene.features, pose=pose))
@@ -149,7 +149,7 @@ def test_frames_without_motion_modules_equal_single_pictures():
 def test_untrained_motion_modules_change_nothing():
     config = replace(TINY, motion=None)
     with torch.no_grad():
-        scene = Scene()
+        scene = ReferencedDenoiser()
         initialise(scene.denoiser, generator=torch.Generator().manual_seed(1))
         still = UNet(config)
         weights = scene.denoiser.state_dict()
@@ -231,7 +231,7 @@ def test_conditions_that_do_not_fit_are_refused(scene):
 def test_half_precision_stays_half_and_near(dtype):
     config = replace(TINY, position_code=1.0)
     with torch.no_grad():
-        scene = Scene(config)
+        scene = ReferencedDenoiser(config)
         # The table of positions stays in float32, as after a partial load in a host.
         exact = scene.run(reference=scene.features, pose=scene.pose)
         for network in (scene.denoiser, scene.reference_net):
@@ -249,7 +249,7 @@ def test_half_precision_stays_half_and_near(dtype):
 
 def test_autocast_computes_in_half_precision():
     with torch.no_grad():
-        scene = Scene(replace(TINY, position_code=1.0))
+        scene = ReferencedDenoiser(replace(TINY, position_code=1.0))
         exact = scene.run(reference=scene.features)
         with torch.autocast("cpu", torch.bfloat16):
             result = scene.run(reference=scene.features)
@@ -258,7 +258,7 @@ def test_autocast_computes_in_half_precision():
 
 
 def test_gradients_reach_both_networks_through_prepare():
-    scene = Scene()
+    scene = ReferencedDenoiser()
     scene.run(reference=scene.features, pose=scene.pose).square().mean().backward()
     without = {n for n, p in scene.reference_net.named_parameters() if p.grad is None}
     # One-token cross-attention has no query and no key.
@@ -268,7 +268,7 @@ def test_gradients_reach_both_networks_through_prepare():
 
 def test_checkpointing_changes_no_gradient():
     torch.manual_seed(5)
-    scene = Scene()
+    scene = ReferencedDenoiser()
     gradients = []
     for checkpointing in (False, True):
         for network in (scene.denoiser, scene.reference_net):
@@ -317,7 +317,7 @@ def test_norms_over_frames_share_their_statistics():
     clip = x.unflatten(0, (2, 3)).transpose(1, 2)
     close(normalise(norm, x, 3), norm(clip).transpose(1, 2).flatten(0, 1))
     with torch.no_grad():
-        scene = Scene(replace(TINY, motion=None, norm_over_frames=True))
+        scene = ReferencedDenoiser(replace(TINY, motion=None, norm_over_frames=True))
         clip = scene.run()
         scene.latents = scene.latents[:, :, :1]
         assert (clip[:, :, :1] - scene.run()).abs().max() > 1e-4
