@@ -71,7 +71,13 @@ def test_untrained_it_changes_nothing():
     features = scene.encoder.reference_features(torch.randn(2, 4, 6, 5), scene.tokens)
 
     assert features[0].any()
-    assert torch.equal(scene.run(features=features), scene.plain())
+    control = scene.denoiser.controlnet
+    timesteps = scene.timesteps[:, None].expand(-1, 3)
+    down, middle = control.residuals(
+        scene.latents, timesteps, control.prepare(scene.tokens), features[0], scene.pose
+    )
+    assert not any(residual.any() for residual in [*down, middle])
+    torch.testing.assert_close(scene.run(features=features), scene.plain(), atol=1e-6, rtol=0)
 
 
 def test_untrained_hint_encoder_says_nothing():

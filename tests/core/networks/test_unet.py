@@ -10,6 +10,7 @@ from animate_anyone.errors import ConfigError, InputError
 from animate_anyone.networks.attention import KeyValue, sdpa
 from animate_anyone.networks.initialise import initialise
 from animate_anyone.networks.layers import normalise
+from animate_anyone.networks.temporal import MotionModule
 from animate_anyone.networks.unet import UNet
 
 TINY = UNetConfig(
@@ -151,12 +152,21 @@ def test_untrained_motion_modules_change_nothing():
     with torch.no_grad():
         scene = ReferencedDenoiser()
         initialise(scene.denoiser, generator=torch.Generator().manual_seed(1))
+        for module in _motion_modules(scene.denoiser):  # to the bit, as no network of layers is
+            x = torch.randn(3, module.temporal_transformer.norm.num_channels, 6, 5)
+            assert torch.equal(module(x, 3, sdpa), x)
         still = UNet(config)
         weights = scene.denoiser.state_dict()
         still.load_state_dict({key: weights[key] for key in still.state_dict()})
         moving = scene.run(pose=scene.pose)
         scene.denoiser = still
-        torch.testing.assert_close(scene.run(pose=scene.pose), moving, atol=0, rtol=0)
+        close(scene.run(pose=scene.pose), moving, limit=1e-6)
+
+
+def _motion_modules(denoiser):
+    found = [module for module in denoiser.modules() if isinstance(module, MotionModule)]
+    assert found
+    return found
 
 
 def test_tied_query_and_key_are_equal_and_orthogonal():
