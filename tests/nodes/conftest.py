@@ -111,6 +111,7 @@ def pack(base, comfy_host):
 
     module("nodes")
     module.seconds = time.process_time() - start
+    module.files = [Path(m.__file__) for n, m in sys.modules.items() if n.split(".")[0] == name]
     module.modules = {found.split(".")[0] for found in set(sys.modules) - before}
     return module
 

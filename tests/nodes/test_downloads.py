@@ -15,7 +15,7 @@ UNET = b"u" * 400_000
 GUIDER = b"g" * 50_000
 VAE = b"v" * 30_000
 NAME = "someone/weights"
-WAIT_SECONDS = 20
+WAIT_SECONDS = 300  # after so long something hangs; a busy machine may need many of them
 
 
 class Page:

@@ -4,13 +4,18 @@ import ast
 import inspect
 import sys
 import textwrap
+import time
 
 LONGEST_EXECUTE = 12  # lines; more means that the core lacks a named object
 NEW_INPUT_OPTIONS = {"advanced", "extra_dict"}  # the oldest host does not know them
 
 
 def test_import_is_quick_and_light(pack, run_node):
-    assert pack.seconds < 0.5, f"{pack.seconds:.2f} CPU seconds"
+    start = time.process_time()
+    for path in pack.files:
+        compile(path.read_bytes(), str(path), "exec")
+    yardstick = time.process_time() - start  # a slower machine takes longer for both
+    assert pack.seconds < 5 * yardstick, f"{pack.seconds:.2f} and {yardstick:.2f} CPU seconds"
     assert not pack.modules & {"diffusers", "transformers", "onnxruntime", "cv2"}
 
 
