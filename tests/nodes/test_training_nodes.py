@@ -263,6 +263,21 @@ def test_poses_are_measured_where_they_are_given(run_node, core):
         evaluate(run_node, frames, frames, poses=keypoints[:1])
 
 
+def test_a_metric_that_is_added_to_the_table_is_a_column(run_node, core, clip, monkeypatch):
+    metrics, kinds = core("evaluation.metrics.table"), core("evaluation.metrics.metric")
+    darkest = kinds.Metric(
+        title="darkest pixel",
+        digits=1,
+        better="nearer 1",
+        measure=kinds.OfFrames(lambda result, _, __: result.amin((1, 2, 3)) + 3),
+    )
+    monkeypatch.setitem(metrics.METRICS, "darkest", darkest)
+    table = evaluate(run_node, torch.zeros_like(clip.frames), clip.frames)[0]
+    header, _, row = table.splitlines()[:3]
+    assert header.endswith("| flicker | darkest pixel |")
+    assert row.endswith("| 3.0 |")
+
+
 def test_without_poses_pck_stops_what_needs_it(run_node, clip):
     from comfy_execution.graph_utils import ExecutionBlocker
 
