@@ -166,43 +166,104 @@ def pictures(tmp_path_factory):
     return folder
 
 
-@contextmanager
-def opener(chromium, server, pictures):
-    """Give a function that opens ComfyUI in a new page, for as long as the block lasts."""
-    contexts = []
+class Pages:
+    """The open pages of one server; a test may take over one that an earlier test has left."""
 
-    def open_one(*, nodes2=False, locale="en", size=(1600, 1000), newcomer=False, settings=None):
-        chosen = settings or {}
-        settings = {"Comfy.TutorialCompleted": not newcomer, "Comfy.VueNodes.Enabled": nodes2}
-        settings |= {"Comfy.Locale": locale, "Comfy.Workflow.Persist": False}
-        settings |= {"Comfy.VueNodes.AutoScaleLayout": False, "Comfy.ColorPalette": "dark"}
-        server.post("/settings", settings | chosen)
-        context = chromium.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
+    def __init__(self, chromium, server, pictures):
+        """Begin without a page."""
+        self.chromium, self.server, self.pictures = chromium, server, pictures
+        self.kept = {}  # what a page was opened with -> a page that no test uses
+
+    def open(self, *, nodes2, locale, size, newcomer, settings):
+        """Open ComfyUI in a new page."""
+        chosen = {"Comfy.TutorialCompleted": not newcomer, "Comfy.VueNodes.Enabled": nodes2}
+        chosen |= {"Comfy.Locale": locale, "Comfy.Workflow.Persist": False}
+        chosen |= {"Comfy.VueNodes.AutoScaleLayout": False, "Comfy.ColorPalette": "dark"}
+        self.server.post("/settings", chosen | (settings or {}))
+        context = self.chromium.new_context(viewport={"width": size[0], "height": size[1]})
         context.route(
             lambda address: urlsplit(address).hostname not in ("127.0.0.1", None),
             lambda route: route.abort(),
         )
-        comfy = ComfyPage(context.new_page(), server, pictures)
+        comfy = ComfyPage(context.new_page(), self.server, self.pictures)
         comfy.page.set_default_timeout(WAIT_MS)
-        comfy.page.goto(server.address)
+        comfy.page.goto(self.server.address)
         comfy.ready()
         return comfy
 
-    yield open_one
-    for context in contexts:
-        context.close()
+    def take(self, key):
+        """Return a page that was left, as good as new, or None."""
+        comfy = self.kept.pop(key, None)
+        if comfy is not None:
+            comfy.page.set_default_timeout(WAIT_MS)
+            comfy.page.mouse.move(0, 0)
+            comfy.evaluate("() => window.app.graph.clear()")
+            comfy.errors.clear()
+        return comfy
+
+    def leave(self, key, comfy):
+        """Keep a page for later tests."""
+        if key in self.kept:
+            self.kept[key].page.context.close()
+        self.kept[key] = comfy
+
+    def close(self):
+        """Close what is left."""
+        for comfy in self.kept.values():
+            comfy.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def pages(chromium, server, pictures):
+    """Return the pages of this server."""
+    pages = Pages(chromium, server, pictures)
+    yield pages
+    pages.close()
+
+
+@contextmanager
+def opener(pages):
+    """Give a function that opens ComfyUI in a page, for as long as the block lasts."""
+    used = []
+
+    def open_one(
+        *,
+        nodes2=False,
+        locale="en",
+        size=(1600, 1000),
+        newcomer=False,
+        settings=None,
+        fresh=False,  # a page of its own, loaded now and closed afterwards
+    ):
+        options = {"nodes2": nodes2, "locale": locale, "size": size, "newcomer": newcomer}
+        options["settings"] = settings
+        key = None if fresh else json.dumps(options)
+        comfy = (pages.take(key) if key else None) or pages.open(**options)
+        used.append((key, comfy))
+        return comfy
+
+    try:
+        yield open_one
+    except BaseException:
+        used = [(None, comfy) for _, comfy in used]
+        raise
+    finally:
+        for key, comfy in used:
+            if key:
+                pages.leave(key, comfy)
+            else:
+                comfy.page.context.close()
 
 
 @pytest.fixture
-def open_page(chromium, server, pictures):
-    """Return a function that opens ComfyUI in a new page."""
-    with opener(chromium, server, pictures) as open_one:
+def open_page(pages):
+    """Return a function that opens ComfyUI, in a page that an earlier test left if there is one."""
+    with opener(pages) as open_one:
         yield open_one
 
 
 @pytest.fixture(scope="module")
-def shared_page(chromium, server, pictures):
+def shared_page(pages):
     """Return one page for the tests of a module, which each load a graph of their own."""
-    with opener(chromium, server, pictures) as open_one:
+    with opener(pages) as open_one:
         yield open_one()

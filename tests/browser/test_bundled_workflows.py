@@ -60,7 +60,7 @@ def test_runs_and_shows_its_result(shared_page, name):
 
 def test_a_newcomer_needs_five_clicks_at_most(open_page):
     """From the empty page to a finished clip, with nothing but what the page shows."""
-    comfy = open_page(newcomer=True)
+    comfy = open_page(newcomer=True, fresh=True)
     clicks = 0
 
     def click(locator):

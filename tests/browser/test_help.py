@@ -32,7 +32,7 @@ def open_help(comfy):
     [("en", ["Frames that neighbouring windows share"]), ("zh", ["相邻窗口共用的帧数"])],
 )
 def test_help_panel_shows_text_and_picture(open_page, locale, words):
-    comfy = open_page(locale=locale)
+    comfy = open_page(locale=locale, fresh=True)
     text = open_help(comfy)
     comfy.picture(f"help_{locale}")
     assert all(word in text for word in words)
@@ -40,7 +40,7 @@ def test_help_panel_shows_text_and_picture(open_page, locale, words):
 
 
 def test_names_are_chinese(open_page):
-    comfy = open_page(locale="zh")
+    comfy = open_page(locale="zh", fresh=True)
     comfy.load("first_run")
     title, overlap = comfy.node("Animate").evaluate(
         "(node) => [node.constructor.title ?? node.title,"

@@ -90,7 +90,7 @@ def panel(open_page, hub, comfy_host):
     def open_one(kind="LoadModels", *, nodes2=False, **values):
         if nodes2 and comfy_host.version.startswith("0.3."):
             pytest.skip("the first trial of Nodes 2.0 shows no elements of packs")
-        comfy = open_page(nodes2=nodes2)
+        comfy = open_page(nodes2=nodes2, fresh=True)
         hub.serve(comfy)
         comfy.evaluate("() => app.graph.clear()")
         comfy.evaluate(ADD, [kind, values])

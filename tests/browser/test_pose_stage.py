@@ -401,23 +401,28 @@ def test_a_thousand_frames_are_scrubbed_at_thirty_a_second(open_page, server, se
     (server_base / "input/long.json").write_text(json.dumps(long))
     comfy = open_page()
     opened(comfy, "long.json")
-    times = comfy.evaluate(
+    # Processor time of the page's main thread, whatever else the machine does.
+    session = comfy.page.context.new_cdp_session(comfy.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent_ms():
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return 1000 * next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+
+    before = spent_ms()
+    comfy.evaluate(
         """
         async (count) => {
           const range = document.querySelector(".aa-stage input[type=range]");
-          const times = [];
           for (let i = 0; i < count; i += 1) {
             range.value = String((i * 37) % 1000);
-            const before = performance.now();
             range.dispatchEvent(new Event("input"));
             await new Promise((done) => requestAnimationFrame(() => done()));
-            times.push(performance.now() - before);
           }
-          return times;
         }
         """,
         SCRUB_FRAMES,
     )
-    middle = sorted(times)[len(times) // 2]
-    assert middle < FRAME_MS, f"{middle:.1f} ms a frame"
+    each = (spent_ms() - before) / SCRUB_FRAMES
+    assert each < FRAME_MS, f"{each:.1f} ms a frame"
     assert comfy.page.locator(".aa-stage-counter").inner_text().endswith("/ 1000")

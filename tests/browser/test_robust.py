@@ -48,9 +48,9 @@ def test_a_missing_model_file_leaves_the_rest_of_the_workflow_alone(shared_page)
 
 
 def test_a_reload_in_the_middle_of_a_run(open_page):
-    comfy = open_page()
+    comfy = open_page(fresh=True)
     comfy.load("first_run")
-    comfy.evaluate(SET_STEPS, 20)
+    comfy.evaluate(SET_STEPS, 12)
     before = set(comfy.server.get("/history"))
     comfy.evaluate("() => { window.app.queuePrompt(0); }")
     comfy.page.wait_for_timeout(2500)
@@ -64,7 +64,7 @@ def test_a_reload_in_the_middle_of_a_run(open_page):
 
 
 def test_two_tabs_do_not_disturb_each_other(open_page):
-    first, second = open_page(), open_page()
+    first, second = open_page(fresh=True), open_page(fresh=True)
     first.load("first_run")
     second.load("retarget_only")
     wanted = second.prompt()

@@ -166,7 +166,7 @@ def test_windows_count_rows_as_guidance_and_sampler_make_them(views):
 
 @RENDERERS
 def test_the_clip_plays_while_it_is_made_and_stays(views, nodes2):
-    comfy = views(with_views(steps=12, seed=SEED + nodes2), "Animate", nodes2=nodes2)
+    comfy = views(with_views(steps=8, seed=SEED + nodes2), "Animate", nodes2=nodes2)
     player = comfy.page.locator(".aa-preview")
     assert player.inner_text() == "While it samples, the clip plays here."
     before = set(comfy.server.get("/history"))

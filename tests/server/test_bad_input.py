@@ -30,7 +30,7 @@ def prompt(server, base):
     (base / "input/two.json").write_text(json.dumps(motion[:2]))
     (base / "input/damaged.json").write_text('[{"people": [')
     (base / "input/nobody.json").write_text("[]")
-    for name, size in (("dot.png", (1, 1)), ("huge.png", (8000, 8000))):
+    for name, size in (("dot.png", (1, 1)), ("huge.png", (4800, 3600))):
         Image.new("RGB", size, (200, 30, 30)).save(base / "input" / name)
     Image.new("RGBA", (50, 80), (10, 20, 30, 0)).save(base / "input/clear.png")
 

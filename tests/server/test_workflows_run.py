@@ -13,6 +13,7 @@ from comfy_client import WORKFLOWS, events, node_of, workflow
 
 pytestmark = pytest.mark.server
 
+STEPS = 2  # instead of the workflow's: what is looked at here does not hang on them
 FRAMES = {
     "first_run": 24,
     "stock_ksampler": 24,
@@ -38,7 +39,11 @@ def test_every_workflow_is_run_here():
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_workflow_returns_its_video(server, name):
-    outputs = server.run(workflow(name))
+    prompt = workflow(name)
+    for node in prompt.values():
+        if "steps" in node["inputs"]:
+            node["inputs"]["steps"] = STEPS
+    outputs = server.run(prompt)
     files = [file for output in outputs.values() for file in output.get("images", ())]
     (clip,) = (file for file in files if file["type"] == "output")
     frames, rate = frames_in(server.file(clip))
