@@ -136,6 +136,17 @@ def test_the_readme_leads_to_its_neighbours():
         assert f"[{name}]({name})" in text
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "README.md"])
+def test_files_that_a_page_names_are_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = [word for word in re.findall(r"`([^`\s]+)`", text) if "<" not in word]
+    named = [word for word in code if re.match(r"(animate_anyone|nodes|tests|docs|web)/", word)]
+    links = [link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not link.startswith("http")]
+    folder = (ROOT / page).parent
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert [link for link in links if not (folder / link).exists()] == []
+
+
 def test_the_newest_version_of_the_changelog_is_the_projects():
     sections = release_check.changelog_sections((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     first, newest, *_ = sections
