@@ -10,7 +10,6 @@ import numpy as np
 from ...errors import InputError
 from ...types import PoseClip
 from ..skeleton.stack import SLICES, boxes, stack, unstack
-from .assignment import assign
 
 # Distances between skeletons are mean joint distances in units of the person's spread: the root
 # mean square distance of the joints from their middle, about 0.28 of a standing person's height.
@@ -264,6 +263,19 @@ def _owners(
             owners[columns[column]] = int(lines[line])
             free[lines[line]] = False
     return owners
+
+
+def assign(
+    cost: np.ndarray,  # (n, m), at least 0; infinite where a pair is forbidden
+    alone: float,  # what it costs to leave one without a partner; no pair costs more
+) -> list[tuple[int, int]]:
+    """Return the pairs (row, column) of the cheapest way, by rising row."""
+    from scipy.optimize import linear_sum_assignment  # takes a while to import
+
+    # A pair that costs as much as being alone is none, so a forbidden one may cost just that.
+    rows, columns = linear_sum_assignment(np.minimum(cost, alone))
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [pair for pair in pairs if cost[pair] < alone]
 
 
 def _compare(

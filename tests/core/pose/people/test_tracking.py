@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from animate_anyone.drawn.characters import make_character
 from animate_anyone.drawn.motions import joints_of, make_motion
 from animate_anyone.errors import InputError
-from animate_anyone.pose.people.assignment import assign
-from animate_anyone.pose.people.tracking import choose, describe, track
+from animate_anyone.pose.people.tracking import assign, choose, describe, track
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Flag, PoseClip, Size
 
