@@ -57,13 +57,13 @@ mini: $(VENV)/.packages
 	$(TRAIN) stage2 --folder $(MINI)
 	$(MAKE_MINI) results --folder $(MINI)
 	$(MAKE_MINI) polish --folder $(MINI)
-	$(MAKE_MINI) export --folder $(MINI) --target animate_anyone/weights/mini
+	$(MAKE_MINI) export --folder $(MINI) --out animate_anyone/weights/mini
 	$(MAKE_MINI) pose-data --folder $(MINI)/pose
 	$(MAKE_MINI) detector --folder $(MINI)/pose
 	$(MAKE_MINI) estimator --folder $(MINI)/pose
-	$(MAKE_MINI) pose-export --folder $(MINI)/pose --target animate_anyone/weights/mini
-	$(MAKE_MINI) lora --folder $(MINI)/additions --target animate_anyone/weights/mini
-	$(MAKE_MINI) control --folder $(MINI)/additions --target animate_anyone/weights/mini
+	$(MAKE_MINI) pose-export --folder $(MINI)/pose --out animate_anyone/weights/mini
+	$(MAKE_MINI) lora --folder $(MINI)/additions --out animate_anyone/weights/mini
+	$(MAKE_MINI) control --folder $(MINI)/additions --out animate_anyone/weights/mini
 
 lint: $(VENV)/.packages
 	$(PY) -m ruff check .

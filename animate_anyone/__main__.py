@@ -26,8 +26,8 @@ COMMANDS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; errors that a user can mend are told without a traceback."""
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m animate_anyone",
         description="One picture of a character and a driving motion become a video.",
@@ -35,8 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f".{name}", __package__).add_parser(subparsers)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors that a user can mend are told without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = command_line().parse_args(arguments)
     try:
         return options.run(options)
     except AnimateAnyoneError as error:

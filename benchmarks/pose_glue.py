@@ -21,18 +21,12 @@ import cv2
 import numpy as np
 
 from animate_anyone.pose.drawing.draw import draw_frame
-from animate_anyone.pose.networks.detector import (
-    Detector,
-    decode_cells,
-    grid_cells,
-    letterbox,
-    suppress,
-)
-from animate_anyone.pose.networks.estimator import Estimator, crop, crop_windows, decode_simcc
-from animate_anyone.pose.networks.sessions import open_session
+from animate_anyone.pose.networks.detector import decode_cells, grid_cells, letterbox, suppress
+from animate_anyone.pose.networks.estimator import crop, crop_windows, decode_simcc
 from animate_anyone.pose.people.extract import extract
 from animate_anyone.pose.skeleton.layouts import WHOLEBODY
 from animate_anyone.types import PoseClip, Size
+from animate_anyone.weights.pose_models import open_pose_pair
 
 TARGET_MS = 8.0
 TARGET_MB = 300.0
@@ -79,8 +73,7 @@ def peak_memory(seconds: int) -> float:
         rows = fake_models.raw_rows(planted, DETECTOR)
         detector = fake_models.fixed_detector(Path(folder) / "d.onnx", rows, DETECTOR)
         estimator = fake_models.colour_estimator(Path(folder) / "e.onnx", (96, 72))
-        networks = Detector(open_session(detector)), Estimator(open_session(estimator))
-        clip, _ = extract(_frames(seconds * RATE), *networks)
+        clip, _ = extract(_frames(seconds * RATE), *open_pose_pair(detector, estimator))
     assert len(clip) == seconds * RATE
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

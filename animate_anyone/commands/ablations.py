@@ -8,33 +8,33 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..errors import InputError
-from .options import add_threads, set_threads
+from .options import add_old_name, add_run_steps, add_threads, sentence, set_threads
 
 log = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `ablations`."""
-    parser = subparsers.add_parser(
-        "ablations", help="train and measure the rows of the paper's table 3 in miniature"
-    )
+    text = "train and measure the rows of the paper's table 3 in miniature"
+    parser = subparsers.add_parser("ablations", help=text, description=sentence(text))
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("--folder", type=Path, required=True, help="where the runs live; goes on if begun")
-    add("--steps", type=int, help="of training, for every variant (600)")
+    add_run_steps(parser, "600 for every variant")
     add("--shards", type=int, default=20, help="of 100 drawn characters, for training (20)")
     add("--pairs", type=int, default=64, help="held-out characters, single frames (64)")
     add("--clips", type=int, default=6, help="held-out clips, for flicker (6)")
     add("--frames", type=int, default=24, help="of a clip (24)")
-    add("--sampling-steps", type=int, default=10, help="(10)")
+    add("--sampling-steps", type=int, default=10, help="of what is measured (10)")
     add_threads(parser)
-    add(
-        "--weights",
+    models = add(
+        "--models",
         nargs="*",
         default=[],
         metavar="NAME=SOURCE",
         help="further rows: a preset, bundle or folder under a name of your choice",
     )
+    add_old_name(parser, "--weights", models)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             option = name.replace("_", "-")
             raise InputError(f"--{option} got {getattr(options, name)}; it must be 1 or more.")
     set_threads(options)
-    further = {name: load_models(source) for name, source in map(_named, options.weights)}
+    further = {name: load_models(source) for name, source in map(_named, options.models)}
     mini = load_mini()
     assert mini.autoencoder is not None
     config = ABLATION if options.steps is None else replace(ABLATION, steps=options.steps)
@@ -85,5 +85,5 @@ def _named(text: str) -> tuple[str, str]:
     """Return name and source of a further row."""
     name, _, source = text.partition("=")
     if not source:
-        raise InputError(f"--weights got {text!r}; it must be NAME=SOURCE, as v0=weights/v0.")
+        raise InputError(f"--models got {text!r}; it must be NAME=SOURCE, as v0=weights/v0.")
     return name, source

@@ -71,7 +71,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--no-audio", action="store_true", help="leave the sound of the motion's clip out")
     add("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet")
     add("--dry-run", action="store_true", help="only tell what would be done")
-    add_retarget_arguments(parser, "--retarget", f"{USUAL_MODE} for a video of a person, else none")
+    add_retarget_arguments(parser, f"{USUAL_MODE} for a video of a person, else none")
     add_follow_arguments(parser)
     add_sampling_arguments(parser)
     parser.set_defaults(run=run)
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     device, dtype = machine_from(options)
     preset = _preset(options)
     driving = open_driving(options.poses, options.fps, options.frames, options.driving)
-    fit = retarget_config(options, options.mode or _USUAL_MODES[driving.kind])
+    fit = retarget_config(options, options.retarget or _USUAL_MODES[driving.kind])
     follower = Follower(options)
     canvas = picture_size(options.reference) if fit.compares else driving.size
     size = _size(options.size, canvas, preset)

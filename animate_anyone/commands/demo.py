@@ -45,14 +45,20 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         "a report (.json).",
     )
     add = parser.add_argument
-    add("--out", type=Path, default=Path("demo.mp4"), metavar="CLIP.mp4", help="(demo.mp4)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("demo.mp4"),
+        metavar="CLIP.mp4",
+        help="the result (demo.mp4)",
+    )
     add("--sheet", type=Path, metavar="PICTURE", help="contact sheet (beside the clip, .png)")
-    add("--models", default="aa-mini", metavar="BUNDLE", help="of the same kind (aa-mini)")
-    add("--frames", type=int, default=24, help="(24)")
+    add("--models", default="aa-mini", metavar="BUNDLE", help="weights of the same kind (aa-mini)")
+    add("--frames", type=int, default=24, help="length of the clip (24)")
     text = "another one of the held-out test ({})"
     add("--character", type=int, default=CHARACTER, metavar="N", help=text.format(CHARACTER))
     add("--driver", type=int, default=DRIVER, metavar="N", help=text.format(DRIVER))
-    add_retarget_arguments(parser, "--retarget", USUAL_MODE)
+    add_retarget_arguments(parser, USUAL_MODE)
     add_follow_arguments(parser)
     add_sampling_arguments(parser)
     parser.set_defaults(run=run)
@@ -134,7 +140,7 @@ def _skeletons(options: argparse.Namespace, scene: _Scene) -> _Skeletons:
     from ..media import VideoWriter, frames_of
 
     path = options.out.with_suffix(".driving.mp4")
-    config = retarget_config(options, options.mode or USUAL_MODE)
+    config = retarget_config(options, options.retarget or USUAL_MODE)
     follower = Follower(options)
     with VideoWriter(path, PICTURE_SIZE, SAMPLE_FPS) as writer:
         writer.write(scene.driving)

@@ -4,10 +4,10 @@ import argparse
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..weights.sets.table import get_set, published
+from .options import add_out
 
 if TYPE_CHECKING:
     from ..protocols import Progress
@@ -22,9 +22,9 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         help="fetch a published weight set, or DWPose",
         description="Every file is checked; an interrupted download goes on where it stopped.",
     )
-    add = parser.add_argument
-    add("preset", metavar="NAME", help=f"one of {', '.join(published())}")
-    add("--to", "--folder", dest="to", type=Path, required=True, metavar="FOLDER")
+    text = f"one of {', '.join(published())}"
+    parser.add_argument("preset", metavar="NAME", help=text)
+    add_out(parser, "FOLDER", "where the files go", "--to", "--folder")
     parser.set_defaults(run=run)
 
 
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from ..weights.hub.download import download
 
     with _terminal_bar() as progress:
-        paths = download(options.preset, options.to, progress)
+        paths = download(options.preset, options.out, progress)
     roles = [file.role for file in get_set(options.preset).files]
     found = dict(zip(roles, paths, strict=True))
     if {"detector", "estimator"} <= set(found):

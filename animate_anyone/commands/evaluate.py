@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..types import Size
-from .options import machine_from
+from .following import add_pose_pair
+from .options import (
+    add_data,
+    add_encoders,
+    add_machine,
+    add_steps_and_guidance,
+    machine_from,
+    sentence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,7 +37,8 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `evaluate`."""
-    parser = subparsers.add_parser("evaluate", help="measure a model under a fixed protocol")
+    text = "measure a model under a fixed protocol"
+    parser = subparsers.add_parser("evaluate", help=text, description=sentence(text))
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("--protocol", default="mini", help="mini, ubc, tiktok, or a record of your own (.json)")
@@ -44,16 +53,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _add_generated(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("clips that are generated now").add_argument
+    group = parser.add_argument_group("clips that are generated now")
+    add = group.add_argument
     add("--models", default="aa-mini", help="preset, bundle, folder, or a run's folder (aa-mini)")
-    add("--vae", type=Path, metavar="FILE", help="the autoencoder, where --models has none")
-    add("--image-encoder", type=Path, metavar="FILE", help="CLIP's, where --models has none")
-    add("--data", type=Path, metavar="FOLDER", help="a data set made by `prepare`; ubc, tiktok")
-    add("--steps", type=int, default=None, help="sampling steps (the preset's)")
-    add("--cfg", type=float, default=None, help="guidance scale; 1 is none (the preset's)")
+    add_encoders(group, "that of --models")
+    add_data(group, ", for the protocols ubc and tiktok")
+    add_steps_and_guidance(group)
     add("--without-motion", action="store_true", help="leave the temporal layers out")
-    add("--device", default="auto", help="cpu, cuda, mps, ... (the fastest there is)")
-    add("--dtype", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="(fp32 on CPUs)")
+    add_machine(group)
 
 
 def _add_finished(parser: argparse.ArgumentParser) -> None:
@@ -66,14 +73,10 @@ def _add_finished(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_networks(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("networks that metrics look through").add_argument
-    add(
-        "--pose-models",
-        type=Path,
-        nargs=2,
-        metavar=("DETECTOR.onnx", "ESTIMATOR.onnx"),
-        help="for PCK and OKS (mini: aa-mini's own; for people: download dwpose)",
-    )
+    text = "Detector and estimator are for PCK, OKS and the pose error; see `download dwpose`."
+    group = parser.add_argument_group("networks that metrics look through", text)
+    add_pose_pair(group)
+    add = group.add_argument
     add("--lpips-backbone", type=Path, metavar="FILE", help="torchvision's, as the protocol says")
     add("--fvd-network", type=Path, metavar="FILE", help="I3D as TorchScript")
 
@@ -301,10 +304,10 @@ def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":
 def _pose_reader(options: argparse.Namespace, *, drawn: bool) -> Any:  # noqa: ANN401
     """Return what reads poses: the named pair, for drawn characters aa-mini's, or None."""
     from ..evaluation.pose_reader import PoseReader
+    from ..weights.pose_models import open_pose_pair
 
-    if options.pose_models:
-        return PoseReader.from_files(*options.pose_models)
-    return PoseReader.embedded() if drawn else None
+    named = (options.detector, options.estimator)
+    return PoseReader(open_pose_pair(*named)) if drawn or any(named) else None
 
 
 def _files(options: argparse.Namespace, instruments: "Instruments") -> dict[str, str]:

@@ -12,23 +12,24 @@ import numpy as np
 
 from ..errors import InputError
 from ..pose.networks.backends import PROVIDERS
-from ..pose.networks.detector import Detector
-from ..pose.networks.estimator import CHANNEL_ORDERS, Estimator
-from ..pose.networks.sessions import open_session
+from ..pose.networks.estimator import CHANNEL_ORDERS
 from ..pose.people.extract import ExtractConfig
 from ..pose.people.pipeline import FollowConfig, FollowReport, follow
 from ..pose.people.smoothing import CleanConfig
 from ..pose.retarget.modes import MODES, told_modes
 from ..pose.retarget.retarget import RetargetConfig
 from ..types import DEFAULT_FPS, PoseClip
+from .options import Options, add_old_name
 
 if TYPE_CHECKING:
     from ..protocols import Progress
+    from ..weights.pose_models import PosePair
 
 
 def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     """Add everything that decides how people are found in a video and followed."""
-    add = parser.add_argument_group("people").add_argument
+    group = parser.add_argument_group("people")
+    add = group.add_argument
     add(
         "--person",
         type=parse_person,
@@ -36,17 +37,8 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="largest|all|N",
         help="whom to follow, N in the order of appearance from 0 (largest)",
     )
-    add("--detector", type=Path, metavar="FILE.onnx", help="finds people (aa-mini's)")
-    add("--estimator", type=Path, metavar="FILE.onnx", help="finds their joints (aa-mini's)")
-    add(
-        "--provider",
-        choices=("auto", *PROVIDERS),
-        default="auto",
-        help="what runs the two (the fastest)",
-    )
-    add("--engine-cache", type=Path, metavar="FOLDER", help="where tensorrt keeps its engines")
-    add("--channel-order", choices=CHANNEL_ORDERS, default="rgb", help="of the estimator (rgb)")
-    add("--detect-every", type=int, default=1, metavar="FRAMES", help="5 to 10 are faster (1)")
+    add_pose_pair(group)
+    add_pose_runs(group)
     add("--score", type=float, default=0.3, help="least certainty of a person, 0..1 (0.3)")
     add("--batch", type=int, default=8, help="people per run of the estimator (8)")
     add = parser.add_argument_group("cleaning of what was found").add_argument
@@ -56,10 +48,37 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     add("--smooth", type=float, default=0.0, help="0 off, 1 against jitter, 2 stronger (0)")
 
 
-def add_retarget_arguments(parser: argparse.ArgumentParser, flag: str, usual: str) -> None:
-    """Add everything that decides how a skeleton is fitted to the reference."""
-    add = parser.add_argument_group("retargeting").add_argument
-    add(flag, dest="mode", choices=MODES, help=f"{told_modes('; ')} ({usual})")
+def add_pose_pair(group: Options) -> None:
+    """Add the two networks that read poses."""
+    usual = "(aa-mini's, for drawn characters)"
+    add = group.add_argument
+    detector = add("--detector", type=Path, metavar="FILE.onnx", help=f"finds people {usual}")
+    text = f"finds their joints {usual}"
+    estimator = add("--estimator", type=Path, metavar="FILE.onnx", help=text)
+    add_old_name(group, "--pose-models", detector, estimator)
+
+
+def add_pose_runs(group: Options) -> None:
+    """Add how these networks are run."""
+    add = group.add_argument
+    runners = ("auto", *PROVIDERS)
+    add("--provider", choices=runners, default="auto", help="what runs the two (the fastest)")
+    add("--engine-cache", type=Path, metavar="FOLDER", help="where tensorrt keeps its engines")
+    add("--channel-order", choices=CHANNEL_ORDERS, default="rgb", help="of the estimator (rgb)")
+    add("--detect-every", type=int, default=1, metavar="FRAMES", help="5 to 10 are faster (1)")
+
+
+def add_retarget_arguments(parser: argparse.ArgumentParser, usual: str, *before: str) -> None:
+    """Add everything that decides how a skeleton is fitted to the reference.
+
+    `usual` is the mode where none is named, `before` the names that the option had.
+    """
+    group = parser.add_argument_group("retargeting")
+    add = group.add_argument
+    text = f"{told_modes('; ')} ({usual})"
+    retarget = add("--retarget", choices=MODES, help=text)
+    for name in before:
+        add_old_name(group, name, retarget)
     add("--strength", type=float, default=1.0, help="of the single bones in limb, 0..1 (1)")
     add("--anchor", default="auto", metavar="JOINT", help="laid on the reference's (auto)")
     add("--match-frame", type=int, help="frame laid on the reference (the best)")
@@ -110,16 +129,13 @@ class Follower:
     """Follows people with the networks that the options name; these are loaded at first use."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        """Refuse options that contradict each other."""
+        """Refuse options that contradict each other, and files that are not there."""
+        from ..weights.pose_models import chosen_pose_models
+
         self._options = options
         self._config = follow_config(options)
-        self._networks: tuple[Detector, Estimator] | None = None
-        if (options.detector is None) != (options.estimator is None):
-            missing = "detector" if options.detector is None else "estimator"
-            raise InputError(
-                f"{missing} got nothing; detector and estimator are named together. Name both, "
-                "or none for the embedded pair."
-            )
+        self._pair: PosePair | None = None
+        chosen_pose_models(options.detector, options.estimator)
 
     def clip(
         self,
@@ -148,23 +164,19 @@ class Follower:
         except InputError as error:
             raise InputError(str(error).replace("frame 0", "reference", 1)) from error
 
-    def _opened(self) -> tuple[Detector, Estimator]:
-        if self._networks is None:
-            from ..weights.pose_models import embedded_pose_models
+    def _opened(self) -> "PosePair":
+        if self._pair is None:
+            from ..weights.pose_models import open_pose_pair
 
             options = self._options
-            paths = (options.detector, options.estimator)
-            if None in paths:
-                paths = embedded_pose_models()
-            sessions = [
-                open_session(path, options.provider, engine_cache=options.engine_cache)
-                for path in paths
-            ]
-            self._networks = (
-                Detector(sessions[0]),
-                Estimator(sessions[1], options.channel_order),
+            self._pair = open_pose_pair(
+                options.detector,
+                options.estimator,
+                options.provider,
+                channel_order=options.channel_order,
+                engine_cache=options.engine_cache,
             )
-        return self._networks
+        return self._pair
 
 
 @contextmanager

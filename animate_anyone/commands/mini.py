@@ -7,7 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .options import add_threads, parse_size, set_threads, tell_sizes
+from .options import (
+    add_out,
+    add_run_steps,
+    add_threads,
+    parse_size,
+    sentence,
+    set_threads,
+    tell_sizes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -24,24 +32,25 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     data.add_argument("--clips", type=int, default=100, help="characters per shard (100)")
     data.add_argument("--frames", type=int, default=7, help="pictures per character (7)")
     data.add_argument("--consecutive", action="store_true", help="running clips, for stage 2")
-    data.add_argument("--size", type=parse_size, default="128x128", help="(128x128)")
+    pixels = "of the pictures, pixels (128x128)"
+    data.add_argument("--size", type=parse_size, default="128x128", metavar="WxH", help=pixels)
     results = _add(steps, "results", _results, "sample new characters with stage 1, for `polish`")
     results.add_argument("--shards", type=int, default=12, help="of 60 characters (12)")
     _add(steps, "polish", _autoencoder, "go on with the decoder on those results too")
-    _add_target(_add(steps, "export", _export, "write the weight files of a run"))
+    _add_out(_add(steps, "export", _export, "write the weight files of a run"))
     scenes = _add(steps, "pose-data", _pose_data, "paint scenes for the pose pair")
     scenes.add_argument("--shards", type=int, default=6, help="files of scenes (6)")
     scenes.add_argument("--first", type=int, default=0, help="seed of the first shard (0)")
     scenes.add_argument("--scenes", type=int, default=1000, help="pictures per shard (1000)")
     _add(steps, "detector", _pose_network, "train the person detector")
     _add(steps, "estimator", _pose_network, "train the keypoint estimator")
-    _add_target(_add(steps, "pose-export", _pose_export, "write the pose pair as ONNX files"))
+    _add_out(_add(steps, "pose-export", _pose_export, "write the pose pair as ONNX files"))
     test = _add(steps, "pose-test", _pose_test, "measure ONNX files on characters kept apart")
     test.add_argument("--count", type=int, default=300, help="pictures per test (300)")
-    _add_target(_add(steps, "lora", _addition, "train the LoRA that draws in ink"))
-    _add_target(_add(steps, "control", _addition, "train the ControlNet on edges"))
+    _add_out(_add(steps, "lora", _addition, "train the LoRA that draws in ink"))
+    _add_out(_add(steps, "control", _addition, "train the ControlNet on edges"))
     for name in ("autoencoder", "decoder", "polish", "lora", "control"):
-        steps.choices[name].add_argument("--steps", type=int, help="of the run (the recipe's)")
+        add_run_steps(steps.choices[name])
 
 
 def _add(
@@ -50,15 +59,16 @@ def _add(
     run: Callable[[argparse.Namespace], int],
     text: str,
 ) -> argparse.ArgumentParser:
-    step = steps.add_parser(name, help=text)
+    step = steps.add_parser(name, help=text, description=sentence(text))
     step.set_defaults(run=run)
-    step.add_argument("--folder", type=Path, required=True, help="of the run; pose-test: of ONNX")
+    where = "with the two ONNX files" if name == "pose-test" else "where the run lives"
+    step.add_argument("--folder", type=Path, required=True, help=where)
     add_threads(step)
     return step
 
 
-def _add_target(step: argparse.ArgumentParser) -> None:
-    step.add_argument("--target", type=Path, required=True, help="folder of aa-mini's files")
+def _add_out(step: argparse.ArgumentParser) -> None:
+    add_out(step, "FOLDER", "folder of aa-mini's files", "--target")
 
 
 def _steps(options: argparse.Namespace) -> dict[str, Any]:
@@ -111,7 +121,7 @@ def _results(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from ..mini.export import export_mini
 
-    tell_sizes(export_mini(options.folder, options.target))
+    tell_sizes(export_mini(options.folder, options.out))
     return 0
 
 
@@ -143,7 +153,7 @@ def _pose_network(options: argparse.Namespace) -> int:
 def _pose_export(options: argparse.Namespace) -> int:
     from ..mini.pose_pair.export import export_pair
 
-    tell_sizes(export_pair(options.folder, options.target))
+    tell_sizes(export_pair(options.folder, options.out))
     return 0
 
 
@@ -164,6 +174,6 @@ def _addition(options: argparse.Namespace) -> int:
 
     set_threads(options)
     config, train = (INK, train_lora) if options.step == "lora" else (EDGES, train_control)
-    path = train(replace(config, **_steps(options)), options.folder, options.target)
+    path = train(replace(config, **_steps(options)), options.folder, options.out)
     tell_sizes({path.name: path.stat().st_size})
     return 0

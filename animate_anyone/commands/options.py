@@ -3,9 +3,11 @@
 import argparse
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..config import Preset
 from ..diffusion.sampler_table import SAMPLERS, USUAL_SAMPLER
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+Options = argparse._ActionsContainer  # a parser, or a group of its options
+
+
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     """Add everything that decides how a clip is sampled."""
-    add = parser.add_argument_group("sampling").add_argument
-    add("--steps", type=int, help="sampling steps (the preset's, mostly 20)")
-    add("--cfg", type=float, help="guidance, 1 is none and twice as fast (the preset's)")
+    group = parser.add_argument_group("sampling")
+    add_steps_and_guidance(group)
+    add = group.add_argument
     told = "; ".join(f"{name}: {sampler.told}" for name, sampler in SAMPLERS.items())
     add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=f"{told} ({USUAL_SAMPLER})")
     add("--seed", type=int, default=0, help="of the noise (0)")
@@ -42,9 +47,29 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     add("--loop", action="store_true", help="the last frame is followed by the first")
     add("--shift", action="store_true", help="move the seams from step to step")
     add("--windows-per-call", type=int, default=1, help="more are faster and need more memory (1)")
-    add = parser.add_argument_group("machine").add_argument
-    add("--device", default="auto", help="cpu, cuda, mps, ... (the fastest there is)")
-    add("--dtype", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="(fp32 on CPUs)")
+    add_machine(parser.add_argument_group("machine"))
+
+
+def add_steps_and_guidance(group: Options) -> None:
+    """Add what a result depends on most."""
+    add = group.add_argument
+    add("--steps", type=int, help="sampling steps (the preset's, mostly 20)")
+    add("--cfg", type=float, help="guidance, 1 is none and twice as fast (the preset's)")
+
+
+def add_machine(group: Options) -> None:
+    """Add where networks run, and in which numbers."""
+    add_device(group)
+    numbers = ("auto", "fp32", "bf16", "fp16")
+    group.add_argument(
+        "--dtype", choices=numbers, default="auto", help="number type (fp32 on CPUs, else fp16)"
+    )
+
+
+def add_device(group: Options) -> None:
+    """Add where networks run."""
+    text = "cpu, cuda, mps, ... (the fastest there is)"
+    group.add_argument("--device", default="auto", help=text)
 
 
 def sampling_from(options: argparse.Namespace, preset: Preset) -> "Sampling":
@@ -116,9 +141,76 @@ def parse_fps(text: str) -> Fraction:
         ) from error
 
 
-def add_threads(parser: argparse.ArgumentParser) -> None:
+def add_out(group: Options, metavar: str, text: str, *before: str) -> None:
+    """Add where the result goes, which must be said; `before` are the names that this had."""
+    # argparse requires one option of such a group; an old name alone has to do.
+    either = group.add_mutually_exclusive_group(required=True)
+    new = either.add_argument("--out", type=Path, metavar=metavar, help=text)
+    for name in before:
+        add_old_name(either, name, new)
+
+
+def add_data(group: Options, text: str) -> None:
+    """Add a prepared data set; `text` says what for."""
+    group.add_argument(
+        "--data", type=Path, metavar="FOLDER", help=f"a data set made by `prepare`{text}"
+    )
+
+
+def add_encoders(group: Options, usual: str) -> None:
+    """Add the frozen networks beside the trained ones; `usual` says which there are without."""
+    add = group.add_argument
+    add("--vae", type=Path, metavar="FILE", help=f"the autoencoder ({usual})")
+    text = f"CLIP vision model with projection ({usual})"
+    add("--image-encoder", type=Path, metavar="FILE", help=text)
+
+
+def add_run_steps(group: Options, usual: str = "the recipe's") -> None:
+    """Add the length of a training run."""
+    group.add_argument("--steps", type=int, help=f"of training ({usual})")
+
+
+def add_threads(group: Options) -> None:
     """Add the number of threads."""
-    parser.add_argument("--threads", type=int, help="of torch (its own)")
+    group.add_argument("--threads", type=int, help="of torch (its own)")
+
+
+def add_old_name(group: Options, name: str, *new: argparse.Action) -> None:
+    """Let an option, or several that take one value each, be given by the name it had before.
+
+    Help does not show the old name; who uses it is told the new one.
+    """
+    group.add_argument(name, action=_OldName, new=new)
+
+
+class _OldName(argparse.Action):
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, new: tuple[argparse.Action, ...]
+    ) -> None:
+        super().__init__(
+            option_strings,
+            dest,
+            nargs=new[0].nargs if len(new) == 1 else len(new),
+            type=new[0].type,  # type: ignore[arg-type]  (it was given to one of them)
+            choices=new[0].choices,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
+        self._new = new
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401  (whatever the new option takes)
+        option_string: str | None = None,
+    ) -> None:
+        """Set the new options."""
+        names = " and ".join(action.option_strings[0] for action in self._new)
+        log.warning("%s is now called %s; the old name still works.", option_string, names)
+        each = [values] if len(self._new) == 1 else values
+        for action, value in zip(self._new, each, strict=True):
+            setattr(namespace, action.dest, value)
 
 
 def set_threads(options: argparse.Namespace) -> None:
@@ -130,6 +222,11 @@ def set_threads(options: argparse.Namespace) -> None:
     cv2.setNumThreads(1)
     if options.threads:
         torch.set_num_threads(options.threads)
+
+
+def sentence(text: str) -> str:
+    """Return the help text of a command as its description."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def tell_sizes(sizes: dict[str, int]) -> None:

@@ -28,7 +28,7 @@ from .following import (
     progress_bar,
     retarget_config,
 )
-from .options import parse_fps, parse_size
+from .options import parse_fps, parse_size, sentence
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 
 def _add_extract(actions: "argparse._SubParsersAction") -> None:
-    parser = actions.add_parser("extract", help="a video or picture of people to keypoints")
+    parser = _action(actions, "extract", "a video or picture of people to keypoints")
     add = parser.add_argument
     add("video", type=Path, metavar="VIDEO", help="a video, a picture or a folder of pictures")
     add("--out", type=Path, required=True, metavar="K.json", help="POSE_KEYPOINT")
@@ -53,7 +53,7 @@ def _add_extract(actions: "argparse._SubParsersAction") -> None:
 
 
 def _add_retarget(actions: "argparse._SubParsersAction") -> None:
-    parser = actions.add_parser("retarget", help="keypoints onto the body of a reference")
+    parser = _action(actions, "retarget", "keypoints onto the body of a reference")
     add = parser.add_argument
     add("driver", type=Path, metavar="DRIVER.json", help="keypoints of the motion")
     add("reference", type=Path, metavar="REFERENCE", help="its keypoints (.json) or picture")
@@ -61,13 +61,13 @@ def _add_retarget(actions: "argparse._SubParsersAction") -> None:
     add("--report", type=Path, metavar="R.json", help="also write the report")
     add("--overlay", type=Path, metavar="CLIP.mp4", help="driver, result, reference in one clip")
     add("--fps", type=parse_fps, default=DEFAULT_FPS, help="of the overlay (30)")
-    add_retarget_arguments(parser, "--mode", USUAL_MODE)
+    add_retarget_arguments(parser, USUAL_MODE, "--mode")
     add_follow_arguments(parser)
     parser.set_defaults(run=retarget)
 
 
 def _add_draw(actions: "argparse._SubParsersAction") -> None:
-    parser = actions.add_parser("draw", help="keypoints to a clip as the Pose Guider sees it")
+    parser = _action(actions, "draw", "keypoints to a clip as the Pose Guider sees it")
     add = parser.add_argument
     add("keypoints", type=Path, metavar="K.json")
     add("--out", type=Path, required=True, metavar="CLIP.mp4")
@@ -81,14 +81,17 @@ def _add_draw(actions: "argparse._SubParsersAction") -> None:
 
 
 def _add_read(actions: "argparse._SubParsersAction") -> None:
-    parser = actions.add_parser(
-        "read", help="a clip of drawn skeletons (256 pixels or more) back to keypoints"
-    )
+    text = "a clip of drawn skeletons (256 pixels or more) back to keypoints"
+    parser = _action(actions, "read", text)
     add = parser.add_argument
     add("skeletons", type=Path, metavar="SKELETON.mp4", help="a video or folder of pictures")
     add("--out", type=Path, required=True, metavar="K.json", help="POSE_KEYPOINT")
     add("--report", type=Path, metavar="R.json", help="also write the report")
     parser.set_defaults(run=read)
+
+
+def _action(actions: "argparse._SubParsersAction", name: str, text: str) -> argparse.ArgumentParser:
+    return actions.add_parser(name, help=text, description=sentence(text))
 
 
 def extract(options: argparse.Namespace) -> int:
@@ -105,7 +108,7 @@ def extract(options: argparse.Namespace) -> int:
 def retarget(options: argparse.Namespace) -> int:
     """Write keypoints on the reference's body; return the exit code."""
     _check_places(options)
-    config = retarget_config(options, options.mode or USUAL_MODE)
+    config = retarget_config(options, options.retarget or USUAL_MODE)
     driver = read_keypoints(options.driver)
     pose, picture, found = _reference(options)
     clip, report = retarget_clip(driver, pose, config)

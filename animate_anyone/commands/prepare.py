@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..types import DEFAULT_FPS
-from .options import machine_from, parse_fps, parse_size
+from .following import add_pose_pair, add_pose_runs, progress_bar
+from .options import (
+    add_device,
+    add_encoders,
+    add_old_name,
+    machine_from,
+    parse_fps,
+    parse_size,
+    sentence,
+)
 
 if TYPE_CHECKING:
     from ..dataset.splits import Split
@@ -20,9 +29,8 @@ logger = logging.getLogger(__name__)
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     """Add `prepare`."""
-    parser = subparsers.add_parser(
-        "prepare", help="a folder of clips to a data set for training and evaluation"
-    )
+    text = "a folder of clips to a data set for training and evaluation"
+    parser = subparsers.add_parser("prepare", help=text, description=sentence(text))
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("--clips", type=Path, required=True, metavar="DIR", help="videos and picture folders")
@@ -38,7 +46,9 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--size", type=parse_size, metavar="WxH", help="of all frames, pixels (768x768)")
     add("--fit", choices=("pad", "crop"), help="continue edges, or cut (the recipe's, or pad)")
     add("--min-frames", type=int, default=24, help="least length of a usable span (24)")
-    add("--frames", choices=("png", "jpg"), default="png", help="how they are kept (png, exact)")
+    text = "how frames are kept (png, exact)"
+    pictures = add("--pictures", choices=("png", "jpg"), default="png", help=text)
+    add_old_name(parser, "--frames", pictures)
     add("--fps", type=parse_fps, default=DEFAULT_FPS, help="of picture folders (30)")
     add("--workers", type=int, default=1, help="processes (1)")
     _add_pose_arguments(parser)
@@ -46,30 +56,20 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 
 def _add_pose_arguments(parser: argparse.ArgumentParser) -> None:
-    from ..pose.networks.backends import PROVIDERS
-    from ..pose.networks.estimator import CHANNEL_ORDERS
-
-    add = parser.add_argument_group("poses").add_argument
-    add(
-        "--pose-models",
-        type=Path,
-        nargs=2,
-        metavar=("DETECTOR.onnx", "ESTIMATOR.onnx"),
-        help="for people DWPose's (aa-mini's, which know drawn characters)",
-    )
+    group = parser.add_argument_group("poses")
+    add = group.add_argument
     add("--poses", type=Path, metavar="DIR", help="keypoints that are there: JSON, or a data set")
-    add("--provider", choices=("auto", *PROVIDERS), default="auto", help="(the fastest)")
-    add("--channel-order", choices=CHANNEL_ORDERS, default="rgb", help="of the estimator (rgb)")
-    add("--detect-every", type=int, default=1, metavar="FRAMES", help="5 to 10 are faster (1)")
+    add_pose_pair(group)
+    add_pose_runs(group)
 
 
 def _add_cache_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("caches of what frozen encoders make").add_argument
+    group = parser.add_argument_group("caches of what frozen encoders make")
+    add = group.add_argument
     add("--cache", default="", metavar="latents,tokens", help="one or both (neither)")
     add("--models", default="aa-mini", help="weight set with the encoders (aa-mini)")
-    add("--vae", type=Path, metavar="FILE", help="the autoencoder's, instead of that of --models")
-    add("--image-encoder", type=Path, metavar="FILE", help="CLIP's, instead of that of --models")
-    add("--device", default="auto", help="of the encoders: cpu, cuda, ... (the fastest there is)")
+    add_encoders(group, "that of --models")
+    add_device(group)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,7 +79,6 @@ def run(options: argparse.Namespace) -> int:
     from ..dataset.settings import PrepareConfig
     from ..dataset.splits import recipe
     from ..types import Size
-    from .following import progress_bar
 
     known = recipe(options.recipe) if options.recipe else None
     maker = _maker(options)
@@ -87,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         size=options.size or (known.size if known else Size(768, 768)),
         fit=options.fit or (known.fit if known else "pad"),
         min_frames=options.min_frames,
-        pictures=options.frames,
+        pictures=options.pictures,
         fps=float(options.fps),
         poses=maker.poses_name(),
         cached=maker.cache_names(),
@@ -123,19 +122,20 @@ def _split(options: argparse.Namespace) -> "Split | None":
 def _maker(options: argparse.Namespace) -> "ToolMaker":
     from ..dataset.tools import ToolMaker
 
-    if options.poses and options.pose_models:
+    if options.poses and (options.detector or options.estimator):
         raise InputError(
-            "--poses and --pose-models are both given; poses come from one of them. Leave one out."
+            "--poses was given with --detector or --estimator; poses are either there or extracted "
+            "now. Leave one out."
         )
     if options.poses and not options.poses.is_dir():
         raise InputError(f"--poses got {options.poses}; there is no such folder. Check the path.")
-    detector, estimator = options.pose_models or (None, None)
     options.dtype = "fp32"  # what is cached is made once, so as exactly as it goes
     caches = tuple(cache.strip() for cache in options.cache.split(",") if cache.strip())
     return ToolMaker(
-        detector=detector,
-        estimator=estimator,
+        detector=options.detector,
+        estimator=options.estimator,
         provider=options.provider,
+        engine_cache=options.engine_cache,
         channel_order=options.channel_order,
         detect_every=options.detect_every,
         kept=options.poses,

@@ -4,9 +4,18 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from .options import add_threads, set_threads, tell_sizes
-
-_POSE_HELP = "ONNX files that measure poses in validation; default: aa-mini's, for drawn characters"
+from .following import add_pose_pair
+from .options import (
+    add_data,
+    add_encoders,
+    add_old_name,
+    add_out,
+    add_run_steps,
+    add_threads,
+    sentence,
+    set_threads,
+    tell_sizes,
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -18,14 +27,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         ("stage2", _stage, "train the temporal layers on clips"),
         ("export", _export, "write the weight files of a run"),
     ):
-        step = steps.add_parser(name, help=text)
+        step = steps.add_parser(name, help=text, description=sentence(text))
         step.set_defaults(run=run)
         step.add_argument("--folder", type=Path, required=True, help="where the run lives")
         if name == "export":
-            step.add_argument("--target", type=Path, required=True, help="folder of the files")
+            add_out(step, "FOLDER", "where the files go", "--target")
         else:
             add_threads(step)
-            step.add_argument("--steps", type=int, help="length of the run (the recipe's)")
+            add_run_steps(step)
             _add_stage_arguments(step)
 
 
@@ -34,26 +43,14 @@ def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
     add = step.add_argument
     add("--recipe", default="aa-mini", help="named settings: aa-mini, paper, 24gb (aa-mini)")
     add("--config", type=Path, help="a JSON file that changes any of the recipe's settings")
-    add(
-        "--data",
-        type=Path,
-        metavar="FOLDER",
-        help="a data set made by `prepare`; default: drawn characters in the run's folder",
-    )
-    add = step.add_argument_group(
-        "frozen networks, where data or validation need them"
-    ).add_argument
-    add(
-        "--vae",
-        type=Path,
-        dest="autoencoder",
-        metavar="FILE",
-        help="the autoencoder; default: the run's own, if any",
-    )
-    add("--image-encoder", type=Path, metavar="FILE", help="CLIP vision model with projection")
-    add("--pose-models", nargs=2, type=Path, metavar=("DETECTOR", "ESTIMATOR"), help=_POSE_HELP)
-    add = step.add_argument_group("what a new run starts from").add_argument
-    add("--weights", metavar="SOURCE", help="a whole weight set: preset, bundle or folder")
+    add_data(step, " (drawn characters in the run's folder)")
+    group = step.add_argument_group("frozen networks, where data or validation need them")
+    add_encoders(group, "the run's own, if any")
+    add_pose_pair(group)
+    group = step.add_argument_group("what a new run starts from")
+    add = group.add_argument
+    models = add("--models", metavar="SOURCE", help="a weight set: preset, bundle or folder")
+    add_old_name(group, "--weights", models)
     add("--stable-diffusion", type=Path, metavar="PATH", help="SD 1.5: diffusers folder or file")
     add("--animatediff", type=Path, metavar="FILE", help="motion modules: mm_sd_v15_v2.ckpt")
     add("--controlnet-hint", type=Path, metavar="FILE", help="OpenPose ControlNet: hint encoder")
@@ -79,5 +76,5 @@ def _stage(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from ..training.export import export
 
-    tell_sizes(export(options.folder, options.target))
+    tell_sizes(export(options.folder, options.out))
     return 0

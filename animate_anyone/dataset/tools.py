@@ -11,16 +11,13 @@ import torch
 
 from ..errors import ConfigError, InputError, WeightsError
 from ..pose.files.keypoints import read_keypoints
-from ..pose.networks.detector import Detector
-from ..pose.networks.estimator import Estimator
-from ..pose.networks.sessions import open_session
 from ..pose.people.extract import ExtractConfig, extract
 from ..pose.skeleton.fit import fit_pose
 from ..protocols import Autoencoder, ImageEncoder
 from ..types import PoseClip, Size
 from ..weights.encoders import load_autoencoder, load_image_encoder
 from ..weights.load import resolve_preset
-from ..weights.pose_models import embedded_pose_models
+from ..weights.pose_models import PosePair, chosen_pose_models, open_pose_pair
 from ..weights.read import read_weights
 from ..weights.sets.moore import MOORE
 from ..weights.sources import open_parts
@@ -35,7 +32,7 @@ class NoKeypointsError(InputError):
     """There are no keypoints of a clip, or they are of another one."""
 
 
-class PoseReader(Protocol):
+class TrackReader(Protocol):
     """Says whom a clip shows."""
 
     def read(
@@ -51,7 +48,7 @@ class PoseReader(Protocol):
 class Tools:
     """Everything one process needs; an encoder is None where nothing of it is cached."""
 
-    poses: PoseReader
+    poses: TrackReader
     autoencoder: Autoencoder | None = None
     image_encoder: ImageEncoder | None = None
     device: torch.device | str = "cpu"
@@ -61,14 +58,13 @@ class Tools:
 class NetworkPoses:
     """Poses as a detector and an estimator see them."""
 
-    detector: Detector
-    estimator: Estimator
+    pair: PosePair
     config: ExtractConfig
 
     def read(self, found: Found, frames: Iterable[np.ndarray]) -> Track:
         """Look at all frames."""
         del found
-        return main_person(extract(frames, self.detector, self.estimator, self.config)[0])
+        return main_person(extract(frames, *self.pair, self.config)[0])
 
 
 @dataclass(frozen=True)
@@ -108,6 +104,7 @@ class ToolMaker:
     estimator: Path | None = None
     provider: str = "auto"
     channel_order: str = "rgb"
+    engine_cache: Path | None = None  # where TensorRT keeps its engines
     detect_every: int = 1
     kept: Path | None = None  # folder of keypoints; None: the networks look
     models: str = "aa-mini"  # weight set that has the encoders which are not named below
@@ -129,7 +126,8 @@ class ToolMaker:
         """Return what tells these poses from those of other networks."""
         if self.kept:
             return "kept keypoints"
-        contents = b"".join(path.read_bytes() for path in self._networks())
+        paths = chosen_pose_models(self.detector, self.estimator)
+        contents = b"".join(path.read_bytes() for path in paths)
         told = f"{self.channel_order} {self.detect_every}".encode()
         return hashlib.sha256(contents + told).hexdigest()
 
@@ -160,28 +158,17 @@ class ToolMaker:
             raise _lacking(self.models, "image encoder", "--image-encoder")
         return load_image_encoder(weights, torch.float32, self.device)
 
-    def _poses(self) -> PoseReader:
+    def _poses(self) -> TrackReader:
         if self.kept:
             return KeptPoses(self.kept)
-        detector, estimator = (open_session(path, self.provider) for path in self._networks())
-        return NetworkPoses(
-            Detector(detector),
-            Estimator(estimator, self.channel_order),
-            ExtractConfig(detect_every=self.detect_every),
+        pair = open_pose_pair(
+            self.detector,
+            self.estimator,
+            self.provider,
+            channel_order=self.channel_order,
+            engine_cache=self.engine_cache,
         )
-
-    def _networks(self) -> tuple[Path, Path]:
-        if (self.detector is None) != (self.estimator is None):
-            raise InputError(
-                "pose networks got one file; detector and estimator are named together. Name "
-                "both, or none for the embedded pair."
-            )
-        if self.detector is None or self.estimator is None:
-            return embedded_pose_models()
-        for path in (self.detector, self.estimator):
-            if not path.is_file():
-                raise WeightsError(f"pose networks got {path}; there is no such file. Check it.")
-        return self.detector, self.estimator
+        return NetworkPoses(pair, ExtractConfig(detect_every=self.detect_every))
 
 
 def _lacking(models: str, what: str, option: str) -> WeightsError:

@@ -16,7 +16,7 @@ _WAYS_OUT = {
     "https://download.pytorch.org/models/{backbone}, and name it.",
     "fvd": "--fvd-network FILE was not given. Fetch i3d_torchscript.pt (universome/fvd-comparison "
     "tells where; its sha256 begins with {sha256}), and name it.",
-    "pose": "--pose-models DETECTOR ESTIMATOR was not given, and aa-mini's own pair knows drawn "
+    "pose": "--detector and --estimator were not given, and aa-mini's own pair knows drawn "
     "characters alone. `python -m animate_anyone download dwpose` fetches a pair for people.",
 }
 

@@ -1,18 +1,14 @@
 """Skeletons of generated frames, read by a detector and an estimator as those of a video are."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from ..media import to_bytes
-from ..pose.networks.detector import Detector
-from ..pose.networks.estimator import Estimator
-from ..pose.networks.sessions import open_session
 from ..pose.people.extract import ExtractConfig, extract
 from ..types import PoseClip
-from ..weights.pose_models import embedded_pose_models
+from ..weights.pose_models import PosePair
 
 
 class PoseReader:
@@ -21,23 +17,9 @@ class PoseReader:
     Nothing is filled or smoothed over time: what a frame does not show is to count as missed.
     """
 
-    def __init__(self, detector: Detector, estimator: Estimator, name: str = "") -> None:
-        """Read with networks that are open; the name is for reports."""
-        self._detector, self._estimator, self.name = detector, estimator, name
-
-    @classmethod
-    def from_files(cls, detector: Path, estimator: Path, provider: str = "auto") -> "PoseReader":
-        """Open two ONNX files; WeightsError if they are not a detector and an estimator."""
-        return cls(
-            Detector(open_session(detector, provider)),
-            Estimator(open_session(estimator, provider)),
-            f"{detector.name}, {estimator.name}",
-        )
-
-    @classmethod
-    def embedded(cls, provider: str = "auto") -> "PoseReader":
-        """Return the pair of aa-mini, which knows its drawn characters alone."""
-        return cls.from_files(*embedded_pose_models(), provider)
+    def __init__(self, pair: PosePair) -> None:
+        """Read with networks that are open."""
+        self._pair, self.name = pair, pair.name  # the name is for reports
 
     def read(
         self,
@@ -46,7 +28,7 @@ class PoseReader:
     ) -> PoseClip:
         """Return the skeletons on a canvas of the frames' size, of one person or of none."""
         config = ExtractConfig(people=1)
-        clip, _ = extract(frames, self._detector, self._estimator, config, progress)
+        clip, _ = extract(frames, *self._pair, config, progress)
         return clip
 
     def read_pixels(

@@ -20,6 +20,7 @@ from ..evaluation.report import RESULT, evaluate
 from ..protocols import Autoencoder
 from ..types import Size
 from ..weights.load import Models
+from ..weights.pose_models import open_pose_pair
 from ..weights.sets.table import get_preset
 from .config import TrainingConfig
 from .loop.trainer import Trainer
@@ -84,7 +85,7 @@ def measure(models: Models, how: Comparison) -> tuple[Row, Row]:
     """Return means and standard errors: of single frames, and of clips where motion counts."""
     usual = sampling_of(models.preset)
     sampling = replace(usual, steps=how.steps, guidance=1.0, seed=how.seed)
-    instruments = Instruments(pose=PoseReader.embedded())
+    instruments = Instruments(pose=PoseReader(open_pose_pair()))
     mean, error = _figures(models, sampling, instruments, held_out_pairs(how.pairs))
     if how.clips and how.frames > 1:
         moving = replace(instruments, pose=None, metrics=MOVING)

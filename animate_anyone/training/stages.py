@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..evaluation.pose_reader import PoseReader
 from ..protocols import Autoencoder, ImageEncoder
 from ..weights.encoders import load_autoencoder, load_image_encoder
+from ..weights.pose_models import open_pose_pair
 from ..weights.read import read_weights
 from ..weights.sets.table import get_preset
 from . import initial
@@ -32,10 +33,11 @@ class Choices:
 
     folder: Path  # of the run
     data: Path | None = None  # what a source knows; None: drawn characters in the run's folder
-    autoencoder: Path | None = None
+    vae: Path | None = None
     image_encoder: Path | None = None
-    pose_models: tuple[Path, Path] | None = None  # detector, estimator
-    weights: str | Path | None = None  # a whole weight set to start from
+    detector: Path | None = None  # of poses in validation, with the estimator
+    estimator: Path | None = None
+    models: str | Path | None = None  # a whole weight set to start from
     stable_diffusion: Path | None = None
     animatediff: Path | None = None
     controlnet_hint: Path | None = None
@@ -53,8 +55,8 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
     dtype = torch.bfloat16 if half else torch.float32
     scale = get_preset(config.preset).latent_scale
     autoencoder: Autoencoder | None = None
-    if choices.autoencoder is not None:
-        autoencoder = load_autoencoder(read_weights(choices.autoencoder), scale, dtype, device)
+    if choices.vae is not None:
+        autoencoder = load_autoencoder(read_weights(choices.vae), scale, dtype, device)
     else:
         autoencoder = own_autoencoder(choices.folder, scale, dtype, device)
     image_encoder: ImageEncoder | None = None
@@ -73,8 +75,14 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
 
 def _origin(choices: Choices) -> dict[str, str]:
     """Return what decides a run beside its configuration, by name."""
-    names = ("data", "weights", "stable_diffusion", "animatediff", "controlnet_hint")
-    named = {name: value for name in names if (value := getattr(choices, name)) is not None}
+    origins = {
+        "data": choices.data,
+        "weights": choices.models,  # kept under this name with the runs there are
+        "stable_diffusion": choices.stable_diffusion,
+        "animatediff": choices.animatediff,
+        "controlnet_hint": choices.controlnet_hint,
+    }
+    named = {name: value for name, value in origins.items() if value is not None}
     paths = {name: Path(value).resolve() for name, value in named.items()}
     known = {name: str(path if path.exists() else named[name]) for name, path in paths.items()}
     return {"data": "drawn characters", **known}
@@ -84,7 +92,7 @@ def _check_validation(
     config: TrainingConfig, autoencoder: Autoencoder | None, image_encoder: ImageEncoder | None
 ) -> None:
     """Refuse now what would fail at the first validation, hours later."""
-    missing = "autoencoder" if autoencoder is None else ""
+    missing = "vae" if autoencoder is None else ""
     if image_encoder is None and not config.train_image_encoder:
         missing = " and ".join(filter(None, (missing, "image_encoder")))
     if missing:
@@ -97,12 +105,12 @@ def _check_validation(
 def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetworks], None] | None:
     """Return what gives a new run its first weights; None leaves them to chance, or to stage 1."""
     published = (choices.stable_diffusion, choices.animatediff, choices.controlnet_hint)
-    if choices.weights is not None and any(published):
+    if choices.models is not None and any(published):
         raise ConfigError(
-            f"weights got {choices.weights} beside other starting weights; a weight set is whole. "
+            f"models got {choices.models} beside other starting weights; a weight set is whole. "
             "Name either it, or the parts."
         )
-    if choices.weights is None and not any(published):
+    if choices.models is None and not any(published):
         return None
 
     for name in ("stable_diffusion", "controlnet_hint"):
@@ -113,14 +121,14 @@ def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetwo
             )
 
     def start(networks: AnimateNetworks) -> None:
-        if config.stage == 2 and choices.weights is None and choices.stable_diffusion is None:
+        if config.stage == 2 and choices.models is None and choices.stable_diffusion is None:
             load_stage1(networks, choices.folder)
-        if choices.weights is not None:
+        if choices.models is not None:
             initial.from_bundle(
                 networks.denoiser,
                 networks.reference_net,
                 networks.pose_guider,
-                choices.weights,
+                choices.models,
                 image_encoder=networks.image_encoder,
             )
             # What stage 1 made of a weight set goes before the set itself.
@@ -147,9 +155,10 @@ def _validation(choices: Choices, config: TrainingConfig) -> Validation:
             f"validate_every got {config.validate_every}; {kind.title} gives no clips to validate "
             "with. Set validate_every to 0 with --config."
         )
-    pose = PoseReader.from_files(*choices.pose_models) if choices.pose_models else None
-    if kind.drawn:
-        pose = pose or PoseReader.embedded()
+    pose: PoseReader | None = None
+    named = (choices.detector, choices.estimator)
+    if kind.drawn or any(named):
+        pose = PoseReader(open_pose_pair(*named))
     frames = 1 if config.stage == 1 else min(CLIP_FRAMES, config.frames)
     size = ValidationSize(count=VALIDATION_PAIRS[config.stage], frames=frames)
     return Validation(kind.pairs(choices, config, size), pose)

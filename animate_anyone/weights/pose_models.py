@@ -1,12 +1,67 @@
-"""aa-mini's two networks that read poses: a detector and an estimator, as ONNX files."""
+"""The networks that read poses, a detector and an estimator: aa-mini's files, and opening a pair."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from ..errors import WeightsError
+from ..errors import InputError, WeightsError
+from ..pose.networks.detector import Detector
+from ..pose.networks.estimator import Estimator
+from ..pose.networks.sessions import PoseSession, open_session
 from .sources import MINI_FOLDER
 
 DETECTOR = "pose_detector.onnx"
 ESTIMATOR = "pose_estimator.onnx"
+
+
+class PosePair(NamedTuple):
+    """A detector and an estimator, ready to run."""
+
+    detector: Detector
+    estimator: Estimator
+
+    @property
+    def name(self) -> str:
+        """Return the names of the two files, for reports."""
+        return f"{self.detector.session.path.name}, {self.estimator.session.path.name}"
+
+
+def open_pose_pair(
+    detector: Path | None = None,  # None, both: the embedded pair
+    estimator: Path | None = None,
+    provider: str = "auto",  # auto, or a key of PROVIDERS
+    *,
+    channel_order: str = "rgb",  # one of CHANNEL_ORDERS
+    engine_cache: Path | None = None,  # folder in which TensorRT keeps its engines
+    opens: Callable[..., PoseSession] = open_session,  # one file; or what keeps it open for others
+) -> PosePair:
+    """Load a detector and an estimator.
+
+    Raises what `chosen_pose_models` and `open_session` raise, and WeightsError for a file that is
+    not what it is named as.
+    """
+    paths = chosen_pose_models(detector, estimator)
+    first, second = (opens(path, provider, engine_cache=engine_cache) for path in paths)
+    return PosePair(Detector(first), Estimator(second, channel_order))
+
+
+def chosen_pose_models(detector: Path | None, estimator: Path | None) -> tuple[Path, Path]:
+    """Return the two files that are named, or those of the embedded pair if none is.
+
+    Raises InputError if only one is named, WeightsError for a file that is not there.
+    """
+    if detector is None and estimator is None:
+        return embedded_pose_models()
+    if detector is None or estimator is None:
+        missing = "detector" if detector is None else "estimator"
+        raise InputError(
+            f"{missing} got nothing; detector and estimator are named together. Name both, or "
+            "none for the embedded pair."
+        )
+    for role, path in (("detector", detector), ("estimator", estimator)):
+        if not path.is_file():
+            raise WeightsError(f"{role} got {path}; there is no such file. Check the path.")
+    return detector, estimator
 
 
 def embedded_pose_models(folder: Path = MINI_FOLDER) -> tuple[Path, Path]:

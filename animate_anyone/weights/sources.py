@@ -134,7 +134,7 @@ def _folder_of_preset(source: str | Path) -> Path:
     if source in presets() and not Path(source).exists():
         raise WeightsError(
             f"weights got the preset {str(source)!r}, whose files are not part of this package; "
-            f"fetch them with `python -m animate_anyone download {source} --to FOLDER` and give "
+            f"fetch them with `python -m animate_anyone download {source} --out FOLDER` and give "
             "FOLDER instead."
         )
     return Path(source)

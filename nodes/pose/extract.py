@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from comfy_api.input import VideoInput
@@ -12,16 +12,16 @@ from torch import Tensor
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.pose.networks.sessions import PoseSession, SessionPool
 from ...animate_anyone.weights.hub.download import fetch_all
-from ...animate_anyone.weights.pose_models import embedded_pose_models
+from ...animate_anyone.weights.pose_models import (
+    PosePair,
+    embedded_pose_models,
+    open_pose_pair,
+)
 from ...animate_anyone.weights.sets import dwpose
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..clips.read import DrivingClip, driving_clip
 from ..comfyui import folders, host
 from ..comfyui.sockets import DwPose
-
-if TYPE_CHECKING:
-    from ...animate_anyone.pose.networks.detector import Detector
-    from ...animate_anyone.pose.networks.estimator import Estimator
 
 ENGINES = "tensorrt"  # folder in the model folder where TensorRT keeps what it builds
 PUBLIC = {file.to: file for file in dwpose.SET.files}
@@ -66,24 +66,25 @@ def model_path(role: str, name: str, download: bool) -> Path:
     return fetch_all([PUBLIC[name]], target.parent, report)[0]
 
 
-def opened(networks: DwPose) -> tuple["Detector", "Estimator"]:
+def opened(networks: DwPose) -> PosePair:
     """Return the networks ready to run; while they run, the user can interrupt."""
-    from ...animate_anyone.pose.networks.detector import Detector
-    from ...animate_anyone.pose.networks.estimator import Estimator
-
     host.move_in(networks.patcher)
     cache = None
     if networks.provider == ENGINES:
         cache = folders.model_folder() / ENGINES
         cache.mkdir(parents=True, exist_ok=True)
 
-    def session(path: Path) -> PoseSession:
-        found = networks.sessions.get(path, networks.provider, engine_cache=cache)
+    def shared(path: Path, provider: str, *, engine_cache: Path | None) -> PoseSession:
+        found = networks.sessions.get(path, provider, engine_cache=engine_cache)
         return cast(PoseSession, _Interruptible(found))
 
-    return (
-        Detector(session(networks.detector)),
-        Estimator(session(networks.estimator), networks.channel_order),
+    return open_pose_pair(
+        networks.detector,
+        networks.estimator,
+        networks.provider,
+        channel_order=networks.channel_order,
+        engine_cache=cache,
+        opens=shared,
     )
 
 

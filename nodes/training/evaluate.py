@@ -35,7 +35,7 @@ def compare(
         return measure(made, case, Instruments(metrics=names_without_files()), progress)
     case = Case(name="clip", truth=true, fps=fps, skeletons=_skeletons(poses, truth))
     mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
-    reader = PoseReader(*opened(networks or choose_networks(*mini, download=False)))
+    reader = PoseReader(opened(networks or choose_networks(*mini, download=False)))
     return measure(made, case, Instruments(metrics=names_without_files(), pose=reader), progress)
 
 

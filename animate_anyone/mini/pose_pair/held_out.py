@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ...evaluation.held_out import HELD_OUT
-from ...pose.networks.detector import Detector
-from ...pose.networks.estimator import Estimator
-from ...pose.networks.sessions import open_session
 from ...pose.skeleton.joints import VISIBLE
-from ...weights.pose_models import embedded_pose_models
+from ...weights.pose_models import embedded_pose_models, open_pose_pair
 from .scenes import PaintedScene, make_scene, plain_scene
 from .wholebody import POINT_GROUPS, torso_length
 
@@ -68,8 +65,7 @@ def score_pair(
     provider: str = "cpu",
 ) -> PoseScores:
     """Run detector and estimator over scenes as a user's clip would be run."""
-    sessions = [open_session(path, provider) for path in embedded_pose_models(folder)]
-    detector, estimator = Detector(sessions[0]), Estimator(sessions[1])
+    detector, estimator = open_pose_pair(*embedded_pose_models(folder), provider)
     tally = _Tally()
     for scene in scenes:
         started = time.perf_counter()

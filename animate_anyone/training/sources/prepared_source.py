@@ -43,11 +43,11 @@ def _dataset(choices: "Choices") -> ClipDataset:
 
 def _check_caches(dataset: ClipDataset, choices: "Choices") -> None:
     """Refuse an encoder that is named here, where another one has made the cache."""
-    for cache, name in (("latents", "autoencoder"), ("tokens", "image_encoder")):
+    for cache, name in (("latents", "vae"), ("tokens", "image_encoder")):
         path: Path | None = getattr(choices, name)
         if path is None or not dataset.has(cache):
             continue
-        maker = ToolMaker(vae=choices.autoencoder, image_encoder=path, caches=(cache,))
+        maker = ToolMaker(vae=choices.vae, image_encoder=path, caches=(cache,))
         if maker.cache_names()[cache] != dataset.manifest.cached[cache]:
             raise ConfigError(
                 f"{name} got {path}, but the {cache} in {dataset.folder} were cached with another "

@@ -36,6 +36,6 @@ def test_nothing_to_train_on_is_refused(tmp_path, capsys):
 
 
 def test_a_row_without_a_source_is_refused_before_any_training(tmp_path, capsys):
-    assert main(["ablations", "--folder", str(tmp_path), "--weights", "v0"]) == 2
-    assert "--weights got 'v0'; it must be NAME=SOURCE" in capsys.readouterr().err
+    assert main(["ablations", "--folder", str(tmp_path), "--models", "v0"]) == 2
+    assert "--models got 'v0'; it must be NAME=SOURCE" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -36,7 +36,7 @@ def hub(monkeypatch):
     return content
 
 
-@pytest.mark.parametrize("flag", ["--folder", "--to"])
+@pytest.mark.parametrize("flag", ["--out", "--folder", "--to"])
 def test_pose_pair_is_fetched_and_its_use_is_told(hub, tmp_path, caplog, flag):
     caplog.set_level("INFO")
     assert main(["download", "dwpose", flag, str(tmp_path)]) == 0
@@ -47,7 +47,7 @@ def test_pose_pair_is_fetched_and_its_use_is_told(hub, tmp_path, caplog, flag):
 
 def test_wrong_file_is_told_with_the_way_by_hand(hub, tmp_path, capsys):
     hub["bytes"] = b"NETWORK"
-    assert main(["download", "dwpose", "--folder", str(tmp_path)]) == 2
+    assert main(["download", "dwpose", "--out", str(tmp_path)]) == 2
 
     told = capsys.readouterr().err
     assert "expected is" in told

@@ -210,7 +210,7 @@ def test_the_run_of_a_variant_is_measured_under_a_protocol_of_real_clips(
 
 def test_export_of_a_variant_says_how_it_is_measured(tmp_path, capsys):
     words = ["--folder", str(write_run(tmp_path / "run", variant="clip"))]
-    assert main(["train", "export", *words, "--target", str(tmp_path / "files")]) == 2
+    assert main(["train", "export", *words, "--out", str(tmp_path / "files")]) == 2
     assert "evaluate --models takes the folder of this one as it is" in capsys.readouterr().err
     assert not (tmp_path / "files").exists()
 
@@ -257,7 +257,7 @@ def test_finished_clips_are_measured_with_every_network_that_is_named(finished, 
     protocol.write_text(json.dumps(record))
     mini = Path(__file__).resolve().parents[3] / "animate_anyone/weights/mini"
     pair = [str(mini / f"pose_{name}.onnx") for name in ("detector", "estimator")]
-    words = ["--protocol", str(protocol), *finished, "--pose-models", *pair]
+    words = ["--protocol", str(protocol), *finished, "--detector", pair[0], "--estimator", pair[1]]
     words += ["--lpips-backbone", str(backbone), "--fvd-network", str(network)]
     assert main(["evaluate", *words, "--json", str(table)]) == 0
     data = json.loads(table.read_text())

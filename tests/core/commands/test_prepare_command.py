@@ -77,7 +77,7 @@ def test_a_recipe_brings_its_split_and_says_which_clips_lack(tmp_path, capsys):
         write_clip(clips, f"{number}/masks", frames)
         write_clip(tmp_path / "spare" / "clips", f"{number}.mp4", frames, pose)
     poses = tmp_path / "spare" / "poses"
-    told = ("--recipe=tiktok", "--size=64x64", "--frames=jpg", f"--poses={poses}")
+    told = ("--recipe=tiktok", "--size=64x64", "--pictures=jpg", f"--poses={poses}")
     assert main(arguments(clips, *told)) == 0
     dataset = ClipDataset.open(tmp_path / "set")
     assert dataset.manifest.fit == "crop"
@@ -125,9 +125,10 @@ def test_nothing_usable_is_told_by_the_exit_code(tmp_path, capsys):
         (("--cache=depth",), "known are latents, tokens"),
         (("--workers=0",), "--workers got 0"),
         (("--poses=nowhere",), "no such folder"),
-        (("--pose-models", "d.onnx", "e.onnx"), "no such file"),
+        (("--detector=d.onnx", "--estimator=e.onnx"), "no such file"),
         (("--split=clips.txt",), "cannot be read"),
-        (("--poses=.", "--pose-models", "d.onnx", "e.onnx"), "Leave one out"),
+        (("--detector=d.onnx",), "estimator got nothing"),
+        (("--poses=.", "--detector=d.onnx", "--estimator=e.onnx"), "Leave one out"),
         (("--cache=latents", "--vae=nowhere.safetensors", "--device=cpu"), "nowhere"),
     ],
 )

@@ -57,7 +57,7 @@ def logged(folder, stage):
 def test_clips_become_a_weight_set_in_both_stages(tmp_path, data):
     run, target = tmp_path / "run", tmp_path / "weights"
     poses = (str(MINI_FOLDER / f"pose_{name}.onnx") for name in ("detector", "estimator"))
-    common = [f"--folder={run}", f"--data={data}", "--weights=aa-mini", f"--vae={VAE}"]
+    common = [f"--folder={run}", f"--data={data}", "--models=aa-mini", f"--vae={VAE}"]
     common += ["--pose-models", *poses]
     assert main(["train", "stage1", *common, settings(tmp_path, frames=2)]) == 0
     assert main(["train", "stage2", *common, settings(tmp_path, frames=4)]) == 0
@@ -69,7 +69,7 @@ def test_clips_become_a_weight_set_in_both_stages(tmp_path, data):
         assert 15 < copied < 40  # dB: frames this near to the reference look much like it
         assert 0 < found["validation_pose_error"] < 0.5  # torsos
         assert (run / f"stage{stage}" / "samples" / "samples-00000002.png").exists()
-    assert main(["train", "export", f"--folder={run}", f"--target={target}"]) == 0
+    assert main(["train", "export", f"--folder={run}", f"--out={target}"]) == 0
     trained = load_models(target)
     before = load_file(MINI_FOLDER / "motion_module.safetensors")
     after = load_file(target / "motion_module.safetensors")
@@ -85,18 +85,18 @@ def test_a_named_encoder_must_be_that_of_the_cache(tmp_path, data):
         state[key] += 1
         save_file(state, other)
 
-    choices = Choices(folder=tmp_path, data=data, autoencoder=VAE)
+    choices = Choices(folder=tmp_path, data=data, vae=VAE)
     config = get_recipe("aa-mini", 1)
     assert source_of(choices, config)
     change("decoder.layers.0.bias")  # which says nothing of what is cached
-    assert source_of(replace(choices, autoencoder=other), config)
+    assert source_of(replace(choices, vae=other), config)
     change("encoder.layers.0.bias")
     with pytest.raises(ConfigError, match=r"other\.safetensors, but the latents in .* were cached"):
-        source_of(replace(choices, autoencoder=other), config)
+        source_of(replace(choices, vae=other), config)
 
 
 def test_clips_too_short_to_validate_with_are_left_out(tmp_path, data):
-    choices = Choices(folder=tmp_path, data=data, autoencoder=VAE)
+    choices = Choices(folder=tmp_path, data=data, vae=VAE)
     config = replace(get_recipe("aa-mini", 1), validate_every=1)
     around = surroundings_of(choices, config)
     pairs = around.validate.pairs()  # type: ignore[union-attr]
@@ -109,7 +109,7 @@ def test_clips_too_short_to_validate_with_are_left_out(tmp_path, data):
 
 
 def test_what_was_named_is_kept_with_the_run(tmp_path, data):
-    choices = Choices(folder=tmp_path, data=data, weights="aa-mini")
+    choices = Choices(folder=tmp_path, data=data, models="aa-mini")
     config = get_recipe("aa-mini", 1)
     assert surroundings_of(choices, config).origin == {"data": str(data), "weights": "aa-mini"}
     drawn = surroundings_of(replace(choices, data=None), config).origin

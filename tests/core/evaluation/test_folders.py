@@ -15,6 +15,7 @@ from animate_anyone.evaluation.pose_reader import PoseReader
 from animate_anyone.evaluation.protocol import FvdRule, load_protocol
 from animate_anyone.media import VideoWriter, frames_of, to_bytes, to_pixels, write_picture
 from animate_anyone.types import Size
+from animate_anyone.weights.pose_models import open_pose_pair
 from metric_networks import write_fvd_network
 
 PROTOCOL = replace(load_protocol("tiktok"), width=64, height=64)
@@ -79,7 +80,7 @@ def test_frames_and_stride_of_the_protocol_are_what_is_read(folders):
 def test_fvd_and_poses_of_finished_clips(folders, tmp_path):
     rule = FvdRule(frames=4, size=16, fps=15.0, sha256=write_fvd_network(tmp_path / "i3d.pt"))
     protocol = replace(PROTOCOL, fvd=rule)
-    reader = PoseReader.embedded("cpu")
+    reader = PoseReader(open_pose_pair(provider="cpu"))
     instruments = open_instruments(protocol, pose=reader, fvd_network=tmp_path / "i3d.pt")
     results, truth = folders
     ours = measure_folders(match_folders(results, truth, protocol), protocol, instruments)

@@ -17,6 +17,7 @@ from animate_anyone.evaluation.metrics.poses import oks, pck, pose_error
 from animate_anyone.evaluation.metrics.video import FvdProtocol, flicker, seam_drift
 from animate_anyone.evaluation.pose_reader import PoseReader
 from animate_anyone.evaluation.protocol import FvdRule, LpipsRule, load_protocol
+from animate_anyone.weights.pose_models import open_pose_pair
 from metric_networks import fvd, write_alexnet, write_fvd_network
 
 
@@ -56,7 +57,7 @@ def test_figures_of_frames_are_means_over_the_whole_clip(files):
 
 def test_poses_are_read_from_the_frames_and_compared_with_the_driving_ones():
     (pair,) = held_out_pairs(1, 2)
-    reader = PoseReader.embedded("cpu")
+    reader = PoseReader(open_pose_pair(provider="cpu"))
     true = case(truth=pair.truth, skeletons=pair.skeletons)
     row = measure(pair.reference.expand_as(pair.truth), true, Instruments(pose=reader))
     found = reader.read_pixels(pair.reference.expand_as(pair.truth))
@@ -69,7 +70,7 @@ def test_a_truth_that_shows_nobody_has_no_figures_of_poses():
     (pair,) = held_out_pairs(1, 1)
     body = replace(pair.skeletons.body, confidence=np.zeros_like(pair.skeletons.body.confidence))
     true = case(truth=pair.truth, skeletons=replace(pair.skeletons, body=body))
-    row = measure(pair.truth, true, Instruments(pose=PoseReader.embedded("cpu")))
+    row = measure(pair.truth, true, Instruments(pose=PoseReader(open_pose_pair(provider="cpu"))))
     assert "pck" not in row
     assert "psnr" in row
 
@@ -111,7 +112,7 @@ def test_only_what_is_wanted_is_in_the_row_in_its_order():
 def test_progress_follows_chunk_by_chunk_up_to_its_total(poses):
     (pair,) = held_out_pairs(1, 20)
     true = case(truth=pair.truth, skeletons=pair.skeletons)
-    instruments = Instruments(pose=PoseReader.embedded("cpu") if poses else None)
+    instruments = Instruments(pose=PoseReader(open_pose_pair(provider="cpu")) if poses else None)
     told: list[tuple[int, int]] = []
     measure(pair.truth, true, instruments, lambda *at: told.append(at))
     done = [done for done, _ in told]

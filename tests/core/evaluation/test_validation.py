@@ -16,6 +16,7 @@ from animate_anyone.evaluation.pose_reader import PoseReader
 from animate_anyone.evaluation.validation import validate
 from animate_anyone.types import Size
 from animate_anyone.weights.load import load_mini
+from animate_anyone.weights.pose_models import open_pose_pair
 
 
 def test_figures_are_means_over_pairs_and_gains_over_the_still_reference(tiny):
@@ -33,7 +34,7 @@ def test_figures_are_means_over_pairs_and_gains_over_the_still_reference(tiny):
 
 
 def test_aa_mini_follows_poses_that_a_still_picture_does_not():
-    models, reader = load_mini(), PoseReader.embedded("cpu")
+    models, reader = load_mini(), PoseReader(open_pose_pair(provider="cpu"))
     sampling = replace(sampling_of(models.preset), steps=4, guidance=1.0)
     pairs = list(held_out_pairs(2, 2))
     report = validate(models, pairs, sampling, reader)
@@ -49,7 +50,8 @@ def test_aa_mini_follows_poses_that_a_still_picture_does_not():
 
 def test_true_frames_have_the_skeletons_that_they_were_drawn_from():
     (pair,) = held_out_pairs(1, 4)
-    assert pck(PoseReader.embedded("cpu").read_pixels(pair.truth), pair.skeletons) > 0.95
+    reader = PoseReader(open_pose_pair(provider="cpu"))
+    assert pck(reader.read_pixels(pair.truth), pair.skeletons) > 0.95
 
 
 def test_no_pairs_are_refused(tiny):

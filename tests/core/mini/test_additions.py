@@ -145,7 +145,7 @@ def test_an_interrupted_run_ends_in_the_same_file(
 
 @pytest.mark.parametrize("steps", ["0", "-3"])
 def test_a_run_of_no_steps_is_refused(target, tmp_path, capsys, steps):
-    words = ["--folder", str(tmp_path / "run"), "--target", str(target), "--steps", steps]
+    words = ["--folder", str(tmp_path / "run"), "--out", str(target), "--steps", steps]
     assert main(["mini", "lora", *words]) == 2
     assert f"steps got {steps}" in capsys.readouterr().err
     assert not (target / LORA).exists()

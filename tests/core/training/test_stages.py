@@ -50,7 +50,7 @@ def test_unknown_recipes_are_refused():
 
 
 def test_a_weight_set_and_parts_of_others_exclude_each_other(tmp_path):
-    choices = Choices(folder=tmp_path, weights="aa-mini", animatediff=Path("mm.ckpt"))
+    choices = Choices(folder=tmp_path, models="aa-mini", animatediff=Path("mm.ckpt"))
     with pytest.raises(ConfigError, match="a weight set is whole"):
         start_of(choices, get_recipe("aa-mini", 1))
 
@@ -68,7 +68,7 @@ def test_without_examples_the_way_to_them_is_told(tmp_path):
 
 def test_validation_without_the_means_is_refused_before_training(tmp_path):
     config = get_recipe("24gb", 1)
-    with pytest.raises(ConfigError, match="without autoencoder and image_encoder"):
+    with pytest.raises(ConfigError, match="without vae and image_encoder"):
         surroundings_of(Choices(folder=tmp_path), config)
     assert surroundings_of(Choices(folder=tmp_path), replace(config, validate_every=0))
 
@@ -78,7 +78,7 @@ def test_stage_2_keeps_what_stage_1_made_of_a_weight_set(tmp_path):
     (tmp_path / "stage1").mkdir()
     save_file(first.state_dict(), tmp_path / "stage1" / "weights.safetensors")
     second = networks(2)
-    start = start_of(Choices(folder=tmp_path, weights="aa-mini"), get_recipe("aa-mini", 2))
+    start = start_of(Choices(folder=tmp_path, models="aa-mini"), get_recipe("aa-mini", 2))
     assert start is not None
     start(second)
     assert torch.equal(second.denoiser.conv_in.weight, first.denoiser.conv_in.weight)

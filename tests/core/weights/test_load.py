@@ -124,7 +124,7 @@ def test_embedded_weights_load():
 
 
 def test_presets_without_files_tell_how_to_get_them():
-    with pytest.raises(WeightsError, match="download moore --to FOLDER"):
+    with pytest.raises(WeightsError, match="download moore --out FOLDER"):
         open_parts("moore")
 
 

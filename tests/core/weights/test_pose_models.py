@@ -1,12 +1,14 @@
 import hashlib
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from animate_anyone.errors import DownloadError, WeightsError
+from animate_anyone.errors import DownloadError, InputError, WeightsError
+from animate_anyone.pose.networks.sessions import open_session
 from animate_anyone.weights.hub.download import download, fetch, unwatched
-from animate_anyone.weights.pose_models import embedded_pose_models
+from animate_anyone.weights.pose_models import embedded_pose_models, open_pose_pair
 from animate_anyone.weights.sets.table import SETS
 
 DWPOSE = SETS["dwpose"].files
@@ -51,6 +53,43 @@ def test_missing_embedded_file_is_named(tmp_path):
     (tmp_path / "pose_detector.onnx").touch()
     with pytest.raises(WeightsError, match=r"pose_estimator.onnx, which is missing.*again"):
         embedded_pose_models(tmp_path)
+
+
+def test_the_embedded_pair_opens_where_no_file_is_named():
+    pair = open_pose_pair(provider="cpu", channel_order="moore")
+    assert pair.name == "pose_detector.onnx, pose_estimator.onnx"
+    assert pair.estimator.channel_order == "moore"
+
+
+def test_both_files_are_opened_as_the_caller_says():
+    asked = []
+
+    def opens(path, provider, *, engine_cache):
+        asked.append((path, provider, engine_cache))
+        return open_session(path, "cpu")
+
+    files = embedded_pose_models()
+    open_pose_pair(*files, "tensorrt", engine_cache=Path("engines"), opens=opens)
+    assert asked == [(file, "tensorrt", Path("engines")) for file in files]
+
+
+@pytest.mark.parametrize("role", ["detector", "estimator"])
+def test_a_pair_is_named_as_a_whole(role):
+    other = {"detector": "estimator", "estimator": "detector"}[role]
+    with pytest.raises(InputError, match=f"{role} got nothing; detector and estimator are named"):
+        open_pose_pair(**{other: embedded_pose_models()[0]})
+
+
+@pytest.mark.parametrize("role", ["detector", "estimator"])
+def test_a_file_that_is_not_there_is_named(role, tmp_path):
+    files = dict(zip(("detector", "estimator"), embedded_pose_models(), strict=True))
+    with pytest.raises(WeightsError, match=rf"{role} got .*gone\.onnx; there is no such file"):
+        open_pose_pair(**files | {role: tmp_path / "gone.onnx"})
+
+
+def test_swapped_files_are_told():
+    with pytest.raises(WeightsError, match="swap the two files"):
+        open_pose_pair(*reversed(embedded_pose_models()), provider="cpu")
 
 
 def test_public_pair_is_pinned():

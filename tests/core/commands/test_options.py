@@ -1,0 +1,70 @@
+"""Options have one name in every command, and those that had another one before still know it."""
+
+import pytest
+
+from animate_anyone.__main__ import command_line, main
+
+PREPARE = ["prepare", "--clips=c", "--out=d"]
+EVALUATE = ["evaluate"]
+STAGE = ["train", "stage1", "--folder=r"]
+EXPORT = ["train", "export", "--folder=r"]
+RETARGET = ["pose", "retarget", "k.json", "r.png", "--out=o.json"]
+PAIR = ["--pose-models", "d.onnx", "e.onnx"]
+NEW_PAIR = ["--detector=d.onnx", "--estimator=e.onnx"]
+# The command, the option as it was, and as it is.
+RENAMED = [
+    (PREPARE, PAIR, NEW_PAIR),
+    (EVALUATE, PAIR, NEW_PAIR),
+    (STAGE, PAIR, NEW_PAIR),
+    (PREPARE, ["--frames=jpg"], ["--pictures=jpg"]),
+    (STAGE, ["--weights=aa-mini"], ["--models=aa-mini"]),
+    (["ablations", "--folder=r"], ["--weights", "a=b", "c=d"], ["--models", "a=b", "c=d"]),
+    (RETARGET, ["--mode=uniform"], ["--retarget=uniform"]),
+    (EXPORT, ["--target", "w"], ["--out", "w"]),
+    (["download", "moore"], ["--to", "w"], ["--out", "w"]),
+    (["download", "moore"], ["--folder", "w"], ["--out", "w"]),
+    *(
+        (["mini", step, "--folder=r"], ["--target", "w"], ["--out", "w"])
+        for step in ("export", "pose-export", "lora", "control")
+    ),
+]
+IDS = [f"{' '.join(command[:2])} {old[0]}" for command, old, _ in RENAMED]
+
+
+@pytest.mark.parametrize(("command", "old", "new"), RENAMED, ids=IDS)
+def test_an_old_name_means_the_new_one_and_says_so(command, old, new, caplog):
+    parser = command_line()
+    now = parser.parse_args([*command, *new])
+    assert not caplog.text
+    assert vars(parser.parse_args([*command, *old])) == vars(now)
+    names = " and ".join(word.split("=")[0] for word in new if word.startswith("--"))
+    assert f"{old[0].split('=')[0]} is now called {names}; the old name still works" in caplog.text
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(("command", "old", "new"), RENAMED, ids=IDS)
+def test_help_shows_the_new_name_alone(command, old, new, capsys):
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    words = {word.strip("[],") for word in capsys.readouterr().out.split()}
+    assert new[0].split("=")[0] in words
+    assert old[0].split("=")[0] not in words
+
+
+@pytest.mark.parametrize("command", [EXPORT, ["download", "moore"], ["mini", "lora", "--folder=r"]])
+def test_an_output_that_is_not_named_is_asked_for(command, capsys):
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "--out is required" in capsys.readouterr().err
+
+
+def test_both_names_at_once_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["download", "moore", "--out=a", "--to=b"])
+    assert "not allowed with argument --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [STAGE, EVALUATE, PREPARE, ["pose", "extract", "v", "--out=k"]])
+def test_every_command_knows_the_pose_pair_by_the_same_names(command):
+    options = command_line().parse_args([*command, *NEW_PAIR])
+    assert (options.detector.name, options.estimator.name) == ("d.onnx", "e.onnx")
