@@ -1,4 +1,4 @@
-"""The networks that read poses, a detector and an estimator: aa-mini's files, and opening a pair."""
+"""The networks that read poses, a detector and an estimator: files of aa-mini, and opening."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -11,8 +11,6 @@ from ...types import Flag, PoseClip
 from ..skeleton.stack import POINTS, SLICES, stack, torso_px, unstack
 from .gaps import fill_gaps
 
-__all__ = ["CleanConfig", "clean", "fill_gaps", "remove_spikes", "smooth"]
-
 SPIKE_TORSOS = 0.5  # a point that goes farther and is back in the next frame was a mistake
 MIN_CUTOFF_HZ = 1.5  # of a point at rest, at strength 1
 BETA_HZ_PER_TORSO = 2.5  # how much a speed of one torso per second opens the filter
