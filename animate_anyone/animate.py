@@ -101,7 +101,7 @@ class _Condition:
         assert models.autoencoder is not None
         like = next(models.denoiser.parameters())
         self._token = models.image_encoder.encode(reference).to(like)
-        picture = _fitted(reference, size)
+        picture = _fit_reference(reference, size)
         latents = models.autoencoder.encode(picture).to(like)
         self._features = seen_features(models.reference_net, latents, self._token, (True,))
         self._denoiser = models.denoiser
@@ -279,7 +279,8 @@ def snap_size(size: Size) -> Size:
     return Size(width, height)
 
 
-def _fitted(reference: Tensor, size: Size) -> Tensor:
+def _fit_reference(reference: Tensor, size: Size) -> Tensor:
+    """Return the picture at the clip's size; a picture of another shape is told."""
     H, W = reference.shape[-2:]
     if not 0.98 < (W * size.height) / (H * size.width) < 1.02:
         logger.warning(

@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     audio = options.poses if driving.has_audio and not options.no_audio else None
     # Opened first, so that a place that cannot be written to is found before the long part.
     with VideoWriter(options.out, size, driving.fps, audio_from=audio) as writer:
-        driving = _fitted(driving, fit, follower, to_bytes(reference)[0])
+        driving = _ready_to_draw(driving, fit, follower, to_bytes(reference)[0])
         poses = read_driving(driving, size)
         models = load_models(_source(options), preset=options.preset, dtype=dtype, device=device)
         with progress_bar("sampling") as progress:
@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _fitted(
+def _ready_to_draw(
     driving: "Driving", fit: "RetargetConfig", follower: Follower, reference: "np.ndarray"
 ) -> "Driving":
     """Return the motion ready to be drawn; drawn skeletons that fit already stay pictures."""

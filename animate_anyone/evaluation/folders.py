@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -115,17 +114,16 @@ def _read(info: ClipInfo, pair: ClipPair, protocol: Protocol) -> Tensor:
     """Return the frames that the protocol takes, at its size, (f, 3, H, W) in 0..1."""
     taken = islice(frames_of(info.path), 0, None, protocol.stride)
     asked = len(pair.compared.frames)
-    frames = [_fitted(frame, protocol) for frame in islice(taken, asked)]
+    frames = [
+        fit_picture(to_pixels(frame[None]), protocol.size, protocol.fit)
+        for frame in islice(taken, asked)
+    ]
     if len(frames) < asked:
         raise InputError(
             f"{info.path} got {len(frames)} frames of {asked} that it announces; it is "
             "damaged or cut short. Export it again."
         )
     return torch.cat(frames)
-
-
-def _fitted(frame: np.ndarray, protocol: Protocol) -> Tensor:
-    return fit_picture(to_pixels(frame[None]), protocol.size, protocol.fit)
 
 
 def _clips_in(folder: Path, option: str) -> dict[str, Path]:

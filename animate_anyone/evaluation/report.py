@@ -42,7 +42,7 @@ def evaluate(
     Pairs are animated and measured one at a time, and nothing of them is kept.
     """
     instruments = instruments or Instruments()
-    measuring, fit = Measuring(instruments), partial(_fitted, instruments)
+    measuring, fit = Measuring(instruments), partial(_at_compared_size, instruments)
     for index, pair in enumerate(pairs):
         case = case_of(pair, sampling, instruments)
         seeded = replace(sampling, seed=sampling.seed + index)
@@ -61,7 +61,7 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
     Windows are those of the first step; with `shift` they move from step to step. What is known
     of the figure's place is left out where the size changes.
     """
-    truth = _fitted(instruments, pair.truth)
+    truth = _at_compared_size(instruments, pair.truth)
     same = truth.shape == pair.truth.shape
     skeletons = pair.skeletons
     if instruments.size is not None:
@@ -77,7 +77,8 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
     )
 
 
-def _fitted(instruments: Instruments, frames: Tensor) -> Tensor:
+def _at_compared_size(instruments: Instruments, frames: Tensor) -> Tensor:
+    """Return frames, (f, 3, H, W), at the size at which the instruments compare clips."""
     size = instruments.size
     return frames if size is None else fit_picture(frames, size, instruments.fit)
 

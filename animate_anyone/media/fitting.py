@@ -60,6 +60,8 @@ def fit_drawing(
 ) -> np.ndarray:  # (size.height, size.width, 3) uint8
     """Return a picture of skeletons in a size, on black, as skeletons are drawn."""
     H, W = frame.shape[:2]
+    if Size(W, H) == size:
+        return frame
     scale, _, _ = placement(Size(W, H), size)
     inner = (max(1, round(W * scale)), max(1, round(H * scale)))
     result = np.zeros((size.height, size.width, 3), np.uint8)

@@ -4,7 +4,6 @@ Guider."""
 import logging
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 from comfy_api.input import VideoInput
 from torch import Tensor
 
@@ -112,10 +111,13 @@ def encode_pose(
     keep: str,  # one of KEEP
 ) -> Pose:
     """Return the driving motion as the denoiser takes it."""
+    from ...animate_anyone.media.fitting import fit_drawing
+
     with driving_clip(image, video) as clip:
         total = clip.total
         size = fitting_size(size, clip.size)
-        chunks = (_fitted(chunk, size) for chunk in in_chunks(clip.frames, CHUNK_FRAMES))
+        fitted = (fit_drawing(frame, size) for frame in clip.frames)
+        chunks = map(convert.as_tensor, in_chunks(fitted, CHUNK_FRAMES))
         outputs = guider.preset.pose_guider.out_channels
         feature_bytes = total * outputs * size.width * size.height // 64 * 2
         if keep == "features" or (keep == "automatic" and feature_bytes <= FEATURE_BYTES):
@@ -145,12 +147,3 @@ def _reported(chunks: Iterable[Tensor], total: int) -> Iterator[Tensor]:
         yield chunk
         done += len(chunk)
         report(min(done, total), total)
-
-
-def _fitted(frames: np.ndarray, size: Size) -> Tensor:
-    """Return pose pictures in this size, their shape kept, as bytes."""
-    from ...animate_anyone.media.fitting import fit_drawing
-
-    if frames.shape[1:3] == (size.height, size.width):
-        return convert.as_tensor(frames)
-    return convert.as_tensor(np.stack([fit_drawing(frame, size) for frame in frames]))

@@ -93,7 +93,7 @@ def retarget(
     if scales is None or report.warnings:
         places = [figure.xy * scale + (left, top) for figure in figures]
     else:
-        report, places = _fitted(figures, target, scales, config, report)
+        report, places = _put_on_reference(figures, target, scales, config, report)
     return _finished(driver, reference.canvas, figures, places, config.fit_canvas, report)
 
 
@@ -120,7 +120,7 @@ def _nobody(figures: Sequence[Figure], target: Figure) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _fitted(
+def _put_on_reference(
     figures: Sequence[Figure],
     target: Figure,
     scales: Scales,

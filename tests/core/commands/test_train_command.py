@@ -56,9 +56,10 @@ def logged(folder, stage):
 @pytest.mark.slow
 def test_clips_become_a_weight_set_in_both_stages(tmp_path, data):
     run, target = tmp_path / "run", tmp_path / "weights"
-    poses = (str(MINI_FOLDER / f"pose_{name}.onnx") for name in ("detector", "estimator"))
     common = [f"--folder={run}", f"--data={data}", "--models=aa-mini", f"--vae={VAE}"]
-    common += ["--pose-models", *poses]
+    common += [
+        f"--{name}={MINI_FOLDER / f'pose_{name}.onnx'}" for name in ("detector", "estimator")
+    ]
     assert main(["train", "stage1", *common, settings(tmp_path, frames=2)]) == 0
     assert main(["train", "stage2", *common, settings(tmp_path, frames=4)]) == 0
     for stage in (1, 2):

@@ -157,6 +157,11 @@ def test_any_picture_fits_any_size(width: int, height: int) -> None:
     assert fit_drawing(np.zeros((height, width, 3), np.uint8), Size(64, 48)).shape == (48, 64, 3)
 
 
+def test_a_drawing_that_fits_is_left_alone():
+    drawing = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    assert fit_drawing(drawing, Size(64, 48)) is drawing
+
+
 def test_fitted_frame_lies_on_black() -> None:
     fitted = fit_drawing(np.full((20, 40, 3), 200, np.uint8), Size(40, 40))
 

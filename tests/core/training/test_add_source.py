@@ -85,7 +85,7 @@ def validated(tmp_path):
     """Return what a run of noise names that is validated after each step."""
     vae = MINI_FOLDER / "autoencoder.safetensors"
     config = get_recipe("aa-mini", 1).changed({"validate_every": 1})
-    return Choices(folder=tmp_path, data=Path("noise"), autoencoder=vae), config
+    return Choices(folder=tmp_path, data=Path("noise"), vae=vae), config
 
 
 def test_an_added_file_says_what_training_is_validated_with(noise, validated):

@@ -80,7 +80,7 @@ def test_a_file_of_an_unusual_name_is_fetched_under_it(added, tmp_path, monkeypa
         part.write_bytes(CONTENT)
 
     monkeypatch.setattr(fetch, "__defaults__", (unwatched, get))
-    assert main(["download", "added", "--to", str(tmp_path)]) == 0
+    assert main(["download", "added", "--out", str(tmp_path)]) == 0
     assert [path.name for path in tmp_path.iterdir()] == [STRANGE]
 
 
