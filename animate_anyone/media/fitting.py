@@ -1,6 +1,9 @@
-"""Pictures brought to another size, at one scale both ways and centred."""
+"""Pictures brought to another size: at one scale both ways and centred, or squashed for CLIP."""
+
+from collections.abc import Iterable
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -52,6 +55,20 @@ def fit_frame(
         np.arange(length) - start for length, start in ((size.height, top), (size.width, left))
     )
     return scaled[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
+
+
+def squash(
+    frames: Iterable[np.ndarray],  # (H, W, 3) uint8 each, of any sizes
+    side: int,  # pixels
+) -> np.ndarray:  # (f, side, side, 3) uint8
+    """Return pictures squashed to a square, as CLIP sees them in these networks.
+
+    By PIL's bicubic filter, with which the public implementation prepares them. PyTorch's filter of
+    the same name rounds its weights otherwise: up to 2 of 255 and in one pixel of six.
+    """
+    way = Image.Resampling.BICUBIC
+    squares = (Image.fromarray(frame).resize((side, side), way) for frame in frames)
+    return np.stack([np.asarray(square) for square in squares])
 
 
 def fit_drawing(

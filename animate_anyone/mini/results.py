@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ..diffusion.samplers import sample
@@ -17,12 +18,13 @@ from ..diffusion.schedule import NoiseSchedule
 from ..drawn import PICTURE_SIZE
 from ..drawn.clip import paint_clip, skeletons_of
 from ..errors import InputError
-from ..media.pictures import whole_file
+from ..media.fitting import squash
+from ..media.pictures import to_pixels, whole_file
 from ..pose.drawing.draw import draw_pose
 from ..protocols import Autoencoder
 from ..training.config import scheduled
 from ..training.networks import STAGE1, AnimateNetworks, has_stage1, trained_networks
-from ..training.sources.shards import DETAILED, thumbnails
+from ..training.sources.shards import DETAILED, TOKEN_PICTURE
 from ..weights.sets.table import get_preset
 
 log = logging.getLogger(__name__)
@@ -96,14 +98,12 @@ def _sampled(
     """Return latents, true pictures and masks of a new character."""
     paintings = paint_clip(rng, rng.uniform(0, 400, count), PICTURE_SIZE)
     pictures = np.stack([p.picture for p in paintings])
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     hands, face = (rng.random(2) < DETAILED).tolist()
     drawn = draw_pose(skeletons_of(paintings[1:], PICTURE_SIZE), hands=hands, face=face)
-    poses = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
     with torch.autocast("cpu", torch.bfloat16):
-        picture = thumbnails(pixels[:1]).float() / 255
-        reference = autoencoder.encode(pixels[:1].float() / 255)
-        told = networks.conditions(poses[None], reference, picture, [True])
+        picture = to_pixels(squash(pictures[:1], TOKEN_PICTURE))
+        reference = autoencoder.encode(to_pixels(pictures[:1]))
+        told = networks.conditions(to_pixels(drawn)[None], reference, picture, [True])
 
         def model(latents: Tensor, timestep: int, _: int) -> Tensor:
             steps = torch.full((1, count - 1), timestep)
@@ -111,6 +111,6 @@ def _sampled(
 
         shape = (1, reference.shape[1], count - 1, *reference.shape[2:])
         noise = torch.from_numpy(rng.standard_normal(shape, np.float32))
-        latents = sample(model, noise, schedule, STEPS)[0].transpose(0, 1)
+        latents = rearrange(sample(model, noise, schedule, STEPS), "1 c f h w -> f c h w")
     masks = np.stack([p.mask for p in paintings[1:]])
     return latents.half().numpy(), pictures[1:], masks

@@ -16,7 +16,7 @@ from ..networks.condition import Conditions, pose_features, seen_features, seen_
 from ..networks.initialise import initialise
 from ..networks.pose_guider import build_pose_guider
 from ..protocols import AttentionFunction, Autoencoder, ImageEncoder
-from ..weights.encoders import CLIP_MEAN, CLIP_STD, ClipImageEncoder
+from ..weights.encoders import ClipImageEncoder, clip_normalised
 from ..weights.load import Models
 from ..weights.sets.table import get_preset
 from .config import TrainingConfig
@@ -99,8 +99,7 @@ class AnimateNetworks(nn.Module):
             return picture
         encoder: Any = self.image_encoder
         assert encoder is not None
-        mean, std = (picture.new_tensor(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
-        return encoder(pixel_values=(picture - mean) / std).image_embeds[:, None]
+        return encoder(pixel_values=clip_normalised(picture)).image_embeds[:, None]
 
     def train_stage(self, config: TrainingConfig) -> dict[str, nn.Parameter]:
         """Freeze what this stage does not train; return the rest by name."""

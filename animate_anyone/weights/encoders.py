@@ -4,7 +4,7 @@ Their classes are stable ones of diffusers and transformers, imported when a fil
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,7 @@ from .detect import describe, identify
 from .read import Weights
 from .report import Shapes
 
-if TYPE_CHECKING:
-    from PIL import Image
-
+CLIP_SIDE = 224  # pixels of the square that CLIP sees
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -91,21 +89,20 @@ class ClipImageEncoder:
 def clip_pixels(
     picture: Tensor,  # (1, 3, H, W), 0..1
     side: int,  # pixels
-) -> Tensor:  # (1, 3, side, side), normalised
-    """Return the picture squashed to a square as PIL does it (bicubic, 8 bit), CLIP-normalised."""
-    from PIL import Image
+) -> Tensor:  # (1, 3, side, side), normalised, float32 on the CPU
+    """Return what CLIP is fed of a picture: squashed to a square in bytes, then normalised."""
+    from ..media.fitting import squash
+    from ..media.pictures import to_bytes, to_pixels
 
-    values = picture[0].float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    small = Image.fromarray(values).resize((side, side), Image.Resampling.BICUBIC)
-    pixels = _pixels(small).permute(2, 0, 1)[None] / 255
-    mean, std = (torch.tensor(row).view(1, 3, 1, 1) for row in (CLIP_MEAN, CLIP_STD))
+    return clip_normalised(to_pixels(squash(to_bytes(picture), side)))
+
+
+def clip_normalised(
+    pixels: Tensor,  # (b, 3, s, s), 0..1
+) -> Tensor:  # (b, 3, s, s)
+    """Return pixels with the mean and the spread that CLIP was trained with."""
+    mean, std = (pixels.new_tensor(row)[:, None, None] for row in (CLIP_MEAN, CLIP_STD))
     return (pixels - mean) / std
-
-
-def _pixels(picture: "Image.Image") -> Tensor:
-    width, height = picture.size
-    data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return data.view(height, width, 3).float()
 
 
 def load_autoencoder(

@@ -15,6 +15,7 @@ from PIL import Image as PictureFile
 from torch import Tensor, nn
 
 from ...animate_anyone.errors import InputError
+from ...animate_anyone.media import fitting
 from ...animate_anyone.types import Size
 
 log = logging.getLogger(__name__)
@@ -225,7 +226,5 @@ def squash(
     picture: Tensor,  # (1, 3, H, W), 0..1
     side: int,  # pixels
 ) -> Tensor:  # IMAGE (1, side, side, 3)
-    """Return a picture squashed to a square, by the very filter that CLIP's users train with."""
-    values = image_to_bytes(frames_to_image(picture))[0]
-    small = PictureFile.fromarray(values).resize((side, side), PictureFile.Resampling.BICUBIC)
-    return frames_to_image(np.asarray(small)[None].copy())
+    """Return a picture squashed to a square, as the core's image encoder squashes it."""
+    return frames_to_image(fitting.squash(image_to_bytes(frames_to_image(picture)), side))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ...drawn import PICTURE_SIZE
@@ -19,10 +20,12 @@ from ...drawn.motions import make_motion
 from ...drawn.painting import Painting, paint
 from ...errors import TrainingError
 from ...evaluation.held_out import HELD_OUT
+from ...media.fitting import squash
+from ...media.pictures import to_pixels
 from ...pose.drawing.draw import draw_pose
 from ...protocols import Autoencoder
 from ...training.sources.batch import Batch
-from ...training.sources.shards import DETAILED, thumbnails
+from ...training.sources.shards import DETAILED, TOKEN_PICTURE
 
 log = logging.getLogger(__name__)
 
@@ -161,13 +164,12 @@ class Examples:
 def encoded(drawn: Drawn, autoencoder: Autoencoder) -> dict[str, np.ndarray]:
     """Return one example as the networks see it."""
     pictures = np.concatenate([drawn.reference[None], drawn.targets])
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    latents = autoencoder.encode(pixels.float() / 255).to(torch.float16).numpy()
+    latents = autoencoder.encode(to_pixels(pictures)).to(torch.float16).numpy()
     masks = torch.from_numpy(drawn.masks).float()[:, None]
     return {
         "reference": latents[0],
         "targets": latents[1:],
-        "thumbs": thumbnails(pixels[:1])[0].numpy(),
+        "thumbs": rearrange(squash(pictures[:1], TOKEN_PICTURE), "1 H W c -> c H W"),
         "masks": F.avg_pool2d(masks, 8)[:, 0].round().to(torch.uint8).numpy(),
         "poses": drawn.poses,
         "hints": np.packbits(drawn.hints > 0, axis=-1),
@@ -179,8 +181,8 @@ def as_batch(rows: dict[str, np.ndarray]) -> tuple[Batch, Tensor]:
     batch = Batch(
         encoded=True,
         reference=torch.from_numpy(rows["reference"]).float(),
-        targets=torch.from_numpy(rows["targets"]).float().transpose(1, 2),
-        poses=torch.from_numpy(rows["poses"]).permute(0, 1, 4, 2, 3),
+        targets=rearrange(torch.from_numpy(rows["targets"]).float(), "b f c h w -> b c f h w"),
+        poses=rearrange(torch.from_numpy(rows["poses"]), "b f H W c -> b f c H W"),
         thumbs=torch.from_numpy(rows["thumbs"]),
         masks=torch.from_numpy(rows["masks"]).float()[:, None] / 255,
     )

@@ -7,12 +7,14 @@ from typing import Literal
 
 import numpy as np
 import torch
+from einops import rearrange
 
 from ...dataset.manifest import ClipDataset, ClipEntry, Span
 from ...errors import InputError, MediaError
+from ...media.fitting import squash
 from ...pose.drawing.draw import draw_pose
+from ...weights.encoders import CLIP_SIDE
 from .batch import Batch, Draw
-from .shards import thumbnails
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class ClipSource:
         self,
         dataset: ClipDataset,
         *,
-        image_side: int = 224,  # pixels of the image encoder's square; CLIP's
+        image_side: int = CLIP_SIDE,  # pixels of the image encoder's square
         split: Literal["train", "test"] = "train",
         strides: tuple[int, int] = (1, 2),  # least and most frames from one target to the next
     ) -> None:
@@ -160,22 +162,23 @@ class ClipSource:
         targets = torch.from_numpy(np.stack([row.targets for row in rows]))
         encoded = self.dataset.has("latents")
         if encoded:
-            reference, targets = reference.float(), targets.float().transpose(1, 2)
+            reference = reference.float()
+            targets = rearrange(targets.float(), "b f c h w -> b c f h w")
         else:
-            reference = reference.permute(0, 3, 1, 2)
-            targets = targets.permute(0, 4, 1, 2, 3)
+            reference = rearrange(reference, "b H W c -> b c H W")
+            targets = rearrange(targets, "b f H W c -> b c f H W")
         poses = torch.from_numpy(np.stack([row.poses for row in rows]))
         thumbs = [row.thumb for row in rows if row.thumb is not None]
         tokens = [row.token for row in rows if row.token is not None]
         squashed = None
         if thumbs:
-            pixels = torch.from_numpy(np.stack(thumbs)).permute(0, 3, 1, 2)
-            squashed = thumbnails(pixels, self.image_side)
+            squares = torch.from_numpy(squash(thumbs, self.image_side))
+            squashed = rearrange(squares, "b H W c -> b c H W")
         return Batch(
             encoded=encoded,
             reference=reference,
             targets=targets,
-            poses=poses.permute(0, 1, 4, 2, 3),
+            poses=rearrange(poses, "b f H W c -> b f c H W"),
             thumbs=squashed,
             tokens=torch.from_numpy(np.stack(tokens)).float() if tokens else None,
             names=tuple(row.name for row in rows),

@@ -11,6 +11,7 @@ from ...errors import ConfigError
 from ...evaluation.pairs import Pair
 from ...evaluation.prepared import prepared_pairs, tested_span
 from ...evaluation.protocol import load_protocol
+from ...weights.encoders import CLIP_SIDE
 from ..config import TrainingConfig
 from ..networks import IMAGE_ENCODER
 from .find import MakePairs, SourceKind, ValidationSize
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCATTERED, SCATTERED_FRAMES = 5, 4  # frames from one to the next, and how many, in stage 1
-FROZEN_SIDE = 224  # pixels that CLIP sees
 
 
 def _recognises(choices: "Choices") -> bool:
@@ -32,7 +32,7 @@ def _recognises(choices: "Choices") -> bool:
 def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
     dataset = _dataset(choices)
     _check_caches(dataset, choices)
-    side = IMAGE_ENCODER["image_size"] if config.train_image_encoder else FROZEN_SIDE
+    side = IMAGE_ENCODER["image_size"] if config.train_image_encoder else CLIP_SIDE
     return ClipSource(dataset, image_side=side)
 
 

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ...drawn.clip import paint_clip, skeletons_of
 from ...errors import InputError
-from ...media.pictures import whole_file
+from ...media.fitting import squash
+from ...media.pictures import to_pixels, whole_file
 from ...pose.drawing.draw import draw_pose
 from ...protocols import Autoencoder
 from ...types import Size
@@ -46,8 +48,8 @@ def write_shard(
         start, stride = rng.integers(200), int(rng.integers(1, 3))
         times = start + stride * np.arange(frames) if consecutive else rng.uniform(0, 400, frames)
         paintings = paint_clip(rng, times, size)
-        pixels = torch.from_numpy(np.stack([p.picture for p in paintings])).permute(0, 3, 1, 2)
-        latents = autoencoder.encode(pixels.float() / 255)
+        pictures = np.stack([p.picture for p in paintings])
+        latents = autoencoder.encode(to_pixels(pictures))
         gathered["latents"].append(latents.to(torch.float16).numpy())
         # Skeletons of other sources may come without fingers and faces.
         hands, face = (rng.random(2) < DETAILED).tolist()
@@ -55,7 +57,7 @@ def write_shard(
         gathered["poses"].append(drawn)
         masks = torch.from_numpy(np.stack([p.mask for p in paintings])).float()[:, None]
         gathered["masks"].append(F.avg_pool2d(masks, 8)[:, 0].round().to(torch.uint8).numpy())
-        gathered["thumbs"].append(thumbnails(pixels).numpy())
+        gathered["thumbs"].append(rearrange(squash(pictures, TOKEN_PICTURE), "f H W c -> f c H W"))
     folder = path.with_suffix(".partial")
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in gathered.items():
@@ -91,8 +93,7 @@ def _check_encoder(folder: Path, autoencoder: Autoencoder) -> None:
     path, size = folder / ENCODER, Size(64, 64)
     rng = np.random.default_rng(0)
     picture = paint_clip(rng, np.zeros(1), size)[0].picture
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    latents = autoencoder.encode(pixels).float().cpu().numpy()
+    latents = autoencoder.encode(to_pixels(picture[None])).float().cpu().numpy()
     if not path.exists():
         with whole_file(path) as part, part.open("wb") as file:
             np.save(file, latents)
@@ -109,14 +110,6 @@ def _check_encoder(folder: Path, autoencoder: Autoencoder) -> None:
             f"data folder got {folder}, whose examples another autoencoder has encoded. Choose a "
             "new folder, or delete this one."
         )
-
-
-def thumbnails(
-    pixels: Tensor,  # (f, 3, H, W), uint8
-    side: int = TOKEN_PICTURE,  # pixels
-) -> Tensor:  # (f, 3, side, side), uint8
-    """Squash pictures to what the image encoder sees, with PIL's bicubic filter."""
-    return F.interpolate(pixels, (side, side), mode="bicubic", antialias=True)
 
 
 class Shards:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from animate_anyone.media.fitting import fit_picture
+from animate_anyone.media.fitting import fit_picture, squash
 from animate_anyone.pose.skeleton.fit import fit_pose
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
@@ -53,3 +54,15 @@ def test_what_has_the_size_is_left_alone():
     for fit in ("pad", "crop"):
         assert torch.equal(fit_picture(frames, size, fit), frames)
         assert fit_pose(skeleton, size, fit) is skeleton
+
+
+def test_pictures_of_any_size_are_squashed_as_pil_does_it():
+    rng = np.random.default_rng(0)
+    pictures = [
+        rng.integers(0, 256, (*size, 3), np.uint8) for size in ((90, 40), (16, 16), (7, 31))
+    ]
+    squares = squash(pictures, 16)
+    assert (squares.shape, squares.dtype) == ((3, 16, 16, 3), np.uint8)
+    wanted = Image.fromarray(pictures[0]).resize((16, 16), Image.Resampling.BICUBIC)
+    assert np.array_equal(squares[0], np.asarray(wanted))
+    assert np.array_equal(squares[1], pictures[1])
