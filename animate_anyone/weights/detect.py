@@ -12,7 +12,7 @@ from ..config import MotionConfig, PoseGuiderConfig, Preset, UNetConfig
 from ..errors import WeightsError
 from ..networks.unet import UNet
 from .presets import known_preset
-from .report import Shapes, module_shapes
+from .report import Shapes, module_shapes, reading_shapes
 
 Role = Literal["denoiser", "reference_net"]
 
@@ -129,12 +129,8 @@ def detect_unet(shapes: Shapes, preset: Preset | None = None) -> tuple[Role, UNe
     kind = identify(shapes)
     if kind not in ("denoiser", "unet", "reference_net"):
         raise WeightsError(f"UNet got {describe(kind)}; choose a UNet in diffusers layout.")
-    try:
+    with reading_shapes("UNet"):
         config = _unet_from_shapes(shapes)
-    except (KeyError, IndexError, ValueError) as error:
-        raise WeightsError(
-            f"UNet lacks {error}, without which its layout cannot be read; the file is incomplete."
-        ) from error
     known = known_preset(config, preset).unet
     config = replace(
         config,
@@ -151,7 +147,8 @@ def motion_widths(shapes: Shapes) -> tuple[int, ...]:
     """Return the channels of the motion modules, level by level; empty if there are none."""
     norm = "down_blocks.{}.motion_modules.0.temporal_transformer.norm.weight"
     levels = _count(shapes, "down_blocks.")
-    return tuple(shapes[norm.format(i)][0] for i in range(levels) if norm.format(i) in shapes)
+    with reading_shapes("motion module"):
+        return tuple(shapes[norm.format(i)][0] for i in range(levels) if norm.format(i) in shapes)
 
 
 def detect_pose_guider(shapes: Shapes) -> PoseGuiderConfig:
@@ -160,6 +157,11 @@ def detect_pose_guider(shapes: Shapes) -> PoseGuiderConfig:
         raise WeightsError(
             f"Pose Guider got {describe(identify(shapes))}; choose a pose_guider file."
         )
+    with reading_shapes("Pose Guider"):
+        return _pose_guider_from_shapes(shapes)
+
+
+def _pose_guider_from_shapes(shapes: Shapes) -> PoseGuiderConfig:
     blocks = _count(shapes, "blocks.")
     if "conv_in.weight" in shapes:
         channels = [shapes["conv_in.weight"][0]]

@@ -13,7 +13,7 @@ from ..errors import InputError, WeightsError
 from .assign import assign
 from .detect import describe, identify
 from .read import Weights
-from .report import Shapes
+from .report import Shapes, reading_shapes
 
 CLIP_SIDE = 224  # pixels of the square that CLIP sees
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -117,9 +117,11 @@ def load_autoencoder(
     """
     kind = identify(weights.shapes)
     if kind == "autoencoder_tiny":
-        network, latent_scale = _build_tiny(weights.shapes), 1.0
+        with reading_shapes(f"autoencoder {weights.source}"):
+            network, latent_scale = _build_tiny(weights.shapes), 1.0
     elif kind == "autoencoder_kl":
-        network = _build_kl(weights.shapes)
+        with reading_shapes(f"autoencoder {weights.source}"):
+            network = _build_kl(weights.shapes)
         weights = _with_new_attention_names(weights, network)
     else:
         raise WeightsError(f"autoencoder got {weights.source}, which is {describe(kind)}.")
@@ -152,8 +154,17 @@ def load_image_encoder(
 
 def image_encoder_config(weights: Weights) -> dict[str, Any]:
     """Return the CLIPVisionConfig fields of an image encoder: from shapes, heads from metadata."""
-    shapes = weights.shapes
-    told = json.loads(weights.metadata.get("image_encoder", "{}"))
+    with reading_shapes(f"image encoder {weights.source}"):
+        return _image_encoder_config(weights.shapes, weights.metadata.get("image_encoder", "{}"))
+
+
+def _image_encoder_config(
+    shapes: Shapes,
+    metadata: str,  # JSON of what shapes cannot tell
+) -> dict[str, Any]:
+    told = json.loads(metadata)
+    if not isinstance(told, dict):
+        raise ValueError(f"settings, got {metadata[:40]!r} instead")
     hidden, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
     places = shapes["vision_model.embeddings.position_embedding.weight"][0] - 1
     layer = "vision_model.encoder.layers."

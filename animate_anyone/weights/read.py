@@ -239,7 +239,11 @@ def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401
             f"{path} holds a {type(value).__name__}; a weight file holds a state dict, that is "
             "tensors by name."
         )
-    tensors = {key: item for key, item in value.items() if isinstance(item, Tensor)}
+    tensors = {
+        key: item
+        for key, item in value.items()
+        if isinstance(item, Tensor) and isinstance(key, str)
+    }
     if tensors:
         return tensors
     for name in _CONTAINERS:

@@ -1,11 +1,12 @@
 """What a file lacks, what it has too much, and which of its tensors have another shape."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import nn
 
-from ..errors import WeightsError
+from ..errors import AnimateAnyoneError, WeightsError
 from .read import Weights
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -37,6 +38,20 @@ class KeyReport:
             ),
         ]
         return "; ".join(part for part in parts if part) or "all keys fit"
+
+
+@contextmanager
+def reading_shapes(what: str) -> Iterator[None]:  # what is read, for the message: "a UNet"
+    """Turn what a damaged or incomplete key list causes into a WeightsError."""
+    try:
+        yield
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, AnimateAnyoneError):
+            raise
+        raise WeightsError(
+            f"{what} lacks {error}, without which its layout cannot be read; the file is "
+            "incomplete or damaged. Download it again."
+        ) from error
 
 
 def compare_keys(

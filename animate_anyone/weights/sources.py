@@ -100,7 +100,7 @@ def with_motion(denoiser: Weights, motion: Weights) -> Weights:
     require_kind(motion, "motion")
     modules = motion.renamed({key: key for key in motion if ".motion_modules." in key})
     widths = tuple(
-        shape[0]
+        shape[0] if shape else 0
         for key, shape in sorted(denoiser.shapes.items())
         if key.startswith("down_blocks.") and key.endswith(".resnets.0.conv1.weight")
     )

@@ -1,0 +1,116 @@
+"""Key lists that look like one of our networks and are none: refused by name, never a KeyError."""
+
+import pytest
+import torch
+
+from animate_anyone.errors import WeightsError
+from animate_anyone.weights.detect import detect_pose_guider, detect_unet, motion_widths
+from animate_anyone.weights.encoders import image_encoder_config, load_autoencoder
+from animate_anyone.weights.read import from_tensors, read_weights
+from animate_anyone.weights.sources import with_motion
+
+PATCH = "vision_model.embeddings.patch_embedding.weight"
+POSITIONS = "vision_model.embeddings.position_embedding.weight"
+MODULE = "down_blocks.0.motion_modules.0.temporal_transformer"
+
+
+def weights(metadata=None, **shapes):
+    """Return zeros of these shapes; __ in a name stands for a dot."""
+    tensors = {key.replace("__", "."): torch.zeros(shape) for key, shape in shapes.items()}
+    return from_tensors(tensors, "damaged.safetensors", metadata)
+
+
+def guider(**changed):
+    shapes = {
+        "conv_in__weight": (4, 3, 3, 3),
+        "blocks__0__weight": (4, 4, 3, 3),
+        "blocks__1__weight": (8, 4, 3, 3),
+        "conv_out__weight": (8, 8, 3, 3),
+    }
+    return weights(**(shapes | changed)).shapes
+
+
+def encoder(metadata=None, *, positions=(5, 8), layer=(16, 8)):
+    shapes = {PATCH: (8, 3, 4, 4), "visual_projection.weight": (8, 8)}
+    shapes |= {POSITIONS: positions} if positions is not None else {}
+    shapes |= {"vision_model.encoder.layers.0.mlp.fc1.weight": layer} if layer else {}
+    tensors = {key: torch.zeros(shape) for key, shape in shapes.items()}
+    return from_tensors(tensors, "damaged.safetensors", metadata)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [guider(blocks__1__weight=()), guider(conv_in__weight=()), guider(blocks__3__bias=(8,))],
+    ids=["scalar block", "scalar entry", "a block is missing"],
+)
+def test_pose_guiders_that_are_none(shapes):
+    with pytest.raises(WeightsError, match=r"Pose Guider lacks .* incomplete or damaged"):
+        detect_pose_guider(shapes)
+
+
+def test_a_whole_pose_guider_and_image_encoder_are_read():
+    assert detect_pose_guider(guider()).channels == (4, 8)
+    assert image_encoder_config(encoder())["image_size"] == 8
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        encoder(positions=None),
+        encoder(positions=()),
+        encoder(layer=None),
+        encoder({"image_encoder": "{"}),
+        encoder({"image_encoder": "[1]"}),
+    ],
+    ids=["no positions", "scalar positions", "no layers", "broken JSON", "another JSON"],
+)
+def test_image_encoders_that_are_none(broken):
+    with pytest.raises(WeightsError, match=r"image encoder damaged\.safetensors lacks"):
+        image_encoder_config(broken)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        weights(encoder__layers__0__weight=(), decoder__layers__0__weight=(4,)),
+        weights(
+            encoder__conv_in__weight=(4, 3, 3, 3),
+            decoder__conv_in__weight=(4, 4, 3, 3),
+            decoder__up_blocks__0__resnets__0__conv1__weight=(4, 4, 3, 3),
+            encoder__down_blocks__1__resnets__0__conv1__weight=(4, 4, 3, 3),
+        ),
+    ],
+    ids=["tiny", "KL"],
+)
+def test_autoencoders_that_are_none(broken):
+    with pytest.raises(WeightsError, match=r"autoencoder damaged\.safetensors lacks"):
+        load_autoencoder(broken, 1.0, torch.float32, "cpu")
+
+
+def test_unets_without_numbers_to_divide_by(layout):
+    shapes = layout.unet()
+    block = "mid_block.attentions.0.transformer_blocks.0"
+    for broken in ((), (0, 0)):
+        with pytest.raises(WeightsError, match="UNet lacks"):
+            detect_unet(shapes | {f"{block}.attn2.to_k.weight": (), "conv_in.weight": broken})
+    with pytest.raises(WeightsError, match="UNet lacks"):
+        detect_unet(shapes | {"down_blocks.3.resnets.0.conv1.weight": (0,)})
+
+
+def test_motion_modules_that_are_none(layout):
+    norm = f"{MODULE}.norm.weight"
+    with pytest.raises(WeightsError, match="motion module lacks"):
+        motion_widths({norm: ()})
+    unet = from_tensors({key: torch.zeros(shape) for key, shape in layout.unet().items()}, "unet")
+    motion = from_tensors({norm: torch.zeros(8)}, "motion.pth")
+    unet.shapes["down_blocks.0.resnets.0.conv1.weight"] = ()
+    with pytest.raises(WeightsError, match="motion got"):
+        with_motion(unet, motion)
+
+
+def test_tensors_that_have_no_name_are_passed_over(tmp_path):
+    torch.save({0: torch.ones(1), "a": torch.ones(2)}, tmp_path / "some.pth")
+    torch.save({0: torch.ones(1)}, tmp_path / "none.pth")
+    assert set(read_weights(tmp_path / "some.pth")) == {"a"}
+    with pytest.raises(WeightsError, match=r"none\.pth holds no tensors"):
+        read_weights(tmp_path / "none.pth")
