@@ -1,4 +1,4 @@
-"""Clips for the tests of what happens to points over time."""
+"""Clips for tests of functions that change points over time."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ PARTS = tuple(PART_JOINTS)
 
 
 def motion(seed: int, frames: int) -> np.ndarray:
-    """A drawn character's body joints in pixels of the canvas, (f, 18, 2)."""
+    """Return a drawn character's body joints in pixels of the canvas, (f, 18, 2)."""
     rng = np.random.default_rng(seed)
     character = make_character(rng, close_up=False)
     moves = make_motion(rng)
@@ -24,7 +24,7 @@ def motion(seed: int, frames: int) -> np.ndarray:
 
 
 def random_clip(seed: int, frames: int, people: int = 2, share_seen: float = 0.7) -> PoseClip:
-    """All parts wander and vanish at random; torsos are about 100 pixels."""
+    """Return a clip whose points move and disappear at random; torsos are about 100 pixels."""
     rng = np.random.default_rng(seed)
     parts = {}
     for part, joints in PART_JOINTS.items():
@@ -37,7 +37,7 @@ def random_clip(seed: int, frames: int, people: int = 2, share_seen: float = 0.7
 
 
 def one_point(xs: list[float | None], joint: int = 4, part: str = "body") -> PoseClip:
-    """One joint moves along x (None: missing) beside a body with a torso of 100 pixels."""
+    """Return a body with a torso of 100 pixels; one joint moves along x (None: missing)."""
     frames = len(xs)
     clip = random_clip(0, frames, 1, share_seen=0)
     for index, place in ((1, (200, 100)), (8, (190, 200)), (11, (210, 200))):
@@ -67,7 +67,7 @@ def flags(clip: PoseClip) -> np.ndarray:
 
 
 def mapped(clip: PoseClip, scale: float = 1.0, offset: tuple[float, float] = (0, 0)) -> PoseClip:
-    """The clip in a canvas `scale` times as large, moved by `offset`."""
+    """Return the clip in a canvas `scale` times as large, moved by `offset`."""
     size = Size(round(clip.canvas.width * scale), round(clip.canvas.height * scale))
     parts = {
         part: replace(getattr(clip, part), xy=getattr(clip, part).xy * scale + offset)

@@ -1,1 +1,1 @@
-"""People in frames and over time."""
+"""Detecting people in frames and following them through a clip."""

@@ -1,8 +1,8 @@
-"""People between two frames in which the detector ran: their boxes, and whether they were lost.
+"""People in the frames between two runs of the detector: their boxes, and whether they were lost.
 
-Boxes move on a straight line from one detection to the next. Keypoints found in such a box are
-trusted as long as they lie where the keypoints around them in time let expect, and are nearly as
-sure.
+Boxes are interpolated linearly from one detection to the next. Keypoints found in such a box are
+accepted if they lie where neighbouring frames suggest they are, and if their scores are nearly
+as high.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,10 @@ from ..networks.detector import Boxes
 from ..skeleton.joints import VISIBLE
 from ..skeleton.layouts import Layout
 
-SAME_OVERLAP = 0.3  # of the boxes of one person at both ends, and of expected and found keypoints
-SURE_ENOUGH = 0.6  # mean score of the body, as a share of that of the less sure end
+# Least intersection over union: of one person's boxes in two detections, and of the expected and
+# the found extent of a person's keypoints.
+MIN_OVERLAP = 0.3
+MIN_SCORE_SHARE = 0.6  # least mean score of the body, relative to the lower one at the two ends
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,16 @@ class People:
     scores: np.ndarray  # (n, j), raw
     layout: Layout
 
-    def extents(self) -> np.ndarray:  # (n, 4); zeros where no keypoint is seen
-        """Return the boxes around the seen keypoints of the body."""
+    def extents(self) -> np.ndarray:  # (n, 4), pixels; zeros without seen keypoints
+        """Return, for each person, the box around the seen keypoints of the body."""
         body = self.layout.of_body
         xy, seen = self.xy[:, body], self.scores[:, body, None] >= VISIBLE
         low = np.where(seen, xy, np.inf).min(1)
         high = np.where(seen, xy, -np.inf).max(1)
         return np.where(np.any(seen, 1), np.concatenate([low, high], 1), 0.0)
 
-    def sureness(self) -> np.ndarray:  # (n,)
-        """Return the mean scores of the bodies."""
+    def body_scores(self) -> np.ndarray:  # (n,), 0..1
+        """Return, for each person, the mean score of the body's keypoints."""
         return np.clip(self.scores[:, self.layout.of_body], 0, 1).mean(1)
 
 
@@ -50,7 +52,7 @@ class Span:
     order: np.ndarray  # (n,) row in `after` of every person in `before`
 
     def blend(self, frame: int, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Return values of a frame from those at the ends."""
+        """Return a frame's values, interpolated linearly between the values at both ends."""
         part = np.float32((frame - self.before) / (self.after - self.before))
         return before + part * (after - before)
 
@@ -59,14 +61,14 @@ def pair_up(
     before: Boxes,
     after: Boxes,
 ) -> np.ndarray | None:  # (n,) row of `after` for every row of `before`
-    """Say who is who by the overlap of boxes; None if they are not the same people."""
+    """Match the people of two frames by the overlap of their boxes; None if they differ."""
     if len(before) != len(after):
         return None
     order = np.full(len(before), -1)
     shares = overlaps(before.boxes[:, None], after.boxes[None])
     for _ in order:
         row, column = np.unravel_index(shares.argmax(), shares.shape)
-        if shares[row, column] < SAME_OVERLAP:
+        if shares[row, column] < MIN_OVERLAP:
             return None
         order[row] = column
         shares[row], shares[:, column] = -1, -1
@@ -74,7 +76,7 @@ def pair_up(
 
 
 def spans_between(found: Mapping[int, Boxes]) -> dict[int, Span | None]:
-    """Return the span of every frame between detections; None where the people differ."""
+    """Return the span of every frame between detections; None if the people at its ends differ."""
     spans = {}
     for before, after in pairwise(sorted(found)):
         order = pair_up(found[before], found[after])
@@ -84,7 +86,7 @@ def spans_between(found: Mapping[int, Boxes]) -> dict[int, Span | None]:
 
 
 def boxes_between(found: Mapping[int, Boxes], span: Span, frame: int) -> Boxes:
-    """Return the boxes of a frame, in the order of those before it."""
+    """Return the interpolated boxes of a frame, in the order of the span's first frame."""
     before, after = found[span.before], found[span.after][span.order]
     return Boxes(
         span.blend(frame, before.boxes, after.boxes), span.blend(frame, before.scores, after.scores)
@@ -92,15 +94,16 @@ def boxes_between(found: Mapping[int, Boxes], span: Span, frame: int) -> Boxes:
 
 
 def is_lost(people: Mapping[int, People], span: Span, frame: int) -> bool:
-    """Say whether anybody found by `boxes_between` is not where or as sure as was to be expected.
+    """Return whether any person in a frame with interpolated boxes was lost.
 
-    `people` holds the frame and both ends of its span.
+    A person is lost if the keypoints are not near the expected place, or if their scores are much
+    lower than at the ends of the span. `people` holds this frame and both ends.
     """
     found, before, after = people[frame], people[span.before], people[span.after]
     expected = span.blend(frame, before.extents(), after.extents()[span.order])
-    least = SURE_ENOUGH * np.minimum(before.sureness(), after.sureness()[span.order])
-    near = overlaps(found.extents(), expected) >= SAME_OVERLAP
-    return not bool((near & (found.sureness() >= least)).all())
+    least = MIN_SCORE_SHARE * np.minimum(before.body_scores(), after.body_scores()[span.order])
+    near = overlaps(found.extents(), expected) >= MIN_OVERLAP
+    return not bool((near & (found.body_scores() >= least)).all())
 
 
 def overlaps(

@@ -1,4 +1,4 @@
-"""Frames in, skeletons out: DWPose over a clip of any length in flat memory."""
+"""Skeletons of a clip by DWPose; frames are read a few at a time and not kept."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,21 +13,21 @@ from ..networks.detector import SCORE, Boxes, Detector
 from ..networks.estimator import CHANNEL_ORDERS, Estimator
 from .between import People, boxes_between, is_lost, spans_between
 
-LEAST_SIDE_PX = 16  # of a frame; there is nobody to be seen on fewer
+LEAST_SIDE_PX = 16  # of a frame; no person can be recognised in fewer pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractConfig:
-    """How people are looked for."""
+    """How people are detected."""
 
     detect_every: int = 1  # frames from one run of the detector to the next
     score: float = SCORE  # least score of a person's box, 0..1
     batch: int = 8  # people per run of the estimator
-    people: int = 4  # most people kept per frame, the surest ones
-    channel_order: str | None = None  # of CHANNEL_ORDERS; None: as the estimator is set
+    people: int = 4  # most people kept per frame, those with the highest scores
+    channel_order: str | None = None  # one of CHANNEL_ORDERS; None: the estimator's setting
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Reject values out of range."""
         for name in ("detect_every", "batch", "people"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} got {getattr(self, name)}; it must be at least 1.")
@@ -42,19 +42,19 @@ class ExtractConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractReport:
-    """What happened while a clip was read."""
+    """What was found in a clip, and how the networks ran."""
 
     frames: int
     empty: tuple[int, ...]  # frames without a person
     people: int  # most people in one frame
-    detector_runs: int  # frames that the detector saw
-    redetected: tuple[int, ...]  # frames it saw because the people of its neighbours were lost
+    detector_runs: int  # frames on which the detector ran
+    redetected: tuple[int, ...]  # frames on which it ran because people were lost
     detector_provider: str
     estimator_provider: str
-    notes: tuple[str, ...]  # what the user should know, such as a provider that does not run
+    notes: tuple[str, ...]  # for the user, for example: a provider does not run
 
     def text(self) -> str:
-        """Return the report for people."""
+        """Return the report as a few lines of text."""
         lines = [f"{self.frames} frames, at most {self.people} people in one."]
         if len(self.empty) == self.frames:
             lines.append("No person was found in any frame; the skeletons are empty.")
@@ -77,28 +77,29 @@ def extract(
     detector: Detector,
     estimator: Estimator,
     config: ExtractConfig | None = None,  # None: the detector runs on every frame
-    progress: Callable[[int], None] | None = None,  # gets the frames done; may raise to stop
+    progress: Callable[[int], None] | None = None,  # called with the frames done; may raise to stop
 ) -> tuple[PoseClip, ExtractReport]:
-    """Return the skeletons of a clip and what happened.
+    """Return the skeletons of a clip, and a report.
 
-    Frames are taken a few at a time. People stand in the order of the scores of their boxes in
-    every frame, which is no identity over time; there are as many as in the fullest frame, and
-    missing ones have confidence 0. Frames that cannot be used raise InputError with their number.
+    Frames are read a few at a time. In every frame, people are sorted by the score of their box,
+    so index p is not the same person throughout; see `track`. The clip has as many people as the
+    frame with most people; in other frames the rest have confidence 0. A frame that cannot be
+    used raises InputError with its number.
     """
     config = config or ExtractConfig()
     if config.channel_order not in (None, estimator.channel_order):
         estimator = Estimator(estimator.session, config.channel_order)
-    reading = _Reading(detector, estimator, config)
+    extraction = _Extraction(detector, estimator, config)
     for chunk in _chunks(frames, config):
-        reading.take(chunk)
+        extraction.add(chunk)
         if progress is not None:
-            progress(len(reading.people))
-    return reading.result()
+            progress(len(extraction.people))
+    return extraction.result()
 
 
 @dataclass
-class _Reading:
-    """The state of an extraction: people so far, and where the detector ran last."""
+class _Extraction:
+    """The state of an extraction: the people of all frames so far."""
 
     detector: Detector
     estimator: Estimator
@@ -108,10 +109,10 @@ class _Reading:
     runs: int = 0
     redetected: list[int] = field(default_factory=list)
 
-    def take(self, chunk: Sequence[np.ndarray]) -> None:
-        """Add frames; the detector runs on every k-th of the clip and on the last one here.
+    def add(self, chunk: Sequence[np.ndarray]) -> None:
+        """Add frames; the detector runs on every k-th of the clip and on the last of the chunk.
 
-        Frames are numbered within the chunk; -1 is the last one of the chunk before.
+        Frames are numbered within the chunk; -1 is the last frame of the previous chunk.
         """
         first, last = len(self.people), len(chunk) - 1
         self.size = Size(chunk[0].shape[1], chunk[0].shape[0])
@@ -133,7 +134,7 @@ class _Reading:
         self.people += [_in_order(people[i]) for i in range(len(chunk))]
 
     def result(self) -> tuple[PoseClip, ExtractReport]:
-        """Return all people as a clip, and what happened."""
+        """Return all people as a clip, and the report."""
         if self.size is None:
             raise InputError("frames got 0 frames; it must have at least one. Check the clip.")
         counts = [len(people.boxes) for people in self.people]
@@ -166,7 +167,7 @@ class _Reading:
     def _estimate(
         self, chunk: Sequence[np.ndarray], found: Mapping[int, Boxes]
     ) -> dict[int, People]:
-        """Look at all boxes of all these frames together, so that few runs are half empty."""
+        """Estimate the keypoints in the boxes of all these frames together, to fill the batches."""
         frames = [chunk[i] for i, boxes in found.items() for _ in range(len(boxes))]
         every = np.concatenate([np.zeros((0, 4)), *(boxes.boxes for boxes in found.values())])
         xy, scores = self.estimator.estimate(frames, every, self.config.batch)
@@ -182,7 +183,7 @@ def _in_order(people: People) -> People:
 
 
 def _chunks(frames: Iterable[np.ndarray], config: ExtractConfig) -> Iterator[list[np.ndarray]]:
-    """Give checked frames so that the detector's turn is on the last one of every chunk."""
+    """Yield checked frames in chunks; the last frame of each chunk is one for the detector."""
     every = config.detect_every
     length = every * math.ceil(config.batch / every)
     checked = _checked(frames)
@@ -219,13 +220,13 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         if (height, width) != first:
             raise InputError(
                 f"{what} {width} x {height} pixels after frames of {first[1]} x {first[0]}; all "
-                "must be alike. Cut the clip there, or resize its frames."
+                "must have one size. Cut the clip there, or resize its frames."
             )
         yield np.ascontiguousarray(frame)
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Return numbers as text, neighbours as ranges: 0-3, 7, and how many more there are."""
+    """Return numbers as text, consecutive ones as a range: 0-3, 7. Long lists are shortened."""
     numbers, ranges = list(numbers), []
     while numbers:
         count = next((i for i, n in enumerate(numbers) if n != numbers[0] + i), len(numbers))

@@ -1,4 +1,4 @@
-"""Points that are missing for a moment, put between their neighbours in time."""
+"""Filling gaps: points that are missing for a few frames are interpolated over time."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from ...types import Flag, PoseClip
 from ..skeleton.joints import BODY_EDGES, HAND_EDGES, VISIBLE
 from ..skeleton.stack import NECK, POINTS, SLICES, stack, unstack
 
-FILLED_CONFIDENCE = 0.4  # enough to be drawn, too little to be taken for a detection
+FILLED_CONFIDENCE = 0.4  # high enough to be drawn, lower than that of a detection
 
 assert VISIBLE < FILLED_CONFIDENCE < 0.5
 
 
 def _parents() -> tuple[int, ...]:
-    """Whose motion each of the 134 points follows; the neck follows nobody's (-1)."""
+    """Return the parent of each of the 134 points; -1 for the neck, which has none."""
     parents = [-1] * POINTS
     for parent, child in BODY_EDGES:
         parents[child] = parent
@@ -32,7 +32,7 @@ PARENTS = _parents()
 
 
 def _levels() -> tuple[np.ndarray, ...]:
-    """Points by their distance from the neck: parents come before their children."""
+    """Return the points in groups by distance from the neck: parents before their children."""
     depth = [0] * POINTS
     for point in range(POINTS):
         parent = PARENTS[point]
@@ -49,18 +49,19 @@ assert _LEVELS[0].tolist() == [NECK]
 
 def fill_gaps(
     clip: PoseClip,
-    max_gap_frames: int = 8,  # longer gaps stay; 0: fill none
+    max_gap_frames: int = 8,  # longer gaps stay missing; 0: fill none
     *,
-    hold: bool = False,  # in what stays missing keep a point where it was seen last
+    hold: bool = False,  # keep points that stay missing where they were seen last
 ) -> PoseClip:
-    """Return the clip with points put where they are missing for a moment.
+    """Return the clip with short gaps filled.
 
-    A point that is seen before and after moves about its parent (elbow about shoulder, finger
-    about wrist, face about nose): the angle turns the shorter way and the length changes evenly.
-    Where the parent is not known throughout the gap, and for the neck, it moves straight. Held
-    points keep their offset to the parent; before its first appearance a point has that of then.
-    New points have confidence 0.4 and the flag FILLED or HELD. Points that are never seen in the
-    whole clip stay missing.
+    A point that is seen before and after a gap rotates about its parent (elbow about shoulder,
+    finger about wrist, face about nose): the angle turns the shorter way and the length changes
+    evenly. The neck, and points whose parent is not known throughout the gap, move in a straight
+    line. Held points keep the offset from their parent at which they were seen last; frames
+    before a point's first appearance use the offset from that appearance. New points have
+    confidence 0.4 and the flag FILLED or HELD. Points that are never seen in the whole clip stay
+    missing.
     """
     if max_gap_frames < 0:
         raise ConfigError(
@@ -85,7 +86,7 @@ def fill_gaps(
 
 
 def _neighbours(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frame of the last sight up to now (or -1) and of the next from now on (or f)."""
+    """Return the last frame up to now in which a point is seen (or -1), and the next one (or f)."""
     frames = len(seen)
     number = np.arange(frames).reshape(-1, *[1] * (seen.ndim - 1))
     before = np.maximum.accumulate(np.where(seen, number, -1), axis=0)
@@ -103,12 +104,12 @@ def _where(mask: np.ndarray, level: np.ndarray) -> _Index:
 
 def _interpolate(
     xy: np.ndarray,  # (f, p, 134, 2), changed
-    there: np.ndarray,  # (f, p, 134), points with a position, made or seen
+    there: np.ndarray,  # (f, p, 134), points that have a position, seen or filled
     before: np.ndarray,  # (f, p, 134), frames
     after: np.ndarray,  # (f, p, 134), frames
     missing: _Index,
 ) -> None:
-    """Put points between their neighbours in time, about the parent where that is known."""
+    """Interpolate missing points in time, about the parent where it is known."""
     frames, people, points = missing
     if not len(frames):
         return
@@ -128,7 +129,7 @@ def _between(first: np.ndarray, last: np.ndarray, share: np.ndarray) -> np.ndarr
     """Interpolate vectors in polar form, turning the shorter way."""
     first_length, last_length = (np.linalg.norm(v, axis=1, keepdims=True) for v in (first, last))
     first_angle, last_angle = (np.arctan2(v[:, 1:], v[:, :1]) for v in (first, last))
-    # A vector without length has no angle of its own.
+    # A vector of length 0 has no angle and takes the other one's.
     first_angle = np.where(first_length > 0, first_angle, last_angle)
     last_angle = np.where(last_length > 0, last_angle, first_angle)
     turn = np.remainder(last_angle - first_angle + np.pi, 2 * np.pi) - np.pi
@@ -144,7 +145,7 @@ def _hold(
     after: np.ndarray,  # (f, p, 134), frames
     missing: _Index,
 ) -> None:
-    """Keep points at the offset to the parent at which they were seen last, or will be first."""
+    """Keep points at the offset from the parent at which they were seen last, else first."""
     frames, people, points = missing
     source = np.where(before[missing] >= 0, before[missing], after[missing])
     parents = np.array(PARENTS)[points]

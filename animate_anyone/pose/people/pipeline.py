@@ -1,4 +1,4 @@
-"""From frames to one steady skeleton: extract, track, choose, clean."""
+"""From frames to clean skeletons: extract, track, choose a person, clean."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -17,20 +17,20 @@ from .tracking import PeopleReport, choose, describe, track
 
 @dataclass(frozen=True, kw_only=True)
 class FollowConfig:
-    """How people are followed through a clip."""
+    """Settings for finding people in a clip and following one or all of them."""
 
     extract: ExtractConfig = field(default_factory=ExtractConfig)
-    person: Literal["largest", "all"] | int = "largest"  # a number: in the order of appearance
+    person: Literal["largest", "all"] | int = "largest"  # a number: order of appearance, from 0
     clean: CleanConfig = field(default_factory=CleanConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FollowReport:
-    """Who was found, who was kept, and what was done to the points."""
+    """Which people were found and which were kept, and how their points were cleaned."""
 
     extract: ExtractReport
-    people: PeopleReport  # everybody
-    kept: PeopleReport  # who was chosen, as detected
+    people: PeopleReport  # all people found
+    kept: PeopleReport  # the chosen people, before cleaning
     filled: int  # points that were missing and now lie between their neighbours in time
     held: int  # points that were missing and stay where they were seen last
     spikes: int  # points that jumped away for a moment
@@ -38,7 +38,7 @@ class FollowReport:
 
     @property
     def found(self) -> bool:
-        """Whether anybody was kept at all."""
+        """Whether any person was found and kept."""
         return any(person.frames_seen for person in self.kept.people)
 
     def text(self) -> str:
@@ -51,11 +51,11 @@ class FollowReport:
             f"{self.smoothed} smoothed"
         )
         if not self.found:
-            lines.append("warning: nobody was found; the skeleton is empty")
+            lines.append("warning: no person was found; the skeletons are empty")
         return "\n".join(lines)
 
     def with_notes(self, notes: Iterable[str]) -> "FollowReport":
-        """Return the report with more to know, such as what is odd about the file."""
+        """Return the report with these notes added, for example about the video file."""
         told = replace(self.extract, notes=(*self.extract.notes, *notes))
         return replace(self, extract=told)
 
@@ -71,12 +71,12 @@ def follow(
     config: FollowConfig = FollowConfig(),
     progress: Callable[[int], None] | None = None,  # called with the frames done; may raise
 ) -> tuple[PoseClip, FollowReport]:
-    """Return the skeletons of the people chosen, and what was done.
+    """Return the skeletons of the chosen people, and a report.
 
-    Frames are taken as they are needed and not kept. A clip that shows nobody gives a clip
-    without people, whoever was asked for.
+    Frames are read when needed and not kept. If no person is found, the result is a clip without
+    people, whatever `config.person` is.
 
-    Raises InputError for frames that cannot be used, and for a person beyond those found.
+    Raises InputError for frames that cannot be used, and for a person number that does not exist.
     """
     detected, extraction = extract(frames, detector, estimator, config.extract, progress)
     tracked = track(detected)

@@ -1,4 +1,4 @@
-"""Detected points made steady: jumps removed, gaps filled, jitter smoothed."""
+"""Cleaning of detected points: remove spikes, fill gaps, smooth jitter."""
 
 import math
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from ...types import Flag, PoseClip
 from ..skeleton.stack import POINTS, SLICES, stack, torso_px, unstack
 from .gaps import fill_gaps
 
-SPIKE_TORSOS = 0.5  # a point that goes farther and is back in the next frame was a mistake
-MIN_CUTOFF_HZ = 1.5  # of a point at rest, at strength 1
-BETA_HZ_PER_TORSO = 2.5  # how much a speed of one torso per second opens the filter
-SPEED_CUTOFF_HZ = 1.0  # of the estimate of that speed
+SPIKE_TORSOS = 0.5  # a point that moves farther and returns in the next frame is a spike
+MIN_CUTOFF_HZ = 1.5  # cutoff for a point at rest, at strength 1
+BETA_HZ_PER_TORSO = 2.5  # added to the cutoff per torso length per second
+SPEED_CUTOFF_HZ = 1.0  # cutoff for the estimate of that speed
 
 
 _Number = TypeVar("_Number", float, np.ndarray)
@@ -22,10 +22,10 @@ _Number = TypeVar("_Number", float, np.ndarray)
 
 @dataclass(frozen=True, kw_only=True)
 class CleanConfig:
-    """What is done to a detected clip."""
+    """How a detected clip is cleaned."""
 
     max_gap_frames: int = 8  # longer gaps stay missing; 0: fill none
-    hold: bool = False  # where points stay missing keep them where they were seen last
+    hold: bool = False  # keep points that stay missing where they were seen last
     spikes: bool = True  # remove points that jump away for one frame
     smooth: float = 0.0  # 0: off; 1: 1.5 Hz for a point at rest, 2: half of that, and so on
     fps: float = 30.0  # frames per second of the clip
@@ -40,7 +40,7 @@ class CleanConfig:
 
 
 def clean(clip: PoseClip, config: CleanConfig) -> PoseClip:
-    """Return the clip without spikes, then with its gaps filled, then smoothed."""
+    """Return the clip with spikes removed, then gaps filled, then jitter smoothed."""
     if config.spikes:
         clip = remove_spikes(clip)
     if config.max_gap_frames or config.hold:
@@ -51,9 +51,10 @@ def clean(clip: PoseClip, config: CleanConfig) -> PoseClip:
 def remove_spikes(clip: PoseClip) -> PoseClip:
     """Return the clip without points that jump away for one frame.
 
-    A point is removed if it lies more than half a torso from where it is in the frames before
-    and after, while these two agree within half a torso. It must also be that far from the
-    median of five frames, or the good point between two equal spikes would go as well.
+    A point is removed if it lies more than half a torso from its position in the frames before
+    and after, while those two positions lie within half a torso of each other. It must also be
+    more than half a torso from the median over five frames; otherwise the correct point between
+    two equal spikes would be removed as well.
     """
     points = stack(clip)
     limit = SPIKE_TORSOS * torso_px(clip, points)[:, None]
@@ -73,7 +74,7 @@ def remove_spikes(clip: PoseClip) -> PoseClip:
 def _medians(
     xy: np.ndarray, seen: np.ndarray, where: tuple[np.ndarray, ...]
 ) -> np.ndarray:  # (n, 2)
-    """Median position over five frames about each of these points, of the points seen."""
+    """Return each point's median position over five frames, counting frames in which it is seen."""
     frames, people, points = where
     around = frames + np.arange(-2, 3)[:, None]
     inside = (around >= 0) & (around < len(xy))
@@ -91,9 +92,10 @@ def smooth(
     """Return the clip with jitter smoothed away, without lag.
 
     The one-euro filter (Casiez, Roussel and Vogel 2012) runs forwards and backwards, and the two
-    are averaged. The faster a point, the wider it opens; speed counts in torsos, so the size of
-    the picture does not matter. Hands, face and feet are smoothed relative to the wrist, nose
-    and ankle that carry them. Every unbroken run of frames is smoothed for itself.
+    are averaged. The faster a point moves, the less it is smoothed; speed is measured in torso
+    lengths, so the size of the picture does not matter. Hands, face and feet are smoothed
+    relative to their wrist, nose and ankle. A run of frames without gaps is smoothed separately
+    from other runs.
     """
     _check(strength, fps)
     if strength == 0 or len(clip) < 2:
@@ -102,7 +104,7 @@ def smooth(
     carried = points.seen[..., _CARRIERS] & (_CARRIERS >= 0)
     origin = np.where(carried[..., None], points.xy[:, :, _CARRIERS], 0.0)
     local = np.where(points.seen[..., None], points.xy - origin, 0.0)
-    # 0: not seen, 1: alone, 2: carried; a run ends where this changes.
+    # 0: not seen, 1: absolute, 2: relative to its carrier; a run ends where this changes.
     state = points.seen * (1 + carried)
     torso = torso_px(clip, points)
     both = _one_euro(
@@ -121,7 +123,7 @@ def smooth(
 
 
 def _carriers() -> np.ndarray:  # (134,)
-    """The body joint that carries each point of the other parts; -1 for the body itself."""
+    """Return, for each point of hands, face and feet, the body joint it moves with; -1: body."""
     carriers = np.full(POINTS, -1)
     carriers[SLICES["left_hand"]], carriers[SLICES["right_hand"]] = 7, 4
     carriers[SLICES["face"]] = 0
@@ -134,7 +136,7 @@ _CARRIERS = _carriers()
 
 def _one_euro(
     xy: np.ndarray,  # (f, ..., 2)
-    state: np.ndarray,  # (f, ...), 0 where there is no value; a change starts the filter anew
+    state: np.ndarray,  # (f, ...), 0: no value; the filter restarts where it changes
     torso: np.ndarray,  # (...), pixels
     min_cutoff: float,  # Hz
     fps: float,
@@ -143,15 +145,15 @@ def _one_euro(
     result = xy.copy()
     velocity = np.zeros_like(xy[0])
     for frame in range(1, len(xy)):
-        goes_on = (state[frame] == state[frame - 1])[..., None]
-        news = (xy[frame] - xy[frame - 1]) * fps
+        continues = (state[frame] == state[frame - 1])[..., None]
+        step = (xy[frame] - xy[frame - 1]) * fps
         velocity = np.where(
-            goes_on, velocity + _weight(SPEED_CUTOFF_HZ, fps) * (news - velocity), 0
+            continues, velocity + _weight(SPEED_CUTOFF_HZ, fps) * (step - velocity), 0
         )
         speed = np.hypot(velocity[..., 0], velocity[..., 1]) / torso
         weight = _weight(min_cutoff + BETA_HZ_PER_TORSO * speed, fps)[..., None]
         filtered = result[frame - 1] + weight * (xy[frame] - result[frame - 1])
-        result[frame] = np.where(goes_on, filtered, xy[frame])
+        result[frame] = np.where(continues, filtered, xy[frame])
     return result
 
 

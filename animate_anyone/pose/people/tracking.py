@@ -1,4 +1,4 @@
-"""Who is who over time: tracking, choosing a person, and a report of who is seen when."""
+"""Tracking people through a clip, choosing a person, and reporting who is seen when."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from ..skeleton.stack import SLICES, boxes, stack, unstack
 
 # Distances between skeletons are mean joint distances in units of the person's spread: the root
 # mean square distance of the joints from their middle, about 0.28 of a standing person's height.
-_GATE = 1.5  # farther than this from one frame to the next is somebody else
-_GATE_PER_FRAME = 0.1  # what a missed frame adds: a quick walk at 30 frames per second
-_RECENT_FRAMES = 15  # people missed for longer get only what nobody seen recently fits
-_SIZE_GATE = np.log(1.6)  # someone who was away keeps his size within this factor
-_BOX_WEIGHT, _SIZE_WEIGHT = 0.5, 0.5  # beside the distance
-_ALONE = _GATE + _BOX_WEIGHT  # cost of a new person: as much as the worst fit that is allowed
-_COAST_FRAMES = 8  # how long a missed person is expected to move on
-_MIN_SPREAD = 0.02  # of the canvas's longer side; keeps single points apart
+_GATE = 1.5  # farther than this from one frame to the next is another person
+_GATE_PER_FRAME = 0.1  # added per missed frame: a quick walk at 30 frames per second
+_RECENT_FRAMES = 15  # those missed for longer are matched only after all others
+_SIZE_GATE = np.log(1.6)  # a person who returns has the same size within this factor
+_BOX_WEIGHT, _SIZE_WEIGHT = 0.5, 0.5  # relative to the distance
+_ALONE = _GATE + _BOX_WEIGHT  # cost of a new person, equal to the worst match that is allowed
+_COAST_FRAMES = 8  # for how long a missed person is expected to keep moving
+_MIN_SPREAD = 0.02  # of the canvas's longer side; for people with few points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +35,14 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleReport:
-    """Who is seen when."""
+    """Which people a clip shows, and when."""
 
     frames: int
     people: tuple[Person, ...]
-    empty_frames: tuple[int, ...]  # those that show nobody
+    empty_frames: tuple[int, ...]  # frames without a person
 
     def text(self) -> str:
-        """Say it in one line per person."""
+        """Return the report as text, one line per person."""
         lines = [f"{len(self.people)} people in {self.frames} frames"]
         for index, person in enumerate(self.people):
             if person.box is None:
@@ -55,17 +55,19 @@ class PeopleReport:
                 f"({left:.0f}, {top:.0f})"
             )
         if self.empty_frames:
-            lines.append(f"nobody in {len(self.empty_frames)} frames: {_runs(self.empty_frames)}")
+            lines.append(
+                f"no person in {len(self.empty_frames)} frames: {_runs(self.empty_frames)}"
+            )
         return "\n".join(lines)
 
 
 def track(clip: PoseClip) -> PoseClip:
-    """Return the same points with people reordered so that slot p is one person throughout.
+    """Return the same points with people reordered, so that index p is one person throughout.
 
-    Slots are numbered in the order of appearance; there are as many as people were told apart,
-    which may be more than are in any one frame. Who is missed keeps the slot if the skeleton
-    comes back at a plausible place and size. A clip that never shows two people at once has one
-    slot, across cuts too. People without a visible point are nobody and are left out.
+    Indices, also called slots, follow the order of appearance. There may be more slots than there
+    are people in any one frame. A person who disappears keeps the slot if the skeleton returns at
+    a plausible place and size. A clip that never shows two people at once has one slot, even
+    across cuts. People without a visible point are left out.
     """
     points = stack(clip)
     present = points.present
@@ -84,11 +86,11 @@ def track(clip: PoseClip) -> PoseClip:
 
 
 def choose(clip: PoseClip, person: Literal["largest", "all"] | int) -> PoseClip:
-    """Return one person's clip, or all of it.
+    """Return the clip with one person only, or unchanged for "all".
 
-    "largest" is who fills most pixels over the clip: the median area of the box around the
-    person, times the number of frames seen. Of a clip without people it is that clip. A number
-    is a slot, so `track` comes first.
+    "largest" is the person with the largest product of median box area and number of frames in
+    which the person is seen. A clip without people is returned unchanged for "largest". A number
+    is an index of people, so call `track` first.
     """
     points = stack(clip)
     people = points.seen.shape[1]
@@ -110,7 +112,7 @@ def choose(clip: PoseClip, person: Literal["largest", "all"] | int) -> PoseClip:
 
 
 def describe(clip: PoseClip) -> PeopleReport:
-    """Report when each person of a clip is seen, how large, and which frames show nobody."""
+    """Report when and how large each person of a clip is seen, and which frames are empty."""
     points = stack(clip)
     present = points.present
     around = boxes(points.xy, points.seen)
@@ -134,7 +136,7 @@ def describe(clip: PoseClip) -> PeopleReport:
 
 
 def _pixels(around: np.ndarray) -> np.ndarray:  # (f, p, 4) -> (p,)
-    """Median box area over the frames seen, times how many these are."""
+    """Return the median box area over the frames seen, times the number of these frames."""
     areas = (around[..., 2:] - around[..., :2]).prod(-1)
     present = np.isfinite(areas)
     medians = [np.median(a[p]) if p.any() else 0.0 for a, p in zip(areas.T, present.T, strict=True)]
@@ -151,7 +153,7 @@ def _runs(frames: Iterable[int]) -> str:
 
 
 def _signatures(xy: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Reduce a person to 22 points: the body, and the middles of hands, face and feet."""
+    """Reduce every person to 22 points: the body, and the centres of hands, face and feet."""
     middles, there = [xy[:, :, SLICES["body"]]], [seen[:, :, SLICES["body"]]]
     for part, where in SLICES.items():
         if part != "body":
@@ -165,7 +167,7 @@ def _signatures(xy: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 @dataclass
 class _Tracks:
-    """What is remembered of the people met so far, n of them."""
+    """The state of the n people found so far."""
 
     xy: np.ndarray  # (n, 22, 2): where each point was last, carried along while unseen
     known: np.ndarray  # (n, 22): seen at least once
@@ -174,7 +176,7 @@ class _Tracks:
     last: np.ndarray  # (n,), frame
 
     def add(self, frame: int, xy: np.ndarray, seen: np.ndarray, box: np.ndarray) -> None:
-        """Meet one more person."""
+        """Add a new person."""
         self.xy = np.concatenate([self.xy, xy[None]])
         self.known = np.concatenate([self.known, seen[None]])
         self.velocity = np.concatenate([self.velocity, np.zeros((1, 2))])
@@ -182,15 +184,15 @@ class _Tracks:
         self.last = np.append(self.last, frame)
 
     def update(self, n: int, frame: int, xy: np.ndarray, seen: np.ndarray, box: np.ndarray) -> None:
-        """See person n again."""
+        """Update person n with a new detection."""
         shared = self.known[n] & seen
         before = self.xy[n][shared] if shared.any() else self.box[n].reshape(2, 2)
         after = xy[shared] if shared.any() else box.reshape(2, 2)
         moved = (after - before).mean(0)
         gap = frame - self.last[n]
-        # After a long absence the way between the two places says nothing about the speed.
-        news = moved / gap if gap <= _COAST_FRAMES else np.zeros(2)
-        self.velocity[n] = 0.5 * self.velocity[n] + 0.5 * news
+        # After a long absence, the distance says nothing about the speed.
+        speed = moved / gap if gap <= _COAST_FRAMES else np.zeros(2)
+        self.velocity[n] = 0.5 * self.velocity[n] + 0.5 * speed
         self.xy[n] = np.where(seen[:, None], xy, self.xy[n] + moved)
         self.known[n] |= seen
         self.box[n] = box
@@ -202,10 +204,10 @@ def _slots(
     xy: np.ndarray,  # (f, p, 22, 2)
     seen: np.ndarray,  # (f, p, 22)
     present: np.ndarray,  # (f, p)
-) -> np.ndarray:  # (f, p), whose slot each detection belongs to
-    """Follow people from frame to frame."""
+) -> np.ndarray:  # (f, p), slot of each detection
+    """Assign each detection to a slot, frame by frame."""
     unit = _MIN_SPREAD * max(clip.canvas.width, clip.canvas.height)
-    # Beyond this number of slots nobody new is believed, so that noise cannot fill the memory.
+    # No more slots than this are created, so that noise cannot fill the memory.
     most = max(16, 4 * present.shape[1])
     around = boxes(xy, seen)
     slots = np.zeros(present.shape, int)
@@ -238,9 +240,9 @@ def _owners(
     box: np.ndarray,  # (m, 4)
     unit: float,  # least spread in pixels
     *,
-    full: bool,  # take the nearest however far, instead of a new slot
+    full: bool,  # take the nearest slot at any distance, instead of a new one
 ) -> list[int]:  # m tracks, -1 for a new person
-    """Tell to whom the people found in a frame belong: first who was seen lately, then others."""
+    """Match the people of a frame to tracks: first to recently seen ones, then to others."""
     owners = [-1] * len(xy)
     gaps = frame - tracks.last
     if not len(gaps):
@@ -267,12 +269,12 @@ def _owners(
 
 def assign(
     cost: np.ndarray,  # (n, m), at least 0; infinite where a pair is forbidden
-    alone: float,  # what it costs to leave one without a partner; no pair costs more
+    alone: float,  # cost of an entry without a partner; pairs of this cost or more are not made
 ) -> list[tuple[int, int]]:
-    """Return the pairs (row, column) of the cheapest way, by rising row."""
+    """Return the pairs (row, column) with the least total cost, sorted by row."""
     from scipy.optimize import linear_sum_assignment  # takes a while to import
 
-    # A pair that costs as much as being alone is none, so a forbidden one may cost just that.
+    # A pair of cost `alone` is dropped below, so it can stand in for forbidden pairs.
     rows, columns = linear_sum_assignment(np.minimum(cost, alone))
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return [pair for pair in pairs if cost[pair] < alone]

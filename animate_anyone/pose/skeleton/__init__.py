@@ -1,1 +1,1 @@
-"""The skeleton as data."""
+"""The skeleton as data: joints, layouts of keypoints, and arrays of all points."""

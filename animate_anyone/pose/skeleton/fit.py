@@ -1,4 +1,4 @@
-"""Skeletons moved to another canvas, as `media.fitting` moves the pictures they belong to."""
+"""Fitting skeletons to another canvas, in the way `media.fitting` fits their pictures."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ def fit_pose(
     *,
     hide_cut: bool = False,  # joints that `crop` cuts away count as not visible
 ) -> PoseClip:
-    """Return a clip on a canvas of this size, at one scale and centred."""
+    """Return the clip scaled evenly and centred on a canvas of this size."""
     if clip.canvas == size:
         return clip
     scale, left, top = placement(clip.canvas, size, fit)

@@ -105,7 +105,7 @@ assert len(HAND_EDGES) == len(HAND_COLOURS) == 20
 
 
 def empty_points(frames: int, people: int, joints: int) -> Points:
-    """Points that are all missing."""
+    """Return points that are all missing."""
     return Points(
         xy=np.zeros((frames, people, joints, 2)), confidence=np.zeros((frames, people, joints))
     )
@@ -116,7 +116,7 @@ def body_clip(
     xy: np.ndarray,  # (f, p, 18, 2), pixels
     confidence: np.ndarray | None = None,  # (f, p, 18), 0..1; None: all seen
 ) -> PoseClip:
-    """A clip that has bodies only: no hands, face or feet."""
+    """Return a clip of bodies only; all points of hands, face and feet are missing."""
     frames, people = xy.shape[:2]
     if confidence is None:
         confidence = np.ones((frames, people, PART_JOINTS["body"]))

@@ -1,7 +1,7 @@
-"""Which keypoints an estimator finds, and how they become OpenPose's parts.
+"""Which keypoints an estimator finds, and how they map to OpenPose's parts.
 
-To add a layout, add an entry to LAYOUTS: a network whose outputs have as many keypoints is then
-recognised, run, and read by it.
+To add a layout, add an entry to LAYOUTS: networks with that number of keypoints are then
+recognised, and their outputs are converted by it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ...errors import ConfigError
 from ...types import Points, PoseClip, Size
 from .joints import PART_JOINTS, VISIBLE
 
-# What a joint is made of: a keypoint, the middle of several, or None: it is not found.
+# The source of a joint: a keypoint, the mean of several, or None if the network has none.
 Joint = int | tuple[int, ...] | None
 
 
@@ -24,19 +24,19 @@ class Layout:
     name: str
     keypoints: int  # in the order of the network's outputs
     body: Sequence[Joint]  # one for each of OpenPose's joints
-    left_hand: Sequence[Joint] = ()  # none: the network knows no hands
+    left_hand: Sequence[Joint] = ()  # empty: the network does not find hands
     right_hand: Sequence[Joint] = ()
     face: Sequence[Joint] = ()
     feet: Sequence[Joint] = ()
 
     def __post_init__(self) -> None:
-        """Refuse parts of another length, and keypoints that there are not."""
+        """Reject parts of another length, and keypoints that do not exist."""
         for part, count in PART_JOINTS.items():
             joints: Sequence[Joint] = getattr(self, part)
             if len(joints) not in ((count,) if part == "body" else (0, count)):
                 raise ConfigError(
                     f"{part} of {self.name} got {len(joints)} joints; OpenPose has {count}. Name "
-                    "one for each, None where it is not found."
+                    "a keypoint for each, or None where there is none."
                 )
             used = [index for joint in joints for index in _keypoints(joint)]
             if used and not 0 <= min(used) <= max(used) < self.keypoints:
@@ -47,24 +47,24 @@ class Layout:
 
     @property
     def of_body(self) -> list[int]:
-        """Return the keypoints of the body, in rising order."""
+        """Return the numbers of the keypoints that the body uses, in ascending order."""
         return sorted({index for joint in self.body for index in _keypoints(joint)})
 
     def to_clip(
         self,
         canvas: Size,
         xy: np.ndarray,  # (f, p, keypoints, 2), pixels
-        scores: np.ndarray,  # (f, p, keypoints), raw: below 0 and above 1 happen
+        scores: np.ndarray,  # (f, p, keypoints), raw: may be below 0 or above 1
     ) -> PoseClip:
-        """Return keypoints as a clip; those that are nowhere get confidence 0 at (0, 0)."""
+        """Return keypoints as a clip; joints that were not found get confidence 0 at (0, 0)."""
         xy, scores = np.asarray(xy, np.float64), np.asarray(scores, np.float64)
         parts: dict[str, Sequence[Joint]] = {
             part: getattr(self, part) or (None,) * count for part, count in PART_JOINTS.items()
         }
-        # Behind the network's own come the middles, and last a keypoint that is nowhere.
+        # Append the means of several keypoints, and last one that is always missing (index -1).
         middles = list({j for joints in parts.values() for j in joints if isinstance(j, tuple)})
-        nowhere = np.zeros((*scores.shape[:2], 2)), np.zeros(scores.shape[:2])
-        more = [*(_middle(xy, scores, pair) for pair in middles), nowhere]
+        missing = np.zeros((*scores.shape[:2], 2)), np.zeros(scores.shape[:2])
+        more = [*(_middle(xy, scores, pair) for pair in middles), missing]
         xy = np.concatenate([xy, np.stack([place for place, _ in more], 2)], 2)
         scores = np.concatenate([scores, np.stack([score for _, score in more], 2)], 2)
         column = {pair: self.keypoints + i for i, pair in enumerate(middles)}
@@ -84,7 +84,7 @@ def _keypoints(joint: Joint) -> tuple[int, ...]:
 def _middle(
     xy: np.ndarray, scores: np.ndarray, of: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the middle of keypoints, as sure as the least sure one, if all are seen."""
+    """Return the mean of keypoints with the lowest of their scores; 0 unless all are seen."""
     weaker = scores[:, :, list(of)].min(2)
     return xy[:, :, list(of)].mean(2), np.where(weaker >= VISIBLE, weaker, 0.0)
 
@@ -118,6 +118,6 @@ LAYOUTS = {layout.keypoints: layout for layout in (WHOLEBODY,)}  # by the number
 
 
 def known_layouts() -> tuple[str, str]:
-    """Return the numbers of keypoints that there are, and the same with names: for messages."""
+    """Return, for messages: the known numbers of keypoints, and the same with layout names."""
     numbers = " or ".join(map(str, LAYOUTS))
     return numbers, ", ".join(f"{number}: {layout.name}" for number, layout in LAYOUTS.items())

@@ -1,4 +1,4 @@
-"""All parts of a clip side by side, for work that treats every point alike."""
+"""All parts of a clip in one array, for code that treats all points in the same way."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ for _part, _joints in PART_JOINTS.items():
 assert SLICES["feet"].stop == POINTS == 134
 
 NECK, SHOULDERS, HIPS = 1, (2, 5), (8, 11)
-_TORSO_PER_SHOULDERS = 1.25  # for people whose hips are never seen
-_TORSO_PER_CANVAS = 0.25  # for people who show neither
+_TORSO_PER_SHOULDERS = 1.25  # used if the hips are never seen
+_TORSO_PER_CANVAS = 0.25  # used if the shoulders are never seen either
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +27,16 @@ class Stack:
     xy: np.ndarray  # (f, p, 134, 2), float64, pixels
     confidence: np.ndarray  # (f, p, 134), float64
     flags: np.ndarray  # (f, p, 134), uint8 of Flag
-    seen: np.ndarray  # (f, p, 134), bool: confidence from VISIBLE on
+    seen: np.ndarray  # (f, p, 134), bool: confidence is VISIBLE or more
 
     @property
     def present(self) -> np.ndarray:  # (f, p), bool
-        """Who shows any point, in which frame."""
+        """Whether a person shows any point in a frame."""
         return np.asarray(self.seen.any(-1))
 
 
 def stack(clip: PoseClip) -> Stack:
-    """Copy the points of a clip into single arrays; what is not finite becomes missing."""
+    """Copy the points of a clip into single arrays; points that are not finite become missing."""
     parts: list[Points] = [getattr(clip, part) for part in SLICES]
     xy = np.concatenate([part.xy for part in parts], axis=2).astype(np.float64)
     confidence = np.concatenate([part.confidence for part in parts], axis=2).astype(np.float64)
@@ -61,7 +61,7 @@ def unstack(
     confidence: np.ndarray,  # (f, p, 134)
     flags: np.ndarray,  # (f, p, 134)
 ) -> PoseClip:
-    """Return the clip of these points; parts without any flag have none."""
+    """Return a clip of these points; a part without any flag set gets flags=None."""
     parts = {
         part: Points(
             xy=xy[:, :, where].copy(),
@@ -74,7 +74,7 @@ def unstack(
 
 
 def boxes(xy: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Left, top, right, bottom of the points seen, (..., 4) from (..., j, 2); NaN where none is."""
+    """Return left, top, right, bottom of the seen points: (..., 4) of (..., j, 2); NaN if none."""
     there = seen.any(-1, keepdims=True)
     low = np.where(seen[..., None], xy, np.inf).min(-2)
     high = np.where(seen[..., None], xy, -np.inf).max(-2)
@@ -82,11 +82,12 @@ def boxes(xy: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def torso_px(clip: PoseClip, points: Stack) -> np.ndarray:  # (p,), always above 0
-    """Each person's torso in pixels: what other lengths are measured by.
+    """Return the length of each person's torso in pixels, the unit for other lengths.
 
-    The 90th percentile over the clip from neck to the middle of the hips, because a torso seen
-    from above or bent forward looks shorter than it is. Without hips 1.25 shoulder widths,
-    without shoulders a quarter of the canvas.
+    It is the 90th percentile over the clip of the distance from the neck to the middle of the
+    hips, because a torso seen from above or bent forward looks shorter than it is. If the hips are
+    never seen, it is 1.25 shoulder widths; without shoulders, a quarter of the canvas's shorter
+    side.
     """
     neck_to_hips = points.xy[:, :, NECK] - points.xy[:, :, list(HIPS)].mean(2)
     shoulders = points.xy[:, :, SHOULDERS[0]] - points.xy[:, :, SHOULDERS[1]]

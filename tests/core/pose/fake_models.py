@@ -1,7 +1,7 @@
 """Tiny ONNX networks with the inputs and outputs of DWPose, which find colours instead of people.
 
-Both are exact: where the marker of a colour lies is where the detector's box and the estimator's
-keypoint must come out, so that the whole way from frame to keypoint can be tested to the pixel.
+Both are exact: the detector's box and the estimator's keypoint lie where the marker of their
+colour lies, so that the whole path from frame to keypoint can be tested to the pixel.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ KEYPOINTS = 133
 STRIDES = (8, 16, 32)
 MEAN = np.array([123.675, 116.28, 103.53])
 DEVIATION = np.array([58.395, 57.12, 57.375])
-# RGB of the keypoints that the estimator knows. With red and blue exchanged, only green and white
-# remain what they are, and none becomes another.
+# RGB of the estimator's keypoints. With red and blue exchanged, only green and white stay the same,
+# and no colour becomes that of another keypoint.
 PALETTE = {
     0: (255, 0, 0),
     5: (0, 255, 0),
@@ -28,7 +28,7 @@ PALETTE = {
     95: (0, 255, 130),
     120: (70, 0, 255),
 }
-PERSON_COLOUR = (200, 40, 90)  # RGB that the seeking detector takes for a person
+PERSON_COLOUR = (200, 40, 90)  # RGB that the seeking detector detects as a person
 
 
 def save(path: Path, nodes, inputs, outputs, constants=None) -> Path:
@@ -47,7 +47,7 @@ def array(name: str, shape, kind: int = TensorProto.FLOAT):
 
 
 def raw_rows(boxes: ArrayLike, size: tuple[int, int], classes: int = 80) -> np.ndarray:
-    """Return cells (N, 5 + classes) that stand for boxes.
+    """Return cells (N, 5 + classes) that encode boxes.
 
     Every box is (centre x, centre y, width, height, objectness, class score, class, stride) in
     pixels of the input, whose (height, width) is `size`.
@@ -66,12 +66,12 @@ def raw_rows(boxes: ArrayLike, size: tuple[int, int], classes: int = 80) -> np.n
 
 def fixed_detector(
     path: Path,
-    rows: np.ndarray,  # (N, columns): what it gives for every picture
+    rows: np.ndarray,  # (N, columns): its output for every picture
     size: tuple[int, int] = (160, 160),
     batch: int | str = 1,
     labels: np.ndarray | None = None,  # (N,): a second output
 ) -> Path:
-    """Write a detector that always sees the same."""
+    """Write a detector with the same output for every picture."""
     constants = {"rows": rows[None].astype(np.float32), "none": np.zeros(1, np.float32)}
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=1),
@@ -134,7 +134,7 @@ def colour_estimator(
     palette: dict[int, tuple[int, int, int]] = PALETTE,
     keypoints: int = KEYPOINTS,
 ) -> Path:
-    """Write an estimator whose keypoints are where its picture has their colours.
+    """Write an estimator that places each keypoint where the picture has its colour.
 
     The response of a keypoint is 1 - |x - c|^2 for its normalised colour c.
     """

@@ -117,7 +117,7 @@ def test_missing_people_and_changing_numbers_of_people() -> None:
     assert clip.body.confidence.any(-1).tolist() == [[False, False], [True, True], [True, False]]
 
 
-def test_nobody_at_all_is_a_clip_without_people() -> None:
+def test_empty_frames_give_a_clip_without_people() -> None:
     clip = parse_keypoints([{"people": [], **CANVAS}] * 3)
 
     assert clip.body.xy.shape == (3, 0, 18, 2)

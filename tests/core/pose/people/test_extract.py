@@ -57,7 +57,7 @@ def test_keypoints_follow_the_person_within_a_pixel(models: tuple[Detector, Esti
 
 @pytest.mark.parametrize("frames", [1, 6, 17])
 @pytest.mark.parametrize("every", [2, 5])
-def test_between_detections_nothing_is_lost(
+def test_frames_between_detections_match_detection_in_every_frame(
     models: tuple[Detector, Estimator], frames: int, every: int
 ) -> None:
     exact, _ = extract(walk(frames), *models)
@@ -69,11 +69,11 @@ def test_between_detections_nothing_is_lost(
     assert np.abs(clip.body.xy - exact.body.xy).max() < 1
 
 
-def test_a_person_lost_between_detections_is_looked_for_again(
+def test_a_person_lost_between_detections_is_detected_again(
     models: tuple[Detector, Estimator],
 ) -> None:
     frames = [person_at((90, 120)) for _ in range(9)]
-    frames[2] = person_at((230, 120))  # not where frames 0 and 4 let expect
+    frames[2] = person_at((230, 120))  # not where frames 0 and 4 suggest
     clip, report = extract(frames, *models, ExtractConfig(detect_every=4))
 
     assert report.redetected == (2,)
@@ -82,7 +82,7 @@ def test_a_person_lost_between_detections_is_looked_for_again(
     assert "people were lost" in report.text()
 
 
-def test_somebody_who_comes_in_is_looked_for_in_every_frame_between(
+def test_a_new_person_is_detected_in_every_frame_between(
     models: tuple[Detector, Estimator],
 ) -> None:
     nobody = np.zeros((240, 320, 3), np.uint8)
@@ -93,7 +93,7 @@ def test_somebody_who_comes_in_is_looked_for_in_every_frame_between(
     assert report.redetected == (1, 2, 3)
 
 
-def test_nobody_at_all_is_a_clip_without_people(models: tuple[Detector, Estimator]) -> None:
+def test_empty_frames_give_a_clip_without_people(models: tuple[Detector, Estimator]) -> None:
     clip, report = extract([np.zeros((64, 48, 3), np.uint8)] * 3, *models)
 
     assert clip.body.xy.shape == (3, 0, 18, 2)
@@ -101,7 +101,9 @@ def test_nobody_at_all_is_a_clip_without_people(models: tuple[Detector, Estimato
     assert "No person was found in any frame" in report.text()
 
 
-def test_frames_without_a_person_are_named(models: tuple[Detector, Estimator]) -> None:
+def test_frames_without_a_person_are_listed_in_the_report(
+    models: tuple[Detector, Estimator],
+) -> None:
     frames = walk(9)
     for gone in (1, 2, 3, 7):
         frames[gone] = np.zeros_like(frames[0])
@@ -111,7 +113,7 @@ def test_frames_without_a_person_are_named(models: tuple[Detector, Estimator]) -
     assert "No person in 4 of 9 frames: 1-3, 7." in report.text()
 
 
-def test_people_are_limited_to_the_surest(models: tuple[Detector, Estimator]) -> None:
+def test_people_with_the_highest_scores_are_kept(models: tuple[Detector, Estimator]) -> None:
     frame = person_at((70, 120), (240, 120))
     both, _ = extract([frame], *models)
     one, report = extract([frame], *models, ExtractConfig(people=1))
@@ -120,7 +122,7 @@ def test_people_are_limited_to_the_surest(models: tuple[Detector, Estimator]) ->
     assert one.body.xy.shape[1] == report.people == 1
 
 
-def test_frames_are_taken_a_few_at_a_time(models: tuple[Detector, Estimator]) -> None:
+def test_frames_are_read_a_few_at_a_time(models: tuple[Detector, Estimator]) -> None:
     taken = []
     behind = []
 
@@ -136,7 +138,9 @@ def test_frames_are_taken_a_few_at_a_time(models: tuple[Detector, Estimator]) ->
     assert behind == [0] * 5
 
 
-def test_progress_can_stop_the_work(models: tuple[Detector, Estimator]) -> None:
+def test_an_exception_from_progress_stops_the_extraction(
+    models: tuple[Detector, Estimator],
+) -> None:
     def stop(done: int) -> None:
         raise KeyboardInterrupt(done)
 
@@ -144,7 +148,7 @@ def test_progress_can_stop_the_work(models: tuple[Detector, Estimator]) -> None:
         extract(walk(1) * 30, *models, None, stop)
 
 
-def test_moore_order_reaches_the_estimator(models: tuple[Detector, Estimator]) -> None:
+def test_channel_order_moore_reaches_the_estimator(models: tuple[Detector, Estimator]) -> None:
     clip, _ = extract(walk(1), *models, ExtractConfig(channel_order="moore"))
 
     assert np.flatnonzero(clip.body.confidence[0, 0]).tolist() == [LEFT_SHOULDER]  # green
@@ -166,7 +170,7 @@ BLACK = np.zeros((32, 48, 3), np.uint8)
         ([BLACK] * 9 + [BLACK[:, :32]], "frame 9 got 32 x 32 pixels after frames of 48 x 32"),
     ],
 )
-def test_frames_that_cannot_be_used_are_named(
+def test_unusable_frames_raise_with_their_number(
     models: tuple[Detector, Estimator], frames: list[np.ndarray], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -177,7 +181,7 @@ def test_frames_that_cannot_be_used_are_named(
     ("setting", "value"),
     [("detect_every", 0), ("batch", 0), ("people", -1), ("score", 1.0), ("channel_order", "bgr")],
 )
-def test_settings_that_cannot_be_are_named(setting: str, value: object) -> None:
+def test_invalid_settings_raise_with_their_name(setting: str, value: object) -> None:
     with pytest.raises(InputError, match=f"{setting} got {value!r}; it must"):
         ExtractConfig(**{setting: value})
 
@@ -197,14 +201,14 @@ def boxes(*lefts: float) -> Boxes:
         (boxes(0, 4), boxes(3, 0), [1, 0]),
     ],
 )
-def test_people_are_told_by_their_boxes(
+def test_people_are_matched_by_their_boxes(
     before: Boxes, after: Boxes, order: list[int] | None
 ) -> None:
     found = pair_up(before, after)
     assert (None if found is None else found.tolist()) == order
 
 
-def test_falling_scores_count_as_lost() -> None:
+def test_people_with_lower_scores_count_as_lost() -> None:
     def people(score: float) -> People:
         xy = np.zeros((1, 133, 2))
         xy[0, :17] = np.arange(34).reshape(17, 2)

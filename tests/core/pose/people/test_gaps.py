@@ -48,7 +48,7 @@ def test_the_angle_turns_the_shorter_way() -> None:
 
 
 @pytest.mark.parametrize(("part", "carrier"), [("left_hand", 7), ("right_hand", 4), ("face", 0)])
-def test_hands_and_face_follow_what_carries_them(part: str, carrier: int) -> None:
+def test_hands_and_face_follow_their_parent_joint(part: str, carrier: int) -> None:
     clip = random_clip(3, 6, 1, share_seen=1.0)
     points = getattr(clip, part)
     rigid = clip.body.xy[:, :, carrier, None] + np.arange(1, points.xy.shape[2] + 1)[:, None]
@@ -75,13 +75,13 @@ def test_a_point_moves_straight_where_its_parent_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(("length", "filled"), [(8, True), (9, False)])
-def test_gaps_longer_than_the_limit_stay(length: int, filled: bool) -> None:
+def test_gaps_longer_than_the_limit_stay_missing(length: int, filled: bool) -> None:
     clip = fill_gaps(one_point([10, *[None] * length, 40]))
 
     assert (clip.body.confidence[:, 0, 4] > 0).all() == filled
 
 
-def test_hold_keeps_the_ends_and_long_gaps_at_the_offset_to_the_parent() -> None:
+def test_hold_fills_ends_and_long_gaps_at_the_last_offset_from_the_parent() -> None:
     clip = one_point([None, 10, None, None, None, 40, None], joint=2)
     clip.body.xy[:, 0, 1, 1] += np.arange(7) * 10  # the neck sinks
     held = fill_gaps(clip, 2, hold=True)
@@ -93,7 +93,7 @@ def test_hold_keeps_the_ends_and_long_gaps_at_the_offset_to_the_parent() -> None
 
 
 @given(seeds, st.integers(1, 12), st.integers(0, 4))
-def test_only_interior_gaps_up_to_the_limit_shrink(seed: int, frames: int, limit: int) -> None:
+def test_only_interior_gaps_up_to_the_limit_are_filled(seed: int, frames: int, limit: int) -> None:
     clip = random_clip(seed, frames, share_seen=0.5)
     before, after = seen(clip), seen(fill_gaps(clip, limit))
     expected = before.copy()
@@ -107,7 +107,7 @@ def test_only_interior_gaps_up_to_the_limit_shrink(seed: int, frames: int, limit
 
 
 @given(seeds, st.integers(1, 20))
-def test_what_was_seen_is_not_moved_by_filling(seed: int, frames: int) -> None:
+def test_filling_does_not_move_seen_points(seed: int, frames: int) -> None:
     clip = random_clip(seed, frames)
     where = seen(clip)
     filled = fill_gaps(clip, hold=True)
@@ -116,7 +116,7 @@ def test_what_was_seen_is_not_moved_by_filling(seed: int, frames: int) -> None:
     assert not flags(filled)[where].any()
 
 
-def test_gaps_of_true_motion_are_filled_closer_than_by_straight_lines() -> None:
+def test_filling_real_motion_is_more_accurate_than_linear_interpolation() -> None:
     ours, straight = [], []
     for seed in range(8):
         xy = motion(seed, 120)

@@ -53,14 +53,14 @@ def test_smoothing_is_counted(networks):
 
 
 @pytest.mark.parametrize("person", ["largest", "all", 0, 2])
-def test_nobody_is_a_state_whoever_is_asked_for(networks, person):
+def test_a_clip_without_people_is_allowed_for_every_choice_of_person(networks, person):
     frames = [np.zeros((64, 48, 3), np.uint8)] * 3
     clip, report = follow(frames, *networks, FollowConfig(person=person))
 
     assert (len(clip), clip.canvas.width) == (3, 48)
     assert not clip.body.confidence.any()
     assert not report.found
-    assert "nobody was found; the skeleton is empty" in report.text()
+    assert "no person was found; the skeletons are empty" in report.text()
 
 
 def test_one_of_several_people_is_kept(networks):

@@ -37,7 +37,7 @@ STEPS = {
     "smooth": lambda clip: smooth(clip, 1.0, 30),
     "clean": lambda clip: clean(clip, CleanConfig(smooth=1.0)),
 }
-few = settings(max_examples=20)  # of every step
+few = settings(max_examples=20)  # for tests that run every step
 each_step = pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 
 
@@ -62,19 +62,19 @@ def test_a_point_that_jumps_for_one_frame_is_removed_and_flagged() -> None:
     ],
     ids=["half a torso", "two frames", "goes on", "seen before the gap only"],
 )
-def test_other_jumps_stay(xs: list[float | None]) -> None:
+def test_jumps_of_other_kinds_are_not_removed(xs: list[float | None]) -> None:
     clip = one_point(xs)
 
     assert same(remove_spikes(clip), clip)
 
 
-def test_the_good_point_between_two_equal_spikes_stays() -> None:
+def test_the_correct_point_between_two_equal_spikes_is_kept() -> None:
     clip = remove_spikes(one_point([50, 50, 152, 50, 152, 50, 50]))
 
     assert clip.body.confidence[:, 0, 4].tolist() == [1, 1, 0, 1, 0, 1, 1]
 
 
-def test_spikes_count_in_torsos_of_their_own_clip() -> None:
+def test_the_spike_limit_scales_with_the_torso() -> None:
     clip = one_point([50, 51, 152, 52, 53])
 
     assert flags(remove_spikes(mapped(clip, 0.1)))[2, 0, 4] == Flag.SPIKE
@@ -88,7 +88,7 @@ def test_a_spike_is_filled_and_keeps_both_flags() -> None:
 
 
 @given(seeds)
-def test_true_motion_has_no_spikes(seed: int) -> None:
+def test_real_motion_has_no_spikes(seed: int) -> None:
     clip = body_clip(CANVAS, motion(seed, 40)[:, None])
 
     assert not flags(remove_spikes(clip)).any()
@@ -97,7 +97,7 @@ def test_true_motion_has_no_spikes(seed: int) -> None:
 # Smoothing
 
 
-def test_noise_of_two_pixels_falls_by_a_third_with_a_quarter_of_the_jerk() -> None:
+def test_smoothing_reduces_noise_by_a_third_and_jerk_to_a_quarter() -> None:
     def jerk(xy: np.ndarray) -> float:
         return np.linalg.norm(np.diff(xy, 3, axis=0), axis=-1).mean()
 
@@ -124,7 +124,7 @@ def test_smoothing_does_not_lag() -> None:
 
 
 @given(seeds, st.integers(1, 12), st.floats(0.1, 10))
-def test_a_constant_stays_what_it_is(seed: int, frames: int, strength: float) -> None:
+def test_smoothing_keeps_constant_points(seed: int, frames: int, strength: float) -> None:
     still = random_clip(seed, 1, share_seen=0.8)
     parts = {
         part: Points(
@@ -155,7 +155,7 @@ def test_time_reversal_commutes_with_spikes_and_gaps(seed: int, frames: int) -> 
     assert same(fill_gaps(reverse(clip)), reverse(fill_gaps(clip)))
 
 
-def test_strength_orders_the_smoothing_and_zero_is_off() -> None:
+def test_greater_strength_smooths_more_and_zero_is_off() -> None:
     clip = random_clip(1, 40, share_seen=1.0)
     rough = [np.abs(np.diff(positions(smooth(clip, s)), 2, axis=0)).mean() for s in (0, 0.5, 1, 2)]
 
@@ -164,14 +164,14 @@ def test_strength_orders_the_smoothing_and_zero_is_off() -> None:
     assert np.array_equal(positions(smooth(clip, 0)), positions(clip))
 
 
-def test_a_run_is_not_smoothed_across_a_gap() -> None:
+def test_smoothing_restarts_after_a_gap() -> None:
     xs = [10.0, 10.0, 10.0, None, 90.0, 90.0, 90.0]
     calm = smooth(one_point(xs), 1.0)
 
     assert calm.body.xy[:, 0, 4, 0].tolist() == [10, 10, 10, 0, 90, 90, 90]
 
 
-def test_a_stiff_hand_stays_stiff() -> None:
+def test_smoothing_keeps_a_rigid_hand_rigid() -> None:
     clip = random_clip(5, 30, 1, share_seen=1.0)
     shape = np.random.default_rng(5).uniform(-20, 20, (21, 2))
     clip.left_hand.xy[:] = clip.body.xy[:, :, 7, None] + shape
@@ -193,7 +193,7 @@ def test_points_that_moved_are_flagged_as_smoothed() -> None:
 
 
 @given(seeds, st.integers(1, 12))
-def test_with_filling_off_the_mask_stays(seed: int, frames: int) -> None:
+def test_without_filling_the_same_points_are_seen(seed: int, frames: int) -> None:
     clip = random_clip(seed, frames)
     config = CleanConfig(max_gap_frames=0, spikes=False, smooth=1.0)
 
@@ -203,7 +203,9 @@ def test_with_filling_off_the_mask_stays(seed: int, frames: int) -> None:
 @each_step
 @few
 @given(seed=seeds, frames=st.integers(1, 16), scale=st.sampled_from([0.5, 2.0, 4.0]))
-def test_scale_of_the_picture_does_not_matter(step, seed: int, frames: int, scale: float) -> None:
+def test_results_do_not_depend_on_the_scale_of_the_picture(
+    step, seed: int, frames: int, scale: float
+) -> None:
     clip = random_clip(seed, frames)
 
     assert same(step(mapped(clip, scale)), mapped(step(clip), scale))
@@ -212,7 +214,9 @@ def test_scale_of_the_picture_does_not_matter(step, seed: int, frames: int, scal
 @each_step
 @few
 @given(seed=seeds, frames=st.integers(1, 16), x=st.integers(-900, 900), y=st.integers(-900, 900))
-def test_place_in_the_picture_does_not_matter(step, seed: int, frames: int, x: int, y: int) -> None:
+def test_results_do_not_depend_on_the_position_in_the_picture(
+    step, seed: int, frames: int, x: int, y: int
+) -> None:
     clip = random_clip(seed, frames)
     moved = step(mapped(clip, 1.0, (x, y)))
     expected = mapped(step(clip), 1.0, (x, y))
@@ -242,7 +246,9 @@ def test_inputs_are_not_modified_and_flags_are_kept(step, seed: int, frames: int
 @pytest.mark.parametrize("frames", [0, 1, 2, 5])
 @pytest.mark.parametrize("people", [0, 1])
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_empty_and_shortest_clips_pass(step, frames: int, people: int, share: float) -> None:
+def test_empty_and_very_short_clips_are_allowed(
+    step, frames: int, people: int, share: float
+) -> None:
     clip = random_clip(0, frames, people, share_seen=share)
     result = step(clip)
 
@@ -251,7 +257,7 @@ def test_empty_and_shortest_clips_pass(step, frames: int, people: int, share: fl
 
 
 @each_step
-def test_a_torso_without_length_and_nan_do_no_harm(step) -> None:
+def test_a_torso_of_length_zero_and_nan_give_finite_results(step) -> None:
     clip = body_clip(CANVAS, np.full((6, 1, 18, 2), 100.0))
     clip.body.xy[2, 0, 4] = np.nan
     result = step(clip)
@@ -269,12 +275,12 @@ def test_a_torso_without_length_and_nan_do_no_harm(step) -> None:
         ("fps", float("inf"), "fps got inf"),
     ],
 )
-def test_settings_out_of_range_are_refused(field: str, value: float, message: str) -> None:
+def test_settings_out_of_range_raise(field: str, value: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CleanConfig(**{field: value})
 
 
-def test_functions_refuse_what_the_config_refuses() -> None:
+def test_functions_raise_for_the_same_values_as_the_config() -> None:
     clip = random_clip(0, 3)
     with pytest.raises(ConfigError, match="smooth got -1"):
         smooth(clip, -1)

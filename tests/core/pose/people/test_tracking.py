@@ -15,7 +15,7 @@ from animate_anyone.types import Flag, PoseClip, Size
 
 CANVAS = Size(1024, 512)
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=25)  # of what draws whole motions
+few = settings(max_examples=25)  # for slow tests that draw whole motions
 
 
 def person(
@@ -24,7 +24,7 @@ def person(
     x: tuple[float, float],  # where the pelvis goes from and to, pixels
     height: float = 350.0,  # pixels
 ) -> np.ndarray:
-    """A drawn character who moves and walks, (f, 18, 2)."""
+    """Return the joints of a drawn character who moves and walks, (f, 18, 2)."""
     rng = np.random.default_rng(seed)
     body, moves = make_character(rng, close_up=False).body, make_motion(rng)
     xy = np.stack([joints_of(body, moves.angles(frame))[0][:, :2] for frame in range(frames)])
@@ -37,14 +37,14 @@ def clip_of(*people: np.ndarray, noise: float = 0.0) -> PoseClip:
 
 
 def without(clip: PoseClip, who: int, frames: slice) -> PoseClip:
-    """The clip with a person missed in some frames, as an extractor leaves it."""
+    """Return the clip with a person missing in some frames, as an extractor would write it."""
     xy, confidence = clip.body.xy.copy(), clip.body.confidence.copy()
     xy[frames, who], confidence[frames, who] = 0, 0
     return replace(clip, body=replace(clip.body, xy=xy, confidence=confidence))
 
 
 def shuffled(clip: PoseClip, seed: int) -> PoseClip:
-    """The clip with people in another order in every frame."""
+    """Return the clip with people in another order in every frame."""
     rng = np.random.default_rng(seed)
     order = np.stack([rng.permutation(clip.body.xy.shape[1]) for _ in range(len(clip))])
     rows = np.arange(len(clip))[:, None]
@@ -59,7 +59,7 @@ def shuffled(clip: PoseClip, seed: int) -> PoseClip:
 
 
 def mistakes(clip: PoseClip, truth: PoseClip) -> int:
-    """How many detections lie in a slot other than that of most of their person."""
+    """Return how many detections are not in the slot with most of their person's detections."""
     wrong = 0
     for who in range(truth.body.xy.shape[1]):
         there = truth.body.confidence[:, who].any(-1)
@@ -79,7 +79,7 @@ def test_people_who_cross_keep_their_slots(seed: int) -> None:
     tracked = track(shuffled(truth, seed))
 
     assert tracked.body.xy.shape[1] == 2
-    # In the very frame of meeting two like skeletons may be told apart wrongly.
+    # In the frame in which they meet, two similar skeletons may be exchanged.
     assert mistakes(tracked, truth) <= 2
 
 
@@ -96,7 +96,7 @@ def test_people_side_by_side_keep_their_slots(seed: int, people: int) -> None:
 
 @few
 @given(seeds, st.integers(1, 15), st.integers(5, 25))
-def test_a_person_missed_for_some_frames_comes_back_to_the_slot(
+def test_a_person_missed_for_some_frames_returns_to_the_same_slot(
     seed: int, length: int, start: int
 ) -> None:
     truth = clip_of(person(seed, 45, (200, 500)), person(seed + 1, 45, (800, 700)))
@@ -107,7 +107,7 @@ def test_a_person_missed_for_some_frames_comes_back_to_the_slot(
     assert mistakes(tracked, truth) == 0
 
 
-def test_a_person_hidden_while_another_passes_comes_back_to_the_slot() -> None:
+def test_a_person_hidden_while_another_passes_returns_to_the_same_slot() -> None:
     truth = clip_of(person(1, 60, (200, 800)), person(2, 60, (820, 180)))
     truth = without(truth, 1, slice(27, 35))
     tracked = track(shuffled(truth, 0))
@@ -125,7 +125,7 @@ def test_a_person_who_leaves_and_returns_elsewhere_is_recognised_by_size() -> No
     assert mistakes(tracked, truth) == 0
 
 
-def test_somebody_of_another_size_is_somebody_else() -> None:
+def test_a_person_of_another_size_gets_a_new_slot() -> None:
     late = without(clip_of(person(1, 90, (300, 320)), person(2, 90, (700, 700))), 1, slice(30, 90))
     xy, confidence = late.body.xy.copy(), late.body.confidence.copy()
     xy[60:, 1] = person(2, 90, (700, 700), 150)[60:]
@@ -199,7 +199,7 @@ def test_a_face_alone_is_followed() -> None:
     assert np.abs(np.diff(tracked.face.xy, axis=0)).max() == 0
 
 
-def test_input_is_not_modified_and_frames_of_none_are_a_state() -> None:
+def test_input_is_not_modified_and_empty_frames_are_allowed() -> None:
     clip = shuffled(clip_of(person(1, 9, (200, 300)), person(2, 9, (800, 700))), 3)
     clip.body.confidence[4] = 0
     before = clip.body.xy.copy(), clip.body.confidence.copy()
@@ -211,7 +211,7 @@ def test_input_is_not_modified_and_frames_of_none_are_a_state() -> None:
 
 
 @pytest.mark.parametrize(("frames", "people"), [(0, 0), (0, 2), (1, 0), (5, 0), (5, 3)])
-def test_nobody_at_all_is_a_clip_without_people(frames: int, people: int) -> None:
+def test_empty_frames_give_a_clip_without_people(frames: int, people: int) -> None:
     shape = (frames, people, 18)
     clip = track(body_clip(CANVAS, np.zeros((*shape, 2)), np.zeros(shape)))
 
@@ -223,7 +223,7 @@ def test_nobody_at_all_is_a_clip_without_people(frames: int, people: int) -> Non
 # Choice
 
 
-def test_largest_weighs_size_by_time() -> None:
+def test_largest_multiplies_size_by_frames_seen() -> None:
     large, small = person(1, 20, (200, 220), 400), person(2, 20, (700, 700), 200)
     clip = clip_of(small, large)
 
@@ -244,14 +244,14 @@ def test_index_and_all() -> None:
 
 
 @pytest.mark.parametrize("index", [-1, 2])
-def test_index_out_of_range_names_how_many_there_are(index: int) -> None:
+def test_an_index_out_of_range_raises_with_the_number_of_people(index: int) -> None:
     clip = clip_of(person(1, 2, (200, 220)), person(2, 2, (700, 700)))
 
     with pytest.raises(InputError, match=rf"person got {index}; the clip has 2 people.*0 to 1"):
         choose(clip, index)
 
 
-def test_index_in_a_clip_of_nobody_and_unknown_words_are_refused() -> None:
+def test_an_index_in_an_empty_clip_and_unknown_words_raise() -> None:
     nobody = body_clip(CANVAS, np.zeros((3, 0, 18, 2)))
 
     with pytest.raises(InputError, match="person got 0; the clip has 0 people"):
@@ -263,7 +263,7 @@ def test_index_in_a_clip_of_nobody_and_unknown_words_are_refused() -> None:
 # Report
 
 
-def test_report_says_who_is_seen_when() -> None:
+def test_report_lists_when_each_person_is_seen() -> None:
     xy = np.full((10, 3, 18, 2), 100.0)
     xy[:, :, 0] = (40, 20)
     clip = body_clip(CANVAS, xy)
@@ -284,7 +284,7 @@ def test_report_says_who_is_seen_when() -> None:
         "person 0: 6 frames from 3 to 9, 60 x 80 px at (40, 20)\n"
         "person 1: 4 frames from 5 to 9, 60 x 80 px at (40, 20)\n"
         "person 2: never seen\n"
-        "nobody in 4 frames: 0-2, 7"
+        "no person in 4 frames: 0-2, 7"
     )
 
 
@@ -292,7 +292,7 @@ def test_report_says_who_is_seen_when() -> None:
 
 
 @given(seeds, st.integers(0, 3), st.integers(0, 4), st.floats(0, 1))
-def test_assignment_costs_what_the_best_of_all_ways_costs(
+def test_assignment_has_the_least_cost_of_all_permutations(
     seed: int, rows: int, columns: int, share: float
 ) -> None:
     rng = np.random.default_rng(seed)

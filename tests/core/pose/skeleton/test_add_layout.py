@@ -1,4 +1,4 @@
-"""A layout of keypoints is one entry: what is added to LAYOUTS is recognised, run and read."""
+"""Adding an entry to LAYOUTS is enough to recognise, run and read a network with that layout."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ PALETTE = {keypoint: fake.PALETTE[keypoint] for keypoint in OFFSETS}
 
 @pytest.fixture
 def coco(monkeypatch) -> None:
-    """Add COCO's 17 keypoints by their entry alone."""
+    """Add a layout of COCO's 17 keypoints as one entry."""
     monkeypatch.setitem(LAYOUTS, 17, COCO)
 
 
@@ -43,7 +43,7 @@ def files(tmp_path) -> tuple[Path, Path]:
 
 
 def walk(frames: int, *, first: int = 0) -> list[np.ndarray]:
-    """Return a person who walks; nobody is in the frames before the first."""
+    """Return frames of a walking person; frames before `first` are empty."""
     drawn = []
     for frame in range(frames):
         x, y = 90 + 4 * frame, 120
@@ -78,7 +78,7 @@ def test_an_added_layout_is_recognised_and_followed_through_a_clip(files, every)
 
 
 @pytest.mark.usefixtures("coco")
-def test_a_file_that_does_not_tell_is_known_at_its_first_person(files):
+def test_a_file_without_shapes_is_recognised_at_its_first_person(files):
     detector, session = (open_session(path, "cpu") for path in files)
     for array in session.header.outputs:
         object.__setattr__(array, "shape", (None, None, None))
@@ -101,7 +101,7 @@ def test_the_command_reads_poses_by_an_added_layout(files, tmp_path):
     check(read_keypoints(target), range(3))
 
 
-def test_an_unknown_number_of_keypoints_is_refused_with_the_known_ones(files, monkeypatch):
+def test_an_unknown_number_of_keypoints_raises_with_the_known_ones(files, monkeypatch):
     session = open_session(files[1], "cpu")
     assert session.header.kind is None
     with pytest.raises(WeightsError, match=r"17, 288\).*\(b, 133, bins\).*133: COCO-WholeBody"):
@@ -132,6 +132,6 @@ def test_joints_that_a_layout_lacks_are_not_found():
     ],
     ids=["body", "hand", "number"],
 )
-def test_a_layout_that_cannot_be_is_refused(change, message):
+def test_an_invalid_layout_raises(change, message):
     with pytest.raises(ConfigError, match=message):
         Layout(**{"name": "bad", "keypoints": 17, "body": BODY, **change})

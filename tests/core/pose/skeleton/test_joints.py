@@ -23,7 +23,7 @@ def test_limbs_join_all_18_joints_to_one_tree() -> None:
     assert len(BODY_EDGES) == 18 - 1
 
 
-def test_limbs_stay_on_their_side() -> None:
+def test_limbs_do_not_cross_from_one_side_to_the_other() -> None:
     for start, end in BODY_EDGES:
         sides = {BODY_JOINTS[joint].split("_")[0] for joint in (start, end)}
         assert len(sides & {"left", "right"}) <= 1
@@ -72,7 +72,7 @@ def test_empty_points_are_missing() -> None:
     ],
     ids=["same", "half", "taller", "wide into square", "tall into wide"],
 )
-def test_canvas_is_fitted_at_one_scale_and_centred(
+def test_the_canvas_is_scaled_evenly_and_centred(
     canvas: Size, size: Size, expected: tuple[float, float, float]
 ) -> None:
     assert placement(canvas, size) == expected

@@ -58,7 +58,7 @@ def test_parts_are_the_ranges_of_coco_wholebody(part: str, first: int, last: int
     ("left", "right", "neck"),
     [(0.9, 0.8, 0.8), (0.9, 0.29, 0.0), (0.3, 0.3, 0.3), (0.0, 0.9, 0.0), (1.4, 1.2, 1.0)],
 )
-def test_neck_needs_both_shoulders_and_is_as_sure_as_the_weaker(
+def test_neck_needs_both_shoulders_and_has_the_lower_score(
     left: float, right: float, neck: float
 ) -> None:
     scores = np.full(133, 0.5)
