@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from .errors import AnimateAnyoneError
 
-# Modules that offer `add_parser(subparsers)`, in the order of the help text. Their parser sets
-# `run`, a function of the parsed arguments that returns the exit code; whatever is heavy is
-# imported in there, so that help and mistyped commands answer at once.
+# Modules with a function `add_parser(subparsers)`, in the order of the help text. Each parser sets
+# the default `run`, a function that takes the parsed arguments and returns the exit code. Large
+# packages are imported inside `run`, so that `--help` and mistyped commands answer at once.
 COMMANDS = (
     "commands.demo",
     "commands.animate",
@@ -39,7 +39,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; errors that a user can mend are told without a traceback."""
+    """Run one command and return its exit code; our own errors are printed without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = command_line().parse_args(arguments)
     try:

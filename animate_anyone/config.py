@@ -1,4 +1,4 @@
-"""Configuration of networks and noise schedule; `weights/sets/` has those of the weight sets."""
+"""Configuration classes of networks and noise schedule; `weights/sets/` holds the presets."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -10,7 +10,7 @@ from .errors import ConfigError
 class MotionConfig:
     """Temporal layers (paper, section 3.3; layout of AnimateDiff)."""
 
-    max_frames: int = 32  # length of the positional table: no window may be longer
+    max_frames: int = 32  # length of the positional table: the longest window allowed
     heads: int = 8
     attention_blocks: int = 2  # temporal self-attentions per layer
     norm_groups: int = 32
@@ -23,7 +23,7 @@ class UNetConfig:
     """One UNet: the denoiser, or ReferenceNet. The defaults are Stable Diffusion 1.5."""
 
     in_channels: int = 4
-    out_channels: int | None = 4  # None: no output head; the network hands over features only
+    out_channels: int | None = 4  # None: no output head; the network returns features only
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
     attention_levels: tuple[bool, ...] = (True, True, True, False)
     layers_per_block: int = 2
@@ -32,8 +32,8 @@ class UNetConfig:
     norm_groups: int = 32
     ff_mult: int = 4
     motion: MotionConfig | None = None
-    norm_over_frames: bool = False  # resnet norms gather statistics over the whole clip
-    position_code: float = 0.0  # gain of a 2-D sine code on self-attention inputs; 0 is none
+    norm_over_frames: bool = False  # group norms of resnets share statistics over all frames
+    position_code: float = 0.0  # gain of a 2-D sine code on self-attention inputs; 0: no code
 
     def __post_init__(self) -> None:
         if len(self.block_out_channels) != len(self.attention_levels):
@@ -57,9 +57,9 @@ class UNetConfig:
 class PoseGuiderConfig:
     """The Pose Guider.
 
-    `conv3` is the public form: 3x3 convolutions, output added after the denoiser's conv_in.
-    `paper` is section 3.2 word by word: four 4x4 stride-2 convolutions, output added to the
-    noise latent.
+    `conv3` is the form of the public weights: 3x3 convolutions, output added after the denoiser's
+    conv_in. `paper` is section 3.2 as written: four 4x4 stride-2 convolutions, output added to
+    the noise latent.
     """
 
     form: Literal["conv3", "paper"] = "conv3"
@@ -69,11 +69,11 @@ class PoseGuiderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ControlConfig:
-    """A ControlNet whose hint is a picture that lies where the frame lies."""
+    """A ControlNet. Its hint is a picture that matches the frame pixel by pixel."""
 
     unet: UNetConfig  # its encoder
-    hint: PoseGuiderConfig  # of the same form as the network that looks at skeletons
-    feeds: UNetConfig  # the denoiser to whose skip connections it adds
+    hint: PoseGuiderConfig  # the network that reads the hint; it has the Pose Guider's layout
+    feeds: UNetConfig  # the denoiser; the ControlNet adds to its skip connections
 
     def __post_init__(self) -> None:
         if self.hint.out_channels != self.unet.block_out_channels[0]:
@@ -99,14 +99,14 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A known weight set: its networks and everything that sampling has to know about it."""
+    """A known weight set: its networks, noise schedule and sampling defaults."""
 
     name: str
     title: str
     unet: UNetConfig
     pose_guider: PoseGuiderConfig
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    latent_scale: float = 0.18215  # what the autoencoder's latents are multiplied with
+    latent_scale: float = 0.18215  # factor on the autoencoder's latents
     window_frames: int = 24
     width: int = 512  # pixels
     height: int = 768  # pixels

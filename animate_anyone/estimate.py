@@ -1,4 +1,4 @@
-"""What a run will take, before it is run."""
+"""The memory of a sampling run, estimated before it starts."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ PIXELS_PER_LATENT = 8
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
-    """Bytes; the parts are needed together."""
+    """Estimated memory in bytes; all parts are needed at the same time."""
 
     weights: int  # denoiser, ReferenceNet and Pose Guider
-    clip: int  # latents of the sampling state and pose pictures: grows with the frames
-    working: int  # one call of the denoiser: grows with window and size
+    clip: int  # latents of the sampling state and pose pictures: grows with the number of frames
+    working: int  # one call of the denoiser: grows with window length and picture size
 
     @property
     def total(self) -> int:
-        """The sum."""
+        """The sum of all parts."""
         return self.weights + self.clip + self.working
 
 
@@ -33,10 +33,10 @@ def estimate_memory(
     rows: int,  # 2 with guidance, else 1
     value_bytes: int,  # 4 for float32, 2 for half precision
 ) -> MemoryEstimate:
-    """Estimate the memory of sampling; VAE, image encoder and libraries come on top.
+    """Estimate the memory of sampling, without VAE, image encoder and libraries.
 
-    The working memory counts the feed-forward's widest layer at full resolution and the skip
-    connections, the largest things that live at the same time.
+    The working memory is the feed-forward's widest layer at full resolution plus the skip
+    connections: the largest tensors that exist at the same time.
     """
     unet = preset.unet
     networks = (

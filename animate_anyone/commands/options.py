@@ -30,8 +30,8 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
     add_steps_and_guidance(group)
     add = group.add_argument
-    told = "; ".join(f"{name}: {sampler.told}" for name, sampler in SAMPLERS.items())
-    add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=f"{told} ({USUAL_SAMPLER})")
+    methods = "; ".join(f"{name}: {sampler.summary}" for name, sampler in SAMPLERS.items())
+    add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=f"{methods} ({USUAL_SAMPLER})")
     add("--seed", type=int, default=0, help="of the noise (0)")
     add("--shared-noise", type=float, default=0.0, help="0..1, what frames have in common (0)")
     add(

@@ -1,4 +1,4 @@
-"""DDIM in our own words: deterministic, and to the next timestep of the run's own list."""
+"""Our own DDIM: deterministic; each step goes to the next timestep in the run's list."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,38 +15,41 @@ def ddim(
     latents: "Tensor",  # (b, c, f, h, w), noise
 ) -> "Tensor":  # (b, c, f, h, w)
     """Return the latents at the end of the run."""
-    return walk(run, latents, following_timesteps(run.schedule, run.steps))
+    return ddim_along(run, latents, next_timesteps(run.schedule, run.steps))
 
 
-def walk(
+def ddim_along(
     run: "Run",
     latents: "Tensor",  # (b, c, f, h, w), noise
-    following: Sequence[int],  # where each step goes; below 0 is the clean end
+    targets: Sequence[int],  # the timestep that each step goes to; below 0 means clean latents
 ) -> "Tensor":  # (b, c, f, h, w)
-    """Return the latents at the end of a run whose steps go to these timesteps."""
+    """Return the latents at the end of a DDIM run with these target timesteps."""
     timesteps = run.schedule.timesteps(run.steps)
-    for index, (timestep, goal) in enumerate(zip(timesteps, following, strict=True)):
+    for index, (timestep, target) in enumerate(zip(timesteps, targets, strict=True)):
         output = run.model(latents, timestep, index).to(latents)
-        latents, clean = ddim_step(run.schedule, output, latents, timestep, goal)
+        latents, clean = ddim_step(run.schedule, output, latents, timestep, target)
         run.report(index, timestep, latents, clean)
     return latents
 
 
 def ddim_step(
     schedule: "NoiseSchedule",
-    output: "Tensor",  # what the model said, (b, ...)
+    output: "Tensor",  # the model's output, (b, ...)
     latents: "Tensor",  # same shape
     timestep: int,
-    following: int,  # the timestep to go to; below 0 is the clean end
+    target: int,  # the timestep to go to; below 0 means clean latents
 ) -> tuple["Tensor", "Tensor"]:
-    """Return latents at the following timestep, and the clean latents they lead to (eta = 0)."""
+    """Return the latents at the target timestep, and the model's estimate of the clean ones.
+
+    No noise is added (eta = 0).
+    """
     clean = schedule.to_clean(output, latents, timestep)
-    if following < 0:
+    if target < 0:
         return clean, clean
     noise = schedule.to_noise(output, latents, timestep)
-    return schedule.add_noise(clean, noise, following), clean
+    return schedule.add_noise(clean, noise, target), clean
 
 
-def following_timesteps(schedule: "NoiseSchedule", steps: int) -> list[int]:
-    """Return where each step of a DDIM run goes; below 0 is the clean end."""
+def next_timesteps(schedule: "NoiseSchedule", steps: int) -> list[int]:
+    """Return the timestep that each step of a DDIM run goes to; -1 means clean latents."""
     return [*schedule.timesteps(steps)[1:], -1]

@@ -1,4 +1,4 @@
-"""From the predictions of single windows to one prediction of the whole clip."""
+"""Combine the predictions of single windows into one prediction of the whole clip."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,12 +17,12 @@ def fuse_windows(
     windows: Sequence[Window],  # together they cover 0..total-1
     total: int,  # frames of the clip
     *,
-    dim: int = 2,  # where the frames lie
+    dim: int = 2,  # the dimension of the frames
 ) -> Tensor:  # (b, c, total, h, w)
     """Average overlapping predictions with the windows' weights.
 
-    The predictions are taken one at a time, so that a generator never holds them all. Sums are
-    made in float32 or wider.
+    Predictions are added one at a time; with a generator they are never all in memory. Sums are
+    computed in float32 or wider.
     """
     fused: Tensor | None = None
     for prediction, window in zip(predictions, windows, strict=True):
@@ -36,12 +36,12 @@ def fuse_windows(
             shape = list(prediction.shape)
             shape[dim] = total
             fused = prediction.new_zeros(shape, dtype=wide)
-        weights = _along(prediction, window.weights, dim)
+        weights = _values_along(prediction, window.weights, dim)
         index = torch.tensor(window.frames, device=prediction.device)
         fused.index_add_(dim, index, prediction.to(wide) * weights)
     if fused is None:
-        raise InputError("windows got none; a clip needs one window or more.")
-    fused /= _along(fused, _cover(windows, total), dim)
+        raise InputError("windows got no window; a clip needs one window or more.")
+    fused /= _values_along(fused, _weight_sums(windows, total), dim)
     return fused.to(dtype)
 
 
@@ -50,12 +50,12 @@ def predict_in_windows(
     latents: Tensor,  # (b, c, f, h, w)
     windows: Sequence[Window],
     *,
-    windows_per_call: int = 1,  # more use the device better and need more memory
+    windows_per_call: int = 1,  # higher values use the device better and need more memory
 ) -> Tensor:  # (b, c, f, h, w)
-    """Return the model's prediction of a whole clip from predictions of its windows.
+    """Return the model's prediction of a whole clip, fused from predictions of its windows.
 
-    A call gets whole windows one after the other along the batch. For a model whose batch rows do
-    not influence each other `windows_per_call` changes the speed only.
+    The windows of a call are concatenated along the batch. If batch rows do not influence each
+    other in the model, `windows_per_call` changes only the speed.
     """
     if windows_per_call < 1:
         raise InputError(f"windows_per_call got {windows_per_call}; it must be 1 or more.")
@@ -77,20 +77,22 @@ def _predictions(
         yield from model(batch, group).chunk(len(group))
 
 
-def _cover(windows: Sequence[Window], total: int) -> list[float]:
-    cover = [0.0] * total
+def _weight_sums(windows: Sequence[Window], total: int) -> list[float]:
+    """Return the sum of the windows' weights at each frame."""
+    sums = [0.0] * total
     for window in windows:
         for frame, weight in zip(window.frames, window.weights, strict=True):
-            cover[frame] += weight
-    if min(cover) <= 0:
+            sums[frame] += weight
+    if min(sums) <= 0:
         raise InputError(
-            f"windows got no window over frame {cover.index(min(cover))} of {total}; "
+            f"windows got no window over frame {sums.index(min(sums))} of {total}; "
             f"plan them for the clip's own length."
         )
-    return cover
+    return sums
 
 
-def _along(like: Tensor, values: Sequence[float], dim: int) -> Tensor:
+def _values_along(like: Tensor, values: Sequence[float], dim: int) -> Tensor:
+    """Return the values as a tensor that broadcasts against `like` along one dimension."""
     shape = [1] * like.ndim
     shape[dim] = len(values)
     dtype = torch.promote_types(like.dtype, torch.float32)

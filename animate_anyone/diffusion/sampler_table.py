@@ -1,6 +1,6 @@
-"""The samplers by name: the one place to add one.
+"""The samplers by name; a new sampler is added here.
 
-Nothing here needs torch, so that the command line can list the samplers at once.
+This module does not import torch, so that the command line lists the samplers without delay.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,55 +15,55 @@ if TYPE_CHECKING:
 
     from .samplers import Run
 
-# Typed by name only: importing these would bring torch.
+# The types are strings because importing them would import torch.
 Loop = Callable[["Run", "Tensor"], "Tensor"]
-"""Called as loop(run, latents) with noise; returns the latents at the end of the run."""
+"""Called as loop(run, noise); returns the latents at the end of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler:
-    """One way from noise to latents."""
+    """One sampling method: how noise becomes latents."""
 
-    told: str  # what it is, in a few words for `--help`
-    # Class of diffusers that makes its steps; one that takes `rescale_betas_zero_snr`, as the noise
-    # schedules of the presets need it.
+    summary: str  # a few words about it for `--help`
+    # Class in diffusers that computes the steps. It must take `rescale_betas_zero_snr`, which the
+    # noise schedules of the presets need.
     scheduler: str
-    options: Mapping[str, object] = field(default_factory=dict)  # of that class
-    loop: Loop | None = None  # steps of our own, in place of those of the class
+    options: Mapping[str, object] = field(default_factory=dict)  # further arguments of that class
+    loop: Loop | None = None  # our own loop, used instead of the class
 
 
 SAMPLERS: dict[str, Sampler] = {
     "ddim": Sampler(
-        told="the paper's",
+        summary="the paper's sampler",
         scheduler="DDIMScheduler",
         options={"clip_sample": False},
         loop=ddim,
     ),
     "ddpm": Sampler(
-        told="noise at every step, for many steps",
+        summary="adds noise at every step; for many steps",
         scheduler="DDPMScheduler",
         options={"clip_sample": False},
     ),
-    "euler": Sampler(told="ddim by another formula", scheduler="EulerDiscreteScheduler"),
+    "euler": Sampler(summary="like ddim, with another formula", scheduler="EulerDiscreteScheduler"),
     "dpmpp_2m": Sampler(
-        told="second order, for few steps",
+        summary="second order, for few steps",
         scheduler="DPMSolverMultistepScheduler",
         options={"algorithm_type": "dpmsolver++"},
     ),
     "dpmpp_2m_sde": Sampler(
-        told="the same with noise at every step",
+        summary="like dpmpp_2m, but adds noise at every step",
         scheduler="DPMSolverMultistepScheduler",
         options={"algorithm_type": "sde-dpmsolver++"},
     ),
     "unipc": Sampler(
-        told="predicts and corrects, for few steps", scheduler="UniPCMultistepScheduler"
+        summary="predictor and corrector, for few steps", scheduler="UniPCMultistepScheduler"
     ),
 }
 USUAL_SAMPLER = "ddim"
 
 
 def find_sampler(name: str) -> Sampler:
-    """Return the sampler of this name; InputError with the list of all for an unknown one."""
+    """Return the sampler of this name; an unknown name raises InputError with the list of all."""
     if name not in SAMPLERS:
         raise InputError(f"sampler got {name!r}; choose one of {', '.join(SAMPLERS)}.")
     return SAMPLERS[name]

@@ -1,4 +1,4 @@
-"""From noise to latents, step by step; the model is a callable."""
+"""Sampling: from noise to latents, step by step. The model is a callable."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ Model = Callable[[Tensor, int, int], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingStep:
-    """What a callback sees after each step."""
+    """What a callback gets after each step."""
 
     index: int  # from 0
     total: int  # steps of the whole run
     timestep: int
     latents: Tensor  # (b, c, f, h, w) after the step
-    clean: Tensor  # (b, c, f, h, w) the finished latents as the model sees them now
+    clean: Tensor  # (b, c, f, h, w) the model's estimate of the clean latents
 
 
 StepCallback = Callable[[SamplingStep], None]
@@ -32,22 +32,22 @@ StepCallback = Callable[[SamplingStep], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What a sampler works with."""
+    """One sampling run: what a sampler works with."""
 
     model: Model
     schedule: NoiseSchedule
     steps: int
     callback: StepCallback | None = None
-    generator: torch.Generator | None = None  # for noise on the way
+    generator: torch.Generator | None = None  # for noise that is added at steps
 
     def report(
         self,
         index: int,  # of the step, from 0
         timestep: int,
         latents: Tensor,  # after the step
-        clean: Tensor,  # the finished latents as the model sees them now
+        clean: Tensor,  # the model's estimate of the clean latents
     ) -> None:
-        """Tell the callback of a step; every sampler calls this after each."""
+        """Call the callback, if there is one; every sampler does this after each step."""
         if self.callback is None:
             return
         step = SamplingStep(
@@ -67,8 +67,8 @@ def sample(
 ) -> Tensor:  # (b, c, f, h, w), dtype of the noise
     """Return the latents at the end of the sampling run.
 
-    The state is float32 whatever the model computes in. `ddim` is our own deterministic step: the
-    next timestep is the next one in the list. The other samplers are those of diffusers.
+    The state is float32, also where the model computes in half precision. `ddim` is our own
+    (diffusion/ddim.py); the other samplers are those of diffusers.
     """
     loop = find_sampler(sampler).loop
     schedule.timesteps(steps)  # refuses an impossible count before the model is called

@@ -14,15 +14,15 @@ from .sampler_table import find_sampler
 if TYPE_CHECKING:
     from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-# Stands for "nothing of the picture left" where a finite sigma is needed; ComfyUI's own value.
+# Replaces an alpha of 0 (pure noise) where a finite sigma is needed; ComfyUI uses the same value.
 SMALLEST_ALPHA = 4.8973451890853435e-08
 
 
 class NoiseSchedule:
-    """How much of picture and noise a noisy sample holds at each timestep.
+    """The shares of picture and noise in a noisy sample at each timestep.
 
     noisy = sqrt(a) clean + sqrt(1 - a) noise, with a = alphas_cumprod[timestep]. The tables are
-    float32 on the CPU; results take device and dtype of the samples.
+    float32 on the CPU; results have the device and dtype of the samples.
     """
 
     betas: Tensor  # (train_timesteps,)
@@ -42,12 +42,12 @@ class NoiseSchedule:
         noise: Tensor,  # same shape
         timesteps: int | Tensor,  # one, (b,), or (b, f) for (b, c, f, h, w)
     ) -> Tensor:
-        """Return the noisy sample that these timesteps stand for."""
+        """Return the clean sample with the noise of these timesteps added."""
         signal, spread = self._parts(timesteps, clean)
         return signal * clean + spread * noise
 
     def target(self, clean: Tensor, noise: Tensor, timesteps: int | Tensor) -> Tensor:
-        """Return what the network is trained to say; parameters as for `add_noise`."""
+        """Return what the network is trained to predict; parameters as for `add_noise`."""
         if self.config.prediction_type == "epsilon":
             return noise
         if self.config.prediction_type == "sample":
@@ -56,7 +56,7 @@ class NoiseSchedule:
         return signal * noise - spread * clean
 
     def to_clean(self, output: Tensor, noisy: Tensor, timesteps: int | Tensor) -> Tensor:
-        """Return the clean sample that the network's output claims."""
+        """Return the clean sample that follows from the network's output."""
         if self.config.prediction_type == "sample":
             return output
         signal, spread = self._parts(timesteps, noisy)
@@ -66,7 +66,7 @@ class NoiseSchedule:
         return (noisy - spread * output) / signal
 
     def to_noise(self, output: Tensor, noisy: Tensor, timesteps: int | Tensor) -> Tensor:
-        """Return the noise that the network's output claims."""
+        """Return the noise that follows from the network's output."""
         if self.config.prediction_type == "epsilon":
             return output
         signal, spread = self._parts(timesteps, noisy)
@@ -85,11 +85,12 @@ class NoiseSchedule:
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= total:
             raise InputError(f"steps got {steps!r}; it must be a whole number in 1..{total}.")
         if self.config.spacing == "trailing":
-            # arange alone can end one late; rounding elsewhere would move a timestep here and there
+            # arange can return one value too many, hence [:steps]. Rounding at another place would
+            # give slightly different timesteps.
             return (np.round(np.arange(total, 0, -total / steps))[:steps].astype(int) - 1).tolist()
-        pace = total // steps
-        offset = min(self.config.steps_offset, total - 1 - (steps - 1) * pace)
-        return [i * pace + offset for i in reversed(range(steps))]
+        stride = total // steps
+        offset = min(self.config.steps_offset, total - 1 - (steps - 1) * stride)
+        return [i * stride + offset for i in reversed(range(steps))]
 
     def sigmas(self, steps: int) -> Tensor:  # (steps + 1,), float32, falling to 0
         """Return noise over signal at each step's timestep, then 0.
@@ -138,8 +139,8 @@ class NoiseSchedule:
         if not self.alphas_cumprod[self._index(timesteps)].all():
             raise ConfigError(
                 "prediction_type got 'epsilon' with zero_snr; the noisiest timestep holds nothing "
-                "of the picture, so its noise tells nothing. Choose v_prediction or sample, or "
-                "zero_snr=False."
+                "of the picture, so the picture cannot be computed from its noise. Choose "
+                "v_prediction or sample, or zero_snr=False."
             )
 
 

@@ -12,7 +12,7 @@ SHIFT_BITS = 64
 
 @dataclass(frozen=True)
 class Window:
-    """Frames that go through the temporal layers together, and how far each is trusted."""
+    """Frames that go through the temporal layers together, and their weights in the average."""
 
     frames: tuple[int, ...]  # in the order in which the denoiser sees them
     weights: tuple[float, ...]  # one per frame; only ratios between windows matter
@@ -30,10 +30,10 @@ class WindowConfig:
     """
 
     length: int = 24  # frames in a window
-    overlap: int = 4  # frames that neighbours share, at least
+    overlap: int = 4  # frames that neighbouring windows share, at least
     fuse: Literal["pyramid", "flat"] = "pyramid"
     loop: bool = False  # the last frame is followed by the first one
-    shift: bool = False  # move the seams from step to step; may cost one window more
+    shift: bool = False  # move the seams at every sampling step; may need one window more
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -54,60 +54,64 @@ def plan_windows(
 ) -> list[Window]:
     """Return windows that together cover every frame; a short clip is one window.
 
-    Every window has exactly `config.length` frames when the clip has as many. The result depends
-    on the arguments alone.
+    If the clip has `config.length` frames or more, every window has exactly that many.
     """
     if frames < 1:
         raise InputError(f"frames got {frames}; a clip needs 1 frame or more.")
     if step < 0:
         raise InputError(f"step got {step}; steps count from 0.")
-    turn = halving(step) if config.shift else 0.0
+    fraction = van_der_corput(step) if config.shift else 0.0
     if frames <= config.length:
-        first = round(frames * turn) if config.loop else 0
-        lists = [_run(first, frames, frames)]
+        first = round(frames * fraction) if config.loop else 0
+        lists = [_frame_numbers(first, frames, frames)]
     else:
-        lists = [_run(start, config.length, frames) for start in _starts(frames, config, turn)]
+        starts = _starts(frames, config, fraction)
+        lists = [_frame_numbers(start, config.length, frames) for start in starts]
     weigh = _WEIGHTS[config.fuse]
-    return [Window(tuple(run), tuple(weigh(len(run)))) for run in lists]
+    return [Window(tuple(numbers), tuple(weigh(len(numbers)))) for numbers in lists]
 
 
-def halving(step: int) -> float:
-    """Return the step's bits mirrored about the binary point: 0, 1/2, 1/4, 3/4, 1/8, ...
+def van_der_corput(step: int) -> float:
+    """Return a term of van der Corput's sequence in base 2: 0, 1/2, 1/4, 3/4, 1/8, ...
 
-    Successive values lie far apart and fill 0..1 evenly (van der Corput's sequence).
+    It is the step's bits mirrored about the binary point. Successive terms lie far apart, and all
+    together fill 0..1 evenly.
     """
     mirrored = int(f"{step:0{SHIFT_BITS}b}"[::-1], 2)
     return mirrored / (1 << SHIFT_BITS)
 
 
-def _starts(frames: int, config: WindowConfig, turn: float) -> list[int]:
-    pace = config.length - config.overlap  # neighbours lie at most this far apart
+def _starts(frames: int, config: WindowConfig, fraction: float) -> list[int]:
+    """Return the first frame of each window; `fraction` (0..1) shifts them if config.shift."""
+    stride = config.length - config.overlap  # the largest distance between neighbouring starts
     if config.loop:
-        count = math.ceil(frames / pace)
-        return [i * frames // count + round(pace * turn) for i in range(count)]
+        count = math.ceil(frames / stride)
+        return [i * frames // count + round(stride * fraction) for i in range(count)]
     last = frames - config.length
     if config.shift:
-        return _shifted_starts(last, pace, turn)
-    gaps = math.ceil(last / pace)
+        return _starts_with_shift(last, stride, fraction)
+    gaps = math.ceil(last / stride)
     return [i * last // gaps for i in range(gaps + 1)]
 
 
-def _shifted_starts(last: int, pace: int, turn: float) -> list[int]:
-    """Return starts from 0 to `last` whose inner ones move with `turn` (0..1).
+def _starts_with_shift(last: int, stride: int, fraction: float) -> list[int]:
+    """Return starts from 0 to `last`; all but these two are shifted by `fraction` (0..1).
 
-    They move within what the overlap has to spare; if that is less than half a pace, one more
-    window makes room.
+    Neighbouring starts are at most one stride apart. `slack`, the difference between strides and
+    `last`, is how far the inner starts can move; if it is less than half a stride, one window is
+    added.
     """
-    gaps = math.ceil(last / pace)
-    spare = gaps * pace - last
-    if 2 * spare < pace and pace > 1:
-        gaps, spare = gaps + 1, spare + pace
-    nearest, farthest = max(0, spare - pace + 1), min(spare, pace - 1)
-    back = nearest + round((farthest - nearest) * turn)
-    return [0, *(i * pace - back for i in range(1, gaps)), last]
+    gaps = math.ceil(last / stride)
+    slack = gaps * stride - last
+    if 2 * slack < stride and stride > 1:
+        gaps, slack = gaps + 1, slack + stride
+    least, most = max(0, slack - stride + 1), min(slack, stride - 1)
+    earlier = least + round((most - least) * fraction)
+    return [0, *(i * stride - earlier for i in range(1, gaps)), last]
 
 
-def _run(start: int, length: int, frames: int) -> list[int]:
+def _frame_numbers(start: int, length: int, frames: int) -> list[int]:
+    """Return `length` frame numbers from `start` on; after the clip's last frame comes frame 0."""
     return [(start + i) % frames for i in range(length)]
 
 

@@ -1,1 +1,1 @@
-"""Proof that our numbers are those of the public implementation."""
+"""Comparison of our numbers with those of the public implementation."""

@@ -1,4 +1,4 @@
-"""The comparisons: networks, windows, schedule, and a whole sampling run."""
+"""The comparisons: windows, schedule, networks, and a whole sampling run."""
 
 import math
 import re
@@ -20,14 +20,15 @@ from ..networks.condition import pose_features, tell
 from ..networks.levels import PreparedCondition
 from ..networks.unet import UNet
 from .golden import GoldenFolder, Networks, SamplingConfig, public_windows
-from .public import public_following, sample_publicly, summed
+from .public import public_next_timesteps, public_sample, public_sum
 
 FORWARD_LIMIT = 3e-5  # single forwards, pose features, reference features
 TRACE_LIMIT = 1e-4
 SAMPLING_LIMIT = 1e-4
 TABLE_LIMIT = 1e-6
-# Rescaled betas divide two numbers near 0. A square root that differs in its last bit, as between
-# two makes of processor, moves them by 4e-6, and their products, all that is used, by 3e-7.
+# Rescaled betas are ratios of two numbers near 0. Where the last bit of a square root differs, as
+# between processors of two vendors, betas change by 4e-6. Only their products are used, and those
+# change by 3e-7.
 BETAS_LIMIT = 5e-6
 TOY_LIMIT = 1e-5
 EXACT = 0.0
@@ -38,23 +39,23 @@ class Group:
     """One group of compared tensors."""
 
     name: str
-    # Largest absolute difference; of windows and timesteps, the count that differs. Not a number
-    # where nothing was compared.
+    # Largest absolute difference; for windows and timesteps, the number of lists that differ. NaN
+    # if nothing was compared.
     error: float
     limit: float
     tensors: int  # how many were compared
-    absent: tuple[str, ...] = ()  # we compute it, the folder does not store it: not compared
-    surplus: tuple[str, ...] = ()  # the folder stores it, we do not compute it
+    absent: tuple[str, ...] = ()  # computed, but not stored in the folder: not compared
+    surplus: tuple[str, ...] = ()  # stored in the folder, but not computed
 
     @property
     def passed(self) -> bool:
-        """Tell whether all that is stored was compared, something was, and the limit holds."""
+        """Whether every stored tensor was compared, at least one, with errors up to the limit."""
         return self.tensors > 0 and not self.surplus and self.error <= self.limit
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What the networks are shown, and what they made of it once for all forwards."""
+    """Networks, their inputs, and the features that all forwards use, computed once."""
 
     networks: Networks
     inputs: dict[str, Tensor]
@@ -63,6 +64,7 @@ class Scene:
 
     @property
     def frames(self) -> int:
+        """Frames of the latents for single forwards."""
         return self.inputs["latents"].shape[2]
 
 
@@ -71,15 +73,15 @@ def compare(folder: GoldenFolder) -> Iterator[Group]:
     yield from check_windows(folder)
     yield from check_schedule(folder)
     with torch.inference_mode():
-        scene = show(folder)
+        scene = make_scene(folder)
         yield from check_features(folder, scene)
         yield from check_forwards(folder, scene)
         yield from check_trace(folder, scene)
         yield from check_sampling(folder, scene)
 
 
-def show(folder: GoldenFolder) -> Scene:
-    """Return the networks with what they make of reference and poses."""
+def make_scene(folder: GoldenFolder) -> Scene:
+    """Load networks and inputs of a folder and compute the features of reference and poses."""
     networks, inputs = folder.networks(), folder.read("inputs")
     pictures = inputs["pose_images_u8"].float() / 255
     return Scene(
@@ -93,7 +95,7 @@ def show(folder: GoldenFolder) -> Scene:
 
 
 def check_windows(folder: GoldenFolder) -> Iterator[Group]:
-    """Compare lists of frame numbers; the error is the count of differing rows."""
+    """Compare lists of frame numbers; the error is the number of rows that differ."""
     rows = folder.read_json("context_windows.json")
     differing = 0
     for row in rows:
@@ -116,17 +118,17 @@ def check_schedule(folder: GoldenFolder) -> Iterator[Group]:
     timesteps: dict[str, list[int]] = {}
     for steps in _numbers(stored, r"(?:prev_)?timesteps/(\d+)"):
         timesteps[f"timesteps/{steps}"] = schedule.timesteps(steps)
-        timesteps[f"prev_timesteps/{steps}"] = public_following(schedule, steps)
+        timesteps[f"prev_timesteps/{steps}"] = public_next_timesteps(schedule, steps)
     yield _timesteps("ddim timesteps", timesteps, stored)
     toys = [n for n in _numbers(stored, r"toy/(\d+)/v") if f"toy/{n}/x_init" in stored]
     for steps in toys:
         yield _group(f"ddim toy/{steps}", _toy(schedule, stored, steps), stored, TOY_LIMIT)
     if not toys:
-        yield _nothing("ddim toy", TOY_LIMIT)
+        yield _not_stored("ddim toy", TOY_LIMIT)
 
 
 def check_features(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
-    """Compare the Pose Guider's and ReferenceNet's results."""
+    """Compare the features of Pose Guider and ReferenceNet."""
     stored = folder.read("outputs")
     pose = {"pose_features": scene.pose[:, :, : scene.frames]}
     yield _group("pose_features", pose, stored, FORWARD_LIMIT)
@@ -136,11 +138,11 @@ def check_features(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
         [f"bank/{path}" for path, module in modules if isinstance(module, TransformerBlock)]
     )
     features = dict(zip(paths, scene.features, strict=True))
-    yield _group("reference features", features, banks, FORWARD_LIMIT, belonging=banks)
+    yield _group("reference features", features, banks, FORWARD_LIMIT, stored_keys=banks)
 
 
 def check_forwards(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
-    """Compare single forwards of the denoiser: with and without each of its inputs."""
+    """Compare single forwards of the denoiser, with and without reference, pose and motion."""
     stored, inputs, pose = folder.read("outputs"), scene.inputs, scene.pose[:, :, : scene.frames]
     denoiser, token = scene.networks.denoiser, inputs["clip_embed"]
     with_reference = denoiser.prepare(token, scene.features)
@@ -156,11 +158,11 @@ def check_forwards(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
         if name in stored:
             yield _group(name, {name: run()}, stored, FORWARD_LIMIT)
         else:
-            yield _nothing(name, FORWARD_LIMIT)
+            yield _not_stored(name, FORWARD_LIMIT)
 
 
 def check_trace(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
-    """Compare activations inside the denoiser, by the paths of its modules."""
+    """Compare activations inside the denoiser, matched by module path."""
     stored, denoiser = folder.read("trace"), scene.networks.denoiser
     seen: dict[str, Tensor] = {}
     handles = []
@@ -173,11 +175,15 @@ def check_trace(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
     finally:
         for handle in handles:
             handle.remove()
-    yield _group("trace", seen, stored, TRACE_LIMIT, belonging=stored)
+    yield _group("trace", seen, stored, TRACE_LIMIT, stored_keys=stored)
 
 
 def check_sampling(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
-    """Compare a long-clip sampling run step by step, then with the published rounding."""
+    """Compare a sampling run of a long clip step by step.
+
+    If the folder stores it, compare the end of a run with features rounded to half precision too,
+    as the public code rounds them.
+    """
     stored, config = folder.read("sampling"), folder.sampling()
     schedule = NoiseSchedule(folder.schedule())
     timesteps = {"timesteps": schedule.timesteps(config.steps)}
@@ -186,7 +192,7 @@ def check_sampling(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
     for name in ("window_v_step0", "guided_v", "latents_after_step", "final_latents"):
         group = {key: value for key, value in ours.items() if key.split("/")[0] == name}
         theirs = [key for key in stored if key.split("/")[0] == name]
-        yield _group(name, group, stored, SAMPLING_LIMIT, belonging=theirs)
+        yield _group(name, group, stored, SAMPLING_LIMIT, stored_keys=theirs)
     if "final_latents_fp16bank" in stored:
         rounded = replace(scene, features=tuple(seen.half().float() for seen in scene.features))
         final = _sample(rounded, config, schedule)["final_latents"]
@@ -195,7 +201,7 @@ def check_sampling(folder: GoldenFolder, scene: Scene) -> Iterator[Group]:
 
 
 def _sample(scene: Scene, config: SamplingConfig, schedule: NoiseSchedule) -> dict[str, Tensor]:
-    """Run the public pipeline's sampling; return every value that the folder stores."""
+    """Sample like the public pipeline; return every value that a folder may store."""
     noise, pose = scene.inputs["noise"], scene.pose[:, :, : config.frames]
     denoiser, guided = scene.networks.denoiser, config.guidance > 1
     token = scene.inputs["clip_embed"]
@@ -217,19 +223,19 @@ def _sample(scene: Scene, config: SamplingConfig, schedule: NoiseSchedule) -> di
             unconditional, conditional = whole.chunk(2)
             whole = guide(unconditional, conditional, config.guidance)
         else:
-            whole = summed(parts, windows, config.frames)
+            whole = public_sum(parts, windows, config.frames)
         record[f"guided_v/{step}"] = whole
         return whole
 
     def after(step: SamplingStep) -> None:
         record[f"latents_after_step/{step.index}"] = step.latents
 
-    final = sample_publicly(model, noise, schedule, config.steps, after)
+    final = public_sample(model, noise, schedule, config.steps, after)
     return {**record, "final_latents": final}
 
 
 def _pair(scene: Scene) -> PreparedCondition:
-    """Return the guidance pair: a zero token without reference, then the picture's."""
+    """Return the guidance pair's condition: zero token without reference, then the picture's."""
     return tell(scene.networks.denoiser, scene.inputs["clip_embed"], scene.features, (False, True))
 
 
@@ -252,11 +258,11 @@ def _without_motion(denoiser: UNet) -> UNet:
 def _toy(schedule: NoiseSchedule, stored: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
     """Replay DDIM steps with the stored model outputs."""
     latents, states, cleans = stored[f"toy/{steps}/x_init"], [], []
-    goals = public_following(schedule, steps)
-    for said, timestep, goal in zip(
-        stored[f"toy/{steps}/v"], schedule.timesteps(steps), goals, strict=True
+    targets = public_next_timesteps(schedule, steps)
+    for output, timestep, target in zip(
+        stored[f"toy/{steps}/v"], schedule.timesteps(steps), targets, strict=True
     ):
-        latents, clean = ddim_step(schedule, said, latents, timestep, goal)
+        latents, clean = ddim_step(schedule, output, latents, timestep, target)
         states.append(latents)
         cleans.append(clean)
     return {
@@ -268,7 +274,7 @@ def _toy(schedule: NoiseSchedule, stored: dict[str, Tensor], steps: int) -> dict
 def _recorder(seen: dict[str, Tensor], key: str, frames: int) -> Callable[..., None]:
     def record(_module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         value = output[0] if isinstance(output, tuple) else output
-        # Feature maps have frames in the batch; the time vector is the same for every frame.
+        # Feature maps hold the frames in the batch; the time vector is the same for every frame.
         if value.ndim == 4:
             value = rearrange(value, "(b f) c h w -> b c f h w", f=frames)
         else:
@@ -279,13 +285,13 @@ def _recorder(seen: dict[str, Tensor], key: str, frames: int) -> Callable[..., N
 
 
 def _in_order_of_execution(keys: Sequence[str]) -> list[str]:
-    way = ("down_blocks", "mid_block", "up_blocks")
+    order = ("down_blocks", "mid_block", "up_blocks")
 
-    def place(key: str) -> tuple[int, list[int]]:
+    def position(key: str) -> tuple[int, list[int]]:
         path = key.removeprefix("bank/")
-        return way.index(path.split(".")[0]), [int(number) for number in re.findall(r"\d+", path)]
+        return order.index(path.split(".")[0]), [int(number) for number in re.findall(r"\d+", path)]
 
-    return sorted(keys, key=place)
+    return sorted(keys, key=position)
 
 
 def _numbers(stored: dict[str, Tensor], pattern: str) -> list[int]:
@@ -298,22 +304,22 @@ def _group(
     ours: Mapping[str, Tensor],
     stored: Mapping[str, Tensor],
     limit: float,
-    belonging: Iterable[str] = (),  # what is stored of this group, where that is known
+    stored_keys: Iterable[str] = (),  # all stored keys of this group, to find what is not computed
 ) -> Group:
-    """Compare what is stored, and tell what is not."""
+    """Compare the stored tensors and list those that only one side has."""
     errors = [_error(value, stored[key]) for key, value in ours.items() if key in stored]
     return Group(
         name,
-        max(errors, key=_worst, default=math.nan),
+        max(errors, key=_nan_as_infinity, default=math.nan),
         limit,
         tensors=len(errors),
         absent=tuple(key for key in ours if key not in stored),
-        surplus=tuple(key for key in belonging if key not in ours),
+        surplus=tuple(key for key in stored_keys if key not in ours),
     )
 
 
 def _timesteps(name: str, ours: Mapping[str, list[int]], stored: Mapping[str, Tensor]) -> Group:
-    """Compare lists of timesteps; the error is the count of differing lists."""
+    """Compare lists of timesteps; the error is the number of lists that differ."""
     compared = [stored[key].tolist() != value for key, value in ours.items() if key in stored]
     return Group(
         name,
@@ -324,7 +330,7 @@ def _timesteps(name: str, ours: Mapping[str, list[int]], stored: Mapping[str, Te
     )
 
 
-def _nothing(name: str, limit: float) -> Group:
+def _not_stored(name: str, limit: float) -> Group:
     return Group(name, math.nan, limit, tensors=0, absent=(name,))
 
 
@@ -334,5 +340,5 @@ def _error(ours: Tensor, stored: Tensor) -> float:
     return float((ours.to(stored) - stored).abs().max())
 
 
-def _worst(error: float) -> float:
+def _nan_as_infinity(error: float) -> float:
     return math.inf if math.isnan(error) else error

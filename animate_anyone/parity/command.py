@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .checks import Group
 
-MOST_NAMES = 4  # in a line of the table
+MOST_NAMES = 4  # tensors named in a line of the table
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -22,8 +22,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         description=(
             "Run our networks, windows, schedule and sampling in float32 on the inputs of a folder "
             "in the layout of tests/golden, and print the largest absolute error of each group. "
-            "A folder may store some of the numbers only: what is absent is told. The exit code is "
-            "1 if an error lies beyond its limit, or if nothing of a group is stored."
+            "A folder may store only some of the numbers; the table lists what is absent. The exit "
+            "code is 1 if an error exceeds its limit, or if nothing of a group is stored."
         ),
     )
     parser.add_argument("folder", type=Path, help="holds config.json and the .safetensors files")
@@ -33,7 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the comparison; return 1 if a limit is broken."""
+    """Print the comparison; return 0 if every group passed, else 1."""
     from .checks import compare
     from .golden import GoldenFolder
 
@@ -64,16 +64,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def verdict(group: "Group") -> str:
-    """Return how a group came out, and what of it the folder does not store."""
+    """Return a group's result in words, with the tensors that the folder does not store."""
     if group.surplus:
-        told = f"STORED, BUT NOT COMPUTED: {_named(group.surplus)}"
+        text = f"STORED, BUT NOT COMPUTED: {_first_names(group.surplus)}"
     elif not group.tensors:
         return "NOTHING STORED"
     else:
-        told = "ok" if group.passed else "BEYOND"
-    return f"{told}; absent: {_named(group.absent)}" if group.absent else told
+        text = "ok" if group.passed else "ABOVE THE LIMIT"
+    return f"{text}; absent: {_first_names(group.absent)}" if group.absent else text
 
 
-def _named(keys: "tuple[str, ...]") -> str:
+def _first_names(keys: "tuple[str, ...]") -> str:
     more = len(keys) - MOST_NAMES
     return ", ".join(keys[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Golden folders: numbers that the public implementation computed, and how it was set up."""
+"""Golden folders: numbers that the public implementation computed, with its configuration."""
 
 import json
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ from ..networks.unet import UNet
 from ..weights.detect import reference_surplus
 from .public import UniformWindows
 
-# What our networks take for granted; another value would make another network.
+# Settings that our networks have built in. A folder with other values is refused.
 UNET_FIXED = {
     "norm_eps": 1e-5,
     "act_fn": "silu",
@@ -48,7 +48,7 @@ class SamplingConfig:
     steps: int
     guidance: float
     windows: UniformWindows
-    step_argument: int  # what its window scheduler is told instead of the step
+    step_argument: int  # what its window scheduler gets in place of the step's index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class GoldenFolder:
         self._config = self.read_json("config.json")
 
     def read_json(self, name: str) -> Any:  # noqa: ANN401  a JSON document
-        """Return a parsed file."""
+        """Return the content of a JSON file."""
         try:
             return json.loads((self.folder / name).read_text())
         except (OSError, ValueError) as error:
@@ -122,7 +122,7 @@ class GoldenFolder:
         )
 
     def schedule(self) -> ScheduleConfig:
-        """Return the noise schedule, as far as it means anything to DDIM."""
+        """Return the noise schedule; settings that DDIM does not use are left out."""
         section = self._section("noise_scheduler_kwargs")
         names = {"zero_snr": "rescale_betas_zero_snr", "spacing": "timestep_spacing"}
         names["train_timesteps"] = "num_train_timesteps"

@@ -1,4 +1,4 @@
-"""What the public implementation does otherwise than we do, for comparing and for nothing else."""
+"""Where the public implementation differs from ours; used only to compare the two."""
 
 import math
 from collections.abc import Sequence
@@ -7,80 +7,85 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..diffusion.ddim import walk
+from ..diffusion.ddim import ddim_along
 from ..diffusion.samplers import Model, Run, StepCallback
 from ..diffusion.schedule import NoiseSchedule
-from ..diffusion.windows import Window, halving
+from ..diffusion.windows import Window, van_der_corput
 
 
 @dataclass(frozen=True, kw_only=True)
 class UniformWindows:
-    """The windows of its "uniform" scheduler, frame for frame.
+    """The windows of the "uniform" scheduler, frame for frame.
 
-    With a stride above 1 a window can hold a frame twice; the last copy then overwrites the
-    others, which therefore have weight 0.
+    With a stride above 1 a window can hold a frame twice. The public code then keeps the last
+    copy, so the others have weight 0 here.
     """
 
     length: int  # frames in a window
-    overlap: int  # frames that neighbours share
+    overlap: int  # frames that neighbouring windows share
     loop: bool  # the last frame is followed by the first one
     stride: int  # the number of window sets; set i takes every 2^i-th frame
 
     def plan(
         self,
         frames: int,  # length of the clip
-        step: int,  # what the scheduler is told; it moves the windows
+        step: int,  # the sampling step; it moves the windows
     ) -> list[Window]:
-        """Return the windows; a short clip is one."""
+        """Return the windows; a short clip is one window."""
         short = frames <= self.length
-        runs = [list(range(frames))] if short else self._runs(frames, halving(step))
-        return [Window(tuple(run), _last_copies(run)) for run in runs]
+        lists = [list(range(frames))] if short else self._lists(frames, van_der_corput(step))
+        return [Window(tuple(numbers), _last_copies(numbers)) for numbers in lists]
 
-    def _runs(self, frames: int, turn: float) -> list[list[int]]:
+    def _lists(self, frames: int, fraction: float) -> list[list[int]]:
+        """Return the frame numbers of every window, moved by a fraction (0..1) of the clip."""
         levels = min(self.stride, math.ceil(math.log2(frames / self.length)) + 1)
-        pad = round(frames * turn)
-        stop = frames + pad - (0 if self.loop else self.overlap)
-        runs = []
+        offset = round(frames * fraction)
+        stop = frames + offset - (0 if self.loop else self.overlap)
+        lists = []
         for level in range(levels):
             stride = 1 << level
-            pace = self.length * stride - self.overlap
-            for start in range(int(turn * stride) + pad, stop, pace):
-                runs.append([(start + i * stride) % frames for i in range(self.length)])
-        return runs
+            distance = self.length * stride - self.overlap
+            for start in range(int(fraction * stride) + offset, stop, distance):
+                lists.append([(start + i * stride) % frames for i in range(self.length)])
+        return lists
 
 
-def _last_copies(run: list[int]) -> tuple[float, ...]:
-    last = {frame: place for place, frame in enumerate(run)}
-    return tuple(float(last[frame] == place) for place, frame in enumerate(run))
+def _last_copies(numbers: list[int]) -> tuple[float, ...]:
+    """Return 1 for the last copy of each frame number, 0 for earlier copies."""
+    last = {frame: place for place, frame in enumerate(numbers)}
+    return tuple(float(last[frame] == place) for place, frame in enumerate(numbers))
 
 
-def sample_publicly(
+def public_sample(
     model: Model,
     noise: Tensor,  # (b, c, f, h, w), float32
     schedule: NoiseSchedule,
     steps: int,
     callback: StepCallback | None = None,
 ) -> Tensor:  # (b, c, f, h, w)
-    """Return the end of a DDIM run by our own loop, along the public scheduler's timesteps."""
+    """Return the latents at the end of a DDIM run along the public scheduler's timesteps."""
     run = Run(model, schedule, steps, callback)
-    return walk(run, noise, public_following(schedule, steps))
+    return ddim_along(run, noise, public_next_timesteps(schedule, steps))
 
 
-def public_following(schedule: NoiseSchedule, steps: int) -> list[int]:
-    """Return where each step of a DDIM run goes; below 0 is the clean end.
+def public_next_timesteps(schedule: NoiseSchedule, steps: int) -> list[int]:
+    """Return the timestep that each DDIM step goes to; below 0 means clean latents.
 
-    It is t - 1000 // steps, which is no timestep of the run where steps does not divide 1000.
+    It is t - 1000 // steps. Where steps does not divide 1000, the run has no such timestep.
     """
-    pace = schedule.config.train_timesteps // steps
-    return [timestep - pace for timestep in schedule.timesteps(steps)]
+    stride = schedule.config.train_timesteps // steps
+    return [timestep - stride for timestep in schedule.timesteps(steps)]
 
 
-def summed(
+def public_sum(
     parts: Sequence[Tensor],  # one per window: (b, c, len(window), h, w)
     windows: Sequence[Window],
     total: int,  # frames of the clip
 ) -> Tensor:  # (b, c, total, h, w)
-    """Return the sum of the windows: without guidance it forgets to divide by their count."""
+    """Return the sum of the windows' predictions.
+
+    Without guidance the public code does not divide the sum by the number of windows.
+    """
     b, c, _, h, w = parts[0].shape
     whole = parts[0].new_zeros(b, c, total, h, w)
     for part, window in zip(parts, windows, strict=True):

@@ -41,7 +41,7 @@ def test_frames_may_lie_in_the_batch():
     torch.testing.assert_close(fuse_windows(parts, windows, 30, dim=0), clip)
 
 
-def test_half_precision_is_summed_in_full():
+def test_half_precision_is_summed_in_float32():
     windows = plan_windows(200, WindowConfig(length=24, overlap=23))
     clip = torch.randn(1, 1, 200, 1, 1).to(torch.bfloat16)
     fused = fuse_windows(cut(clip, windows), windows, 200)
@@ -84,5 +84,5 @@ def test_prediction_of_another_length_is_refused():
 
 
 def test_no_windows_are_refused():
-    with pytest.raises(InputError, match="windows got none"):
+    with pytest.raises(InputError, match="windows got no window;"):
         fuse_windows([], [], 5)

@@ -24,7 +24,7 @@ def test_same_seed_gives_same_noise():
     assert not torch.equal(draw_noise(SHAPE, generator(5)), draw_noise(SHAPE, generator(6)))
 
 
-def test_independent_noise_is_the_plain_draw():
+def test_noise_without_a_shared_part_is_plain_randn():
     assert torch.equal(draw_noise(SHAPE, generator()), torch.randn(SHAPE, generator=generator()))
 
 
@@ -40,14 +40,14 @@ def test_repeated_noise_repeats_the_first_window_only(frames, overlap):
         assert sum(copies) == 1
 
 
-def test_windows_a_pace_apart_hold_the_same_noises():
+def test_windows_one_stride_apart_hold_the_same_noises():
     noise = torch.arange(100.0).reshape(100, 1)
     repeated = repeat_noise(noise, 8, 0, overlap=2, dim=0).flatten().tolist()
     for start in range(0, 100 - 8, 6):
         assert sorted(repeated[start : start + 8]) == list(range(8))
 
 
-def test_the_orders_follow_from_the_seed_and_not_from_where_the_frames_lie():
+def test_the_order_depends_on_the_seed_and_not_on_the_dimension_of_frames():
     noise = torch.randn(1, 2, 30, 3, 3)
     first, again, other = (repeat_noise(noise, 8, seed, overlap=2) for seed in (4, 4, 5))
     rows = repeat_noise(noise[0].transpose(0, 1), 8, 4, overlap=2, dim=0)

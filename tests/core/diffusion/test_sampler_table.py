@@ -1,4 +1,4 @@
-"""A sampler is one entry in the table: made up here, it is seen and used everywhere."""
+"""A sampler added to the table is listed and used everywhere."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ HEAVY = ("torch", "diffusers", "cv2", "av", "onnxruntime")
 
 
 def guess(latents, timestep, step):
-    """Answer as a model does."""
+    """Stand in for a model."""
     return torch.tanh(latents) * 0.5 + timestep / 2000
 
 
@@ -31,7 +31,7 @@ def help_of(command, capsys):
 
 
 def test_an_entry_with_a_class_of_diffusers_is_enough(monkeypatch, capsys):
-    entry = Sampler(told="made up in a test", scheduler="EulerAncestralDiscreteScheduler")
+    entry = Sampler(summary="made up in a test", scheduler="EulerAncestralDiscreteScheduler")
     monkeypatch.setitem(SAMPLERS, "euler_a", entry)
 
     assert "--sampler {ddim,ddpm,euler,dpmpp_2m,dpmpp_2m_sde,unipc,euler_a}" in help_of(
@@ -50,22 +50,22 @@ def test_an_entry_with_a_class_of_diffusers_is_enough(monkeypatch, capsys):
     assert torch.equal(sample(guess, noise, schedule, 8, "euler_a", generators[1]), latents)
 
 
-def test_an_entry_with_steps_of_its_own_is_enough(monkeypatch):
+def test_an_entry_with_its_own_loop_is_enough(monkeypatch):
     def jump(run, latents):
         first = run.schedule.timesteps(run.steps)[0]
         clean = run.schedule.to_clean(run.model(latents, first, 0), latents, first)
         run.report(0, first, clean, clean)
         return clean
 
-    monkeypatch.setitem(SAMPLERS, "jump", Sampler(told="", scheduler="DDIMScheduler", loop=jump))
+    monkeypatch.setitem(SAMPLERS, "jump", Sampler(summary="", scheduler="DDIMScheduler", loop=jump))
     schedule, noise, seen = NoiseSchedule(ScheduleConfig()), torch.randn(1, 4, 3, 5, 5), []
     result = sample(guess, noise, schedule, 4, "jump", callback=seen.append)
     assert torch.equal(result, schedule.to_clean(guess(noise, 999, 0), noise, 999))
     assert [step.timestep for step in seen] == [999]
 
 
-def test_an_unknown_sampler_is_answered_with_all_of_the_table(monkeypatch):
-    monkeypatch.setitem(SAMPLERS, "still", Sampler(told="", scheduler="DDIMScheduler"))
+def test_an_unknown_sampler_is_refused_with_a_list_of_all(monkeypatch):
+    monkeypatch.setitem(SAMPLERS, "still", Sampler(summary="", scheduler="DDIMScheduler"))
     with pytest.raises(InputError, match=r"sampler got 'magic'; choose one of ddim, .*, still\."):
         find_sampler("magic")
 

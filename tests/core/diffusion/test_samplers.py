@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import load_file
 
 from animate_anyone.config import ScheduleConfig
-from animate_anyone.diffusion.ddim import following_timesteps
+from animate_anyone.diffusion.ddim import next_timesteps
 from animate_anyone.diffusion.sampler_table import SAMPLERS
 from animate_anyone.diffusion.samplers import sample
 from animate_anyone.diffusion.schedule import NoiseSchedule
@@ -17,8 +17,8 @@ def tables(golden):
     return load_file(golden / "ddim.safetensors")
 
 
-def knowing_model(schedule, clean):
-    """Return a model that is always right about the clean latents."""
+def perfect_model(schedule, clean):
+    """Return a model whose outputs always lead to these clean latents."""
 
     def model(latents, timestep, step):
         alpha = schedule.alphas_cumprod[timestep]
@@ -32,13 +32,13 @@ def knowing_model(schedule, clean):
 def test_default_steps_to_the_next_timestep_and_ends_clean(steps):
     schedule = NoiseSchedule(ScheduleConfig())
     timesteps = schedule.timesteps(steps)
-    assert following_timesteps(schedule, steps) == [*timesteps[1:], -1]
+    assert next_timesteps(schedule, steps) == [*timesteps[1:], -1]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("spacing", ["trailing", "leading"])
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
-def test_a_model_that_knows_the_answer_is_believed(sampler, spacing, prediction):
+def test_a_perfect_model_gives_the_clean_latents(sampler, spacing, prediction):
     schedule = NoiseSchedule(
         ScheduleConfig(
             prediction_type=prediction, spacing=spacing, zero_snr=prediction != "epsilon"
@@ -48,7 +48,7 @@ def test_a_model_that_knows_the_answer_is_believed(sampler, spacing, prediction)
     generator = torch.Generator().manual_seed(1)
     steps = []
     final = sample(
-        knowing_model(schedule, clean),
+        perfect_model(schedule, clean),
         torch.randn(SHAPE, generator=generator),
         schedule,
         12,
@@ -81,7 +81,7 @@ def test_ddim_and_euler_agree_with_ddim_of_diffusers(sampler):
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "dpmpp_2m_sde"])
-def test_the_generator_decides_the_noise_on_the_way(sampler):
+def test_noise_added_at_steps_comes_from_the_generator(sampler):
     schedule, noise = NoiseSchedule(ScheduleConfig()), torch.randn(SHAPE)
 
     def run(seed):

@@ -25,8 +25,8 @@ def test_tables_equal_the_public_ones(tables):
     assert largest(schedule.alphas_cumprod, tables["alphas_cumprod"]) <= 1e-6
     plain = NoiseSchedule(ScheduleConfig(zero_snr=False))
     assert largest(plain.alphas_cumprod, tables["alphas_cumprod_no_rescale"]) <= 1e-6
-    # The rescaled betas divide two numbers near 0: a square root that rounds differently in its
-    # last bit, as between two processors, moves them by 4e-6. Only their products are used.
+    # The rescaled betas are ratios of two numbers near 0. Where the last bit of a square root
+    # differs, as between two processors, they change by 4e-6. Only their products are used.
     assert largest(schedule.betas, tables["betas"]) <= 5e-6
 
 
@@ -161,6 +161,6 @@ def test_schedulers_of_diffusers_share_our_tables(sampler):
     assert largest(theirs.betas, ours.betas) <= 1e-6
 
 
-def test_unknown_sampler_is_answered_with_the_list():
+def test_unknown_sampler_is_refused_with_the_list():
     with pytest.raises(InputError, match="choose one of ddim"):
         NoiseSchedule(ScheduleConfig()).scheduler("magic")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from animate_anyone.diffusion.windows import WindowConfig, halving, plan_windows
+from animate_anyone.diffusion.windows import WindowConfig, plan_windows, van_der_corput
 from animate_anyone.errors import ConfigError, InputError
 
 
@@ -65,7 +65,7 @@ def test_windows_never_wrap_unless_they_loop(frames, config, step):
 
 
 @given(frames=st.integers(1, 300), config=configs(), step=st.integers(0, 60))
-def test_windows_hold_no_frame_twice_and_trust_all(frames, config, step):
+def test_windows_hold_no_frame_twice_and_weigh_all(frames, config, step):
     for window in plan_windows(frames, config, step):
         assert len(set(window.frames)) == len(window)
         assert min(window.weights) > 0
@@ -89,12 +89,12 @@ def test_windows_are_spread_evenly(frames, length, overlap, starts):
     assert [window.frames[0] for window in windows] == starts
 
 
-def test_windows_stay_put_unless_they_shift():
+def test_windows_are_the_same_at_every_step_without_shift():
     assert plan_windows(72, WindowConfig(), step=7) == plan_windows(72, WindowConfig(), step=0)
 
 
 @pytest.mark.parametrize("frames", [44, 48, 72, 100, 600])
-def test_shift_moves_the_seams_by_half_a_pace_or_more(frames):
+def test_shift_moves_the_seams_by_half_a_stride_or_more(frames):
     config = WindowConfig(shift=True)
     second = {plan_windows(frames, config, step)[1].frames[0] for step in range(16)}
     assert max(second) - min(second) >= 8
@@ -102,23 +102,32 @@ def test_shift_moves_the_seams_by_half_a_pace_or_more(frames):
     assert all(len(plan_windows(frames, config, s)) <= still + 1 for s in range(16))
 
 
-def test_loop_ties_the_last_frame_to_the_first():
+def test_loop_puts_the_first_frame_after_the_last():
     windows = plan_windows(48, WindowConfig(loop=True))
     assert any({47, 0} <= set(window.frames) for window in windows)
 
 
-def test_loop_of_one_window_turns_when_shifted():
+def test_loop_of_one_window_starts_elsewhere_when_shifted():
     config = WindowConfig(loop=True, shift=True)
     assert frames_of(plan_windows(8, config, step=1)) == [[4, 5, 6, 7, 0, 1, 2, 3]]
 
 
-def test_pyramid_trusts_the_middle_most():
+def test_pyramid_weighs_the_middle_most():
     (window,) = plan_windows(5, WindowConfig(fuse="pyramid"))
     assert window.weights == (1.0, 2.0, 3.0, 2.0, 1.0)
 
 
-def test_halving_fills_the_unit_interval():
-    assert [halving(step) for step in range(8)] == [0, 0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875]
+def test_van_der_corput_fills_the_unit_interval():
+    assert [van_der_corput(step) for step in range(8)] == [
+        0,
+        0.5,
+        0.25,
+        0.75,
+        0.125,
+        0.625,
+        0.375,
+        0.875,
+    ]
 
 
 @pytest.mark.parametrize(

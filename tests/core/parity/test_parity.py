@@ -1,4 +1,4 @@
-"""The golden numbers hold, and the comparison notices when they do not."""
+"""Our numbers match the golden ones, and the comparison fails when a number is changed."""
 
 import json
 import shutil
@@ -50,15 +50,15 @@ def test_all_numbers_are_those_of_the_public_implementation(golden, capsys):
         ("trace", "trace/mid_block", "check_trace"),
     ],
 )
-def test_a_changed_number_is_noticed(copied, name, key, check):
+def test_a_changed_number_fails(copied, name, key, check):
     change(copied, name, key)
     folder = GoldenFolder(copied)
     with torch.inference_mode():
-        failed = failures(getattr(checks, check)(folder, checks.show(folder)))
+        failed = failures(getattr(checks, check)(folder, checks.make_scene(folder)))
     assert len(failed) == 1
 
 
-def test_a_changed_table_or_window_is_noticed(copied):
+def test_a_changed_table_or_window_fails(copied):
     change(copied, "ddim", "toy/4/x_after")
     change(copied, "ddim", "alphas_cumprod")
     rows = json.loads((copied / "context_windows.json").read_text())
@@ -69,17 +69,17 @@ def test_a_changed_table_or_window_is_noticed(copied):
     assert failures(checks.check_windows(folder)) == ["context windows"]
 
 
-def test_a_broken_limit_gives_exit_code_1(copied, capsys, monkeypatch):
+def test_an_error_above_its_limit_gives_exit_code_1(copied, capsys, monkeypatch):
     (copied / "context_windows.json").write_text(
         (copied / "context_windows.json").read_text().replace("[[0]]", "[[1]]", 1)
     )
     monkeypatch.setattr(checks, "compare", checks.check_windows)
     assert main(["parity", str(copied)]) == 1
-    assert "BEYOND" in capsys.readouterr().out
+    assert "ABOVE THE LIMIT" in capsys.readouterr().out
 
 
 def keep(folder, name, keys):
-    """Leave these tensors of a file and drop the others."""
+    """Remove all tensors of a file except these."""
     tensors = load_file(folder / f"{name}.safetensors")
     save_file({key: tensors[key] for key in keys}, folder / f"{name}.safetensors")
 
@@ -90,7 +90,7 @@ def test_a_folder_that_stores_some_windows_and_steps_is_compared_by_those(copied
     )
     folder = GoldenFolder(copied)
     with torch.inference_mode():
-        found = list(checks.check_sampling(folder, checks.show(folder)))
+        found = list(checks.check_sampling(folder, checks.make_scene(folder)))
     groups = {group.name: group for group in found}
     assert failures(found) == ["final_latents"]
     assert verdict(groups["final_latents"]) == "NOTHING STORED"
@@ -107,7 +107,7 @@ def test_a_folder_that_stores_some_forwards_and_tables_is_compared_by_those(copi
     (copied / "context_windows.json").write_text("[]")
     folder = GoldenFolder(copied)
     with torch.inference_mode():
-        scene = checks.show(folder)
+        scene = checks.make_scene(folder)
         features = list(checks.check_features(folder, scene))
         forwards = list(checks.check_forwards(folder, scene))
     assert failures(features) == []
@@ -125,7 +125,7 @@ def test_a_stored_number_that_is_not_computed_is_a_failure(copied):
     save_file({**tensors, "trace/no_such_block": torch.zeros(1)}, copied / "trace.safetensors")
     folder = GoldenFolder(copied)
     with torch.inference_mode():
-        (group,) = checks.check_trace(folder, checks.show(folder))
+        (group,) = checks.check_trace(folder, checks.make_scene(folder))
     assert not group.passed
     assert verdict(group) == "STORED, BUT NOT COMPUTED: trace/no_such_block"
 
