@@ -20,7 +20,7 @@ RETARGET = {
     "fit_canvas": False,
 }
 WRIST, KNEE = 4, 9  # of the body, right
-CLEAR = "Press Clear in the pose stage, or mend the text."
+CLEAR = "Press Clear in the pose stage, or correct the text."
 
 
 def edit(joint, first, last, person=0, **what):
@@ -168,7 +168,7 @@ def test_a_span_that_goes_on_beyond_the_clip_ends_with_it(run, core):
     [
         ('{"version": 1', """corrections got '{"version": 1'; it must be JSON ("""),
         ("[1, 2]", "corrections got [1, 2]; it must be an object with version, canvas and edits"),
-        (7, "corrections got 7; it must be text that holds JSON"),
+        (7, "corrections got 7; it must be JSON text"),
         ('{"version": 2}', "corrections got version 2; this version of the pack reads 1"),
         ('{"version": 1, "edits": {}}', "corrections got edits {}; they must be a list"),
         (

@@ -1,1 +1,1 @@
-"""Keypoints in files and texts."""
+"""Keypoint files, and corrections by hand."""

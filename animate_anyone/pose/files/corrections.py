@@ -1,14 +1,14 @@
-"""Corrections that a person made to a clip by hand, as text that a workflow can hold.
+"""Corrections made to a clip by hand, as JSON text that is saved in the workflow.
 
 {"version": 1, "canvas": [512, 768], "edits": [
   {"person": 0, "part": "body", "joint": 4, "first": 3, "last": 9, "move": [12.5, -4]},
   {"person": 0, "part": "body", "joint": 7, "first": 0, "last": 0, "place": [200, 310]},
   {"person": 0, "part": "left_hand", "joint": 8, "first": 0, "last": 71, "hide": true}]}
 
-An edit says what becomes of one joint from one frame to another, both included: `move` adds an
-offset in pixels of the canvas where the joint is seen, `place` puts it somewhere whether it was
-seen or not, `hide` makes it missing. Where several edits cover a joint in a frame, the last one
-alone counts. Web page and core hold to the same rule.
+An edit changes one joint from frame `first` to frame `last`, both included: `move` adds an offset
+in pixels of the canvas where the joint is seen, `place` sets its position whether it was seen or
+not, `hide` makes it missing. If several edits cover the same joint and frame, only the last one
+applies. The web page applies edits by the same rules.
 """
 
 import json
@@ -27,12 +27,12 @@ from ..skeleton.stack import SLICES, stack, unstack
 VERSION = 1
 KINDS = ("move", "place", "hide")
 _LARGEST_FRAME = 10_000_000
-_WAY_OUT = "Press Clear in the pose stage, or mend the text."
+_WAY_OUT = "Press Clear in the pose stage, or correct the text."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """What becomes of one joint in a run of frames."""
+    """A change of one joint in a range of frames."""
 
     person: int
     part: str  # of PART_JOINTS
@@ -40,24 +40,24 @@ class Edit:
     first: int  # frame
     last: int  # frame, included
     kind: str  # of KINDS
-    xy: tuple[float, float] = (0.0, 0.0)  # pixels of the canvas; nothing for hide
+    xy: tuple[float, float] = (0.0, 0.0)  # pixels of the canvas; unused for hide
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corrections:
     """Edits in the order in which they were made."""
 
-    canvas: Size | None = None  # on which they were made; None: the clip's
+    canvas: Size | None = None  # on which they were made; None: the clip's canvas
     edits: tuple[Edit, ...] = ()
 
 
 def read_corrections(text: str) -> Corrections:
-    """Return what a text says; nothing for an empty one.
+    """Return the corrections of a JSON text; an empty text holds none.
 
-    Raises InputError for a text in another form.
+    Raises InputError for any other form.
     """
-    if not isinstance(text, str):  # a prompt made by hand can hold anything
-        raise _refused(_short(text), "it must be text that holds JSON")
+    if not isinstance(text, str):  # an API prompt may hold any type
+        raise _refused(_short(text), "it must be JSON text")
     if not text.strip():
         return Corrections()
     try:
@@ -83,11 +83,10 @@ def read_corrections(text: str) -> Corrections:
 
 def apply_corrections(
     clip: PoseClip, corrections: Corrections
-) -> tuple[PoseClip, tuple[str, ...]]:  # corrected clip; notes for the report
-    """Return the clip with its corrected points flagged EDITED.
+) -> tuple[PoseClip, tuple[str, ...]]:  # and notes for the report
+    """Return the corrected clip, in which changed points are flagged EDITED.
 
-    Edits of frames or people that the clip does not have are kept for a clip that has them, and
-    told in a note.
+    Edits of frames or people that the clip does not have are ignored here, and a note counts them.
     """
     if not corrections.edits:
         return clip, ()

@@ -1,6 +1,6 @@
-"""POSE_KEYPOINT, the community's record of skeletons, read into and written from `PoseClip`.
+"""Reading and writing POSE_KEYPOINT, the community's format of skeletons.
 
-Also OpenPose's own files and those of pose editors, which are single records of the same kind.
+Also reads the files of OpenPose and of pose editors, which are single records of the same format.
 """
 
 import json
@@ -32,24 +32,25 @@ _FIELDS = {
 # OpenPose's 25-point body has the middle of the hips as point 8 and six foot points at the end.
 _BODY_25_TO_18 = (*range(8), *range(9, 19))
 _BODY_25_FEET = tuple(range(19, 25))
-# Fields of our own for what the standard ones cannot hold; others' readers ignore them.
+# Extra fields of this pack for values that the standard fields cannot hold; other readers ignore
+# them.
 _SCORES = "aa_scores"  # {part: j confidences}
-_HIDDEN = "aa_hidden"  # {part: triples of joint, x, y}: points seen too faintly to be shown
+_HIDDEN = "aa_hidden"  # {part: triples of joint, x, y}: points with confidence below VISIBLE
 _FLAGS = "aa_flags"  # {part: j numbers of `Flag`}
-_FARTHEST_PX = 1e9  # what lies beyond cannot be meant
+_FARTHEST_PX = 1e9  # points farther away are taken as missing
 
 _Triples = np.ndarray  # (j, 3): x, y, confidence
 
 
 def parse_keypoints(
     value: object,  # POSE_KEYPOINT: a list of frame records, or one such record
-    canvas: Size | None = None,  # of frames that name none; otherwise they decide
+    canvas: Size | None = None,  # for frames that do not name one
 ) -> PoseClip:
-    """Return the clip that a POSE_KEYPOINT value holds, whichever pack wrote it.
+    """Return the clip of a POSE_KEYPOINT value, written by any pack.
 
-    Absent parts, short lists, NaN, (-1, -1) and confidence 0 are missing points. Coordinates
-    that all lie within 0..1 are taken as fractions of the canvas. Frames whose canvas differs
-    from the first frame's are fitted into it. A person is known by its place in the list.
+    Absent parts, short lists, NaN, (-1, -1) and confidence 0 become missing points. If all
+    coordinates lie within 0..1, they are fractions of the canvas. Frames with another canvas are
+    fitted into the first frame's canvas. Person p is the entry with index p in every frame's list.
     """
     records = [value] if isinstance(value, Mapping) else value
     if not isinstance(records, Sequence) or isinstance(records, str) or not records:
@@ -67,18 +68,18 @@ def parse_keypoints(
         for person, source in zip(*frame, strict=True):
             _restore(person, source, index)
     points = _gather(people, canvases)
-    _tell_changes(canvases)
+    _warn_of_canvas_changes(canvases)
     return PoseClip(canvas=canvases[0], **_with_flags(points, sources))
 
 
 def to_keypoints(clip: PoseClip) -> list[dict[str, Any]]:
     """Return the POSE_KEYPOINT value of a clip, in the form that all known readers accept.
 
-    Every part is written at full length, missing points as zeros; confidence is 0 or 1 because
-    readers drop anything below 1. Real confidences, points too faint to be shown, and flags stand
-    in fields of our own, so that `parse_keypoints` returns the clip as it was. A person missing
-    in a frame is written as zeros where others follow, so that everybody keeps the same place;
-    after the last one nothing is written.
+    Every part is written at full length, with zeros for missing points. Confidence is written as 0
+    or 1, because other readers drop values below 1. Real confidences, points below VISIBLE, and
+    flags are written to extra fields, so that `parse_keypoints` restores the clip. A person who is
+    missing in a frame is written as zeros if others follow, so that every person keeps the same
+    index; after the last present person nothing is written.
     """
     confidences = {part: _confidence(getattr(clip, part)) for part in PART_JOINTS}
     present = np.any([confidence.any(-1) for confidence in confidences.values()], 0)  # (f, p)
@@ -99,9 +100,9 @@ def to_keypoints(clip: PoseClip) -> list[dict[str, Any]]:
 
 
 def read_keypoints(path: Path | str, canvas: Size | None = None) -> PoseClip:
-    """Return the clip of a JSON file, or of a folder that holds one JSON file per frame.
+    """Return the clip of a JSON file, or of a folder with one JSON file per frame.
 
-    OpenPose writes such folders, and names no canvas in them: pass its size.
+    OpenPose writes such folders. Its files do not name the canvas, so pass its size.
     """
     path = Path(path)
     if not path.is_dir():
@@ -119,7 +120,7 @@ def read_keypoints(path: Path | str, canvas: Size | None = None) -> PoseClip:
 
 
 def _parsed(path: Path, value: object, canvas: Size | None) -> PoseClip:
-    """Parse what a file holds; messages name it, since a command may read several."""
+    """Parse the content of a file; error messages begin with its path."""
     try:
         return parse_keypoints(value, canvas)
     except InputError as error:
@@ -127,9 +128,9 @@ def _parsed(path: Path, value: object, canvas: Size | None) -> PoseClip:
 
 
 def write_keypoints(path: Path | str, clip: PoseClip) -> None:
-    """Write a clip as a POSE_KEYPOINT file (JSON), whole or not at all.
+    """Write a clip as a POSE_KEYPOINT file (JSON), atomically.
 
-    Raises MediaError if the file cannot be written; an older one is then left alone.
+    Raises MediaError if the file cannot be written; an existing file is then left unchanged.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
@@ -178,7 +179,7 @@ def _canvas(record: object, index: int, default: Size | None) -> Size:
     return size
 
 
-def _tell_changes(canvases: list[Size]) -> None:
+def _warn_of_canvas_changes(canvases: list[Size]) -> None:
     first = canvases[0]
     others = [index for index, canvas in enumerate(canvases) if canvas != first]
     if others:
@@ -211,7 +212,7 @@ def _people(record: Mapping[str, Any], index: int) -> list[Mapping[str, Any]]:
 
 
 def _person(record: Mapping[str, Any], frame: int) -> dict[str, _Triples]:
-    """Read every part at the length it has (bodies of 25 points stay so for now)."""
+    """Read every part at its standard length, but keep bodies of 25 points."""
     person = {}
     for part, (field, _) in _FIELDS.items():
         triples = _triples(record.get(field), field, frame)
@@ -251,15 +252,15 @@ def _each(people: list[list[dict[str, _Triples]]]) -> Iterator[dict[str, _Triple
 
 
 def _is_openpose(record: Mapping[str, Any]) -> bool:
-    """Whether OpenPose itself wrote the record: its files bear a version and no canvas."""
+    """Return whether OpenPose wrote the record: such files have a version and no canvas."""
     return isinstance(record.get("version"), int | float) and "canvas_width" not in record
 
 
 def _split_body_25(people: list[list[dict[str, _Triples]]], is_openpose: bool) -> None:
-    """Bring 25-point bodies to 18 and feet; which 25 points they are is decided over the clip.
+    """Convert 25-point bodies to 18 points and feet; the layout is decided for the whole clip.
 
-    Only BODY_25, which is OpenPose's own, has point 8 in the middle of 9 and 12 (the hips).
-    Others put the 18 points first and something else behind.
+    Only OpenPose's BODY_25 has point 8 in the middle between 9 and 12 (the hips). Other layouts
+    have the 18 points first and extra points after them.
     """
     long = [person for person in _each(people) if len(person["body"]) == 25]
     distances = []
@@ -280,7 +281,7 @@ def _split_body_25(people: list[list[dict[str, _Triples]]], is_openpose: bool) -
 
 
 def _undo_fractions(people: list[list[dict[str, _Triples]]], canvases: list[Size]) -> None:
-    """Multiply fractions of the canvas to pixels, if that is what the whole clip holds."""
+    """Convert fractions of the canvas to pixels, if all coordinates of the clip are fractions."""
     if max(max(canvas.width, canvas.height) for canvas in canvases) <= 2:
         return
     for person in _each(people):
@@ -294,9 +295,10 @@ def _undo_fractions(people: list[list[dict[str, _Triples]]], canvases: list[Size
 
 
 def _restore(person: dict[str, _Triples], source: Mapping[str, Any], frame: int) -> None:
-    """Give points their real confidence, and hidden points back, from our own fields.
+    """Restore real confidences and hidden points from the extra fields.
 
-    Where those contradict the standard fields, somebody has edited these since: they win.
+    If an extra field contradicts the standard field, the standard field has been edited since and
+    takes precedence.
     """
     for part, triples in person.items():
         hidden = _own(source, _HIDDEN, part, frame)
@@ -310,7 +312,7 @@ def _restore(person: dict[str, _Triples], source: Mapping[str, Any], frame: int)
 
 
 def _own(source: Mapping[str, Any], field: str, part: str, frame: int) -> np.ndarray | None:
-    """Return what a field of our own holds for a part, flat; None: it is not there."""
+    """Return the flat values of an extra field for a part; None if it is absent."""
     parts = source.get(field)
     values = parts.get(part) if isinstance(parts, Mapping) else parts
     if values is None:
@@ -328,7 +330,7 @@ def _own(source: Mapping[str, Any], field: str, part: str, frame: int) -> np.nda
 
 
 def _gather(people: list[list[dict[str, _Triples]]], canvases: list[Size]) -> dict[str, Points]:
-    """Bring all people into arrays, fitted into the first canvas."""
+    """Collect all people in arrays, fitted into the first canvas."""
     count = max(map(len, people))
     points = {part: empty_points(len(people), count, n) for part, n in PART_JOINTS.items()}
     for frame, parts in enumerate(people):
@@ -345,7 +347,7 @@ def _gather(people: list[list[dict[str, _Triples]]], canvases: list[Size]) -> di
 def _with_flags(
     points: dict[str, Points], sources: list[list[Mapping[str, Any]]]
 ) -> dict[str, Points]:
-    """Add the flags of those parts that have any field for them."""
+    """Add the flags of the parts for which they were saved."""
     result = {}
     for part, group in points.items():
         flags, found = np.zeros(group.confidence.shape, np.uint8), False
@@ -359,7 +361,7 @@ def _with_flags(
 
 
 def _confidence(points: Points) -> np.ndarray:
-    """Confidences in 0..1, with 0 for points that have no place."""
+    """Return confidences in 0..1; 0 for points whose position is not finite."""
     confidence = np.where(np.isfinite(points.xy).all(-1), points.confidence, 0)
     return np.where(confidence > 0, confidence, 0).clip(0, 1)
 

@@ -1,1 +1,1 @@
-"""Pose networks: ONNX files, what runs them, detector and estimator."""
+"""Pose networks: reading and running ONNX files, the detector and the estimator."""

@@ -1,7 +1,7 @@
-"""What runs an ONNX network: onnxruntime with one of its providers, or OpenCV.
+"""Backends that run an ONNX network: onnxruntime with one of its providers, or OpenCV.
 
-Nothing falls back silently: a provider that was chosen by name and does not run is an error, one
-that was chosen automatically is replaced by the next one with a note.
+There is no silent fallback. If a provider was chosen by name and does not run, PackageError is
+raised. If it was chosen by `auto`, the next provider is used and a note says so.
 """
 
 import threading
@@ -23,8 +23,12 @@ PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-OPENCV = "opencv"  # what runs where onnxruntime is not installed
-_AUTOMATIC = ("cuda", "directml", "coreml")  # in this order; TensorRT builds engines for minutes
+OPENCV = "opencv"  # used where onnxruntime is not installed
+_AUTOMATIC = (
+    "cuda",
+    "directml",
+    "coreml",
+)  # in this order; not TensorRT, whose engines take minutes to build
 _WHEELS = {
     "cuda": "onnxruntime-gpu (after: pip uninstall onnxruntime), CUDA as torch's",
     "tensorrt": "onnxruntime-gpu (after: pip uninstall onnxruntime) and tensorrt",
@@ -34,7 +38,7 @@ _WHEELS = {
 }
 _NO_RUNTIME = (
     "onnxruntime is not installed: OpenCV runs the networks on the CPU, which is slower and "
-    "does not know every network. Install one of onnxruntime, onnxruntime-gpu, "
+    "cannot run every network. Install one of onnxruntime, onnxruntime-gpu, "
     "onnxruntime-directml"
 )
 
@@ -54,7 +58,7 @@ def load(
     header: Header,  # of the same file
     provider: str,  # auto, or a key of PROVIDERS
     engine_cache: Path | None,  # for TensorRT
-) -> tuple[Backend, tuple[str, ...]]:  # the network, and notes for the user
+) -> tuple[Backend, tuple[str, ...]]:  # and notes for the user
     """Load a network; PackageError if the provider does not run here."""
     try:
         import onnxruntime
@@ -88,11 +92,11 @@ def _load_automatic(
 
 
 class _ProviderError(AnimateAnyoneError):
-    """A provider that is offered does not run."""
+    """A provider that onnxruntime offers does not run."""
 
 
 class _OnnxRuntime:
-    """A network in onnxruntime, tried once on every provider but the CPU."""
+    """A network in onnxruntime; on every provider except the CPU it is run once as a test."""
 
     def __init__(
         self,
@@ -104,7 +108,7 @@ class _OnnxRuntime:
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors
-        # Threads that wait by spinning make everything else on a busy machine many times slower.
+        # Threads that spin while they wait slow down all other work on a busy machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if provider == "directml":  # it supports neither memory patterns nor parallel execution
             options.enable_mem_pattern = False
@@ -118,7 +122,7 @@ class _OnnxRuntime:
                 str(path),
                 options,
                 providers=_providers(provider, engine_cache),
-                enable_fallback=0,  # else a failing provider gives way with no more than a print
+                enable_fallback=0,  # otherwise a failing provider is replaced with only a print
             )
             self.provider = _short(self._session.get_providers()[0])
             if self.provider == provider != "cpu":
@@ -134,17 +138,17 @@ class _OnnxRuntime:
             raise _ProviderError(f"onnxruntime fell back to {self.provider}")
 
     def run(self, tensor: np.ndarray) -> list[np.ndarray]:
-        """Return the outputs in the order of the file."""
+        """Return the outputs in the file's order."""
         return self._session.run(self._outputs, {self._input: tensor})
 
     def _try(self, header: Header) -> None:
-        """Run once: libraries that are missing or too old show themselves only then."""
+        """Run once, because missing or outdated libraries only fail then."""
         array = header.inputs[0]
         self.run(np.zeros([side or 1 for side in array.shape or ()], array.dtype))
 
 
 class _OpenCv:
-    """A network in OpenCV's own importer, on the CPU."""
+    """A network run by OpenCV on the CPU."""
 
     provider = OPENCV
 
@@ -160,7 +164,7 @@ class _OpenCv:
             ) from error
 
     def run(self, tensor: np.ndarray) -> list[np.ndarray]:
-        """Return the outputs in the order of the file, where OpenCV kept their names."""
+        """Return the outputs, in the file's order if OpenCV kept their names."""
         names = list(self._net.getUnconnectedOutLayersNames())
         if set(names) == set(self._outputs):
             names = self._outputs
@@ -170,7 +174,7 @@ class _OpenCv:
 
 
 def _providers(provider: str, engine_cache: Path | None) -> list[Any]:
-    """Return what onnxruntime is to try; it keeps to this order."""
+    """Return the providers for onnxruntime to try, in this order."""
     cuda = (PROVIDERS["cuda"], {"cudnn_conv_algo_search": "HEURISTIC"})
     if provider == "tensorrt":
         cache = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engine_cache)}
@@ -192,6 +196,6 @@ def _missing(provider: str, why: str) -> PackageError:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what a message of another package begins with; some go on for pages."""
+    """Return the first line of an error message, since some fill pages."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:300]

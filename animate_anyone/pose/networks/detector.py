@@ -1,7 +1,7 @@
-"""People in pictures: boxes by a YOLOX network in ONNX.
+"""Detecting people: boxes by a YOLOX network in ONNX.
 
-Two kinds of networks serve, told apart by their output: raw cells (1, N, 5 + classes), which are
-decoded and freed of overlaps here, and finished boxes (1, N, 5).
+Two kinds of networks are supported, recognised by their output: raw cells (1, N, 5 + classes),
+which are decoded and suppressed here, and finished boxes (1, N, 5).
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from ...errors import WeightsError
 from .sessions import PoseSession, require_kind, run_batches
 
 SCORE = 0.3  # least score of a person
-OVERLAP = 0.45  # intersection over union from which the weaker of two boxes goes
+OVERLAP = 0.45  # intersection over union above which the box with the lower score is dropped
 STRIDES = (8, 16, 32)  # pixels per cell of the three grids, in the order of the output
 PERSON = 0  # class of people in COCO
-_GREY = 114  # around the picture, as in training
-_LARGEST_LOG = 12.0  # of a side in cells; exp beyond it would be no box anyway
+_GREY = 114  # grey level around the picture, as in training
+_LARGEST_LOG = 12.0  # of a side in cells; larger sides are never real boxes
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """The people of one frame, surest first; boxes may reach beyond the frame."""
+    """The people of one frame, highest score first; boxes may reach beyond the frame."""
 
     boxes: np.ndarray  # (n, 4), float32: left, top, right, bottom in pixels
     scores: np.ndarray  # (n,), float32, 0..1
@@ -33,7 +33,7 @@ class Boxes:
         return len(self.scores)
 
     def __getitem__(self, rows: slice | np.ndarray) -> "Boxes":
-        """Return some of the people."""
+        """Return the people of these rows."""
         return Boxes(self.boxes[rows], self.scores[rows])
 
 
@@ -41,7 +41,7 @@ class Detector:
     """Finds people with a YOLOX network."""
 
     def __init__(self, session: PoseSession) -> None:
-        """Take a network; WeightsError if it cannot be a detector."""
+        """Use the network of a session; WeightsError if it is not a detector."""
         require_kind(session, "detector")
         self.session = session
         self._height, self._width = session.input_size
@@ -78,8 +78,8 @@ class Detector:
             return Boxes(people.boxes / ratio, people.scores)
         if rows.ndim != 2 or rows.shape[1] < 6 or len(rows) != len(self._cells):
             raise WeightsError(
-                f"detector got {self.session.path.name}, which gives {rows.shape} for a picture; "
-                f"it must give ({len(self._cells)}, 5 + classes), or (N, 5) after suppression. "
+                f"detector got {self.session.path.name}, whose output is {rows.shape}; "
+                f"it must be ({len(self._cells)}, 5 + classes), or (N, 5) after suppression. "
                 "Choose a YOLOX network."
             )
         people = decode_cells(rows, self._cells, score)
@@ -92,7 +92,7 @@ def letterbox(
     height: int,
     width: int,
 ) -> np.ndarray:  # (3, height, width) float32, BGR, 0..255
-    """Fit a picture into the upper left corner of the network's input; the rest is grey."""
+    """Return a picture fitted into the upper left corner of the network's input, grey elsewhere."""
     ratio = min(height / frame.shape[0], width / frame.shape[1])
     size = (max(1, int(frame.shape[1] * ratio)), max(1, int(frame.shape[0] * ratio)))
     small = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
@@ -105,7 +105,7 @@ def letterbox(
 
 
 def grid_cells(height: int, width: int) -> np.ndarray:  # (N, 3) float32
-    """Return column, row and stride of every cell, row after row, one grid after the other."""
+    """Return column, row and stride of every cell, row by row, grid by grid."""
     grids = []
     for stride in STRIDES:
         rows, columns = np.mgrid[: height // stride, : width // stride]
@@ -118,17 +118,17 @@ def decode_cells(
     cells: np.ndarray,  # (N, 3) of grid_cells
     score: float,
 ) -> Boxes:
-    """Return the boxes of people in pixels of the input, overlapping, in the order of cells.
+    """Return the boxes of people before suppression, in pixels of the input, in cell order.
 
-    Other classes are left out before overlaps are removed. That changes nothing: boxes suppress
-    boxes of their own class only, and stronger ones weaker ones only.
+    Other classes are dropped here already. This does not change the result, since a box suppresses
+    only boxes of its own class with lower scores.
     """
     scores = rows[:, 4] * rows[:, 5 + PERSON]
     chosen = np.flatnonzero(scores > score)
     rows, cells, scores = rows[chosen], cells[chosen], scores[chosen]
     centres = (rows[:, :2] + cells[:, :2]) * cells[:, 2:]
     halves = np.exp(np.minimum(rows[:, 2:4], _LARGEST_LOG)) * cells[:, 2:] / 2
-    return _whole(np.concatenate([centres - halves, centres + halves], 1), scores)
+    return _with_area(np.concatenate([centres - halves, centres + halves], 1), scores)
 
 
 def finished_boxes(
@@ -136,23 +136,23 @@ def finished_boxes(
     score: float,
     classes: np.ndarray | None = None,  # (N,); None: all are people
 ) -> Boxes:
-    """Return the boxes of people, surest first."""
+    """Return the boxes of people, highest score first."""
     chosen = rows[:, 4] > score
     if classes is not None:
         chosen &= classes == PERSON
     rows = rows[chosen]
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-    return _whole(rows[:, :4], rows[:, 4])
+    return _with_area(rows[:, :4], rows[:, 4])
 
 
 def suppress(
     boxes: np.ndarray,  # (n, 4)
     scores: np.ndarray,  # (n,)
     overlap: float = OVERLAP,
-) -> np.ndarray:  # (m,) rows that stay, surest first
-    """Drop boxes that overlap a surer one by more than `overlap` of their union.
+) -> np.ndarray:  # (m,) rows that are kept, highest score first
+    """Drop boxes that overlap a box of higher score by more than `overlap` of their union.
 
-    Sides count one pixel more than their difference, as in YOLOX.
+    Widths and heights are counted one pixel larger than the difference, as in YOLOX.
     """
     left, top, right, bottom = boxes.T
     areas = (right - left + 1) * (bottom - top + 1)
@@ -168,7 +168,7 @@ def suppress(
     return np.array(kept, int)
 
 
-def _whole(boxes: np.ndarray, scores: np.ndarray) -> Boxes:
-    """Leave out boxes without area."""
+def _with_area(boxes: np.ndarray, scores: np.ndarray) -> Boxes:
+    """Drop boxes that have no area or are not finite."""
     good = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     return Boxes(boxes[good].astype(np.float32), scores[good].astype(np.float32))

@@ -1,7 +1,7 @@
 """Keypoints of one person per box by a SimCC network in ONNX (RTMPose, DWPose).
 
-SimCC gives every keypoint two rows of bins, one along x and one along y; the highest bin is the
-place, and the lower of the two heights the score.
+SimCC outputs two rows of bins for every keypoint, one along x and one along y. The highest bin is
+the position; the lower of the two maxima is the score.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ..skeleton.layouts import LAYOUTS, WHOLEBODY, Layout, known_layouts
 from .sessions import PoseSession, require_kind, run_batches
 
 MARGIN = 1.25  # size of the crop over that of the box
-# Of the pictures in training; divided into 0..255, red, green, blue.
+# Of the pictures in training, on a scale of 0..255: red, green, blue.
 MEAN = (123.675, 116.28, 103.53)
 DEVIATION = (58.395, 57.12, 57.375)
 # "moore": blue first, as in the data on which the public weights of Animate Anyone were trained.
@@ -31,7 +31,7 @@ class Estimator:
     """Finds the keypoints of people with a SimCC network, in a layout of LAYOUTS."""
 
     def __init__(self, session: PoseSession, channel_order: str = "rgb") -> None:
-        """Take a network; WeightsError if it cannot be an estimator."""
+        """Use the network of a session; WeightsError if it is not an estimator."""
         if channel_order not in CHANNEL_ORDERS:
             raise InputError(
                 f"channel_order got {channel_order!r}; it must be one of "
@@ -46,16 +46,16 @@ class Estimator:
 
     @property
     def layout(self) -> Layout:
-        """Return what the keypoints are; a file that does not tell shows it at its first run."""
+        """Return the layout of the keypoints; if the file does not say, it is known after a run."""
         return self._layout or WHOLEBODY
 
     def estimate(
         self,
         frames: Sequence[np.ndarray],  # n frames, (H, W, 3) uint8 RGB; one per box
         boxes: np.ndarray,  # (n, 4) left, top, right, bottom in pixels
-        batch: int = 8,  # boxes per run, where the network leaves it open
+        batch: int = 8,  # boxes per run, if the network does not fix it
     ) -> tuple[np.ndarray, np.ndarray]:  # (n, j, 2) pixels, (n, j) raw scores; float32
-        """Return the keypoints in every box; those with scores up to 0 are nowhere."""
+        """Return the keypoints in every box; a score of 0 or less means that none was found."""
         size = (self._width, self._height)
         windows = crop_windows(boxes, *size)
 
@@ -68,14 +68,14 @@ class Estimator:
             places.append(xy)
             scores.append(score)
         if not places:
-            nobody = (0, self.layout.keypoints)
-            return np.zeros((*nobody, 2), np.float32), np.zeros(nobody, np.float32)
+            empty = (0, self.layout.keypoints)
+            return np.zeros((*empty, 2), np.float32), np.zeros(empty, np.float32)
         corners, sides = windows[:, None, :2], windows[:, None, 2:]
         xy = np.concatenate(places) / size * sides + corners
         return xy.astype(np.float32), np.concatenate(scores)
 
     def _checked(self, run: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the bins of x and y, whichever comes first."""
+        """Return the bins along x, then along y, whatever their order in the outputs."""
         x, y = run
         layout = LAYOUTS.get(x.shape[1]) if x.ndim == y.ndim == 3 else None
         if layout and y.shape[1] == layout.keypoints and self._layout in (None, layout):
@@ -85,8 +85,8 @@ class Estimator:
                     return first, second
         numbers, layouts = known_layouts()
         raise WeightsError(
-            f"estimator got {self.session.path.name}, which gives {x.shape} and {y.shape}; both "
-            f"must be (b, {numbers}, bins) with bins in proportion to the input of "
+            f"estimator got {self.session.path.name}, whose outputs are {x.shape} and {y.shape}; "
+            f"both must be (b, {numbers}, bins) with bins in proportion to the input of "
             f"{self._width} x {self._height} ({layouts}). Choose a DWPose network."
         )
 
@@ -96,7 +96,7 @@ def crop_windows(
     width: int,
     height: int,
 ) -> np.ndarray:  # (n, 4) float64: left, top, width, height
-    """Return what of the frame the network sees: the box, widened, in the input's proportions."""
+    """Return the part of the frame that is cropped: the box, enlarged to the input's aspect."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     sides = (boxes[:, 2:] - boxes[:, :2]) * MARGIN
@@ -112,7 +112,7 @@ def crop(
     height: int,
     channel_order: str = "rgb",
 ) -> np.ndarray:  # (3, height, width) float32, normalised
-    """Return the window at the size of the network's input, black where it leaves the frame."""
+    """Return the window scaled to the network's input, black outside the frame."""
     left, top, across, _ = window
     scale = width / across
     matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
@@ -131,7 +131,7 @@ def decode_simcc(
     width: int,
     height: int,
 ) -> tuple[np.ndarray, np.ndarray]:  # (n, j, 2) pixels of the input, (n, j) scores
-    """Return the highest bins; keypoints with a score up to 0 lie one bin before the first."""
+    """Return the highest bins; keypoints with a score of 0 or less are put at bin -1."""
     columns, rows = x.argmax(2), y.argmax(2)
     heights = [np.take_along_axis(v, i[..., None], 2)[..., 0] for v, i in ((x, columns), (y, rows))]
     scores = np.minimum(*heights)

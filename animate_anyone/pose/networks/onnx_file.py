@@ -1,9 +1,9 @@
-"""What an ONNX file says about itself, read without the package that runs it.
+"""Inputs and outputs of an ONNX file, read without onnxruntime.
 
-An ONNX file is a Protocol Buffers message (onnx.proto): records of a number and a value, some of
-which are messages again. Only the few records that describe inputs and outputs are looked at;
-weights are stepped over, so that a large file costs a few milliseconds. Files cut short are
-recognised by records that reach beyond the end.
+An ONNX file is a Protocol Buffers message (onnx.proto): records of a number and a value, and a
+value may again be a message. Only the records that describe inputs and outputs are read; weights
+are skipped, so a large file takes a few milliseconds. A truncated file is recognised by a record
+that reaches beyond its end.
 """
 
 import mmap
@@ -34,7 +34,7 @@ class Array:
     """An input or output of a network."""
 
     name: str
-    dtype: type | None  # numpy type; None: another one
+    dtype: type | None  # numpy type; None: a type not listed here
     shape: Shape | None  # None: the file does not say
 
 
@@ -47,7 +47,7 @@ class Header:
 
     @property
     def kind(self) -> Kind | None:
-        """Return which part of DWPose the network can play, judged by its arrays alone."""
+        """Return whether it is a detector or an estimator, judged by its arrays; None: neither."""
         if not (len(self.inputs) == 1 and _is_picture(self.inputs[0])):
             return None
         if self.layouts:
@@ -55,14 +55,14 @@ class Header:
         shapes = [array.shape for array in self.outputs]
         first, others = shapes[0], shapes[1:]
         is_list = first is None or (len(first) == 3 and (first[2] is None or first[2] >= 5))
-        # Detectors that suppress overlaps themselves may give a class per box besides.
+        # Detectors with built-in suppression may have a second output, the class of each box.
         if is_list and (not others or (len(others) == 1 and len(others[0] or ()) in (0, 2))):
             return "detector"
         return None
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
-        """Return the layouts of keypoints that two outputs, along x and y, can be read by."""
+        """Return the layouts whose number of keypoints fits both outputs, along x and y."""
         shapes = [array.shape for array in self.outputs]
         if len(shapes) != 2:
             return ()
@@ -82,7 +82,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Return the inputs and outputs of an ONNX file; WeightsError if it is not a whole one."""
+    """Return the inputs and outputs of an ONNX file; WeightsError if it is not a complete one."""
     try:
         with (
             Path(path).open("rb") as file,
@@ -92,14 +92,14 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise WeightsError(f"path got {path}; cannot read it: {error}. Check the path.") from error
     except (ValueError, IndexError) as error:
-        why = str(error) or "it ends in the middle of a record"
+        why = str(error) or "it ends within a record"
         raise WeightsError(
             f"path got {path}; it is not a whole ONNX file: {why}. Download it again."
         ) from error
 
 
 def _header(data: mmap.mmap) -> Header:
-    if data[0] != 0x08:  # the version of the format comes first
+    if data[0] != 0x08:  # record 1, the format's version, comes first
         raise ValueError(f"it begins with {bytes(data[:12])!r}")
     spans = [value for number, value in _records(data, (0, len(data))) if number == _GRAPH]
     if len(spans) != 1 or isinstance(spans[0], int):
@@ -114,7 +114,7 @@ def _header(data: mmap.mmap) -> Header:
             (inputs if number == _INPUT else outputs).append(_array(data, value))
     if not outputs:
         raise ValueError("its network has no output")
-    # Old files list their weights among the inputs as well.
+    # Old files list their weights as inputs too.
     inputs = [array for array in inputs if array.name not in initialised]
     return Header(inputs=tuple(inputs), outputs=tuple(outputs))
 
@@ -151,7 +151,7 @@ def _messages(data: mmap.mmap, span: _Span, wanted: int) -> Iterator[_Span]:
 
 
 def _records(data: mmap.mmap, span: _Span) -> Iterator[tuple[int, int | _Span]]:
-    """Give number and value of every record: the value is a whole number, or where it lies."""
+    """Yield number and value of every record; the value is an integer, or a span of bytes."""
     at, end = span
     while at < end:
         key, at = _varint(data, at)

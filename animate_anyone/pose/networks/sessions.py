@@ -1,4 +1,4 @@
-"""ONNX networks as sessions: opened once, shared, closed when memory is needed, run in batches."""
+"""ONNX sessions: opened once and shared, closed to free memory, and run in batches."""
 
 import difflib
 import logging
@@ -19,7 +19,7 @@ from .onnx_file import Header, Kind, Shape, read_header
 
 _log = logging.getLogger(__name__)
 
-_AHEAD = 32  # inputs prepared before the network has seen the first of them
+_AHEAD = 32  # inputs that are prepared in advance
 
 _Item = TypeVar("_Item")
 
@@ -27,12 +27,12 @@ _Item = TypeVar("_Item")
 class PoseSession:
     """One ONNX network.
 
-    `close` gives its memory back; `run` after that loads it again.
+    `close` frees its memory; the next `run` loads it again.
     """
 
     path: Path
-    provider: str  # what really runs: a key of PROVIDERS, or OPENCV
-    notes: tuple[str, ...]  # what the user should know about the choice of provider
+    provider: str  # the one in use: a key of PROVIDERS, or OPENCV
+    notes: tuple[str, ...]  # for the user, about the choice of provider
     header: Header
 
     def __init__(self, path: Path, provider: str, engine_cache: Path | None) -> None:
@@ -48,7 +48,7 @@ class PoseSession:
 
     @property
     def input_shape(self) -> Shape:
-        """Return (b, c, H, W) of the only input; b is None where any batch will do."""
+        """Return (b, c, H, W) of the only input; b is None if any batch size is allowed."""
         return self.header.inputs[0].shape or ()
 
     @property
@@ -63,7 +63,7 @@ class PoseSession:
 
     @property
     def batch(self) -> int | None:
-        """Return how many inputs a run must have; None: as many as one likes."""
+        """Return the batch size that every run must have; None: any."""
         fixed = self.input_shape[0]
         return (fixed or 1) if self.provider == OPENCV else fixed
 
@@ -71,13 +71,13 @@ class PoseSession:
         self,
         tensor: np.ndarray,  # (b, c, H, W)
     ) -> list[np.ndarray]:
-        """Return the outputs of the network in the order of the file, float32."""
+        """Return the outputs of the network in the file's order, as float32."""
         dtype = self.header.inputs[0].dtype
         tensor = np.ascontiguousarray(tensor, dtype=dtype)
         backend = self._loaded()
         try:
             outputs = backend.run(tensor)
-        except Exception as error:  # every provider has exceptions of its own
+        except Exception as error:  # providers raise exceptions of their own
             raise WeightsError(
                 f"{self.path.name} got an array of {tensor.shape}; it failed on "
                 f"{backend.provider}: {first_line(error)}. Choose a smaller batch, or provider cpu."
@@ -85,7 +85,7 @@ class PoseSession:
         return [np.asarray(output, np.float32) for output in outputs]
 
     def close(self) -> None:
-        """Give the memory of the network back."""
+        """Free the network's memory."""
         with self._lock:
             self._backend = None
 
@@ -101,17 +101,17 @@ class PoseSession:
 
 
 class SessionPool:
-    """Sessions shared by all who ask for the same file, until they are released."""
+    """A pool of sessions: the same file and provider give the same session until `release`."""
 
     def __init__(self) -> None:
-        """Begin without sessions."""
+        """Create an empty pool."""
         self._sessions: dict[tuple[Any, ...], PoseSession] = {}
         self._lock = threading.Lock()
 
     def get(
         self, path: Path, provider: str = "auto", *, engine_cache: Path | None = None
     ) -> PoseSession:
-        """Return the session of a file; a file that has changed is loaded anew."""
+        """Return the session of a file; a file that has changed is loaded again."""
         try:
             state = Path(path).stat()
         except OSError as error:
@@ -127,7 +127,7 @@ class SessionPool:
             return self._sessions[(*key, *version)]
 
     def release(self) -> None:
-        """Give the memory of all sessions back; those still in use load themselves again."""
+        """Close all sessions; those still in use load their network again at the next run."""
         with self._lock:
             for session in self._sessions.values():
                 session.close()
@@ -138,12 +138,12 @@ def open_session(
     path: Path,  # an ONNX file
     provider: str = "auto",  # auto, or a key of PROVIDERS
     *,
-    engine_cache: Path | None = None,  # folder in which TensorRT keeps its engines
+    engine_cache: Path | None = None,  # folder in which TensorRT caches its engines
 ) -> PoseSession:
     """Load an ONNX network.
 
-    Raises WeightsError for a file that is not one, PackageError for a provider that does not
-    run here. `auto` takes the first of CUDA, DirectML, CoreML that runs, else the CPU.
+    `auto` takes the first of CUDA, DirectML and CoreML that runs, otherwise the CPU. Raises
+    WeightsError if the file is not an ONNX network, PackageError if the provider does not run here.
     """
     if provider != "auto" and provider not in PROVIDERS:
         names = ["auto", *PROVIDERS]
@@ -152,14 +152,14 @@ def open_session(
         raise InputError(f"provider got {provider!r}; it must be one of {', '.join(names)}; {hint}")
     if provider == "tensorrt" and engine_cache is None:
         raise InputError(
-            "engine_cache got None; TensorRT builds an engine for minutes and must keep it. "
+            "engine_cache got None; TensorRT takes minutes to build an engine and must cache it. "
             "Name a folder, or choose provider cuda."
         )
     return PoseSession(path, provider, engine_cache)
 
 
 def require_kind(session: PoseSession, kind: Kind) -> None:
-    """Refuse a network whose inputs and outputs are not those of a detector or estimator."""
+    """Raise WeightsError if a network's inputs and outputs are not those of this kind."""
     found = session.header.kind
     if found == kind:
         return
@@ -177,14 +177,14 @@ def require_kind(session: PoseSession, kind: Kind) -> None:
 
 def run_batches(
     session: PoseSession,
-    prepare: Callable[[_Item], np.ndarray],  # gives (3, H, W) float32; called in threads
+    prepare: Callable[[_Item], np.ndarray],  # returns (3, H, W) float32; called in threads
     items: Sequence[_Item],
-    size: int,  # inputs per run, where the network leaves it open
-) -> Iterator[list[np.ndarray]]:  # outputs of one run after the other, without padding
-    """Run the network over items while threads prepare the next ones.
+    size: int,  # inputs per run, if the network does not fix it
+) -> Iterator[list[np.ndarray]]:  # outputs of each run, without padding
+    """Run the network on all items, while threads prepare the next ones.
 
-    Every run has the same batch, the last one padded: GPUs look for new algorithms, or build new
-    engines, for every new shape.
+    Every run has the same batch size, and the last batch is padded, because GPU providers search
+    for new algorithms, or build new engines, for every new shape.
     """
     size = session.batch or size
     ahead = max(size, _AHEAD // size * size)

@@ -1,4 +1,4 @@
-"""Corrections by hand: what they do to a clip, and which texts are refused."""
+"""Corrections by hand: how they change a clip, and which texts raise."""
 
 import json
 
@@ -34,14 +34,14 @@ def corrected(*edits, clip=None, canvas=(100, 200)):
 
 
 @pytest.mark.parametrize("nothing", ["", "  ", "{}", '{"version": 1, "edits": []}'])
-def test_nothing_leaves_the_very_clip(nothing):
+def test_without_edits_the_same_clip_is_returned(nothing):
     clip = clip_of()
     result, notes = apply_corrections(clip, read_corrections(nothing))
     assert result is clip
     assert notes == ()
 
 
-def test_a_move_is_for_its_frames_and_joint_alone():
+def test_a_move_changes_only_its_frames_and_joint():
     result, notes = corrected(edit(move=[5, -3]))
     moved = result.body.xy - clip_of().body.xy
     assert moved[1:3, 0, 4].tolist() == [[5, -3], [5, -3]]
@@ -64,7 +64,7 @@ def test_hidden_joints_are_missing():
     assert result.body.confidence[:, 0, 4].tolist() == [0.8, 0, 0, 0.8]
 
 
-def test_the_last_edit_of_a_joint_alone_counts():
+def test_only_the_last_edit_of_a_joint_applies():
     result, _ = corrected(
         edit(first=0, last=3, move=[50, 50]), edit(hide=True), edit(first=2, last=2, move=[1, 0])
     )
@@ -78,7 +78,7 @@ def test_edits_of_another_canvas_are_scaled():
     assert (result.body.xy - clip_of().body.xy)[1, 0, 4].tolist() == [10, 2]
 
 
-def test_edits_beyond_the_clip_are_kept_and_told():
+def test_edits_beyond_the_clip_are_ignored_with_a_note():
     result, notes = corrected(edit(first=9, last=9, move=[1, 1]), edit(person=3, hide=True))
     assert np.array_equal(result.body.xy, clip_of().body.xy)
     assert notes[0] == "corrected by hand: 0 of 2 edits"
@@ -116,7 +116,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("given", "words"), REFUSED.values(), ids=REFUSED)
-def test_other_texts_are_refused(given, words):
+def test_other_texts_raise(given, words):
     with pytest.raises(InputError, match="corrections got") as error:
         read_corrections(given)
     assert words in str(error.value)

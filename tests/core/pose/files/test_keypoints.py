@@ -57,7 +57,7 @@ def test_nan_is_a_missing_point() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 17, 18, 20])
-def test_short_and_long_bodies_are_read_as_far_as_they_go(count: int) -> None:
+def test_bodies_with_fewer_or_more_points_are_read(count: int) -> None:
     clip = parse_keypoints(frame(pose_keypoints_2d=triples(count)))
 
     assert clip.body.confidence[0, 0].sum() == min(count, 18)
@@ -70,7 +70,7 @@ def test_faces_of_68_and_70_points_are_read(count: int) -> None:
     assert clip.face.confidence[0, 0].sum() == 68
 
 
-def test_body_25_is_known_by_its_middle_hip() -> None:
+def test_body_25_is_recognised_by_its_middle_hip() -> None:
     values = np.array(triples(25)).reshape(25, 3)
     values[[8, 9, 12], :2] = [(100, 200), (90, 200), (110, 200)]
     clip = parse_keypoints(frame(pose_keypoints_2d=values.ravel().tolist()))
@@ -124,7 +124,7 @@ def test_empty_frames_give_a_clip_without_people() -> None:
     assert to_keypoints(clip) == [{"people": [], **CANVAS}] * 3
 
 
-def test_other_canvas_is_fitted_into_the_first() -> None:
+def test_another_canvas_is_fitted_into_the_first() -> None:
     second = frame(pose_keypoints_2d=[512.0, 512.0, 1.0] * 18)
     second |= {"canvas_width": 1024, "canvas_height": 1024}
     clip = parse_keypoints([frame(pose_keypoints_2d=triples(18)), second])
@@ -132,7 +132,7 @@ def test_other_canvas_is_fitted_into_the_first() -> None:
     assert clip.body.xy[1, 0, 0].tolist() == [256, 384]
 
 
-def test_canvases_that_change_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_changing_canvas_is_logged_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     wide = {"people": [], "canvas_width": 1024, "canvas_height": 768}
     parse_keypoints([frame(), frame(), wide])
 
@@ -142,7 +142,7 @@ def test_canvases_that_change_are_told(caplog: pytest.LogCaptureFixture) -> None
     assert not caplog.text
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_raises_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "file" / "pose.json"
     path.parent.write_text("not a folder")
 
@@ -150,7 +150,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_keypoints(path, parse_keypoints([frame()]))
 
 
-def test_canvas_argument_serves_records_without_one() -> None:
+def test_the_canvas_argument_is_used_for_records_without_one() -> None:
     record = {"people": [{"pose_keypoints_2d": triples(18)}]}
 
     assert parse_keypoints(record, Size(99, 88)).canvas == Size(99, 88)
@@ -174,7 +174,7 @@ def test_canvas_argument_serves_records_without_one() -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_not_a_skeleton_is_refused_by_name(value: object, message: str) -> None:
+def test_values_that_are_no_skeletons_raise(value: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_keypoints(value)
 
@@ -196,7 +196,7 @@ def test_written_parts_have_full_length_and_zero_or_one() -> None:
     assert person["pose_keypoints_2d"][:3] == [0, 0, 0]
 
 
-def test_faint_points_and_real_confidences_stand_in_fields_of_their_own() -> None:
+def test_faint_points_and_real_confidences_are_saved_in_extra_fields() -> None:
     body = np.arange(36.0).reshape(1, 1, 18, 2)
     confidence = np.full((1, 1, 18), 0.75)
     confidence[0, 0, 2] = 0.125
@@ -211,12 +211,12 @@ def test_faint_points_and_real_confidences_stand_in_fields_of_their_own() -> Non
 
 @st.composite
 def clips(draw: st.DrawFn) -> PoseClip:
-    """Any clip whose last person is seen at least once: empty places at the end are not kept."""
+    """Return any clip whose last person is seen at least once, since later ones are not saved."""
     frames, people = draw(st.integers(1, 4)), draw(st.integers(0, 3))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shown = rng.random((frames, people)) < draw(st.sampled_from((0.2, 0.8, 1.0)))
     shown[rng.integers(frames), -1:] = True
-    reach = draw(st.sampled_from((0.9, 600.0)))  # in the corner of one pixel, or beyond the canvas
+    reach = draw(st.sampled_from((0.9, 600.0)))  # within one pixel, or beyond the canvas
     parts = {}
     for part, joints in PART_JOINTS.items():
         confidence = rng.uniform(-0.5, 1, (frames, people, joints)).clip(0) * shown[..., None]
@@ -247,7 +247,7 @@ def test_writing_and_reading_loses_nothing(clip: PoseClip) -> None:
             assert np.array_equal(after.flags, before.flags)
 
 
-def test_people_keep_their_places_while_away() -> None:
+def test_people_keep_their_index_while_missing() -> None:
     confidence = np.ones((3, 3, 18))
     confidence[1, 0] = confidence[2, 1:] = 0
     records = to_keypoints(body_clip(Size(64, 64), np.full((3, 3, 18, 2), 7.5), confidence))
@@ -274,7 +274,7 @@ def test_a_flag_alone_keeps_a_person() -> None:
     [(0.9, 0.0, 0.0), (0.9, 1.0, 0.9), (0.1, 1.0, 1.0), (0.1, 0.0, 0.1)],
     ids=["removed", "left", "shown again", "left hidden"],
 )
-def test_what_an_editor_changed_wins_over_our_own_fields(
+def test_edited_standard_fields_override_extra_fields(
     written: float, edited: float, confidence: float
 ) -> None:
     clip = body_clip(Size(64, 64), np.full((1, 1, 18, 2), 7.5), np.full((1, 1, 18), written))
@@ -286,7 +286,7 @@ def test_what_an_editor_changed_wins_over_our_own_fields(
     assert body.xy[0, 0, 0, 0] == (9.0 if edited else 7.5 if confidence else 0.0)
 
 
-def test_points_without_a_place_are_written_as_missing(tmp_path: Path) -> None:
+def test_points_that_are_not_finite_are_written_as_missing(tmp_path: Path) -> None:
     xy = np.full((1, 1, 18, 2), 7.5)
     xy[0, 0, 3] = np.nan
     confidence = np.ones((1, 1, 18))
@@ -334,7 +334,7 @@ def test_a_folder_of_openpose_files_is_a_clip(tmp_path: Path) -> None:
         read_keypoints(tmp_path)
 
 
-def test_messages_name_the_file(tmp_path: Path) -> None:
+def test_messages_begin_with_the_path(tmp_path: Path) -> None:
     path = tmp_path / "reference.json"
     path.write_text(json.dumps([frame(pose_keypoints_2d=["a", "b", "c"])]))
 
@@ -342,7 +342,7 @@ def test_messages_name_the_file(tmp_path: Path) -> None:
         read_keypoints(path)
 
 
-def test_folders_without_frames_are_refused(tmp_path: Path) -> None:
+def test_folders_without_frames_raise(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the folder has no JSON file"):
         read_keypoints(tmp_path)
     (tmp_path / "clip.json").write_text("[]")
@@ -359,7 +359,7 @@ def test_single_records_of_pose_editors_are_read(scale: tuple[float, float]) -> 
     assert np.allclose(clip.body.xy[0, 0, 3], (512 / 5, 768 / 4))
 
 
-def test_faint_points_of_others_keep_place_and_confidence() -> None:
+def test_faint_points_of_other_packs_keep_position_and_confidence() -> None:
     clip = parse_keypoints(frame(pose_keypoints_2d=[30.0, 40.0, 0.125] * 18))
 
     assert (clip.body.confidence == 0.125).all()
@@ -367,7 +367,7 @@ def test_faint_points_of_others_keep_place_and_confidence() -> None:
 
 
 @pytest.mark.parametrize("value", [float("inf"), 1e300, -1e12, None])
-def test_places_beyond_reason_are_missing(value: object) -> None:
+def test_absurd_positions_are_missing_points(value: object) -> None:
     clip = parse_keypoints(frame(pose_keypoints_2d=[value, 5.0, 1.0, *triples(17)]))
 
     assert clip.body.confidence[0, 0].tolist() == [0] + [1] * 17
@@ -388,7 +388,7 @@ def test_places_beyond_reason_are_missing(value: object) -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_bad_people_are_refused_with_their_frame(person: dict[str, Any], message: str) -> None:
+def test_invalid_people_raise_with_their_frame(person: dict[str, Any], message: str) -> None:
     good = {"pose_keypoints_2d": triples(18)}
     with pytest.raises(InputError, match=message):
         parse_keypoints([frame(**good), frame(**(good | person))])
@@ -409,7 +409,7 @@ def test_bad_people_are_refused_with_their_frame(person: dict[str, Any], message
         max_leaves=12,
     )
 )
-def test_any_json_is_a_clip_or_refused(value: object) -> None:
+def test_any_json_gives_a_clip_or_raises(value: object) -> None:
     try:
         clip = parse_keypoints(value, Size(64, 64))
     except InputError:
@@ -417,7 +417,7 @@ def test_any_json_is_a_clip_or_refused(value: object) -> None:
     assert np.isfinite(clip.body.xy).all()
 
 
-def test_files_round_trip_and_bad_files_are_named(tmp_path: Path) -> None:
+def test_files_round_trip_and_bad_files_raise_with_their_name(tmp_path: Path) -> None:
     clip = body_clip(Size(64, 64), np.full((2, 1, 18, 2), 7.5))
     path = tmp_path / "pose.json"
     write_keypoints(path, clip)

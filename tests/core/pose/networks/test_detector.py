@@ -34,7 +34,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def plain_suppression(boxes: np.ndarray, scores: np.ndarray, overlap: float = 0.45) -> list[int]:
-    """Go through all boxes, surest first, and keep what overlaps nothing kept."""
+    """Go through all boxes, highest score first; keep each that overlaps no kept box."""
     kept: list[int] = []
     for i in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
         if all(iou(boxes[i], boxes[j]) <= overlap for j in kept):
@@ -64,7 +64,7 @@ def plain_decoding(rows: np.ndarray, size: tuple[int, int], score: float) -> lis
 
 
 @pytest.mark.parametrize("size", [(160, 160), (96, 160), (224, 32)])
-def test_cells_decode_as_a_plain_loop_does(size: tuple[int, int]) -> None:
+def test_decoding_equals_a_plain_python_loop(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(1)
     cells = grid_cells(*size)
     rows = rng.uniform(0, 1, (len(cells), 9)).astype(np.float32)
@@ -75,14 +75,14 @@ def test_cells_decode_as_a_plain_loop_does(size: tuple[int, int]) -> None:
 
 
 @given(st.integers(0, 25), st.integers(0, 2**32 - 1))
-def test_suppression_keeps_what_brute_force_keeps(count: int, seed: int) -> None:
+def test_suppression_equals_brute_force(count: int, seed: int) -> None:
     boxes, scores = random_boxes(np.random.default_rng(seed), count)
 
     assert suppress(boxes, scores).tolist() == plain_suppression(boxes, scores)
 
 
 @given(st.integers(1, 20), st.integers(0, 2**32 - 1))
-def test_people_alone_give_the_boxes_of_all_80_classes(count: int, seed: int) -> None:
+def test_dropping_other_classes_first_does_not_change_the_boxes(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     boxes, _ = random_boxes(rng, count)
     scores = rng.permutation(count * 80).reshape(count, 80) / (count * 80)
@@ -99,7 +99,7 @@ def test_people_alone_give_the_boxes_of_all_80_classes(count: int, seed: int) ->
     assert people[suppress(boxes[people], scores[people, 0])].tolist() == expected
 
 
-def test_letterbox_is_blue_first_at_the_upper_left_on_grey() -> None:
+def test_letterbox_is_bgr_at_the_upper_left_on_grey() -> None:
     frame = np.full((50, 100, 3), (10, 20, 30), np.uint8)
     tensor = letterbox(frame, 160, 160)
 
@@ -110,14 +110,14 @@ def test_letterbox_is_blue_first_at_the_upper_left_on_grey() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3, "batch"])
 @pytest.mark.parametrize("classes", [1, 80])
-def test_planted_boxes_come_back_in_pixels_of_the_frame(
+def test_known_boxes_are_found_in_pixels_of_the_frame(
     tmp_path: Path, batch: int | str, classes: int
 ) -> None:
     planted = [
         (70.5, 41.25, 20, 30, 0.9, 0.9, 0, 8),
         (40, 100, 60, 90, 0.8, 0.9, 0, 16),
         (41, 101, 60, 90, 0.7, 0.9, 0, 32),  # overlaps the one before
-        (120, 30, 20, 20, 0.5, 0.5, 0, 8),  # too faint
+        (120, 30, 20, 20, 0.5, 0.5, 0, 8),  # score too low
     ]
     rows = fake.raw_rows(planted, SIZE, classes)
     network = detector(fake.fixed_detector(tmp_path / "d.onnx", rows, SIZE, batch))
@@ -130,14 +130,14 @@ def test_planted_boxes_come_back_in_pixels_of_the_frame(
         assert np.allclose(people.scores, [0.81, 0.72])
 
 
-def test_other_classes_are_no_people(tmp_path: Path) -> None:
+def test_other_classes_are_ignored(tmp_path: Path) -> None:
     rows = fake.raw_rows([(80, 80, 40, 40, 0.9, 0.9, 16, 8)], SIZE)
     network = detector(fake.fixed_detector(tmp_path / "d.onnx", rows))
 
     assert len(network.detect([np.zeros((99, 99, 3), np.uint8)])[0]) == 0
 
 
-def test_finished_boxes_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_finished_boxes_are_not_suppressed_again(tmp_path: Path) -> None:
     rows = np.array([[0, 0, 50, 80, 0.4], [1, 1, 50, 80, 0.9], [5, 5, 9, 9, 0.2], [0] * 5])
     network = detector(fake.fixed_detector(tmp_path / "d.onnx", rows))
     (people,) = network.detect([np.zeros((320, 320, 3), np.uint8)])
@@ -146,7 +146,7 @@ def test_finished_boxes_are_taken_as_they_are(tmp_path: Path) -> None:
     assert np.allclose(people.scores, [0.9, 0.4])
 
 
-def test_classes_beside_finished_boxes_are_heeded(tmp_path: Path) -> None:
+def test_a_second_output_gives_the_class_of_finished_boxes(tmp_path: Path) -> None:
     rows = np.array([[0, 0, 50, 80, 0.9], [60, 0, 99, 80, 0.8]])
     path = fake.fixed_detector(tmp_path / "d.onnx", rows, labels=np.array([16, 0]))
 
@@ -159,21 +159,21 @@ def test_no_frames_give_no_boxes(tmp_path: Path) -> None:
     assert detector(fake.seeking_detector(tmp_path / "d.onnx")).detect([]) == []
 
 
-def test_wrong_number_of_cells_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_number_of_cells_raises(tmp_path: Path) -> None:
     path = fake.fixed_detector(tmp_path / "d.onnx", np.zeros((100, 85)))
 
-    with pytest.raises(WeightsError, match=r"gives \(100, 85\) .* must give \(525, 5 \+ classes"):
+    with pytest.raises(WeightsError, match=r"output is \(100, 85\); .*must be \(525, 5 \+ classes"):
         detector(path).detect([np.zeros((160, 160, 3), np.uint8)])
 
 
-def test_input_that_no_grid_fits_is_refused(tmp_path: Path) -> None:
+def test_an_input_size_that_is_no_multiple_of_the_stride_raises(tmp_path: Path) -> None:
     path = fake.fixed_detector(tmp_path / "d.onnx", np.zeros((100, 85)), size=(150, 160))
 
     with pytest.raises(WeightsError, match="input of 160 x 150; both must be multiples of 32"):
         detector(path)
 
 
-def test_an_estimator_is_refused_by_its_outputs(tmp_path: Path) -> None:
+def test_an_estimator_given_as_detector_raises(tmp_path: Path) -> None:
     path = fake.colour_estimator(tmp_path / "yolox_l.onnx")
 
     with pytest.raises(WeightsError, match=r"it is the estimator; swap the two files"):

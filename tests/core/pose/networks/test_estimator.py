@@ -18,7 +18,7 @@ def estimator(path: Path, channel_order: str = "rgb") -> Estimator:
 
 
 @pytest.mark.parametrize("size", [(192, 144), (384, 288), (256, 256)])
-def test_markers_come_back_within_a_pixel(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_keypoints_lie_within_a_pixel_of_the_markers(tmp_path: Path, size: tuple[int, int]) -> None:
     network = estimator(fake.colour_estimator(tmp_path / "e.onnx", size))
     xy, scores = network.estimate([FRAME], BOX)
 
@@ -29,7 +29,7 @@ def test_markers_come_back_within_a_pixel(tmp_path: Path, size: tuple[int, int])
 
 
 @pytest.mark.parametrize("batch", [1, 3, "batch"])
-def test_batches_change_nothing(tmp_path: Path, batch: int | str) -> None:
+def test_results_do_not_depend_on_the_batch_size(tmp_path: Path, batch: int | str) -> None:
     network = estimator(fake.colour_estimator(tmp_path / "e.onnx", batch=batch))
     boxes = BOX + np.arange(5)[:, None]
     together = network.estimate([FRAME] * 5, boxes, batch=4)
@@ -48,14 +48,14 @@ def test_red_and_blue_are_not_confused(tmp_path: Path) -> None:
     assert np.flatnonzero(green[0]).tolist() == [5]  # the same either way
 
 
-def test_moore_gives_the_network_blue_first(tmp_path: Path) -> None:
+def test_channel_order_moore_feeds_bgr(tmp_path: Path) -> None:
     network = estimator(fake.colour_estimator(tmp_path / "e.onnx"), "moore")
 
     assert (network.estimate([FRAME[..., ::-1]], BOX)[1] > 0).sum() == len(MARKERS)
     assert (network.estimate([FRAME], BOX)[1] > 0).sum() == 1
 
 
-def test_a_box_beyond_the_frame_still_gives_places_in_it(tmp_path: Path) -> None:
+def test_a_box_beyond_the_frame_gives_keypoints_in_the_frame(tmp_path: Path) -> None:
     network = estimator(fake.colour_estimator(tmp_path / "e.onnx"))
     frame = fake.picture((240, 320), {0: (10, 20)})
     xy, _ = network.estimate([frame], np.array([[-50.0, -60.0, 60.0, 80.0]]))
@@ -79,13 +79,13 @@ def test_no_boxes_give_no_keypoints(tmp_path: Path) -> None:
         ((0, 0, 288, 100), (-36, -190, 360, 480)),  # too low
     ],
 )
-def test_window_is_the_box_widened_to_the_proportions_of_the_input(
+def test_the_window_is_the_box_enlarged_to_the_aspect_of_the_input(
     box: tuple[int, ...], window: tuple[int, ...]
 ) -> None:
     assert crop_windows(np.array([box]), 288, 384)[0].tolist() == list(window)
 
 
-def test_crop_is_normalised_and_black_outside_before_that() -> None:
+def test_the_crop_is_normalised_after_black_is_filled_in_outside() -> None:
     frame = np.full((60, 60, 3), (10, 120, 250), np.uint8)
     tensor = crop(frame, np.array([30.0, 0, 60, 60]), 60, 60)
 
@@ -95,7 +95,7 @@ def test_crop_is_normalised_and_black_outside_before_that() -> None:
     assert np.allclose(tensor[:, 30, 40], -fake.MEAN / fake.DEVIATION, atol=1e-6)
 
 
-def test_simcc_takes_the_first_highest_bin_and_the_lower_height() -> None:
+def test_simcc_takes_the_first_highest_bin_and_the_lower_score() -> None:
     x, y = np.full((1, 3, 8), -1.0), np.full((1, 3, 12), -1.0)
     x[0, 0, [3, 5]], y[0, 0, 7] = 0.8, 1.4
     x[0, 1, 2], y[0, 1, 2] = 0.9, -0.5  # nowhere along y
@@ -105,20 +105,20 @@ def test_simcc_takes_the_first_highest_bin_and_the_lower_height() -> None:
     assert xy[0].tolist() == [[1.5, 3.5], [-0.5, -0.5], [-0.5, -0.5]]
 
 
-def test_a_detector_is_refused_by_its_outputs(tmp_path: Path) -> None:
+def test_a_detector_given_as_estimator_raises(tmp_path: Path) -> None:
     path = fake.seeking_detector(tmp_path / "dw-ll_ucoco_384.onnx")
 
     with pytest.raises(WeightsError, match="it is the detector; swap the two files"):
         estimator(path)
 
 
-def test_other_keypoints_are_refused(tmp_path: Path) -> None:
+def test_another_number_of_keypoints_raises(tmp_path: Path) -> None:
     path = fake.colour_estimator(tmp_path / "e.onnx", keypoints=17, palette={0: (255, 0, 0)})
 
     with pytest.raises(WeightsError, match=r"estimator got e\.onnx .*\(any, 17, 288\).*133, bins"):
         estimator(path)
 
 
-def test_unknown_channel_order_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_channel_order_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="channel_order got 'bgr'; it must be one of rgb, moore"):
         estimator(fake.colour_estimator(tmp_path / "e.onnx"), "bgr")

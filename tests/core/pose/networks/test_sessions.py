@@ -20,13 +20,13 @@ CUDA = "CUDAExecutionProvider"
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """Return a small estimator of any batch."""
+    """Return a small estimator for any batch size."""
     return fake.colour_estimator(tmp_path / "e.onnx", (64, 48))
 
 
 @pytest.fixture
 def cuda_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let onnxruntime offer CUDA; where it is not built in, sessions fall back to the CPU."""
+    """Make onnxruntime offer CUDA; where it is not built in, sessions fall back to the CPU."""
     offered = [CUDA, "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
@@ -34,7 +34,7 @@ def cuda_offered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cuda_breaks(monkeypatch: pytest.MonkeyPatch, cuda_offered: None) -> None:
-    """Let CUDA load and claim to run, but fail at the first run."""
+    """Make CUDA load and report itself as in use, but fail at the first run."""
 
     class Breaking(onnxruntime.InferenceSession):
         def __init__(self, path, options, providers, enable_fallback):
@@ -54,7 +54,7 @@ def cuda_breaks(monkeypatch: pytest.MonkeyPatch, cuda_offered: None) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 5, "batch"])
-def test_header_says_what_the_file_holds(tmp_path: Path, batch: int | str) -> None:
+def test_the_header_lists_inputs_and_outputs(tmp_path: Path, batch: int | str) -> None:
     path = fake.colour_estimator(tmp_path / "e.onnx", (64, 48), batch)
     header = read_header(path)
     side = batch if isinstance(batch, int) else None
@@ -76,7 +76,7 @@ def test_kind_does_not_depend_on_names(tmp_path: Path, model: Path) -> None:
     assert read_header(fake.seeking_detector(tmp_path / "pose.onnx")).kind == "detector"
 
 
-def test_shapes_that_the_file_leaves_open_do_not_hide_the_kind(model: Path) -> None:
+def test_the_kind_is_recognised_without_fixed_shapes(model: Path) -> None:
     network = onnx.load(str(model))
     for output in network.graph.output:
         for side in output.type.tensor_type.shape.dim:
@@ -90,7 +90,7 @@ def test_shapes_that_the_file_leaves_open_do_not_hide_the_kind(model: Path) -> N
     assert read_header(model).kind == "estimator"
 
 
-def test_what_is_neither_is_refused(tmp_path: Path) -> None:
+def test_a_network_of_another_kind_raises(tmp_path: Path) -> None:
     node = onnx.helper.make_node("Identity", ["a"], ["b"])
     arrays = [fake.array("a", [1, 7])], [fake.array("b", [1, 7])]
     path = fake.save(tmp_path / "other.onnx", [node], *arrays)
@@ -102,7 +102,7 @@ def test_what_is_neither_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
-def test_a_file_cut_short_is_refused(model: Path, share: float) -> None:
+def test_a_truncated_file_raises(model: Path, share: float) -> None:
     data = model.read_bytes()
     model.write_bytes(data[: int(len(data) * share)])
 
@@ -120,7 +120,7 @@ def test_a_file_cut_short_is_refused(model: Path, share: float) -> None:
         b"\x08\x07",
     ],
 )
-def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_another_format_raises(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
 
@@ -128,14 +128,14 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
         open_session(path)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_raises_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"gone\.onnx; cannot read it"):
         open_session(tmp_path / "gone.onnx")
     with pytest.raises(WeightsError, match=r"gone\.onnx; cannot read it"):
         SessionPool().get(tmp_path / "gone.onnx")
 
 
-def test_a_network_that_cannot_be_built_is_refused(model: Path) -> None:
+def test_a_network_that_cannot_be_loaded_raises(model: Path) -> None:
     network = onnx.load(str(model))
     network.graph.node[0].op_type = "Convolve"
     onnx.save(network, str(model))
@@ -145,7 +145,9 @@ def test_a_network_that_cannot_be_built_is_refused(model: Path) -> None:
 
 
 @pytest.mark.parametrize(("wrong", "hint"), [("cdua", "cuda"), ("tensor", "tensorrt")])
-def test_unknown_provider_gets_the_nearest_name(model: Path, wrong: str, hint: str) -> None:
+def test_an_unknown_provider_raises_with_the_nearest_name(
+    model: Path, wrong: str, hint: str
+) -> None:
     with pytest.raises(InputError, match=f"provider got '{wrong}'.*did you mean {hint}"):
         open_session(model, wrong)
 
@@ -158,7 +160,7 @@ def test_unknown_provider_gets_the_nearest_name(model: Path, wrong: str, hint: s
         ("coreml", "macOS"),
     ],
 )
-def test_a_provider_that_is_not_built_in_names_its_wheel(
+def test_a_provider_that_is_not_built_in_raises_with_its_wheel(
     model: Path, monkeypatch: pytest.MonkeyPatch, provider: str, wheel: str
 ) -> None:
     only = ["CPUExecutionProvider"]
@@ -175,7 +177,7 @@ def test_tensorrt_needs_a_folder(model: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="CUDA is built in")
-def test_a_silent_fallback_is_an_error_or_a_note(model: Path, cuda_offered: None) -> None:
+def test_a_fallback_of_onnxruntime_raises_or_gives_a_note(model: Path, cuda_offered: None) -> None:
     with pytest.raises(PackageError, match=r"provider got 'cuda'.*fell back to cpu"):
         open_session(model, "cuda")
 
@@ -184,7 +186,7 @@ def test_a_silent_fallback_is_an_error_or_a_note(model: Path, cuda_offered: None
     assert "does not run on cuda: onnxruntime fell back to cpu" in session.notes[0]
 
 
-def test_a_provider_that_breaks_gives_way_to_the_cpu_with_a_note(
+def test_auto_replaces_a_failing_provider_by_the_cpu_with_a_note(
     tmp_path: Path, cuda_breaks: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     detector = Detector(open_session(fake.seeking_detector(tmp_path / "d.onnx")))
@@ -198,13 +200,13 @@ def test_a_provider_that_breaks_gives_way_to_the_cpu_with_a_note(
     assert report.notes[0] in warnings
 
 
-def test_a_provider_asked_for_by_name_never_gives_way(model: Path, cuda_breaks: None) -> None:
+def test_a_failing_provider_chosen_by_name_raises(model: Path, cuda_breaks: None) -> None:
     with pytest.raises(PackageError, match=r"'cuda'; it does not run here: no kernel image.*auto"):
         open_session(model, "cuda")
 
 
 @pytest.mark.parametrize("batch", [1, 2, "batch"])
-def test_every_run_has_the_same_batch(tmp_path: Path, batch: int | str) -> None:
+def test_every_run_has_the_same_batch_size(tmp_path: Path, batch: int | str) -> None:
     session = open_session(fake.colour_estimator(tmp_path / "e.onnx", (64, 48), batch))
     sizes, run = [], session.run
     session.run = lambda tensor: sizes.append(len(tensor)) or run(tensor)
@@ -223,7 +225,7 @@ def test_a_closed_session_loads_itself_again(model: Path) -> None:
     assert all(map(np.array_equal, session.run(tensor), before))
 
 
-def test_a_failing_run_names_the_file_and_the_array(model: Path) -> None:
+def test_a_failing_run_raises_with_file_and_shape(model: Path) -> None:
     with pytest.raises(AnimateAnyoneError, match=r"e\.onnx got an array of \(1, 3, 9, 9\)"):
         open_session(model).run(np.zeros((1, 3, 9, 9)))
 
@@ -248,7 +250,7 @@ def no_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
 
-def test_without_onnxruntime_opencv_runs_with_a_notice(
+def test_without_onnxruntime_opencv_runs_with_a_note(
     tmp_path: Path, no_onnxruntime: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = fake.raw_rows([(80, 80, 60, 100, 0.9, 0.9, 0, 16)], (160, 160))
@@ -264,6 +266,6 @@ def test_without_onnxruntime_opencv_runs_with_a_notice(
     assert "onnxruntime is not installed" in caplog.text
 
 
-def test_without_onnxruntime_a_gpu_cannot_be_asked_for(model: Path, no_onnxruntime: None) -> None:
+def test_without_onnxruntime_choosing_a_gpu_raises(model: Path, no_onnxruntime: None) -> None:
     with pytest.raises(PackageError, match=r"'cuda'.*not installed.*onnxruntime-gpu"):
         open_session(model, "cuda")
