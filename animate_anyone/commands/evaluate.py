@@ -2,16 +2,17 @@
 
 import argparse
 import json
+import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..types import Size
-from .following import add_pose_pair
+from .following import add_pose_pair, progress_bar
 from .options import (
     add_data,
     add_encoders,
@@ -22,7 +23,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     import torch
 
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
     from ..evaluation.pairs import Pair
     from ..evaluation.protocol import Protocol
     from ..weights.load import Models
+
+# Options that name the file of a network, and the instrument that the network is opened as.
+_NETWORKS = {
+    "detector": "pose",
+    "estimator": "pose",
+    "lpips_backbone": "lpips",
+    "fvd_network": "fvd",
+}
+
+logger = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -93,6 +104,8 @@ def run(options: argparse.Namespace) -> int:
 
     protocol = load_protocol(options.protocol)
     _check(options, drawn=protocol.drawn)
+    rule = f"protocol {protocol.name} does not measure"
+    _drop_unused(options, protocol.metrics, rule, "Add this to its metrics")
     tested, changed = _tested(options, protocol)
     instruments = open_instruments(
         tested,
@@ -152,6 +165,28 @@ def _check(options: argparse.Namespace, *, drawn: bool) -> None:
         )
 
 
+def _drop_unused(
+    options: argparse.Namespace,
+    metrics: Collection[str],  # the figures that are measured
+    rule: str,  # why other figures are not, up to their names
+    way_out: str,
+) -> None:
+    """Unset each network option that no measured figure needs, and log a warning."""
+    from ..evaluation.metrics.table import METRICS
+
+    for name, instrument in _NETWORKS.items():
+        file = getattr(options, name)
+        figures = [figure for figure, metric in METRICS.items() if instrument in metric.needs]
+        if file is None or not set(figures).isdisjoint(metrics):
+            continue
+        option = "--" + name.replace("_", "-")
+        logger.warning(
+            "%s got %s; %s %s, so the file is not used. %s, or leave the option out.",
+            option, file, rule, ", ".join(figures), way_out,
+        )  # fmt: skip
+        setattr(options, name, None)
+
+
 def _tested(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[Protocol, dict[str, tuple[Any, Any]]]":
@@ -187,8 +222,9 @@ def _measure_finished(
     chosen = pairs[options.first :][: options.pairs]
     if not chosen:
         raise InputError(f"--first got {options.first}; there are {len(pairs)} clips. Lower it.")
-    with _bar(len(chosen), "clip") as progress:
-        rows = measure_folders(chosen, protocol, instruments, progress)
+    with progress_bar("evaluate", "clip") as progress:
+        bar = partial(progress, total=len(chosen))
+        rows = measure_folders(chosen, protocol, instruments, bar)
     made = {
         "results": str(options.results),
         "truth": str(options.truth),
@@ -210,8 +246,9 @@ def _measure_generated(
     models = _models(options, device, dtype)
     sampling = _sampling(options, models)
     count = len(lengths)
-    with _bar(count, "pair") as progress:
-        rows = evaluate(models, sampling, pairs, instruments, progress=progress)
+    with progress_bar("evaluate", "pair") as progress:
+        bar = partial(progress, total=count)
+        rows = evaluate(models, sampling, pairs, instruments, progress=bar)
     made = {
         "models": str(options.models),
         "preset": models.preset.title,
@@ -331,18 +368,6 @@ def _write(options: argparse.Namespace, text: str, data: dict[str, Any]) -> None
                 part.write_text(content, encoding="utf-8")
 
 
-@contextmanager
-def _bar(total: int, unit: str) -> "Iterator[Callable[[int], None]]":
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=unit) as bar:
-
-        def progress(done: int) -> None:
-            bar.update(done - bar.n)
-
-        yield progress
-
-
 def _run_on_clip(options: argparse.Namespace) -> int:
     import numpy as np
 
@@ -352,6 +377,8 @@ def _run_on_clip(options: argparse.Namespace) -> int:
 
     if not (options.result and options.poses):
         raise InputError("--result and --poses belong together; give both.")
+    rule = "--result with --poses measures the overlap with skeletons alone, not"
+    _drop_unused(options, (), rule, "Give --results and --truth for this")
     frames = np.stack(list(frames_of(options.result)))
     size = Size(frames.shape[2], frames.shape[1])
     driving = open_driving(options.poses, limit=len(frames))

@@ -275,6 +275,43 @@ def test_finished_clips_are_measured_with_every_network_that_is_named(finished, 
     assert clip["psnr"] == pytest.approx(float(psnr(*read).mean()), rel=1e-6)
 
 
+def test_networks_that_no_figure_of_the_protocol_needs_are_reported(finished, tmp_path, caplog):
+    record = load_protocol("tiktok").data() | {"width": 64, "height": 64, "metrics": ["psnr"]}
+    del record["name"]
+    protocol, table = tmp_path / "small.json", tmp_path / "table.json"
+    protocol.write_text(json.dumps(record))
+    words = ["--protocol", str(protocol), *finished, "--json", str(table)]
+    files = {
+        "--detector": "pck, oks, pose_error",
+        "--estimator": "pck, oks, pose_error",
+        "--lpips-backbone": "lpips",
+        "--fvd-network": "fvd",
+    }
+    for option in files:
+        words += [option, "file.bin"]
+
+    assert main(["evaluate", *words]) == 0
+    assert [entry.getMessage() for entry in caplog.records] == [
+        f"{option} got file.bin; protocol small does not measure {figures}, so the file is not "
+        "used. Add this to its metrics, or leave the option out."
+        for option, figures in files.items()
+    ]
+    data = json.loads(table.read_text())
+    assert set(data["rows"]["result"]["mean"]) == {"psnr"}
+    assert data["instruments"] == {}
+
+
+def test_networks_are_reported_as_unused_beside_a_clip_of_ones_own(tmp_path, caplog):
+    clip = str(INPUTS / "motion.mp4")
+    words = ["--result", clip, "--poses", clip, "--fvd-network", "i3d.pt"]
+    assert main(["evaluate", *words]) == 0
+    assert (
+        "--fvd-network got i3d.pt; --result with --poses measures the overlap with skeletons alone,"
+        " not fvd, so the file is not used. Give --results and --truth for this, or leave the "
+        "option out."
+    ) in [entry.getMessage() for entry in caplog.records]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
