@@ -40,7 +40,7 @@ def generate(
     return torch.cat([fit(chunk) if fit else chunk for chunk in chunks])
 
 
-def copied(pair: Pair) -> Tensor:  # (f, 3, H, W)
+def still_clip(pair: Pair) -> Tensor:  # (f, 3, H, W)
     """Return the reference picture as a still clip: what a model that does nothing would give."""
     return pair.reference.expand_as(pair.truth)
 

@@ -12,7 +12,7 @@ from ..animate import Networks, Sampling
 from ..errors import InputError
 from .metrics.frames import psnr
 from .metrics.poses import pck, pose_error
-from .pairs import Pair, copied, generate
+from .pairs import Pair, generate, still_clip
 from .pose_reader import PoseReader
 
 
@@ -43,7 +43,7 @@ def validate(
     figures: list[tuple[float, ...]] = []
     for index, pair in enumerate(pairs):
         clip = generate(models, pair, replace(sampling, seed=sampling.seed + index))
-        figures.append((*_figures(clip, pair, pose), *_figures(copied(pair), pair, pose)))
+        figures.append((*_figures(clip, pair, pose), *_figures(still_clip(pair), pair, pose)))
         clips.append(clip)
     if not figures:
         raise InputError("pairs got none; validation needs one or more. Give held-out pairs.")

@@ -1,1 +1,1 @@
-"""Weight files: what they are, whether they fit, and how they become networks."""
+"""Weight files: recognise them, check that they fit, and load networks from them."""

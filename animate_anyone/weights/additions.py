@@ -1,4 +1,4 @@
-"""What comes with aa-mini beside its networks: a LoRA and a ControlNet."""
+"""The LoRA and the ControlNet that ship with aa-mini."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from .report import check_keys, module_shapes
 from .sets.aa_mini import AA_MINI_EDGES
 from .sources import MINI_FOLDER
 
-# In folders of their own: hosts list whole folders.
+# Each has its own folder, because hosts list all files of a folder.
 LORA = Path("loras") / "aa_mini_ink.safetensors"
 CONTROL = Path("controls") / "aa_mini_edges.safetensors"
 

@@ -1,7 +1,7 @@
-"""The tensors of a file become those of a module.
+"""Copy the tensors of a weight file into a module.
 
-Modules are built without memory and take the tensors one by one, cast on the way, so that beside
-the network itself only the file's own mapped pages and one tensor are in memory.
+Modules are built on the meta device, which needs no memory. They receive the tensors one by one,
+cast to the wanted dtype. So memory holds the network, the file's mapped pages and one tensor.
 """
 
 from collections.abc import Collection
@@ -22,29 +22,31 @@ def assign(
     device: torch.device | str,
     ignored: Collection[str] = (),
 ) -> None:
-    """Give the module its tensors, after a strict key report, and make it ready for inference."""
+    """Check the file's keys and shapes strictly, load its tensors, and set up inference mode."""
     check_keys(module, weights, what, ignored)
-    tensors = {key: placed(weights, key, dtype, device) for key in module_shapes(module)}
+    tensors = {key: load_tensor(weights, key, dtype, device) for key in module_shapes(module)}
     module.load_state_dict(tensors, assign=True)
     module.eval().requires_grad_(False)
 
 
-def placed(weights: Weights, key: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """Return a copy of one tensor in this dtype and place; refuse values that are not finite.
+def load_tensor(
+    weights: Weights, key: str, dtype: torch.dtype, device: torch.device | str
+) -> Tensor:
+    """Return a copy of one tensor with this dtype and device; WeightsError for NaN or infinity.
 
-    Tables of positions keep their dtype: they are small, and exact only in float32.
+    Position tables keep their dtype: they are small, and exact only in float32.
     """
-    return copied(weights[key], key, weights.source, dtype, device)
+    return cast_tensor(weights[key], key, weights.source, dtype, device)
 
 
-def copied(
+def cast_tensor(
     stored: Tensor,
-    key: str,  # of the tensor
-    source: str,  # of the file, for messages
+    key: str,  # the tensor's name in the file
+    source: str,  # file name, for messages
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> Tensor:
-    """Return what `placed` does, of a tensor that was read already."""
+    """Do the same as `load_tensor` for a tensor that has already been read."""
     if not stored.is_floating_point():
         return stored.to(device, copy=True)
     dtype = stored.dtype if key.endswith("pos_encoder.pe") else dtype
@@ -59,7 +61,7 @@ def _refuse_infinite(stored: Tensor, tensor: Tensor, key: str, source: str) -> N
     if broken:
         raise WeightsError(
             f"{source}: {key} has {broken} of {stored.numel()} values that are NaN or infinite; "
-            "weights are finite numbers. The file is damaged, or its training diverged: take "
+            "weights must be finite. The file is damaged, or its training diverged: choose "
             "another one."
         )
     if not tensor.float().isfinite().all():

@@ -1,6 +1,6 @@
 """One file for a whole weight set: safetensors with a prefix per network, preset in the metadata.
 
-The file is written tensor by tensor, so that no more than one of them is in memory.
+The file is written tensor by tensor, so that only one tensor at a time is in memory.
 """
 
 import json
@@ -17,7 +17,7 @@ from ..errors import WeightsError
 from ..networks.pose_guider import build_pose_guider
 from ..networks.unet import UNet
 from ..protocols import Progress
-from .assign import placed
+from .assign import load_tensor
 from .detect import reference_surplus
 from .encoders import image_encoder_config
 from .presets import preset_metadata
@@ -37,9 +37,9 @@ def write_bundle(
     dtype: torch.dtype | None = None,  # None: each tensor keeps its own
     progress: Progress | None = None,
 ) -> None:
-    """Write all parts into one file, after the strict key report; tensors of no use are left out.
+    """Check the keys of all parts strictly and write them to one file; unused tensors are left out.
 
-    The file appears under its name only when it is whole.
+    The file gets its final name only when it is complete.
     """
     kept = checked_parts(parts, preset)
     metadata = {"format": FORMAT, **preset_metadata(preset)}
@@ -50,7 +50,7 @@ def write_bundle(
 
 
 def checked_parts(parts: Parts, preset: Preset) -> dict[str, Weights]:
-    """Return the parts that are there, each with exactly the tensors its network has."""
+    """Return the parts that the weight set has, each with exactly the tensors of its network."""
     present = {name: getattr(parts, name) for name in BUNDLE_PARTS}
     kept = {name: weights for name, weights in present.items() if weights}
     surplus = reference_surplus(preset.unet)
@@ -69,7 +69,7 @@ def save_weights(
     preset: Preset | None = None,  # stored, so that the file can be read without guessing
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write the tensors of one network to a safetensors file, whole or not at all."""
+    """Write the tensors of one network to a safetensors file; an error leaves no partial file."""
     weights = from_tensors({key: tensor.detach() for key, tensor in tensors.items()}, str(path))
     metadata = preset_metadata(preset) if preset else {}
     write_tensors(path, [(key, weights, key) for key in weights], metadata, dtype)
@@ -77,7 +77,7 @@ def save_weights(
 
 def write_tensors(
     path: str | Path,
-    tensors: Iterable[tuple[str, Weights, str]],  # name in the file, where it comes from, its key
+    tensors: Iterable[tuple[str, Weights, str]],  # name in the new file, source, key in the source
     metadata: Mapping[str, str],
     dtype: torch.dtype | None = None,
     progress: Progress | None = None,
@@ -126,12 +126,12 @@ def _header(
 
 
 def _stored_dtype(weights: Weights, key: str, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the dtype that `placed` gives this tensor."""
+    """Return the dtype that `load_tensor` gives this tensor."""
     own = weights.dtype_of(key)
     if own not in _NAMES:
         raise WeightsError(
             f"{weights.source}: {key} has the dtype {own}; weights are written as one of "
-            f"{', '.join(_NAMES.values())}. Take a file whose tensors have one of these."
+            f"{', '.join(_NAMES.values())}. Choose a file whose tensors have one of these."
         )
     if dtype is None or not own.is_floating_point or key.endswith("pos_encoder.pe"):
         return own
@@ -139,5 +139,5 @@ def _stored_dtype(weights: Weights, key: str, dtype: torch.dtype | None) -> torc
 
 
 def _data(weights: Weights, key: str, dtype: torch.dtype | None) -> memoryview:
-    tensor = placed(weights, key, dtype or weights.dtype_of(key), "cpu")
+    tensor = load_tensor(weights, key, dtype or weights.dtype_of(key), "cpu")
     return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]

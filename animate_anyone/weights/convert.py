@@ -1,4 +1,4 @@
-"""Published files in, one bundle out."""
+"""Convert published weight files into one bundle."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def convert(
     preset: str | None = None,
     licence: str | None = None,
 ) -> Preset:
-    """Write a weight set into one bundle and return the preset that the bundle carries."""
+    """Write a weight set into one bundle; return the preset stored in it."""
     named = dict(named or {})
     if any(
         path.exists() and out.exists() and path.samefile(out) for path in [*inputs, *named.values()]

@@ -1,7 +1,7 @@
-"""What a weight file is and how its network is built, read from names and shapes of its tensors.
+"""Detect what a weight file holds and the layout of its network, by tensor names and shapes.
 
-File names never count. What shapes cannot say (attention heads, norm groups) comes from the
-preset of the same layout; see `presets`.
+File names are not used. What shapes cannot show (attention heads, norm groups) comes from the
+preset with the same layout; see `presets`.
 """
 
 from collections.abc import Callable, Collection
@@ -121,10 +121,10 @@ def describe(kind: str) -> str:
 
 
 def detect_unet(shapes: Shapes, preset: Preset | None = None) -> tuple[Role, UNetConfig]:
-    """Return what role the UNet plays and how it is built.
+    """Return the role and the configuration of a UNet.
 
-    Heads, norm groups and position code are those of `preset`, or of the preset whose layout the
-    shapes have.
+    Heads, norm groups and position code come from `preset`, or without one from the known preset
+    with this layout.
     """
     kind = identify(shapes)
     if kind not in ("denoiser", "unet", "reference_net"):
@@ -175,10 +175,10 @@ def _pose_guider_from_shapes(shapes: Shapes) -> PoseGuiderConfig:
 
 
 def reference_surplus(unet: UNetConfig) -> set[str]:
-    """Return the keys of published ReferenceNets that ours does not build.
+    """Return the keys in published ReferenceNet files that our ReferenceNet does not have.
 
-    They are the rest of the last block after its norm1, which nothing reads, and the output head
-    of a plain Stable Diffusion UNet.
+    These are the layers of the last block after its norm1, whose output is not used, and the
+    output head of a plain Stable Diffusion UNet.
     """
     built = module_shapes(UNet(unet.reference(), device="meta"))
     level = f"up_blocks.{len(unet.block_out_channels) - 1}.attentions."

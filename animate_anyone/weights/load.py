@@ -1,4 +1,4 @@
-"""Weight files become networks, from any of the forms in which weight sets are published."""
+"""Load networks from weight files, in any of the forms in which weight sets are published."""
 
 import logging
 from collections.abc import Iterable
@@ -32,14 +32,14 @@ class Models:
     denoiser: UNet
     reference_net: UNet
     pose_guider: nn.Module
-    autoencoder: Autoencoder | None  # None: the weight set has none
+    autoencoder: Autoencoder | None  # None: not part of the weight set
     image_encoder: ImageEncoder | None
 
 
 def load_models(
     source: str | Path | WeightPaths | Iterable[str | Path],
     *,
-    preset: Preset | str | None = None,  # None: the one of this layout
+    preset: Preset | str | None = None,  # None: from the metadata, or the known one of this layout
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     operations=torch.nn,  # noqa: ANN001  (a namespace of layers)
@@ -77,10 +77,10 @@ def load_mini(*, dtype: torch.dtype = torch.float32, device: torch.device | str 
 
 
 def resolve_preset(parts: Parts, preset: Preset | str | None = None) -> Preset:
-    """Return the preset of opened parts, with their networks exactly as found.
+    """Return the preset of opened parts, with the network layouts exactly as found in the files.
 
-    A given preset settles what shapes cannot say; the files' own metadata come second, the known
-    preset of the same layout last.
+    What shapes cannot show comes from the given preset, else from the files' metadata, else from
+    the known preset with the same layout.
     """
     wanted = get_preset(preset) if isinstance(preset, str) else preset
     known = wanted or preset_from_metadata(parts.metadata)

@@ -1,4 +1,4 @@
-"""Which preset a weight set belongs to: from its own metadata, or the known one of its layout."""
+"""Find the preset of a weight set: from its metadata, or the known one with the same layout."""
 
 import json
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from .sets.table import get_preset, presets
 
 
 def nearest_preset(unet: UNetConfig, pose_guider: PoseGuiderConfig | None = None) -> Preset:
-    """Return the known preset whose layout these networks have; their width may differ.
+    """Return the known preset with the layout of these networks; their widths may differ.
 
-    Only what shapes tell is compared: levels, attention, layers, feed-forward, motion modules;
-    among presets of one layout, widths, Pose Guider and motion length decide.
+    Layouts are compared by what shapes show: levels, attention, layers, feed-forward and motion
+    modules. Among presets of one layout, widths, Pose Guider and motion length decide.
     """
     known = presets()
     candidates = [preset for preset in known.values() if _same_layout(preset.unet, unet)]
@@ -29,7 +29,10 @@ def nearest_preset(unet: UNetConfig, pose_guider: PoseGuiderConfig | None = None
 
 
 def known_preset(unet: UNetConfig, preset: Preset | None = None) -> Preset:
-    """Return the preset that says what shapes cannot: the given one, if it has this layout."""
+    """Return the preset that supplies what shapes cannot show.
+
+    This is the given preset, or the nearest known one. WeightsError if its layout does not fit.
+    """
     if preset is None:
         return nearest_preset(unet)
     if not _same_layout(preset.unet, unet):
@@ -51,7 +54,7 @@ def detect_preset(
 
 
 def preset_metadata(preset: Preset) -> dict[str, str]:
-    """Return what a safetensors header has to say for `preset_from_metadata` to restore it."""
+    """Return safetensors metadata from which `preset_from_metadata` restores the preset."""
     return {
         "preset": preset.name,
         "config": json.dumps(asdict(preset)),
@@ -60,7 +63,7 @@ def preset_metadata(preset: Preset) -> dict[str, str]:
 
 
 def preset_from_metadata(metadata: Mapping[str, str]) -> Preset | None:
-    """Return the preset that one of our files carries; None for files without one."""
+    """Return the preset stored in the metadata of a file of ours; None if there is none."""
     if "config" not in metadata:
         return get_preset(metadata["preset"]) if metadata.get("preset") in presets() else None
     try:
@@ -88,7 +91,7 @@ def _preset(data: dict[str, Any]) -> Preset:
 
 
 def _record(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an instance of kind)
-    """Return a dataclass filled from JSON, where lists stand for tuples."""
+    """Return a dataclass filled from JSON; lists become tuples."""
     unknown = set(values) - {field.name for field in fields(kind)}
     if unknown:
         raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
@@ -119,7 +122,7 @@ def _same_motion(known: MotionConfig | None, found: MotionConfig | None) -> bool
 def _likeness(
     preset: Preset, unet: UNetConfig, pose_guider: PoseGuiderConfig | None
 ) -> tuple[bool, ...]:
-    """Return facts in order of weight; `max` keeps the first preset among equals."""
+    """Return a sort key, the most important match first; `max` keeps the first of equals."""
     known, motion = preset.unet, unet.motion
     guider = preset.pose_guider
     return (

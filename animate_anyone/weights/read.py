@@ -1,8 +1,8 @@
-"""Weight files as mappings of tensors that are read when asked for.
+"""Weight files as mappings whose tensors are read on access.
 
-Only safetensors and plain state dicts are opened: a pickle is read with `weights_only=True`, by a
-torch that keeps what this promises, so code in it never runs. Tensors of both kinds are mapped from
-disk, not copied.
+Only safetensors and plain state dicts are opened. A pickle is read with `weights_only=True`, and
+only by a torch version in which that is safe, so code in it never runs. Tensors of both kinds are
+memory-mapped, not copied.
 """
 
 import json
@@ -38,7 +38,7 @@ _WRAPPERS = ("module.", "_orig_mod.")  # prefixes that distributed training and 
 
 
 class Weights(Mapping[str, Tensor]):
-    """Tensors of one file, or of several put together, with their shapes known beforehand."""
+    """Tensors of one file, or of several combined; their shapes are known without reading them."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Weights(Mapping[str, Tensor]):
         shapes: Mapping[str, tuple[int, ...]],
         fetch: Callable[[str], Tensor],
         metadata: Mapping[str, str] | None = None,
-        dtypes: Mapping[str, torch.dtype] | None = None,  # of those tensors for which it is known
+        dtypes: Mapping[str, torch.dtype] | None = None,  # of the tensors whose dtype is known
     ) -> None:
         self.source = source
         self.shapes = dict(shapes)
@@ -66,7 +66,7 @@ class Weights(Mapping[str, Tensor]):
         return len(self.shapes)
 
     def dtype_of(self, key: str) -> torch.dtype:
-        """Return the dtype of a tensor; it is read only where the file's header does not tell."""
+        """Return the dtype of a tensor; it is read only if the file's header does not give it."""
         return self.dtypes[key] if key in self.dtypes else self[key].dtype
 
     def renamed(self, names: Mapping[str, str]) -> "Weights":
@@ -79,15 +79,15 @@ class Weights(Mapping[str, Tensor]):
         )
 
     def part(self, prefix: str) -> "Weights":
-        """Return the view of all keys that begin with `prefix`, without it."""
+        """Return a view of all keys that begin with `prefix`, with the prefix removed."""
         return self.renamed({key: key[len(prefix) :] for key in self if key.startswith(prefix)})
 
     def without(self, keys: set[str]) -> "Weights":
-        """Return a view that lacks `keys`."""
+        """Return a view without `keys`."""
         return self.renamed({key: key for key in self if key not in keys})
 
     def updated(self, other: "Weights") -> "Weights":
-        """Return both together; where a key is in both, `other` wins."""
+        """Return a view of both combined; for a key in both, `other` is used."""
 
         def fetch(key: str) -> Tensor:
             return other[key] if key in other.shapes else self[key]
@@ -105,17 +105,17 @@ class Weights(Mapping[str, Tensor]):
 def from_tensors(
     tensors: Mapping[str, Tensor], source: str, metadata: Mapping[str, str] | None = None
 ) -> Weights:
-    """Return tensors that are in memory already as `Weights`."""
+    """Return tensors that are already in memory as `Weights`."""
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     dtypes = {key: tensor.dtype for key, tensor in tensors.items()}
     return Weights(source, shapes, tensors.__getitem__, metadata, dtypes)
 
 
 def read_weights(path: str | Path) -> Weights:
-    """Open a weight file; nothing but its key list is read now.
+    """Open a weight file; only its list of tensors is read now.
 
-    Containers (`state_dict`) and prefixes that every key carries (`module.`) are taken off. The
-    file must stay where it is while the result, or a tensor from it, is in use.
+    Containers (`state_dict`) and prefixes that all keys share (`module.`) are removed. The file
+    must not be moved or deleted while the result, or a tensor from it, is in use.
     """
     require_torch()
     path = Path(path)
@@ -157,7 +157,7 @@ def _safetensors(path: Path) -> Weights:
 
 
 def _safetensors_header(path: Path) -> dict[str, Any]:
-    """Return the JSON header, having compared what it announces with the size of the file."""
+    """Return the JSON header after checking it against the size of the file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
@@ -191,7 +191,10 @@ def _pickle(path: Path) -> Weights:
 
 
 def require_safe_pickles(what: str) -> None:
-    """Raise WeightsError where this torch could run code in a pickle; `what` names the file."""
+    """Raise WeightsError if this torch version could run code in a pickle.
+
+    `what` is the file's name, for the message.
+    """
     if not pickles_are_safe():
         raise WeightsError(
             f"{what} is a pickle, and torch {torch.__version__} may run code hidden in one even "
@@ -233,7 +236,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401
-    """Return the tensors of a checkpoint, looking into the usual containers."""
+    """Return the tensors of a checkpoint; they may be inside one of `_CONTAINERS`."""
     if not isinstance(value, dict):
         raise WeightsError(
             f"{path} holds a {type(value).__name__}; a weight file holds a state dict, that is "

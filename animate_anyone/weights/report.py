@@ -1,4 +1,4 @@
-"""What a file lacks, what it has too much, and which of its tensors have another shape."""
+"""Compare a file's tensors with a network's: missing and surplus keys, and other shapes."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from ..errors import AnimateAnyoneError, WeightsError
 from .read import Weights
 
 Shapes = Mapping[str, tuple[int, ...]]
-LISTED = 6  # names shown of each kind
+LISTED = 6  # names shown per kind of difference
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyReport:
-    """The difference between the tensors a network has and those a file holds."""
+    """The difference between the tensors of a network and those of a file."""
 
     missing: tuple[str, ...]
     surplus: tuple[str, ...]
@@ -59,7 +59,7 @@ def compare_keys(
     found: Shapes,
     ignored: Collection[str] = (),  # surplus keys that are known and harmless
 ) -> KeyReport:
-    """Compare the shapes a network has with those of a file."""
+    """Compare the tensor shapes of a network with those of a file."""
     return KeyReport(
         missing=tuple(sorted(set(expected) - set(found))),
         surplus=tuple(sorted(set(found) - set(expected) - set(ignored))),
@@ -77,9 +77,9 @@ def check_keys(
     what: str,  # what the file should be, for the message: "a ReferenceNet"
     ignored: Collection[str] = (),
 ) -> None:
-    """Raise WeightsError, listing the keys, unless the file fits the network exactly.
+    """Raise WeightsError, which lists the keys, unless the file fits the network exactly.
 
-    Give shapes instead of a module where its parameters do not exist before loading.
+    Pass shapes instead of a module if its parameters do not exist before loading.
     """
     expected = module_shapes(network) if isinstance(network, nn.Module) else network
     report = compare_keys(expected, weights.shapes, ignored)

@@ -1,7 +1,7 @@
-"""From files, a folder, a bundle or a preset's name to the five parts of a weight set.
+"""Open the five parts of a weight set from files, a folder, a bundle or a preset's name.
 
-Each file says by its tensors what it is. Files that the caller puts into a named slot are checked
-against that slot, so that swapped or wrong files are refused by name.
+Files are recognised by their tensors. A file that the caller gives for a named slot is checked
+against that slot, so the error for swapped or wrong files names both.
 """
 
 import json
@@ -38,7 +38,7 @@ class WeightPaths:
     denoiser: Path
     reference_net: Path
     pose_guider: Path
-    motion: Path | None = None  # None: the denoiser has motion modules, or stays without
+    motion: Path | None = None  # None: use those in the denoiser's file, if there are any
     autoencoder: Path | None = None
     image_encoder: Path | None = None
 
@@ -55,7 +55,7 @@ class Parts:
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What the files say about themselves; the denoiser has the last word."""
+        """The metadata of all files; if they differ, the denoiser's is used."""
         return {
             **self.pose_guider.metadata,
             **self.reference_net.metadata,
@@ -81,7 +81,7 @@ def open_parts(
 
 
 def require_kind(weights: Weights, slot: str) -> None:
-    """Raise WeightsError, saying what the file is, unless it fits the slot."""
+    """Raise WeightsError, which says what the file is, unless it fits the slot."""
     kinds, name = _SLOTS[slot]
     kind = identify(weights.shapes)
     if kind in kinds:
@@ -115,7 +115,10 @@ def with_motion(denoiser: Weights, motion: Weights) -> Weights:
 
 
 def sidecar(path: str | Path) -> dict[str, Any]:
-    """Return the JSON that lies beside a weight file: its own name, or `config.json`."""
+    """Return the JSON beside a weight file, empty if there is none.
+
+    It has the file's name with the ending .json, or is `config.json`.
+    """
     path = Path(path)
     for candidate in (path.with_suffix(".json"), path.with_name("config.json")):
         if candidate.is_file():
@@ -123,7 +126,7 @@ def sidecar(path: str | Path) -> dict[str, Any]:
                 return dict(json.loads(candidate.read_text(encoding="utf-8")))
             except (ValueError, TypeError) as error:
                 raise WeightsError(
-                    f"{candidate} is not a JSON object ({error}); mend it or take it away."
+                    f"{candidate} is not a JSON object ({error}); correct or remove it."
                 ) from error
     return {}
 
@@ -141,7 +144,7 @@ def _folder_of_preset(source: str | Path) -> Path:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """Return the weight files of a folder and of the folders in it, hidden ones excepted."""
+    """Return the weight files of a folder and of its subfolders, except hidden ones."""
     found = [
         path
         for pattern in ("*", "*/*")
@@ -167,7 +170,10 @@ def _opened_slots(paths: Mapping[str, str | Path]) -> dict[str, Weights]:
 
 
 def _sorted_files(paths: list[Path], *, strict: bool = True) -> dict[str, Weights]:
-    """Sort files into slots by their tensors; files of no use are an error only if named."""
+    """Assign files to slots by their tensors; with `strict`, a file that fits no slot is an error.
+
+    Files that the user named are strict, files found in a folder are not.
+    """
     kinds: dict[str, list[Weights]] = {}
     for path in paths:
         weights = read_weights(path)
@@ -198,14 +204,14 @@ def _only(slot: str, found: list[Weights]) -> Weights:
     if len(found) > 1:
         names = ", ".join(weights.source for weights in found)
         raise WeightsError(
-            f"{slot} got {len(found)} files that fit ({names}); name the one to use, or take the "
-            "others away."
+            f"{slot} got {len(found)} files that fit ({names}); name the one to use, or remove the "
+            "others."
         )
     return found[0]
 
 
 def _with_sidecar(weights: Weights, path: Path) -> Weights:
-    """Attach the image encoder's configuration, which its tensors do not tell."""
+    """Add the image encoder's configuration to its metadata; its tensors do not show it."""
     if identify(weights.shapes) != "image_encoder" or "image_encoder" in weights.metadata:
         return weights
     found = sidecar(path)

@@ -13,7 +13,7 @@ from ...animate_anyone.config import Preset
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.networks.pose_guider import build_pose_guider
 from ...animate_anyone.networks.unet import UNet
-from ...animate_anyone.weights.assign import copied, placed
+from ...animate_anyone.weights.assign import cast_tensor, load_tensor
 from ...animate_anyone.weights.detect import identify
 from ...animate_anyone.weights.encoders import CLIP_MEAN, CLIP_STD, image_encoder_config
 from ...animate_anyone.weights.load import reference_surplus, resolve_preset
@@ -190,11 +190,11 @@ def fill(module: nn.Module, weights: Weights, dtype: torch.dtype, *, owned: bool
     state = module.state_dict()
     if not owned and set(weights) == set(state):
         for key, tensor in state.items():
-            convert.overwrite(tensor, placed(weights, key, exact, "cpu"))
+            convert.overwrite(tensor, load_tensor(weights, key, exact, "cpu"))
         return
     tensors = {}
     for key, stored in weights.items():
-        value = copied(stored, key, weights.source, exact, "cpu")  # checks the values, too
+        value = cast_tensor(stored, key, weights.source, exact, "cpu")  # checks the values, too
         tensors[key] = stored if owned else value
     module.load_state_dict(tensors, assign=owned)
 

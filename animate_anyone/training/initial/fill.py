@@ -7,7 +7,7 @@ from torch import nn
 
 from ...networks.controlnet import ControlledUNet
 from ...networks.unet import UNet
-from ...weights.assign import placed
+from ...weights.assign import load_tensor
 from ...weights.read import Weights
 from ...weights.report import check_keys, module_shapes
 
@@ -17,7 +17,7 @@ def fill(module: nn.Module, weights: Weights, keys: Collection[str]) -> None:
     """Copy these tensors, cast; the module's parameters stay the same objects."""
     own = module.state_dict()
     for key in keys:
-        own[key].copy_(placed(weights, key, own[key].dtype, own[key].device))
+        own[key].copy_(load_tensor(weights, key, own[key].dtype, own[key].device))
 
 
 def fill_pair(

@@ -1,1 +1,1 @@
-"""Published weight sets: what belongs to them, and how they are fetched."""
+"""Download of published weight sets."""

@@ -1,7 +1,7 @@
-"""Published weight sets from their hub repositories.
+"""Download published weight sets from their hub repositories.
 
-A file counts only when its size and sha256 are those of its record in `weights/sets/`; until then
-it stays in a hidden folder, from where an interrupted download goes on.
+A file is accepted only if its size and sha256 match its record in `weights/sets/`. Until then it
+stays in a hidden folder, where an interrupted download is resumed.
 """
 
 import hashlib
@@ -22,26 +22,26 @@ PARTIAL = ".partial"
 Get = Callable[[HubFile, Path, Progress], None]  # as `transfer`
 
 
-def unwatched(done: int, total: int) -> None:
-    """Take progress that nobody wants to see."""
+def ignore_progress(done: int, total: int) -> None:
+    """Discard progress reports."""
 
 
 def download(
     name: str,  # of a weight set
     folder: Path,
-    progress: Progress = unwatched,  # of the file being fetched, in bytes
+    progress: Progress = ignore_progress,  # bytes of the file being downloaded
 ) -> list[Path]:
-    """Fetch every file of a weight set into `folder` and return where they are.
+    """Download every file of a weight set into `folder`; return their paths.
 
-    Files that are there already and right are not fetched again. Raises DownloadError, which says
-    where to put a file by hand.
+    Existing files that pass the check are not downloaded again. The DownloadError of a failure
+    says where to put the file by hand.
     """
     chosen = get_set(name)
     if not chosen.files:
         reason = {
             "pack": "its weights are part of this package",
-            "own": "nobody published weights of it",
-            "hub": "none of its files is known",
+            "own": "no weights of it are published",
+            "hub": "no files of it are listed",
         }[chosen.source]
         raise DownloadError(
             f"weight set got {name!r}, which cannot be downloaded: {reason}. Published sets are "
@@ -54,16 +54,16 @@ def download(
 def fetch_all(
     files: Sequence[HubFile],
     folder: Path,
-    progress: Progress = unwatched,  # of the file being fetched, in bytes
+    progress: Progress = ignore_progress,  # bytes of the file being downloaded
 ) -> list[Path]:
-    """Return the paths of these files in `folder`, fetched and checked."""
+    """Download and check these files; return their paths in `folder`."""
     paths = [fetch(file, folder, progress) for file in files]
     clear_partial(files, folder)
     return paths
 
 
 def clear_partial(files: Sequence[HubFile], folder: Path) -> None:
-    """Remove what fetching these files left beside them; other sets may be half fetched there."""
+    """Remove the partial downloads of these files; those of other repositories stay."""
     for file in files:
         remains = folder / PARTIAL / file.repository
         shutil.rmtree(remains, ignore_errors=True)
@@ -73,26 +73,28 @@ def clear_partial(files: Sequence[HubFile], folder: Path) -> None:
 
 
 def partial_path(file: HubFile, folder: Path) -> Path:
-    """Return where a file lies until it is whole and checked."""
+    """Return the path of a file until it is complete and checked."""
     return folder / PARTIAL / file.repository / f"{file.path}.part"
 
 
-def fetch(file: HubFile, folder: Path, progress: Progress = unwatched, get: Get = transfer) -> Path:
-    """Return the path of one file in `folder`, fetched and checked.
+def fetch(
+    file: HubFile, folder: Path, progress: Progress = ignore_progress, get: Get = transfer
+) -> Path:
+    """Download and check one file; return its path in `folder`.
 
-    `progress` counts bytes; what it raises stops the download.
+    `progress` receives bytes and may raise to cancel the download.
     """
     target, part = folder / file.to, partial_path(file, folder)
     if target.exists():
         check(target, file, target)
-        logger.info("%s is there already", target)
+        logger.info("%s is already downloaded", target)
         return target
-    logger.info("Fetching %s", file.address)
+    logger.info("Downloading %s", file.address)
     _get(file, part, target, progress, get)
     try:
         check(part, file, target)
     except DownloadError:
-        part.unlink(missing_ok=True)  # or the next attempt would take it for complete
+        part.unlink(missing_ok=True)  # otherwise the next attempt would treat it as complete
         raise
     target.parent.mkdir(parents=True, exist_ok=True)
     part.replace(target)
@@ -120,7 +122,7 @@ def check(path: Path, file: HubFile, target: Path) -> None:
 def _get(file: HubFile, part: Path, target: Path, progress: Progress, get: Get) -> None:
     raised: list[BaseException] = []
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         try:
             progress(done, total)
         except BaseException as error:
@@ -128,22 +130,22 @@ def _get(file: HubFile, part: Path, target: Path, progress: Progress, get: Get) 
             raise
 
     try:
-        get(file, part, told)
-    except Exception as error:  # of the network, of the disk, or what `progress` raised
+        get(file, part, report)
+    except Exception as error:  # from the network, the disk or `progress`
         if raised:
             raise
         raise DownloadError(
             f"{file.address} could not be fetched ({type(error).__name__}: {error}). Try again: "
-            f"what is there already is kept. {_by_hand(file, target)}"
+            f"the part that has arrived is kept. {_by_hand(file, target)}"
         ) from error
 
 
 def _by_hand(file: HubFile, target: Path) -> str:
-    return f"By hand: get {file.address} and put it at {target}, in the place of any file there."
+    return f"By hand: get {file.address} and save it as {target}; replace any file there."
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hash of a file, read block by block."""
+    """Return the sha256 of a file in hexadecimal; the file is read block by block."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 22):

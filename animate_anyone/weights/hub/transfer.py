@@ -1,10 +1,10 @@
-"""One file over HTTP, which goes on where it was stopped.
+"""Download one file over HTTP, and resume it after an interruption.
 
-What huggingface_hub offers does not do this. `hf_hub_download` writes to a file of a random name
-since release 1 and begins anew after every stop; earlier releases resume, but tell nobody how far
-they are and cannot be stopped. `snapshot_download` counts files, not bytes. Files here have
-gigabytes, so what has arrived is kept beside its entity tag, which tells whether the rest still
-belongs to it. Addresses and the switch for working offline are huggingface_hub's.
+huggingface_hub does not offer this. Since release 1, `hf_hub_download` writes to a file with a
+random name and starts again after every interruption; earlier releases resume, but report no
+progress and cannot be cancelled. `snapshot_download` counts files, not bytes. Files here have
+gigabytes, so the part that has arrived is kept together with its entity tag. The tag shows whether
+the file on the server is still the same. Addresses and the offline switch are huggingface_hub's.
 """
 
 import ssl
@@ -20,27 +20,27 @@ from ...protocols import Progress
 from ..sets.record import HubFile
 
 CHUNK_BYTES = 1 << 18
-TIMEOUT_SECONDS = 15  # without a byte; as long as this may a stop have to wait
-RETRIES = 5  # in a row without a byte, once some have arrived
+TIMEOUT_SECONDS = 15  # without data; cancelling may take as long as this
+RETRIES = 5  # attempts in a row without new data, after the first data has arrived
 PAUSE_SECONDS = 2.0
 RANGE_BEYOND_END = 416
 
-Tell = Callable[[int, int | None], None]  # of bytes that are there, and of all where that is known
+Report = Callable[[int, int | None], None]  # bytes received, and the total if it is known
 
-# What may pass by itself. An OSError of the disk is none of these.
+# Errors that may be temporary. An OSError of the disk is not one of these.
 _INTERRUPTED = (URLError, TimeoutError, ConnectionError, ssl.SSLError, HTTPException)
 
 
-class _Replaced(ConnectionError):  # noqa: N818  (no failure: the file is begun anew)
+class _Replaced(ConnectionError):  # noqa: N818  (not a failure: the download starts again)
     pass
 
 
 def transfer(
     file: HubFile,
-    part: Path,  # where it lies until it is whole; what is there already is not fetched again
-    progress: Progress,  # in bytes; without a length from hub or table, of those that are there
+    part: Path,  # the incomplete file; the bytes that it has are not downloaded again
+    progress: Progress,  # bytes; if the total is unknown, it is the bytes received so far
 ) -> None:
-    """Fetch a file to `part`. What `progress` raises stops it and passes through."""
+    """Download a file to `part`. `progress` may raise to cancel; its exception is passed on."""
     from huggingface_hub import constants, hf_hub_url
 
     if constants.HF_HUB_OFFLINE:
@@ -49,38 +49,38 @@ def transfer(
     part.parent.mkdir(parents=True, exist_ok=True)
     total = file.size or 0
 
-    def tell(done: int, whole: int | None) -> None:
+    def report(done: int, known_total: int | None) -> None:
         nonlocal total
-        total = whole or total
+        total = known_total or total
         progress(done, max(done, total))
 
-    left, anew = 1, False
+    left, restarted = 1, False  # `left`: attempts
     while True:
         before = size_of(part)
         try:
-            return _receive(url, part, tell)
+            return _receive(url, part, report)
         except _Replaced:
-            if anew:  # it changes all the time
+            if restarted:  # the file on the server keeps changing
                 raise
-            anew = True
+            restarted = True
             continue
         except _INTERRUPTED as error:
             left = RETRIES if size_of(part) > before else left - 1
             if left <= 0 or isinstance(error, HTTPError):
                 raise
         time.sleep(PAUSE_SECONDS)
-        tell(size_of(part), None)  # which may stop a line that stays dead
+        report(size_of(part), None)  # the callback may raise to cancel a stalled transfer
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, 0 if there is none."""
+    """Return the size of a file in bytes, 0 if there is none."""
     return path.stat().st_size if path.is_file() else 0
 
 
-def _receive(url: str, part: Path, tell: Tell) -> None:
-    """Add to `part` what it lacks; raise one of `_INTERRUPTED` if the rest did not come.
+def _receive(url: str, part: Path, report: Report) -> None:
+    """Append the missing bytes to `part`; raise one of `_INTERRUPTED` if the connection fails.
 
-    Where the file has changed since, `part` is removed and `_Replaced` raised.
+    If the file on the server has changed, remove `part` and raise `_Replaced`.
     """
     tag_file = part.with_name(f"{part.name}.etag")
     tag = tag_file.read_text(encoding="utf-8") if tag_file.is_file() else ""
@@ -89,46 +89,49 @@ def _receive(url: str, part: Path, tell: Tell) -> None:
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        answer = urlopen(Request(url, headers=headers), timeout=TIMEOUT_SECONDS, context=_trust())
+        answer = urlopen(
+            Request(url, headers=headers), timeout=TIMEOUT_SECONDS, context=_tls_context()
+        )
     except HTTPError as error:
         if error.code != RANGE_BEYOND_END or not start:
             raise
         if error.headers.get("Content-Range", "").endswith(f"/{start}"):
-            return  # it was whole already
-        raise _forgotten(part, tag_file) from error
+            return  # already complete
+        raise _discarded(part, tag_file) from error
     with answer:
         new_tag = answer.headers.get("ETag", "")
         if start and answer.status == 206 and new_tag != tag:
-            raise _forgotten(part, tag_file)
+            raise _discarded(part, tag_file)
         if not start or answer.status != 206:
             start = 0
             part.unlink(missing_ok=True)
         tag_file.write_text(new_tag, encoding="utf-8")
-        _append(answer, part, start, tell)
+        _append(answer, part, start, report)
 
 
-def _forgotten(part: Path, tag_file: Path) -> _Replaced:
+def _discarded(part: Path, tag_file: Path) -> _Replaced:
+    """Remove an incomplete file of an earlier version; return the exception to raise."""
     part.unlink()
     tag_file.unlink()
-    return _Replaced("the file was replaced while it was being fetched")
+    return _Replaced("the file was replaced while it was being downloaded")
 
 
-def _append(answer: Any, part: Path, start: int, tell: Tell) -> None:  # noqa: ANN401
+def _append(answer: Any, part: Path, start: int, report: Report) -> None:  # noqa: ANN401
     length = answer.headers.get("Content-Length")
     total = start + int(length) if length else None
     done = start
-    tell(done, total)
+    report(done, total)
     with part.open("ab") as stream:
         while block := answer.read1(CHUNK_BYTES):
             stream.write(block)
             done += len(block)
-            tell(done, total)
+            report(done, total)
     if total is not None and size_of(part) != total:
         raise ConnectionError(f"the connection ended at byte {size_of(part)} of {total}")
 
 
-def _trust() -> ssl.SSLContext:
-    """Return the system's certificates, and those that Python packages bring where it has none."""
+def _tls_context() -> ssl.SSLContext:
+    """Return a context with the system's certificates, and certifi's if it is installed."""
     context = ssl.create_default_context()
     try:
         import certifi

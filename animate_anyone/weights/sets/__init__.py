@@ -1,1 +1,1 @@
-"""The weight sets: one module for each says all that is known of it; `table` lists them."""
+"""The weight sets: one module per set holds all its facts; `table` lists the sets."""

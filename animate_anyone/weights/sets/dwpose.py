@@ -1,4 +1,4 @@
-"""DWPose: the detector and estimator with which the public weights' skeletons were made."""
+"""DWPose: the detector and estimator that made the skeletons for the public weights."""
 
 from .record import HubFile, WeightSet
 

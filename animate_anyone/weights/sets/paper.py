@@ -1,4 +1,4 @@
-"""The networks as in the paper's section 3.2, for weights of one's own; none are published."""
+"""The networks as in the paper's section 3.2, for your own weights; none are published."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is known of a weight set: its networks, its published files, its licence."""
+"""The record of a weight set: its networks, published files and licence."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +10,8 @@ from ...config import Preset
 class HubFile:
     """One published file.
 
-    Commit hashes are known for few repositories. Without one the newest revision is asked for,
-    and size and sha256 pin the file: a changed file is refused.
+    Commit hashes are known for few repositories. Without one the newest revision is requested,
+    and size and sha256 identify the file: a changed file is refused.
     """
 
     repository: str
@@ -20,30 +20,30 @@ class HubFile:
     revision: str | None = None
     size: int | None = None  # bytes
     sha256: str | None = None
-    # What it is: "denoiser", "motion", "reference_net", "pose_guider", "autoencoder",
+    # Its use: "denoiser", "motion", "reference_net", "pose_guider", "autoencoder",
     # "image_encoder", "image_encoder_config", "detector", "estimator"; "" or another word for a
-    # file that no loader asks for, which is fetched and shown under its own name.
+    # file that no loader uses, which is downloaded and listed under its own name.
     role: str = ""
     usual_size: int = 0  # bytes that such a file has; an estimate where `size` is None
-    shared_name: str | None = None  # its name where sets share it, beside the files of others
+    shared_name: str | None = None  # file name in a folder that several sets share
     licence: str | None = None  # None: that of the set
 
     @property
     def address(self) -> str:
-        """Where a browser finds the file."""
+        """The URL of the file."""
         revision = self.revision or "main"
         return f"https://huggingface.co/{self.repository}/resolve/{revision}/{self.path}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSet:
-    """What belongs to one name."""
+    """A weight set: its name, preset, published files and licence."""
 
     name: str
     title: str
     licence: str
     source: Literal["pack", "hub", "own"]  # comes with the pack, is published, or is self-made
-    preset: Preset | None = None  # None: it holds no networks of Animate Anyone
+    preset: Preset | None = None  # None: no networks of Animate Anyone
     files: tuple[HubFile, ...] = ()  # published ones
 
     @classmethod

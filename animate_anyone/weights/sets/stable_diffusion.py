@@ -1,11 +1,11 @@
-"""What the published weight sets share, all of them made from Stable Diffusion 1.5."""
+"""Layout and files that the published weight sets share; all are based on Stable Diffusion 1.5."""
 
 from ...config import MotionConfig, UNetConfig
 from .record import HubFile
 
 SD15_UNET = UNetConfig(motion=MotionConfig())
 
-# Bytes of a set's own networks in float32, 860 million parameters a UNet.
+# Bytes of a set's own networks in float32; a UNet has 860 million parameters.
 _USUAL_SIZES = {
     "denoiser": 3_440_000_000,
     "motion": 1_820_000_000,
@@ -51,12 +51,12 @@ ENCODERS = (
 def network_file(
     role: str,  # a key of `_USUAL_SIZES`
     repository: str,
-    path: str,  # in the repository; the file keeps the last part of it as its name
+    path: str,  # in the repository; its last part is the local file name
     *,
     size: int | None = None,  # bytes
     sha256: str | None = None,
 ) -> HubFile:
-    """Return the published file of one network that a set does not share with others."""
+    """Return the record of a network file that belongs to one set only."""
     return HubFile(
         role=role,
         repository=repository,

@@ -1,7 +1,7 @@
-"""All weight sets by name. A new one is a module beside this one and its entry in the list here.
+"""All weight sets by name. To add one, write a module in this folder and list it here.
 
-Lists of presets, the command `download`, detection by shapes and the page's table of files are
-made from this table when they are asked for.
+Lists of presets, the command `download`, detection by shapes and the page's table of files read
+this table when they are used.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from .record import WeightSet
 
 Known = TypeVar("Known")
 
-# Where a file's shapes fit several presets equally well, the first one counts.
+# If a file's shapes fit several presets equally well, the first one is used.
 SETS: dict[str, WeightSet] = {
     one.name: one
     for one in (aa_mini.SET, moore.SET, novita.SET, musepose.SET, paper.SET, dwpose.SET)
@@ -29,17 +29,17 @@ def presets() -> dict[str, Preset]:
 
 
 def published() -> dict[str, WeightSet]:
-    """Return the weight sets that can be fetched, by name."""
+    """Return the weight sets that can be downloaded, by name."""
     return {name: one for name, one in SETS.items() if one.files}
 
 
 def get_set(name: str) -> WeightSet:
-    """Return the weight set of this name; an unknown name is answered with the nearest one."""
+    """Return the weight set of this name; ConfigError, with the nearest name, if there is none."""
     return _named("weight set", name, SETS)
 
 
 def get_preset(name: str) -> Preset:
-    """Return the preset of this name; an unknown name is answered with the nearest one."""
+    """Return the preset of this name; ConfigError, with the nearest name, if there is none."""
     return _named("preset", name, presets())
 
 

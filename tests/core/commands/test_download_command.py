@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from animate_anyone.__main__ import main
-from animate_anyone.weights.hub.download import fetch, unwatched
+from animate_anyone.weights.hub.download import fetch, ignore_progress
 from animate_anyone.weights.sets.record import HubFile
 from animate_anyone.weights.sets.table import SETS
 
@@ -32,7 +32,7 @@ def hub(monkeypatch):
         progress(7, 7)
 
     monkeypatch.setitem(SETS, "dwpose", replace(SETS["dwpose"], files=files))
-    monkeypatch.setattr(fetch, "__defaults__", (unwatched, get))
+    monkeypatch.setattr(fetch, "__defaults__", (ignore_progress, get))
     return content
 
 
@@ -51,4 +51,4 @@ def test_wrong_file_is_told_with_the_way_by_hand(hub, tmp_path, capsys):
 
     told = capsys.readouterr().err
     assert "expected is" in told
-    assert f"put it at {tmp_path / 'detector.onnx'}" in told
+    assert f"save it as {tmp_path / 'detector.onnx'}" in told

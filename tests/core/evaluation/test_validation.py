@@ -11,7 +11,7 @@ from animate_anyone.errors import InputError
 from animate_anyone.evaluation.held_out import held_out_pairs
 from animate_anyone.evaluation.metrics.frames import psnr
 from animate_anyone.evaluation.metrics.poses import pck
-from animate_anyone.evaluation.pairs import copied, generate
+from animate_anyone.evaluation.pairs import generate, still_clip
 from animate_anyone.evaluation.pose_reader import PoseReader
 from animate_anyone.evaluation.validation import validate
 from animate_anyone.types import Size
@@ -25,7 +25,7 @@ def test_figures_are_means_over_pairs_and_gains_over_the_still_reference(tiny):
     report = validate(models, pairs, sampling, None)
     clips = [generate(models, pair, replace(sampling, seed=i)) for i, pair in enumerate(pairs)]
     own = [float(psnr(c, p.truth).mean()) for c, p in zip(clips, pairs, strict=True)]
-    still = [float(psnr(copied(p), p.truth).mean()) for p in pairs]
+    still = [float(psnr(still_clip(p), p.truth).mean()) for p in pairs]
 
     assert report.psnr == pytest.approx(sum(own) / 2)
     assert report.gain_psnr == pytest.approx(sum(own) / 2 - sum(still) / 2)

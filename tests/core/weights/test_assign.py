@@ -4,7 +4,7 @@ import torch
 from animate_anyone.config import PoseGuiderConfig
 from animate_anyone.errors import WeightsError
 from animate_anyone.networks.pose_guider import build_pose_guider
-from animate_anyone.weights.assign import assign, placed
+from animate_anyone.weights.assign import assign, load_tensor
 from animate_anyone.weights.read import from_tensors
 
 CONFIG = PoseGuiderConfig(channels=(4, 6), out_channels=5)
@@ -21,7 +21,7 @@ def assigned(tensors, dtype=torch.float32, ignored=()):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_a_module_without_memory_takes_the_tensors_of_a_file(dtype):
+def test_a_module_on_the_meta_device_takes_the_tensors_of_a_file(dtype):
     tensors = guider_weights()
     module = assigned(tensors, dtype)
     for key, tensor in module.state_dict().items():
@@ -63,5 +63,5 @@ def test_values_beyond_half_precision_are_refused_in_it_only():
 def test_position_tables_keep_their_dtype_and_integers_stay_integers():
     tensors = {"x.pos_encoder.pe": torch.ones(2), "ids": torch.arange(3), "w": torch.ones(2)}
     weights = from_tensors(tensors, "file")
-    kinds = {key: placed(weights, key, torch.float16, "cpu").dtype for key in tensors}
+    kinds = {key: load_tensor(weights, key, torch.float16, "cpu").dtype for key in tensors}
     assert kinds == {"x.pos_encoder.pe": torch.float32, "ids": torch.int64, "w": torch.float16}

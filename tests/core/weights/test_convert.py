@@ -19,7 +19,7 @@ from animate_anyone.weights.sets.table import presets
 from animate_anyone.weights.sources import open_parts
 
 
-def test_a_bundle_holds_every_tensor_of_use_in_the_asked_precision(published, tmp_path):
+def test_a_bundle_holds_every_used_tensor_in_the_requested_precision(published, tmp_path):
     out = tmp_path / "deep" / "moore.safetensors"
     preset = convert([published], out, dtype="fp16")
     assert preset.name == "moore"
@@ -59,7 +59,7 @@ def test_the_command_converts_a_whole_set_that_then_loads(mini_folder, tmp_path)
         assert torch.equal(models.denoiser.state_dict()[key], tensor)
 
 
-def test_metadata_carries_what_shapes_cannot_tell(published, tmp_path):
+def test_metadata_holds_what_shapes_cannot_show(published, tmp_path):
     out = tmp_path / "own.safetensors"
     convert([published], out, preset="musepose", dtype="bf16")
     found = preset_from_metadata(open_parts(out).metadata)
@@ -108,7 +108,7 @@ def test_output_is_safetensors(tmp_path, name):
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float16])
-def test_written_files_are_what_the_safetensors_library_reads(tmp_path, dtype):
+def test_the_safetensors_library_reads_written_files(tmp_path, dtype):
     tensors = {
         "matrix": torch.randn(3, 4).t(),
         "scalar": torch.tensor(2.5),
@@ -173,7 +173,7 @@ def test_a_bundle_in_its_own_precision_reads_each_tensor_once(published, tmp_pat
     assert set(counted[1].values()) == {1}
 
 
-def test_a_dtype_that_no_weights_have_is_named(tmp_path):
+def test_the_error_for_an_unsupported_dtype_names_it(tmp_path):
     odd = {"steps": torch.zeros(3, dtype=torch.uint16)}
     with pytest.raises(WeightsError, match=r"steps has the dtype torch\.uint16; .*one of F64"):
         save_weights(tmp_path / "set.safetensors", odd)

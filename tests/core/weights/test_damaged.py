@@ -1,4 +1,4 @@
-"""Key lists that look like one of our networks and are none: refused by name, never a KeyError."""
+"""Files with keys like one of our networks but damaged: the error names them, never a KeyError."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def encoder(metadata=None, *, positions=(5, 8), layer=(16, 8)):
     [guider(blocks__1__weight=()), guider(conv_in__weight=()), guider(blocks__3__bias=(8,))],
     ids=["scalar block", "scalar entry", "a block is missing"],
 )
-def test_pose_guiders_that_are_none(shapes):
+def test_damaged_pose_guiders_are_refused(shapes):
     with pytest.raises(WeightsError, match=r"Pose Guider lacks .* incomplete or damaged"):
         detect_pose_guider(shapes)
 
@@ -64,7 +64,7 @@ def test_a_whole_pose_guider_and_image_encoder_are_read():
     ],
     ids=["no positions", "scalar positions", "no layers", "broken JSON", "another JSON"],
 )
-def test_image_encoders_that_are_none(broken):
+def test_damaged_image_encoders_are_refused(broken):
     with pytest.raises(WeightsError, match=r"image encoder damaged\.safetensors lacks"):
         image_encoder_config(broken)
 
@@ -82,12 +82,12 @@ def test_image_encoders_that_are_none(broken):
     ],
     ids=["tiny", "KL"],
 )
-def test_autoencoders_that_are_none(broken):
+def test_damaged_autoencoders_are_refused(broken):
     with pytest.raises(WeightsError, match=r"autoencoder damaged\.safetensors lacks"):
         load_autoencoder(broken, 1.0, torch.float32, "cpu")
 
 
-def test_unets_without_numbers_to_divide_by(layout):
+def test_unets_with_empty_tensors_are_refused(layout):
     shapes = layout.unet()
     block = "mid_block.attentions.0.transformer_blocks.0"
     for broken in ((), (0, 0)):
@@ -97,7 +97,7 @@ def test_unets_without_numbers_to_divide_by(layout):
         detect_unet(shapes | {"down_blocks.3.resnets.0.conv1.weight": (0,)})
 
 
-def test_motion_modules_that_are_none(layout):
+def test_damaged_motion_modules_are_refused(layout):
     norm = f"{MODULE}.norm.weight"
     with pytest.raises(WeightsError, match="motion module lacks"):
         motion_widths({norm: ()})
@@ -108,7 +108,7 @@ def test_motion_modules_that_are_none(layout):
         with_motion(unet, motion)
 
 
-def test_tensors_that_have_no_name_are_passed_over(tmp_path):
+def test_tensors_without_a_name_are_ignored(tmp_path):
     torch.save({0: torch.ones(1), "a": torch.ones(2)}, tmp_path / "some.pth")
     torch.save({0: torch.ones(1)}, tmp_path / "none.pth")
     assert set(read_weights(tmp_path / "some.pth")) == {"a"}

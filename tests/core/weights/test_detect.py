@@ -49,7 +49,7 @@ def test_full_size_networks_have_exactly_the_published_keys(layout):
     assert not compare_keys(module_shapes(UNet(config, device="meta")), shapes)
 
 
-def test_reference_net_lacks_only_its_dead_tail(layout):
+def test_reference_net_lacks_only_layers_whose_output_is_not_used(layout):
     role, config = detect_unet(layout.unet(head=False))
     assert role == "reference_net"
     surplus = reference_surplus(replace(config, out_channels=4))
@@ -99,7 +99,7 @@ def test_each_preset_is_found_from_the_shapes_of_its_networks(preset):
         (24, (16, 32, 96, 256), "moore"),
     ],
 )
-def test_presets_are_told_apart_at_reduced_width(layout, frames, channels, name):
+def test_presets_are_distinguished_at_reduced_width(layout, frames, channels, name):
     _, config = detect_unet(layout.unet() | layout.motion(frames=frames))
     guider = detect_pose_guider(layout.guider(channels))
     found = detect_preset(config, guider)
@@ -109,7 +109,7 @@ def test_presets_are_told_apart_at_reduced_width(layout, frames, channels, name)
     assert found.pose_guider == PoseGuiderConfig(channels=channels, out_channels=layout.widths[0])
 
 
-def test_motion_files_tell_their_widths(layout):
+def test_widths_of_motion_files_are_detected(layout):
     assert motion_widths(layout.motion()) == layout.widths
     assert motion_widths(layout.unet()) == ()
 
@@ -187,7 +187,7 @@ def test_files_are_recognised_by_their_keys(kind, keys):
     assert identify(keys) == kind
 
 
-def test_unets_are_told_apart_by_head_and_motion(layout):
+def test_unets_are_distinguished_by_head_and_motion(layout):
     assert identify(layout.unet()) == "unet"
     assert identify(layout.unet(head=False)) == "reference_net"
     assert identify(layout.unet() | layout.motion()) == "denoiser"

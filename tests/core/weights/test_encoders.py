@@ -26,7 +26,7 @@ def vae():
 
 
 def early_names(tensors):
-    """Return the tensors as early files call and shape those of the attention."""
+    """Return the tensors with the attention names and shapes of early files."""
     old = {"to_q": "query", "to_k": "key", "to_v": "value"}
     renamed = {}
     for key, tensor in tensors.items():
@@ -70,7 +70,7 @@ def test_tiny_autoencoder_needs_no_scale_and_chunks_change_nothing(channels):
     assert whole.max() <= 1
 
 
-def test_sizes_that_are_no_multiple_of_8_are_refused():
+def test_sizes_that_are_not_multiples_of_8_are_refused():
     network = diffusers.AutoencoderTiny()
     own = load_autoencoder(from_tensors(network.state_dict(), "tiny"), 1.0, torch.float32, "cpu")
     with pytest.raises(InputError, match="frames got 20x16 pixels"):

@@ -28,7 +28,7 @@ def slots(folder, **changed):
 
 
 def preset_of(source):
-    """Return the preset after everything but the copying of tensors."""
+    """Do everything that loading does except copying tensors; return the preset."""
     parts = open_parts(source)
     preset = resolve_preset(parts)
     checked_parts(parts, preset)
@@ -123,7 +123,7 @@ def test_embedded_weights_load():
     assert models.image_encoder is not None
 
 
-def test_presets_without_files_tell_how_to_get_them():
+def test_the_error_for_a_preset_without_files_names_the_download_command():
     with pytest.raises(WeightsError, match="download moore --out FOLDER"):
         open_parts("moore")
 
@@ -147,7 +147,7 @@ def test_a_preset_can_be_named_against_the_shapes(published):
         ("backbone.stem.weight", "not known here"),
     ],
 )
-def test_wrong_files_are_called_by_their_name(published, tmp_path, slot, key, words):
+def test_errors_for_wrong_files_say_what_they_are(published, tmp_path, slot, key, words):
     save_file({key: torch.ones(2)}, tmp_path / "wrong.safetensors")
     wrong = slots(published, **{slot: tmp_path / "wrong.safetensors"})
     with pytest.raises(WeightsError, match=rf"{slot} got .*wrong\.safetensors.*{words}"):
@@ -163,7 +163,7 @@ def test_swapped_unets_are_noticed(published):
         open_parts(swapped)
 
 
-def test_a_file_in_the_wrong_slot_is_sent_to_its_own(published):
+def test_the_error_for_a_file_in_the_wrong_slot_names_the_right_one(published):
     wrong = slots(published, pose_guider=published / "motion_module.safetensors")
     with pytest.raises(WeightsError, match="where a motion module file is asked for"):
         open_parts(wrong)

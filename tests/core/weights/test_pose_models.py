@@ -7,7 +7,7 @@ import pytest
 
 from animate_anyone.errors import DownloadError, InputError, WeightsError
 from animate_anyone.pose.networks.sessions import open_session
-from animate_anyone.weights.hub.download import download, fetch, unwatched
+from animate_anyone.weights.hub.download import download, fetch, ignore_progress
 from animate_anyone.weights.pose_models import embedded_pose_models, open_pose_pair
 from animate_anyone.weights.sets.table import SETS
 
@@ -16,7 +16,7 @@ DWPOSE = SETS["dwpose"].files
 
 @pytest.fixture
 def small_pair(monkeypatch):
-    """Let the published files be small ones; return what the hub holds by name."""
+    """Replace the published files with small ones; return their contents by name."""
     contents = {file.path: file.path.encode() * 9 for file in DWPOSE}
     files = tuple(
         replace(
@@ -38,7 +38,7 @@ def small_pair(monkeypatch):
         part.write_bytes(content)
         progress(len(content), len(content))
 
-    monkeypatch.setattr(fetch, "__defaults__", (unwatched, get))
+    monkeypatch.setattr(fetch, "__defaults__", (ignore_progress, get))
     return contents
 
 
@@ -61,7 +61,7 @@ def test_the_embedded_pair_opens_where_no_file_is_named():
     assert pair.estimator.channel_order == "moore"
 
 
-def test_both_files_are_opened_as_the_caller_says():
+def test_both_files_are_opened_with_the_callers_function():
     asked = []
 
     def opens(path, provider, *, engine_cache):
@@ -74,7 +74,7 @@ def test_both_files_are_opened_as_the_caller_says():
 
 
 @pytest.mark.parametrize("role", ["detector", "estimator"])
-def test_a_pair_is_named_as_a_whole(role):
+def test_naming_only_one_file_of_a_pair_is_an_error(role):
     other = {"detector": "estimator", "estimator": "detector"}[role]
     with pytest.raises(InputError, match=f"{role} got nothing; detector and estimator are named"):
         open_pose_pair(**{other: embedded_pose_models()[0]})
@@ -87,7 +87,7 @@ def test_a_file_that_is_not_there_is_named(role, tmp_path):
         open_pose_pair(**files | {role: tmp_path / "gone.onnx"})
 
 
-def test_swapped_files_are_told():
+def test_swapped_files_are_reported():
     with pytest.raises(WeightsError, match="swap the two files"):
         open_pose_pair(*reversed(embedded_pose_models()), provider="cpu")
 
@@ -111,7 +111,7 @@ def test_pair_is_fetched_with_progress_and_leaves_nothing_else(tmp_path, small_p
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(small_pair)
 
 
-def test_interrupt_passes_through_as_it_is(tmp_path, small_pair):
+def test_an_interrupt_passes_through_unchanged(tmp_path, small_pair):
     class InterruptError(Exception):
         pass
 
@@ -123,7 +123,7 @@ def test_interrupt_passes_through_as_it_is(tmp_path, small_pair):
     assert not (tmp_path / "yolox_l.onnx").exists()
 
 
-def test_without_network_both_places_are_told(tmp_path, small_pair):
+def test_without_network_the_error_names_source_and_target(tmp_path, small_pair):
     small_pair.pop("dw-ll_ucoco_384.onnx")
     with pytest.raises(DownloadError, match="no route") as caught:
         download("dwpose", tmp_path)

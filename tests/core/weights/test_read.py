@@ -46,7 +46,7 @@ def test_both_kinds_of_file_give_shapes_and_tensors(tmp_path, suffix):
     ],
     ids=["plain", "container", "container and prefix", "two prefixes"],
 )
-def test_containers_and_prefixes_are_taken_off(tmp_path, value):
+def test_containers_and_prefixes_are_removed(tmp_path, value):
     torch.save(value, tmp_path / "file.pth")
     assert set(read_weights(tmp_path / "file.pth")) == set(TENSORS)
 
@@ -68,7 +68,7 @@ def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path):
 
 @pytest.fixture
 def torch_of(monkeypatch):
-    """Return a function that lets the installed torch be of another version."""
+    """Return a function that makes the installed torch report another version."""
 
     def pretend(version):
         monkeypatch.setattr(torch, "__version__", version)
@@ -78,7 +78,7 @@ def torch_of(monkeypatch):
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".ckpt"])
 @pytest.mark.parametrize("version", ["2.4.0", "2.5.1+cu124"])
-def test_a_torch_that_may_run_code_in_a_pickle_opens_none(tmp_path, torch_of, suffix, version):
+def test_a_torch_that_may_run_code_in_a_pickle_refuses_pickles(tmp_path, torch_of, suffix, version):
     trap = tmp_path / "trap"
     torch.save({"a": torch.ones(1), "b": Code(trap)}, tmp_path / f"file{suffix}")
     save_file(TENSORS, tmp_path / "file.safetensors")
@@ -98,7 +98,7 @@ def test_newer_torch_opens_plain_state_dicts(tmp_path, torch_of, version):
     assert set(read_weights(tmp_path / "file.pth")) == set(TENSORS)
 
 
-def test_a_torch_that_is_too_old_is_told_at_the_first_file(tmp_path, torch_of):
+def test_a_torch_that_is_too_old_is_refused_at_the_first_file(tmp_path, torch_of):
     save_file(TENSORS, tmp_path / "file.safetensors")
     torch_of("2.3.1")
     with pytest.raises(PackageError, match=r"torch got version 2\.3; .* needs 2\.4 or newer"):

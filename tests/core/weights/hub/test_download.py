@@ -6,7 +6,7 @@ import pytest
 from tiny_hub import TinyHub
 
 from animate_anyone.errors import ConfigError, DownloadError
-from animate_anyone.weights.hub.download import PARTIAL, download, fetch, unwatched
+from animate_anyone.weights.hub.download import PARTIAL, download, fetch, ignore_progress
 from animate_anyone.weights.sets.record import HubFile
 from animate_anyone.weights.sets.table import SETS, presets, published
 
@@ -25,7 +25,7 @@ def hub_file(content=CONTENT, **changed):
 
 
 class Hub:
-    """What fetches a file: writes `content`, or raises it."""
+    """Replaces the transfer of a file: writes `content`, or raises it."""
 
     def __init__(self, content=CONTENT):
         self.content = content
@@ -48,7 +48,7 @@ def visible(folder):
     ]
 
 
-def test_a_right_file_comes_to_its_place_and_is_not_fetched_twice(tmp_path):
+def test_a_correct_file_is_moved_to_its_place_and_not_downloaded_twice(tmp_path):
     hub = Hub()
     path = fetch(hub_file(revision="abc"), tmp_path, get=hub)
     assert path == tmp_path / "sub" / "file.pth"
@@ -65,7 +65,7 @@ def test_a_right_file_comes_to_its_place_and_is_not_fetched_twice(tmp_path):
     ],
     ids=["truncated", "changed"],
 )
-def test_wrong_files_are_refused_and_fetched_anew(tmp_path, content, words):
+def test_wrong_files_are_refused_and_downloaded_again(tmp_path, content, words):
     with pytest.raises(DownloadError, match=words) as caught:
         fetch(hub_file(), tmp_path, get=Hub(content))
     assert "https://huggingface.co/someone/weights/resolve/main/folder/file.pth" in str(
@@ -76,7 +76,7 @@ def test_wrong_files_are_refused_and_fetched_anew(tmp_path, content, words):
     assert fetch(hub_file(), tmp_path, get=Hub()).read_bytes() == CONTENT
 
 
-def test_without_network_the_way_by_hand_is_told(tmp_path):
+def test_without_network_the_error_explains_the_download_by_hand(tmp_path):
     with pytest.raises(
         DownloadError, match=r"could not be fetched \(OSError: no route\)"
     ) as caught:
@@ -85,7 +85,7 @@ def test_without_network_the_way_by_hand_is_told(tmp_path):
     assert visible(tmp_path) == []
 
 
-def test_a_file_put_there_by_hand_is_checked_and_never_deleted(tmp_path):
+def test_a_file_added_by_hand_is_checked_and_never_deleted(tmp_path):
     path = tmp_path / "sub" / "file.pth"
     path.parent.mkdir()
     path.write_bytes(b"something else")
@@ -105,20 +105,21 @@ def test_files_without_a_known_checksum_are_reported(tmp_path, caplog):
 def test_a_whole_set_is_fetched_and_leaves_no_partial_folder(tmp_path, monkeypatch):
     files = (hub_file(to="a.pth"), hub_file(to="b/c.pth"))
     monkeypatch.setitem(SETS, "moore", replace(SETS["moore"], files=files))
-    monkeypatch.setattr(fetch, "__defaults__", (unwatched, Hub()))
+    monkeypatch.setattr(fetch, "__defaults__", (ignore_progress, Hub()))
     download("moore", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pth", "b"]
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("aa-mini", "part of this package"), ("paper", "nobody published")]
+    ("name", "words"),
+    [("aa-mini", "part of this package"), ("paper", "no weights of it are published")],
 )
 def test_presets_without_published_files_say_so(tmp_path, name, words):
     with pytest.raises(DownloadError, match=words):
         download(name, tmp_path)
 
 
-def test_unknown_presets_are_answered_with_the_nearest(tmp_path):
+def test_the_error_for_an_unknown_preset_suggests_the_nearest(tmp_path):
     with pytest.raises(ConfigError, match="'moore'"):
         download("more", tmp_path)
 
@@ -137,7 +138,7 @@ class Stopped(Exception):  # noqa: N818  (as a user stops)
     pass
 
 
-def test_a_stopped_set_goes_on_where_it_was_at_its_pinned_revision(tmp_path, monkeypatch):
+def test_an_interrupted_set_is_resumed_at_its_pinned_revision(tmp_path, monkeypatch):
     big = bytes(range(256)) * 4000  # 1 MB
     file = hub_file(big, revision="abc")
     monkeypatch.setitem(SETS, "moore", replace(SETS["moore"], files=(file,)))

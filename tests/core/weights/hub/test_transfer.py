@@ -1,4 +1,4 @@
-"""Transfers from a hub on this machine: whole, stopped, continued, changed, refused."""
+"""Transfers from a local test hub: complete, cancelled, resumed, changed, refused."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def hub(monkeypatch):
 
 @pytest.fixture
 def get(hub, tmp_path):
-    """Return a function that transfers the file; what it told is in `told`."""
+    """Return a function that transfers the file; its progress reports are in `told`."""
 
     def run(stop_at=None, path="a/b.pth", size=None):
         run.told = []
@@ -65,14 +65,14 @@ def read(path):
     return Path(path).read_bytes()
 
 
-def test_a_whole_file_arrives_and_tells_how_far_it_is(get):
+def test_a_file_is_transferred_and_its_progress_reported(get):
     assert read(get()) == CONTENT
     assert get.told[0] == (0, len(CONTENT))
     assert get.told[-1] == (len(CONTENT), len(CONTENT))
     assert [done for done, _ in get.told] == sorted(done for done, _ in get.told)
 
 
-def test_a_stopped_transfer_goes_on_where_it_was(get, hub, tmp_path):
+def test_a_cancelled_transfer_is_resumed_where_it_was(get, hub, tmp_path):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
     kept = (tmp_path / "b.part").stat().st_size
@@ -82,13 +82,13 @@ def test_a_stopped_transfer_goes_on_where_it_was(get, hub, tmp_path):
     assert [start for _, start in hub.asked] == [0, kept]
 
 
-def test_a_lost_connection_is_taken_up_again(get, hub):
+def test_a_transfer_is_resumed_after_a_lost_connection(get, hub):
     hub.lose_after = 100_000
     assert read(get()) == CONTENT
     assert [start for _, start in hub.asked] == [0, 100_000]
 
 
-def test_a_line_that_stays_dead_can_be_left(get, hub, monkeypatch):
+def test_a_stalled_transfer_can_be_cancelled(get, hub, monkeypatch):
     hub.lose_after = 100_000
     receive = module._receive
 
@@ -104,7 +104,7 @@ def test_a_line_that_stays_dead_can_be_left(get, hub, monkeypatch):
     assert get.told[-module.RETRIES :] == told
 
 
-def test_a_file_that_has_changed_is_fetched_anew(get, hub, tmp_path):
+def test_a_file_that_has_changed_is_downloaded_again(get, hub, tmp_path):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
     kept = (tmp_path / "b.part").stat().st_size
@@ -114,14 +114,14 @@ def test_a_file_that_has_changed_is_fetched_anew(get, hub, tmp_path):
     assert get.told[0] == (0, len(CONTENT))
 
 
-def test_a_file_that_has_become_shorter_is_fetched_anew(get, hub):
+def test_a_file_that_has_become_shorter_is_downloaded_again(get, hub):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
     hub.files[f"{NAME}/a/b.pth"] = CONTENT[:100_000]
     assert read(get()) == CONTENT[:100_000]
 
 
-def test_a_file_begun_anew_survives_a_lost_connection(get, hub):
+def test_a_restarted_transfer_survives_a_lost_connection(get, hub):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
     hub.files = Unsteady(hub, changes=1)
@@ -129,7 +129,7 @@ def test_a_file_begun_anew_survives_a_lost_connection(get, hub):
     assert [start for _, start in hub.asked][2:] == [0, 50_000]
 
 
-def test_a_file_that_changes_all_the_time_is_given_up(get, hub):
+def test_a_file_that_keeps_changing_is_an_error(get, hub):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
     hub.files = Unsteady(hub, changes=100)
@@ -138,27 +138,27 @@ def test_a_file_that_changes_all_the_time_is_given_up(get, hub):
     assert len(hub.asked) <= 5
 
 
-def test_a_hub_that_knows_no_parts_sends_the_whole(get, hub):
+def test_a_hub_without_range_requests_sends_the_whole_file(get, hub):
     with pytest.raises(Stopped):
         get(stop_at=300_000)
     hub.ranges = False
     assert read(get()) == CONTENT
 
 
-def test_what_is_whole_already_is_not_fetched_again(get, hub):
+def test_a_complete_file_is_not_downloaded_again(get, hub):
     with pytest.raises(Stopped):
         get(stop_at=len(CONTENT))
     assert read(get()) == CONTENT
     assert get.told == []
 
 
-def test_a_file_that_is_not_there_is_told_at_once(get, hub):
+def test_a_missing_file_is_an_error_without_retries(get, hub):
     with pytest.raises(OSError, match="404"):
         get(path="other.pth")
     assert len(hub.asked) == 1
 
 
-def test_nothing_leaves_where_the_environment_forbids_it(get, hub, monkeypatch):
+def test_offline_mode_of_the_environment_prevents_requests(get, hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="HF_HUB_OFFLINE"):
         get()

@@ -1,4 +1,4 @@
-"""A weight set is one record: what is added to the table shows up everywhere."""
+"""A weight set is one record: a set added to the table appears everywhere."""
 
 import hashlib
 from dataclasses import replace
@@ -11,7 +11,7 @@ from animate_anyone.__main__ import main
 from animate_anyone.errors import ConfigError, DownloadError
 from animate_anyone.networks.pose_guider import build_pose_guider
 from animate_anyone.networks.unet import UNet
-from animate_anyone.weights.hub.download import download, fetch, unwatched
+from animate_anyone.weights.hub.download import download, fetch, ignore_progress
 from animate_anyone.weights.load import resolve_preset
 from animate_anyone.weights.presets import preset_from_metadata
 from animate_anyone.weights.report import module_shapes
@@ -79,7 +79,7 @@ def test_a_file_of_an_unusual_name_is_fetched_under_it(added, tmp_path, monkeypa
         part.parent.mkdir(parents=True)
         part.write_bytes(CONTENT)
 
-    monkeypatch.setattr(fetch, "__defaults__", (unwatched, get))
+    monkeypatch.setattr(fetch, "__defaults__", (ignore_progress, get))
     assert main(["download", "added", "--out", str(tmp_path)]) == 0
     assert [path.name for path in tmp_path.iterdir()] == [STRANGE]
 
@@ -92,7 +92,7 @@ def test_names_lead_to_their_own_record():
         get_set("dwpos")
 
 
-def test_sets_of_one_place_share_their_files_by_name():
+def test_sets_share_files_of_the_same_source_under_one_name():
     owners = {}
     for one in SETS.values():
         for file in one.files:
@@ -101,7 +101,7 @@ def test_sets_of_one_place_share_their_files_by_name():
 
 
 @pytest.mark.parametrize("source", ["pack", "own", "hub"])
-def test_a_set_without_files_tells_why_it_is_not_fetched(added, monkeypatch, tmp_path, source):
+def test_the_error_for_a_set_without_files_says_why(added, monkeypatch, tmp_path, source):
     monkeypatch.setitem(SETS, "added", replace(added, files=(), source=source))
     assert "added" not in published()
     with pytest.raises(DownloadError, match=r"weight set got 'added'.*Published sets are moore"):
