@@ -16,7 +16,7 @@ from ..pose.networks.estimator import CHANNEL_ORDERS
 from ..pose.people.extract import ExtractConfig
 from ..pose.people.pipeline import FollowConfig, FollowReport, follow
 from ..pose.people.smoothing import CleanConfig
-from ..pose.retarget.modes import MODES, told_modes
+from ..pose.retarget.modes import MODES, describe_modes
 from ..pose.retarget.retarget import RetargetConfig
 from ..types import DEFAULT_FPS, PoseClip
 from .options import Options, add_old_name
@@ -75,7 +75,7 @@ def add_retarget_arguments(parser: argparse.ArgumentParser, usual: str, *before:
     """
     group = parser.add_argument_group("retargeting")
     add = group.add_argument
-    text = f"{told_modes('; ')} ({usual})"
+    text = f"{describe_modes('; ')} ({usual})"
     retarget = add("--retarget", choices=MODES, help=text)
     for name in before:
         add_old_name(group, name, retarget)

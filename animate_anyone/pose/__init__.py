@@ -1,1 +1,1 @@
-"""Skeletons: reading, writing and drawing keypoints."""
+"""Skeletons: detecting, reading, writing, retargeting and drawing keypoints."""

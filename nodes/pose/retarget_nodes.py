@@ -15,7 +15,7 @@ class RetargetPose(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ...animate_anyone.pose.retarget.modes import MODES, USUAL_MODE, told_modes
+        from ...animate_anyone.pose.retarget.modes import MODES, USUAL_MODE, describe_modes
         from ...animate_anyone.pose.retarget.placement import ANCHORS
 
         return io.Schema(
@@ -35,7 +35,7 @@ class RetargetPose(io.ComfyNode):
                     "mode",
                     options=list(MODES),
                     default=USUAL_MODE,
-                    tooltip=f"{told_modes()}.",
+                    tooltip=f"{describe_modes()}.",
                 ),
                 io.Float.Input(
                     "strength",

@@ -242,7 +242,7 @@ def test_a_retargeted_clip_has_the_canvas_and_a_preview_of_the_reference(run_nod
 
 def test_a_mode_that_is_only_in_the_table_is_offered_told_and_used(run_node, core, monkeypatch):
     modes, node = core("pose.retarget.modes"), run_node.nodes["AnimateAnyone_RetargetPose"]
-    made_up = modes.Mode(told="made up in a test", scales=lambda measured, _: measured)
+    made_up = modes.Mode(summary="made up in a test", scales=lambda measured, _: measured)
     monkeypatch.setitem(modes.MODES, "made_up", made_up)
     widget = next(entry for entry in node.define_schema().inputs if entry.id == "mode")
     assert widget.options == ["none", "uniform", "limb", "made_up"]

@@ -1,1 +1,1 @@
-"""Skeletons as pictures, and back."""
+"""Drawing skeletons, and reading them back from drawings."""

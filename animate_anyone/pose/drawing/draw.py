@@ -1,9 +1,9 @@
-"""Skeletons drawn the way the public weights were trained to read them.
+"""Drawing skeletons in the style on which the public weights were trained.
 
-Black canvas, RGB: all limbs at 0.6 of their colour, then joints, hands and face at full colour.
-Strokes are made for a short side of 512 pixels. Other sizes keep the proportions: smaller ones
-are drawn several times larger with whole pixels and averaged down, which is what a resized
-skeleton video looks like too.
+RGB on a black canvas: all limbs at 0.6 of their colour, then joints, hands and face at full colour.
+Line widths are defined for a short side of 512 pixels and scale with the canvas. Smaller pictures
+are drawn several times larger in whole pixels and averaged down, so they look like a resized
+skeleton video.
 """
 
 import math
@@ -33,8 +33,8 @@ JOINT_RADIUS_PX = 4
 HAND_LINE_PX = 2
 FACE_RADIUS_PX = 3
 
-# The canvas is darkened between limbs and joints; nothing else lies on it, so the limbs can be
-# drawn in the darkened colour at once.
+# In training, the canvas was darkened after the limbs were drawn. At that point, it holds only
+# limbs, so they can be drawn in the darkened colour directly.
 LIMB_COLOURS: tuple[Colour, ...] = tuple(
     (red * 6 // 10, green * 6 // 10, blue * 6 // 10)
     for red, green, blue in COLOURS[: len(BODY_EDGES)]
@@ -47,7 +47,7 @@ FOOT_COLOURS = tuple(
     for _ in range(3)
 )
 _FARTHEST_PX = 30_000  # OpenCV's polygons overflow beyond 32767
-_DRAWN_PX = 8_192  # longest side of what is drawn to be averaged down
+_DRAWN_PX = 8_192  # longest side of a picture that is drawn larger and averaged down
 
 _Joints = list[tuple[float, float] | None]  # None: not seen
 
@@ -61,9 +61,9 @@ def draw_pose(
     face: bool = True,
     feet: bool = False,  # the public weights never saw any
     frames: range | None = None,  # None: all
-    fixed_width: bool = False,  # keep the strokes of a 512-pixel canvas at any size
+    fixed_width: bool = False,  # use the line widths of a 512-pixel canvas at any size
 ) -> np.ndarray:  # (f, H, W, 3) uint8 RGB
-    """Draw the frames of a clip, fitted into `size` at one scale and centred."""
+    """Return pictures of a clip's frames, scaled evenly and centred in `size`."""
     chosen = range(len(clip)) if frames is None else frames
     size = size or clip.canvas
     _check_size(size)
@@ -91,9 +91,9 @@ def draw_frame(
     hands: bool = True,
     face: bool = True,
     feet: bool = False,  # the public weights never saw any
-    fixed_width: bool = False,  # keep the strokes of a 512-pixel canvas at any size
+    fixed_width: bool = False,  # use the line widths of a 512-pixel canvas at any size
 ) -> np.ndarray:  # (H, W, 3) uint8 RGB
-    """Draw one frame of a clip, fitted into `size` at one scale and centred."""
+    """Return a picture of one frame of a clip, scaled evenly and centred in `size`."""
     if not 0 <= frame < len(clip):
         raise InputError(
             f"frame got {frame}; the clip has frames 0 to {len(clip) - 1}. Choose one of them."
@@ -142,7 +142,7 @@ def _check_size(size: Size) -> None:
 
 
 def _enlarged(size: Size) -> tuple[int, float]:
-    """Return how many times larger to draw, and the strokes there over those at 512 pixels."""
+    """Return by which factor to draw larger, and the line width there relative to 512 pixels."""
     short, long = sorted((size.width, size.height))
     factor = max(1, min(math.ceil(SHORT_SIDE_PX / short), _DRAWN_PX // long))
     return factor, factor * short / SHORT_SIDE_PX
@@ -197,12 +197,12 @@ def _draw_discs(canvas: np.ndarray, joints: _Joints, radius: float, colour: Colo
 
 
 def _inside(joints: _Joints) -> _Joints:
-    """Drop points on or beyond the left and upper border, as hands and faces were trained."""
+    """Drop points on or beyond the left and upper border, as in training for hands and faces."""
     return [joint if joint and joint[0] >= 1 and joint[1] >= 1 else None for joint in joints]
 
 
 def _shrink(canvas: np.ndarray, drawn: Sequence[_Joints], factor: int, size: Size) -> np.ndarray:
-    """Average squares of `factor` pixels; only where something was drawn, to save time."""
+    """Average squares of `factor` pixels, only where something was drawn, to save time."""
     result = np.zeros((size.height, size.width, 3), np.uint8)
     seen = [joint for joints in drawn for joint in joints if joint is not None]
     if not seen:

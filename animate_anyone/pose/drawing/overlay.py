@@ -1,4 +1,4 @@
-"""Skeletons of several clips over a picture, told apart, to judge by eye how they fit."""
+"""Skeletons of several clips drawn over a picture in different styles, to compare them by eye."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from ...types import Points, PoseClip, Size
 from ..skeleton.joints import BODY_EDGES, HAND_EDGES, VISIBLE, Colour
 from .draw import SHORT_SIDE_PX, draw_frame
 
-_SHIFT = 4  # binary digits after the point that lines are drawn with
-_FARTHEST_PX = 2_000  # beyond the picture's longer side a point is drawn nearer
+_SHIFT = 4  # fractional bits of line coordinates
+_FARTHEST_PX = 2_000  # beyond the picture's longer side; coordinates are clipped there
 
 
 @dataclass(frozen=True)
 class Style:
     """How the skeletons of one clip look."""
 
-    colour: Colour | None = None  # of thin lines; None: as the Pose Guider sees them
+    colour: Colour | None = None  # of thin lines; None: drawn like the Pose Guider's input
     width_px: float = 2.0  # of thin lines, at a short side of 512
 
 
@@ -37,19 +37,19 @@ _STYLES = {
 def overlay(
     background: np.ndarray,  # (H, W, 3), or (f, H, W, 3) with one picture per frame; uint8 RGB
     clips: Sequence[PoseClip],
-    styles: Sequence[Style] | None = None,  # None: driver, retargeted, reference, or a part of it
+    styles: Sequence[Style] | None = None,  # None: by the number of clips, see below
     *,
     dim: float = 0.4,  # brightness that the background keeps, 0..1
     frames: Sequence[int] | None = None,  # which to draw; None: all of the longest clip
 ) -> Iterator[np.ndarray]:  # (H, W, 3) uint8 RGB
-    """Yield the frames of all clips together, each clip fitted to the background and centred.
+    """Yield frames with the skeletons of all clips, each clip scaled to the background and centred.
 
-    One clip has the colours of the Pose Guider's input, two are driver and retargeted, three
-    driver, retargeted and reference. Thin skeletons lie above coloured ones. A clip (or a
-    background) that is shorter than the others stays at its last frame; one without frames is
-    left out.
+    By default, one clip is drawn like the Pose Guider's input, two are driver and retargeted clip,
+    three are driver, retargeted clip and reference. Thin skeletons are drawn above coloured ones.
+    A clip or background that is shorter than the others repeats its last frame; a clip without
+    frames is left out.
 
-    Raises InputError for a background that is no picture of bytes, or a missing style.
+    Raises InputError for a background that is not a uint8 picture, or if a clip has no style.
     """
     _check_background(background)
     styles = _STYLES.get(len(clips), ()) if styles is None else styles

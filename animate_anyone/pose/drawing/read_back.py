@@ -1,11 +1,11 @@
-"""Keypoints read back from a clip of drawn skeletons, by their colours.
+"""Reading keypoints from a clip of drawn skeletons, by their colours.
 
-The palette of joints and limbs goes around the hue circle in steps of 20 degrees; joints are
-discs at full brightness, limbs lie below them at 0.6 of it. What hides a joint (dots of a face, a
-hand, another joint) leaves the ends of its limbs to tell where it is.
+The colours of joints and limbs are spaced by 20 degrees of hue. Joints are discs at full
+brightness; limbs lie below them at 0.6 of it. A joint that is hidden by the points of a face, by a
+hand or by another joint is estimated from the ends of its limbs.
 
-Hands and faces are not read: their points carry no colour of their own and overlap each other
-at the usual sizes, so that most would be guesses.
+Hands and faces are not read: their points share colours and overlap at the usual sizes, so most
+of them would be guesses.
 """
 
 import itertools
@@ -20,25 +20,26 @@ from ...types import PoseClip, Size
 from ..skeleton.joints import BODY_EDGES, BODY_JOINTS, COLOURS, HAND_JOINT_COLOUR, body_clip
 from .draw import JOINT_RADIUS_PX, SHORT_SIDE_PX
 
-LEAST_SIDE_PX = 16  # of a frame; nothing can be told on fewer
+LEAST_SIDE_PX = 16  # of a frame; nothing can be recognised in fewer pixels
 
 _HUES = len(COLOURS)  # hue of colour i is i steps of 360 / 18 degrees
-_AS_HANDS = COLOURS.index(HAND_JOINT_COLOUR)  # a joint that only its limbs tell from hands
-_BRIGHT = 185  # a joint, from here; compression takes up to 70 levels of small discs
-_DIM = (105, 180)  # a limb, between these; 153 as drawn
+_AS_HANDS = COLOURS.index(HAND_JOINT_COLOUR)  # the joint with the same colour as hand points
+_BRIGHT = 185  # least level of joints; compression darkens small discs by up to 70 levels
+_DIM = (105, 180)  # levels of limbs; drawn at 153
 _DISC_PIXELS = 49
-_WHOLE_DISC_PIXELS = 34  # what counts as a disc anywhere; lines of hands fill up to 30
-_PART_DISC_PIXELS = 10  # what counts as a disc at the end of a limb
-_LONE_DISC_PIXELS = 18  # what counts as a disc far from all hands
-_MOST_PIXELS = 2_000  # of one hue in a drawing; where there are more it is a picture
-_TIP_PIXELS = 5  # this much of a limb near a disc means that it ends there
-_LIMB_PIXELS = 10  # less than this of a limb tells nothing
-_NEAR_PX = 9.0  # a limb's last clear pixel lies this near to its joint
-_SIDE_PX = 6.0  # and all of its pixels this near to its axis
-_SHORT_LIMB_PX = 20  # the widths of shorter limbs say nothing
-_COVERED = 2.2  # a limb is at most this many times longer than what is seen of it
-_ESTIMATED = 0.4  # confidence of joints that were told by their limbs alone
-_CERTAIN_LIMBS = 8  # this many more limbs that fit decide the order of the channels
+# Least pixels that count as a disc: near a hand, whose lines cover up to 30 of a disc; ...
+_WHOLE_DISC_PIXELS = 34
+_PART_DISC_PIXELS = 10  # ... at the end of a limb
+_LONE_DISC_PIXELS = 18  # ... far from all hands
+_MOST_PIXELS = 2_000  # of one hue in a drawing; frames with more are not skeletons
+_TIP_PIXELS = 5  # this many limb pixels near a disc mean that the limb ends there
+_LIMB_PIXELS = 10  # a limb with fewer visible pixels is not used
+_NEAR_PX = 9.0  # largest distance from a limb's last clear pixel to its joint
+_SIDE_PX = 6.0  # largest distance of a limb's pixels from its axis
+_SHORT_LIMB_PX = 20  # widths of shorter limbs are not used
+_COVERED = 2.2  # largest length of a limb relative to its visible part
+_ESTIMATED = 0.4  # confidence of joints that were estimated from their limbs
+_CERTAIN_LIMBS = 8  # lead in fitting limbs that decides the order of the channels
 
 _Joints = np.ndarray  # (18, 3): x, y in pixels, confidence
 
@@ -48,9 +49,9 @@ class ReadReport:
     """What was found in a clip of drawn skeletons."""
 
     frames: int
-    empty_frames: tuple[int, ...]  # those without a skeleton
+    empty_frames: tuple[int, ...]  # frames without a skeleton
     seen: float  # share of body joints that were seen, over all frames
-    estimated: float  # share of body joints that only the ends of limbs tell
+    estimated: float  # share of body joints estimated from the ends of limbs
     swapped: bool  # red and blue were exchanged in the clip
 
     def __str__(self) -> str:
@@ -75,13 +76,13 @@ class _Pixels:
 
 def read_skeleton_frames(
     frames: Iterable[np.ndarray],  # each (H, W, 3) uint8 RGB, all of one size
-    canvas: Size | None = None,  # on which the keypoints lie; None: that of the frames
+    canvas: Size | None = None,  # for the keypoints; None: the size of the frames
 ) -> tuple[PoseClip, ReadReport]:
-    """Return the skeletons of one person that a clip shows, and what was found.
+    """Return the skeletons of the one person that a clip shows, and a report.
 
-    Drawn as `draw_pose` draws: the palette of OpenPose on black, strokes that scale with the
-    canvas. Clips whose red and blue were exchanged are recognised. Joints that were seen have
-    confidence 0.5 to 1, estimated ones 0.4; frames without a skeleton have none.
+    The frames must look as `draw_pose` draws them: OpenPose's colours on black, line widths that
+    scale with the canvas. Clips with red and blue exchanged are recognised. Joints that were seen
+    have confidence 0.5 to 1, estimated ones 0.4; in frames without a skeleton all are missing.
     """
     found, swapped, size = _read_in_order(frames)
     canvas = canvas or size
@@ -100,7 +101,7 @@ def read_skeleton_frames(
 
 
 def _read_in_order(frames: Iterable[np.ndarray]) -> tuple[list[_Joints], bool, Size]:
-    """Read both ways until enough limbs fit better one way, then only that way."""
+    """Read in both channel orders until enough limbs fit in one, then only in that order."""
     ways: tuple[list[_Joints], list[_Joints]] = ([], [])
     lead = 0
     iterator = _checked(frames)
@@ -143,7 +144,7 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _read_frame(frame: np.ndarray) -> tuple[_Joints, int]:
-    """Read one frame; also return how many limbs run between their joints."""
+    """Return the joints of one frame, and the number of limbs that lie between their joints."""
     height, width = frame.shape[:2]
     scale = SHORT_SIDE_PX / min(width, height)
     if scale != 1:
@@ -168,7 +169,7 @@ def _read_frame(frame: np.ndarray) -> tuple[_Joints, int]:
 
 
 def _coloured(frame: np.ndarray) -> tuple[_Pixels, _Pixels]:
-    """Find the bright and the dim coloured pixels; only those that are not black cost time."""
+    """Return the bright and the dim coloured pixels; black pixels are skipped for speed."""
     red, green, blue = cv2.split(np.ascontiguousarray(frame))
     value = cv2.max(cv2.max(red, green), blue)
     around = cv2.dilate(cv2.compare(value, _BRIGHT, cv2.CMP_GE), np.ones((3, 3), np.uint8))
@@ -191,7 +192,7 @@ def _coloured(frame: np.ndarray) -> tuple[_Pixels, _Pixels]:
 
 
 def _limbs_at(joint: int, limbs: list[np.ndarray]) -> np.ndarray:
-    """Pixels of all limbs that end at a joint: (n, 2)."""
+    """Return the pixels of all limbs that end at a joint: (n, 2)."""
     return np.concatenate(
         [pixels for edge, pixels in zip(BODY_EDGES, limbs, strict=True) if joint in edge]
     )
@@ -200,9 +201,9 @@ def _limbs_at(joint: int, limbs: list[np.ndarray]) -> np.ndarray:
 def _seen_joint(
     pixels: np.ndarray,  # (n, 2), bright ones in the joint's hue
     limbs: np.ndarray,  # (m, 2), of the limbs that end there
-    hands: np.ndarray,  # (k, 2), of the discs of hands, whose lines look like parts of joints
+    hands: np.ndarray,  # (k, 2), of the discs of hands; hand lines resemble parts of joints
 ) -> tuple[float, float, float]:
-    """The best disc of a hue; preferred where one of its limbs ends."""
+    """Return the best disc of a hue; one at the end of its limb is preferred."""
     best = (0.0, 0.0, 0.0)
     if len(pixels) > _MOST_PIXELS:
         return best
@@ -221,7 +222,7 @@ def _seen_joint(
 
 
 def _enough(centre: np.ndarray, hands: np.ndarray) -> float:
-    """How many pixels make a disc where no limb ends, by how near hands are."""
+    """Return the least pixels of a disc without a limb; more are needed near hands."""
     for radius, pixels in ((2 * _NEAR_PX, np.inf), (5 * _NEAR_PX, _WHOLE_DISC_PIXELS)):
         if (_distances(hands, centre) < radius).sum() >= _PART_DISC_PIXELS:
             return pixels
@@ -229,7 +230,7 @@ def _enough(centre: np.ndarray, hands: np.ndarray) -> float:
 
 
 def _densest(pixels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Centre of the disc that covers most of the pixels, and how many it covers."""
+    """Return the centre of the disc that covers most pixels, and their number."""
     x, y = pixels.T
     squares = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
     radius = JOINT_RADIUS_PX + 0.5
@@ -245,7 +246,7 @@ def _distances(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
 
 
 def _fitting(joints: _Joints, limbs: list[np.ndarray]) -> int:
-    """Count the limbs whose middle lies where their joints want it."""
+    """Count the limbs that have pixels at the middle between their joints."""
     return sum(
         bool(_distances(pixels, (joints[a, :2] + joints[b, :2]) / 2).min() < 3)
         for (a, b), pixels in zip(BODY_EDGES, limbs, strict=True)
@@ -257,7 +258,7 @@ def _estimate(joints: _Joints, limbs: list[np.ndarray], bright: _Pixels) -> None
     """Place joints that were not seen at the far ends of their limbs, from the neck outwards."""
     for _, (edge, pixels) in itertools.product(range(3), zip(BODY_EDGES, limbs, strict=True)):
         for known, hidden in (edge, edge[::-1]):
-            # What is told from a place that was itself estimated would be wrong by much.
+            # Estimates based on estimated joints would have large errors.
             if joints[known, 2] <= _ESTIMATED or joints[hidden, 2] > 0:
                 continue
             end = _far_end(joints[known, :2], pixels)
@@ -270,7 +271,7 @@ def _estimate(joints: _Joints, limbs: list[np.ndarray], bright: _Pixels) -> None
 
 
 def _far_end(start: np.ndarray, pixels: np.ndarray) -> np.ndarray | None:
-    """Where a limb ends that begins at `start`; None: too little of it is seen."""
+    """Return the far end of a limb that begins at `start`; None if too little of it is seen."""
     if len(pixels) < _LIMB_PIXELS or _distances(pixels, start).min() > 2 * _NEAR_PX:
         return None
     away = np.median(pixels, axis=0) - start
@@ -286,15 +287,15 @@ def _far_end(start: np.ndarray, pixels: np.ndarray) -> np.ndarray | None:
 
 
 def _limb_length(along: np.ndarray) -> float:
-    """How long a limb is whose clear pixels lie at these distances from its beginning, in pixels.
+    """Return a limb's length in pixels from the distances of its clear pixels to its beginning.
 
-    A limb is an ellipse, so its widths tell where its middle is, even if its end is covered.
+    A limb is an ellipse, so its widths show where its middle is, even if its end is covered.
     """
     seen = float(np.quantile(along, 0.98))
     widths = np.bincount(along.astype(int))[: max(0, int(seen) - 1)]
     clear = widths > 0
     if len(widths) < _SHORT_LIMB_PX or clear[_SHORT_LIMB_PX // 2 :].mean() < 0.7:
-        return seen + 2  # too short, or too much of it lies under something else
+        return seen + 2  # too short, or too much of it is covered
     middles = np.arange(len(widths)) + 0.5
     lengths = np.linspace(seen + 1, _COVERED * seen, 60)
     shares = middles[clear] / lengths[:, None]  # (lengths, distances)

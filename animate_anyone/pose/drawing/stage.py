@@ -1,4 +1,4 @@
-"""What a page needs to play skeletons over a picture, small enough for clips of usual length."""
+"""The data that the page needs to show skeletons over a picture, in a compact form."""
 
 import base64
 from typing import Any
@@ -21,28 +21,28 @@ from ..skeleton.stack import POINTS, SLICES, Stack, stack
 from .draw import FOOT_COLOURS, FOOT_EDGES, LIMB_COLOURS
 
 VERSION = 2
-GUESSED = Flag.FILLED | Flag.HELD  # what the page marks
-REACH = 2.0  # canvas sides around the origin that coordinates can express
+GUESSED = Flag.FILLED | Flag.HELD  # marked by the page
+REACH = 2.0  # largest coordinate, in lengths of the canvas's longer side
 _BODY = SLICES["body"]
 
 
 def stage_payload(
-    result: PoseClip,  # before corrections by hand, which the page applies by itself
+    result: PoseClip,  # before corrections by hand, which the page applies itself
     *,
-    driver: PoseClip | None = None,  # what the result was fitted from
-    reference: PoseClip | None = None,  # whose proportions it has; its first frame is shown
+    driver: PoseClip | None = None,  # the clip from which the result was retargeted
+    reference: PoseClip | None = None,  # whose proportions the result has; its first frame is shown
     report: dict[str, Any] | None = None,  # of RetargetReport.data
     notes: tuple[str, ...] = (),
-    corrections: str = "",  # text that the run had, by which the page knows of later ones
+    corrections: str = "",  # text used in this run, so that the page detects later changes
 ) -> dict[str, Any]:
-    """Return a record for JSON, about 0.9 kB a frame and person with the driver.
+    """Return a record for JSON, about 0.9 kB per frame and person with the driver.
 
-    1,000 frames of two people with hands and face stay below 2 MB; of three people they do not.
+    1,000 frames of two people with hands and face take less than 2 MB; those of three people more.
 
-    Coordinates are int16 in steps of `step` pixels; which points are seen, as the core sees them,
-    and which extraction had to guess, is told in bits. All of them are base64 and little-endian, in
-    the order frames, people, points, x and y. Points come as in `parts`. The driver has its body
-    alone, fitted to the result's canvas.
+    Coordinates are int16 in steps of `step` pixels. `seen` and `guessed` hold one bit per point:
+    whether it is visible, and whether it was filled or held. All arrays are base64, little-endian,
+    in the order frames, people, points, x and y. `parts` lists the range of each part's points. The
+    driver has only the body, fitted to the result's canvas.
     """
     points = stack(result)
     step = REACH * max(result.canvas.width, result.canvas.height) / 32_767
@@ -72,7 +72,7 @@ def stage_payload(
 
 
 def skeleton() -> dict[str, Any]:
-    """Return edges and colours over all points, so that a page needs no tables of its own."""
+    """Return edges and colours for all points, so that the page needs no tables of its own."""
     edges = [[a, b, *colour] for (a, b), colour in zip(BODY_EDGES, LIMB_COLOURS, strict=True)]
     for part in ("left_hand", "right_hand"):
         start = SLICES[part].start
@@ -111,7 +111,7 @@ def _base64(values: np.ndarray) -> str:  # uint8 or <i2
 
 
 def _missing(points: Stack) -> dict[str, float]:
-    """Return the share of points that are not seen, by part; 1 where there is nobody."""
+    """Return the share of points that are not seen, by part; 1 without people."""
     return {
         part: float(1 - points.seen[:, :, where].mean()) if points.seen.size else 1.0
         for part, where in SLICES.items()

@@ -1,1 +1,1 @@
-"""Fitting a driving skeleton to the reference's proportions."""
+"""Retargeting: the driver's motion with the proportions of the reference's skeleton."""

@@ -1,8 +1,8 @@
 """The skeleton as a tree of bones, and the lengths of these bones in a clip.
 
-A figure holds all points of one person in one array: the 18 body joints, the middle of the hips,
-the feet, both hands and the face. Only body, hips and feet form the tree; a hand hangs on a wrist
-and the face on the nose.
+A `Figure` holds all points of one person in one array: the 18 body joints, the pelvis (middle of
+the hips), the feet, both hands and the face. Only body, pelvis and feet form the tree; a hand is
+attached to a wrist and the face to the nose.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ NODE_NAMES = (*BODY_JOINTS, "pelvis", *(f"foot_{i}" for i in range(PART_JOINTS["
 assert len(NODE_NAMES) == NODES
 assert FACE.stop == NODES + 2 * PART_JOINTS["left_hand"] + PART_JOINTS["face"]
 
-# (one end, other end, kind): both sides of the body share a kind and with it a ratio.
+# (one end, other end, kind): both sides of the body share a kind, and so a ratio.
 BONES = (
     (18, 1, "spine"),
     (18, 8, "hip"),
@@ -53,7 +53,7 @@ BONES = (
     (14, 16, "head"),
     (0, 15, "head"),
     (15, 17, "head"),
-    *((13, foot, "shin") for foot in (19, 20, 21)),  # a foot is rigid and sized like its shin
+    *((13, foot, "shin") for foot in (19, 20, 21)),  # feet are rigid and scaled like shins
     *((10, foot, "shin") for foot in (22, 23, 24)),
 )
 _NEIGHBOURS = [
@@ -61,10 +61,10 @@ _NEIGHBOURS = [
     + [(a, kind) for a, b, kind in BONES if b == node]
     for node in range(NODES)
 ]
-LARGE = ("spine", "shoulder", "upper_arm", "forearm", "thigh", "shin")  # these 11 tell the pose
+LARGE = ("spine", "shoulder", "upper_arm", "forearm", "thigh", "shin")  # 11 bones
 KINDS = (*LARGE, "hip", "neck", "head", "hand")
 
-# What is measured: (kind, mirror images of one distance).
+# The measured distances: (kind, the same distance on both sides of the body).
 _PAIRS = (
     ("spine", ((18, 1),)),
     ("shoulder", ((1, 2), (1, 5))),
@@ -85,14 +85,14 @@ _PAIRS = (
 )
 SEGMENTS = tuple(segment for _, mirrored in _PAIRS for segment in mirrored)
 SEGMENT_KINDS = np.array([kind for kind, mirrored in _PAIRS for _ in mirrored])
-# Columns of the segments that are mirror images of each other, with their kind.
+# (kind, columns of the segments that are mirror images of each other).
 MIRRORED = tuple(
     (kind, [SEGMENTS.index(segment) for segment in mirrored]) for kind, mirrored in _PAIRS
 )
 _STARTS, _ENDS = np.array(SEGMENTS).T
 
-_CERTAIN = 0.5  # confidence from which a joint takes part in measuring
-_BORDER = 0.02  # of the canvas: what is cut off by it is often detected on it
+_CERTAIN = 0.5  # least confidence of joints that are measured
+_BORDER = 0.02  # of the canvas; joints outside the picture are often detected here
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Figure:
 
     xy: np.ndarray  # (f, 135, 2), pixels, finite
     seen: np.ndarray  # (f, 135)
-    certain: np.ndarray  # (f, 135): seen surely and off the border of the canvas
+    certain: np.ndarray  # (f, 135): confidence at least 0.5, and not at the border
 
     def frame(self, index: int) -> "Figure":
         """Return one frame as a figure."""
@@ -110,7 +110,7 @@ class Figure:
 
 
 def figure_of(clip: PoseClip, person: int) -> Figure:
-    """Gather the points of a person; those that are not finite count as not seen."""
+    """Return the points of a person; points that are not finite count as not seen."""
     xy = np.zeros((len(clip), FACE.stop, 2))
     confidence = np.zeros((len(clip), FACE.stop))
     for part, place in PART_SLICES.items():
@@ -132,9 +132,9 @@ def figure_of(clip: PoseClip, person: int) -> Figure:
 def segments_of(
     figure: Figure,
     *,
-    certain: bool,  # leave out points that are uncertain or on the border
+    certain: bool,  # use only the points that are `certain`, otherwise all `seen` ones
 ) -> np.ndarray:  # (f, segments, 2), NaN where an end is missing or both ends coincide
-    """Return the vectors of all measured segments."""
+    """Return the vectors, from start to end, of all measured segments."""
     mask = figure.certain if certain else figure.seen
     vectors = figure.xy[:, _ENDS] - figure.xy[:, _STARTS]
     usable = mask[:, _ENDS] & mask[:, _STARTS]
@@ -142,11 +142,12 @@ def segments_of(
     return np.where(usable[..., None], vectors, np.nan)
 
 
-def carriers_of(figure: Figure) -> np.ndarray:  # (f, NODES, 2), NaN: never seen
-    """Give every joint that is seen at least once a place in every frame.
+def joints_over_time(figure: Figure) -> np.ndarray:  # (f, NODES, 2), NaN: never seen
+    """Return the joints of the tree, with positions filled in where a joint is not seen.
 
-    Between frames in which it is seen a joint moves linearly, before and after it rests. A wrist
-    that is not seen is where its hand begins, a nose in the middle of its face.
+    Between frames in which it is seen, a joint is interpolated linearly; before the first and
+    after the last it stays where it is. A wrist that is not seen is taken from its hand's first
+    point, the nose from the face.
     """
     nodes, known = figure.xy[:, :NODES].copy(), figure.seen[:, :NODES].copy()
     for node, stand_in in (
@@ -169,11 +170,11 @@ def carriers_of(figure: Figure) -> np.ndarray:  # (f, NODES, 2), NaN: never seen
 
 def paths_from(
     root: int,
-    present: np.ndarray,  # (NODES,) joints that have a place
+    present: np.ndarray,  # (NODES,), bool: joints that have a position
 ) -> list[tuple[int, int, tuple[str, ...]]]:
-    """Return (parent, child, kinds of the bones between) of all present joints, root first.
+    """Return (parent, child, kinds of the bones between them) for all present joints, root first.
 
-    Joints that are not present are skipped, so a child may hang on a farther ancestor.
+    Joints that are not present are skipped, so the parent may be a more distant ancestor.
     """
     paths = []
     waiting: list[tuple[int, int, int, tuple[str, ...]]] = [(root, root, root, ())]
@@ -189,6 +190,6 @@ def paths_from(
 
 
 def has_body(figure: Figure) -> bool:
-    """Tell whether any joint of the tree is ever seen, a wrist or nose also by its hand or face."""
+    """Return whether any joint of the tree is ever seen; a hand counts as wrist, a face as nose."""
     stand_ins = [RIGHT_HAND.start, LEFT_HAND.start, FACE_NOSE]
     return bool(figure.seen[:, :NODES].any() or figure.seen[:, stand_ins].any())

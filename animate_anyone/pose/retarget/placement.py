@@ -1,7 +1,8 @@
-"""Bones of given length and direction put together again, moved, and laid on the reference.
+"""Rebuilding the driver with new bone lengths, and placing it on the reference.
 
-What carries the motion and what is laid on the reference are two things: hips move as the legs
-allow, yet a half-length portrait can only be met at its neck.
+The root, whose motion is kept, and the anchor, which is placed on the reference's, can be
+different joints: the pelvis moves in proportion to the legs, but a half-length portrait shows no
+pelvis and must be aligned at the neck.
 """
 
 import math
@@ -25,7 +26,7 @@ from .bones import (
     RIGHT_WRIST,
     SHOULDERS,
     Figure,
-    carriers_of,
+    joints_over_time,
     paths_from,
 )
 from .ratios import Match, Ratios
@@ -46,18 +47,18 @@ _RIGHT_ARM, _LEFT_ARM = (RIGHT_WRIST, 3, 2, NECK), (LEFT_WRIST, 6, 5, NECK)
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Person 0 on the reference."""
+    """Person 0, placed on the reference."""
 
     xy: np.ndarray  # (f, 135, 2)
-    frame: int  # in which the anchor lies on the reference's
-    root: str
-    anchor: str
+    frame: int  # in which the anchor lies on the reference's anchor
+    root: str  # joint whose motion is kept
+    anchor: str  # joint that is placed on the reference's
     scale: float
     before: np.ndarray  # (2,) root in that frame, driver's canvas
     after: np.ndarray  # (2,) the same, reference's canvas
 
     def follow(self, xy: np.ndarray) -> np.ndarray:
-        """Move points of further people by the global scale and the same shift."""
+        """Return points of other people, moved by the global scale and the same shift."""
         return self.after + self.scale * (xy - self.before)
 
 
@@ -68,10 +69,10 @@ def place(
     *,
     frame: int | None,  # None: chosen here
     anchor: str,  # one of ANCHORS
-    locks: tuple[bool, bool],  # hold the root in x, in y
+    locks: tuple[bool, bool],  # keep the root fixed in x, in y
 ) -> Placement:
-    """Build the driver anew with other bone lengths. Both figures must have a joint each."""
-    nodes = carriers_of(driver)
+    """Return the driver rebuilt with other bone lengths. Both figures must show a joint."""
+    nodes = joints_over_time(driver)
     present = np.isfinite(nodes[0, :, 0])
     most_seen = int(np.argmax(np.where(present, driver.seen[:, :NODES].sum(0), -1)))
     root = next((node for node in _ROOTS if present[node]), most_seen)
@@ -109,8 +110,8 @@ def _shift(
     frame: int,
     anchor: str,
 ) -> tuple[str, np.ndarray]:
-    """Choose the anchor: seen in this frame if possible, else anywhere in the driver."""
-    target = carriers_of(reference)[0]
+    """Return the anchor and its shift; prefer joints that the driver shows in this frame."""
+    target = joints_over_time(reference)[0]
     both = np.isfinite(built[frame, :, 0]) & np.isfinite(target[:, 0])
     now = both & driver.seen[frame, :NODES]
     tries = [(name, mask) for mask in (now, both) for name in _ANCHORS]
@@ -126,7 +127,7 @@ def _shift(
 def _with_parts(
     driver: Figure, nodes: np.ndarray, built: np.ndarray, root: int, ratios: Ratios
 ) -> np.ndarray:  # (f, 135, 2)
-    """Add hands and face, and points too faint to carry anything."""
+    """Return all points: the rebuilt joints, with unseen ones, hands and face attached to them."""
     result = np.empty(driver.xy.shape)
     known = np.isfinite(nodes[..., :1])
     base = np.where(known, nodes, nodes[:, root, None])
@@ -151,7 +152,7 @@ def _with_parts(
 def _nearest_wrist(
     driver: Figure, hand: slice, nodes: np.ndarray, built: np.ndarray, own: int, other: int
 ) -> tuple[np.ndarray, np.ndarray]:  # each (f, 2)
-    """Return where the hand hangs, before and after: labels of hands are often swapped."""
+    """Return the wrist nearest to the hand, before and after; hand labels are often swapped."""
     seen = driver.seen[:, hand, None]
     middle = (driver.xy[:, hand] * seen).sum(1) / np.maximum(seen.sum(1), 1)
     start = np.where(seen[:, 0], driver.xy[:, hand.start], middle)

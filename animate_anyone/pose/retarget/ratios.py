@@ -1,8 +1,8 @@
-"""How much longer each bone of the reference is than the driver's, from pictures in the plane.
+"""Ratios of bone lengths, reference over driver, measured in 2-D.
 
-Two estimates are blended. Where some frame of the driver has the pose of the reference, bones
-are foreshortened alike and their lengths can be compared directly. Otherwise the longest
-appearances are compared: a bone may look shorter than it is, never longer.
+Two estimates are blended. If a frame of the driver has the reference's pose, its bones are equally
+foreshortened and lengths can be compared directly. Otherwise the greatest lengths over the clip
+are compared, since foreshortening makes a bone look shorter, never longer.
 """
 
 import math
@@ -12,17 +12,18 @@ import numpy as np
 
 from .bones import KINDS, LARGE, MIRRORED, SEGMENT_KINDS, Figure, segments_of
 
-MATCH_ANGLE_DEG = 6.0  # direction difference at which a matched pose is worth 1/e
-LARGEST_DEVIATION = 1.8  # of a bone's ratio from the global scale, either way
-LARGEST_HEAD_DEVIATION = 3.0  # heads of drawn characters are larger than any limb is long
-UNREADABLE_WIDTH = 0.35  # shoulder width over spine below which a body is seen from the side
+MATCH_ANGLE_DEG = 6.0  # direction difference at which a matched frame has weight 1/e
+LARGEST_DEVIATION = 1.8  # of a bone's ratio from the global scale, as a factor
+LARGEST_HEAD_DEVIATION = 3.0  # for heads, which are very large in drawn characters
+UNREADABLE_WIDTH = 0.35  # shoulder width over spine; less means a side view
 PERCENTILE = 90  # of a driver's bone over frames and sides
-RARELY = 0.1  # share of frames below which a driver's bone is too rarely seen to be measured
+RARELY = 0.1  # bones seen in fewer than this share of the driver's frames are not measured
 
 _IS_LARGE = np.isin(SEGMENT_KINDS, LARGE)
-# A bone that looks shorter than (these others) say is believed the less the shorter it looks.
-# The number is the difference of log ratios at which it is worth 1/e.
-_WITNESSES = (
+# (bone, related bones, tolerance): if the bone's ratio is lower than those of the related bones, it
+# is probably foreshortened in the reference, and its measurement gets less weight. The tolerance
+# is the difference of log ratios at which the weight is 1/e.
+_RELATED = (
     ("thigh", ("shin",), 0.25),
     ("shin", ("thigh",), 0.25),
     ("upper_arm", ("forearm",), 0.25),
@@ -35,9 +36,10 @@ _WITNESSES = (
     ("hip", ("spine", "thigh", "shin"), 0.35),
     ("hand", ("forearm",), 0.4),
 )
-# Kinds whose ratios are alike on any two bodies, and the difference of logs that bodies may have:
-# what differs more in a frame is foreshortened in one picture only, though it points the same way.
-_ALIKE = (("thigh", "shin", 0.25), ("upper_arm", "forearm", 0.25), ("shoulder", "spine", 0.8))
+# (kind, kind, tolerance): kinds whose ratios are similar for any two bodies, and the difference of
+# log ratios that is normal. If they differ more in a frame, one is foreshortened in one picture
+# only, although it has the same direction.
+_SIMILAR = (("thigh", "shin", 0.25), ("upper_arm", "forearm", 0.25), ("shoulder", "spine", 0.8))
 _SIBLINGS = {
     "thigh": "shin",
     "shin": "thigh",
@@ -53,16 +55,16 @@ _SIBLINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """The driver's frame whose pose is nearest to the reference's."""
+    """The driver's frame whose pose is most similar to the reference's."""
 
-    frame: int | None  # None: no frame shows enough of the bones that the reference shows
+    frame: int | None  # None: no frame shows enough of the reference's bones
     angle_deg: float | None  # length-weighted RMS difference of directions
-    alpha: float  # weight of the lengths in that frame, 0..1
+    alpha: float  # weight of that frame's lengths, 0..1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ratios:
-    """Reference over driver, per kind of bone and as a whole."""
+    """Ratios of lengths, reference over driver: per kind of bone, and one global scale."""
 
     scale: float
     ratios: dict[str, float]  # every kind of KINDS
@@ -71,11 +73,11 @@ class Ratios:
 
     @property
     def legs(self) -> float:
-        """Return the ratio of the legs, by which a walk has to be scaled."""
+        """Return the ratio of the legs, by which the motion of the root is scaled."""
         return math.sqrt(self.ratios["thigh"] * self.ratios["shin"])
 
     def weakened(self, strength: float) -> "Ratios":
-        """Return ratios between the scale alone (strength 0) and these (1)."""
+        """Return ratios between the global scale (strength 0) and these ratios (1)."""
         weak = {
             kind: self.scale ** (1 - strength) * ratio**strength
             for kind, ratio in self.ratios.items()
@@ -87,17 +89,17 @@ def measure(
     driver: Figure,  # f frames
     reference: Figure,  # one frame
     frame: int | None,  # of the driver to compare with the reference; None: the best
-    default: float,  # scale if nothing can be measured
+    default: float,  # scale to use if nothing can be measured
 ) -> Ratios:
-    """Estimate the ratios of all bones."""
-    theirs, sure = _surest_segments(reference)
-    # What the reference shows faintly only, its own frame of the driver does too.
-    ours = _surest_segments(driver)[0] if sure else segments_of(driver, certain=False)
+    """Return the estimated ratios of all bones."""
+    theirs, certain = _measurable_segments(reference)
+    # If the reference has low confidence, so has the driver's frame that was used as reference.
+    ours = _measurable_segments(driver)[0] if certain else segments_of(driver, certain=False)
     matched = _match(ours, theirs, frame)
     lengths, wanted = _norm(ours), _norm(theirs)[0]
     pooled, sizes = _pooled(lengths, wanted)
     direct = {} if matched.frame is None else _direct(lengths[matched.frame], wanted)
-    logs = _believed(pooled, sizes)
+    logs = _corrected(pooled, sizes)
     middle = _scale(logs, sizes, default)
     for kind, value in direct.items():
         logs[kind] = matched.alpha * value + (1 - matched.alpha) * logs.get(kind, middle)
@@ -112,8 +114,8 @@ def _norm(vectors: np.ndarray) -> np.ndarray:
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
-def _surest_segments(figure: Figure) -> tuple[np.ndarray, bool]:  # (f, segments, 2)
-    """Return bones between certain points, True; or, of who shows hardly any, between seen ones."""
+def _measurable_segments(figure: Figure) -> tuple[np.ndarray, bool]:  # (f, segments, 2)
+    """Return segments between certain points and True; if too few, between seen ones and False."""
     vectors = segments_of(figure, certain=True)
     if _large(vectors) >= 2:
         return vectors, True
@@ -121,7 +123,7 @@ def _surest_segments(figure: Figure) -> tuple[np.ndarray, bool]:  # (f, segments
 
 
 def _large(vectors: np.ndarray) -> int:
-    """Return how many of the large bones any frame shows."""
+    """Return the number of large bones that are shown in any frame."""
     return int(np.isfinite(vectors[:, _IS_LARGE, 0]).any(0).sum())
 
 
@@ -130,9 +132,10 @@ def _match(
     theirs: np.ndarray,  # (1, segments, 2)
     frame: int | None,
 ) -> Match:
-    """Compare directions, each weighted by its length in the driver, over the large bones.
+    """Return the frame (if None, the best one) and how well directions of large bones match there.
 
-    Directions in the picture say nothing of depth; lengths that fit no two bodies do (`_depth`).
+    Directions are weighted by the bones' lengths. They do not show depth, so `_depth` adds a
+    penalty for lengths that cannot be explained by different bodies.
     """
     chosen = np.isfinite(theirs[0, :, 0])
     if _large(theirs):
@@ -158,7 +161,7 @@ def _depth(
     ours: np.ndarray,  # (f, segments)
     theirs: np.ndarray,  # (1, segments)
 ) -> np.ndarray:  # (f,) squared degrees times pixels
-    """Return how far bones lean out of the picture differently, weighted by their lengths."""
+    """Return a penalty for bones that are foreshortened differently, weighted by their lengths."""
     both = np.isfinite(ours) & np.isfinite(theirs)
     ours, theirs = np.where(both, ours, 0.0), np.where(both, theirs, 0.0)
     sums = {}
@@ -166,7 +169,7 @@ def _depth(
         columns = kind == SEGMENT_KINDS
         sums[kind] = ours[:, columns].sum(1), theirs[:, columns].sum(1)
     total = np.zeros(len(ours))
-    for one, other, tolerance in _ALIKE:
+    for one, other, tolerance in _SIMILAR:
         (mine, wanted), (mine_other, wanted_other) = sums[one], sums[other]
         usable = np.minimum(mine, mine_other) > 0
         product = np.where(usable, wanted * mine_other, 1.0)
@@ -178,7 +181,7 @@ def _depth(
 
 
 def _direct(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """Compare the lengths in one frame with the reference's, both sides together."""
+    """Return log ratios from one frame's lengths, with both sides of the body summed."""
     both = np.isfinite(ours) & np.isfinite(theirs)
     logs = {}
     for kind in KINDS:
@@ -192,7 +195,7 @@ def _pooled(
     ours: np.ndarray,  # (f, segments)
     theirs: np.ndarray,  # (segments,)
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Compare the longest appearances. Also return these lengths: driver's, reference's."""
+    """Return log ratios of the greatest lengths, and these lengths: (driver's, reference's)."""
     sizes: dict[str, tuple[float, float]] = {}
     for kind, columns in MIRRORED:
         mine, wanted = ours[:, columns], theirs[columns]
@@ -207,24 +210,24 @@ def _pooled(
 
 
 def _high(lengths: np.ndarray) -> float:
-    """Return the PERCENTILE of a few numbers; NumPy's own takes longer than all else here."""
+    """Return the PERCENTILE of a few numbers; np.percentile would dominate the running time."""
     place = (len(lengths) - 1) * PERCENTILE / 100
     below = math.floor(place)
     ordered = np.sort(lengths)[below : below + 2]
     return float(ordered[0] + (place - below) * (ordered[-1] - ordered[0]))
 
 
-def _believed(
+def _corrected(
     pooled: dict[str, float],
     sizes: dict[str, tuple[float, float]],
 ) -> dict[str, float]:
-    """Correct bones that seem to point at the viewer in the reference."""
+    """Return log ratios, corrected for bones that seem to be foreshortened in the reference."""
     logs = dict(pooled)
-    for kind, names, tolerance in _WITNESSES:
-        witnesses = [pooled[name] for name in names if name in pooled]
-        if kind not in pooled or not witnesses:
+    for kind, names, tolerance in _RELATED:
+        related = [pooled[name] for name in names if name in pooled]
+        if kind not in pooled or not related:
             continue
-        expected = max(witnesses)
+        expected = max(related)
         short = min(pooled[kind] - expected, 0.0)
         if short < 0:
             corrected = expected + short * math.exp(-((short / tolerance) ** 4))
@@ -236,7 +239,7 @@ def _believed(
 
 
 def _from_the_side(sizes: dict[str, tuple[float, float]]) -> bool:
-    """Tell whether the driver or the reference is so narrow that widths say nothing."""
+    """Return whether the driver or the reference is too narrow to measure widths: a side view."""
     if "spine" not in sizes or "shoulder" not in sizes:
         return False
     return any(
@@ -250,7 +253,7 @@ def _scale(
     sizes: dict[str, tuple[float, float]],
     default: float,
 ) -> float:
-    """Average log ratios by the driver's lengths; portraits without a torso by their heads too."""
+    """Return the mean log ratio, weighted by driver lengths; without a spine, heads count too."""
     kinds = [kind for kind in LARGE if kind in logs]
     if "spine" not in kinds:
         kinds += [kind for kind in ("neck", "head") if kind in logs]
@@ -268,7 +271,7 @@ def _source(alpha: float) -> str:
 
 
 def _fill(logs: dict[str, float], sources: dict[str, str], scale: float) -> None:
-    """Give bones without a measurement the ratio of a relative, or the scale."""
+    """Set the ratio of bones without a measurement to that of a related bone, or the scale."""
     measured = dict(logs)
     for kind in KINDS:
         if kind in measured:

@@ -1,4 +1,4 @@
-"""What retargeting did, for people and for programs."""
+"""The report of a retargeting, as text and as data."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class BoneRatio:
-    """Length of a kind of bone in the result over its length in the driver."""
+    """The ratio of lengths for one kind of bone: result over driver."""
 
     bone: str
     ratio: float
@@ -15,19 +15,19 @@ class BoneRatio:
 
 @dataclass(frozen=True, kw_only=True)
 class RetargetReport:
-    """Every decision of one retargeting."""
+    """What was measured and chosen in one retargeting."""
 
     mode: str
     strength: float
     scale: float  # all bones together; reference over driver
     bones: tuple[BoneRatio, ...] = ()
     alpha: float = 0.0  # weight of the matched frame against the whole clip, 0..1
-    match_frame: int | None = None  # of the driver; None: no frame could be compared
-    match_angle_deg: float | None = None  # how far its pose is from the reference's
-    placement_frame: int | None = None  # in which the anchor lies on the reference's
-    root: str | None = None  # joint that carries the motion
-    anchor: str | None = None
-    fit_scale: float = 1.0  # of the similarity that keeps the clip on its canvas
+    match_frame: int | None = None  # of the driver; None: no frame is comparable
+    match_angle_deg: float | None = None  # difference of its pose from the reference's
+    placement_frame: int | None = None  # frame in which the anchor lies on the reference's
+    root: str | None = None  # joint whose motion is kept
+    anchor: str | None = None  # joint that is placed on the reference's
+    fit_scale: float = 1.0  # scale that keeps the clip on its canvas
     people: int = 0
     points: int = 0  # seen points of all people and frames
     points_off_canvas: int = 0

@@ -1,9 +1,9 @@
-"""Give the skeletons of a driving clip the proportions and the place of the reference.
+"""Retargeting: a driving clip with the proportions and the position of the reference.
 
-The paper rescales the driving skeleton to the character's in the reference image (section 4.1)
-without saying how. Here every bone keeps its direction in every frame and takes the length that
-the reference asks for; the whole is moved by the motion of the hips, scaled like the legs so that
-standing feet stand, and placed on the reference once for the clip.
+The paper rescales the driving skeleton to that of the character in the reference image (section
+4.1) but does not say how. Here, every bone keeps its direction in every frame and gets the length
+measured in the reference. The motion of the hips is scaled like the legs, so that standing feet do
+not slide. The whole clip is placed on the reference once.
 """
 
 from collections.abc import Sequence
@@ -30,16 +30,16 @@ class RetargetConfig:
     """
 
     mode: str = USUAL_MODE  # one of MODES
-    strength: float = 1.0  # 0: one scale for all bones .. 1: every bone its own
-    # Frame of the driver that is compared with the reference and laid on it; None: the best.
+    strength: float = 1.0  # 0: one scale for all bones; 1: each bone has its own
+    # Frame of the driver that is compared with the reference and placed on it; None: the best.
     match_frame: int | None = None
-    anchor: str = "auto"  # joint that is laid on the reference's; auto: the best that both show
-    lock_x: bool = False  # keep the root where it is placed, sideways
-    lock_y: bool = False  # the same, up and down
-    fit_canvas: bool = False  # shrink and move the whole clip so that all points stay on canvas
+    anchor: str = "auto"  # joint placed on the reference's; auto: the best that both show
+    lock_x: bool = False  # keep the root at its placed position in x
+    lock_y: bool = False  # the same in y
+    fit_canvas: bool = False  # shrink and move the whole clip so that all points are on canvas
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject unknown choices and values out of range."""
         for name, choices in (("mode", MODES), ("anchor", ANCHORS)):
             value = getattr(self, name)
             if value not in choices:
@@ -54,21 +54,20 @@ class RetargetConfig:
 
     @property
     def compares(self) -> bool:
-        """Tell whether the mode looks at the skeletons, and so needs the reference's."""
+        """Return whether the mode compares skeletons and so needs the reference's skeleton."""
         return MODES[self.mode].scales is not None
 
 
 def retarget(
     driver: PoseClip,  # f frames; person 0 is compared with the reference
-    reference: PoseClip,  # person 0, in the first frame that shows it
+    reference: PoseClip,  # only person 0 in the first frame that shows it
     config: RetargetConfig = RetargetConfig(),
 ) -> tuple[PoseClip, RetargetReport]:
-    """Return the driver's motion on the reference's body and canvas, and what was done.
+    """Return the driver's motion on the reference's body and canvas, and a report.
 
-    What is seen, how surely, and its flags stay as they are. Further people follow person 0 by
-    the global scale, without proportions of their own. In a mode that does not compare skeletons,
-    or if the reference shows nobody, the clip is fitted into the reference's canvas at one scale
-    and centred.
+    Confidences and flags of points do not change. Other people are moved by the global scale and
+    shift of person 0; their proportions are kept. In a mode that does not compare skeletons, or if
+    the reference shows no person, the clip is scaled evenly and centred on the reference's canvas.
 
     Raises InputError if match_frame is not a frame of the driver.
     """
@@ -87,7 +86,7 @@ def retarget(
         scale=scale,
         people=len(figures),
         reference_missing=_missing(target),
-        warnings=_nobody(figures, target),
+        warnings=_missing_people(figures, target),
     )
     scales = MODES[config.mode].scales
     if scales is None or report.warnings:
@@ -98,7 +97,7 @@ def retarget(
 
 
 def _reference_figure(reference: PoseClip) -> Figure:
-    """Return person 0 in the first frame that shows it, or a figure of which nothing is seen."""
+    """Return person 0 in the first frame that shows it, or a figure without seen points."""
     if not reference.body.xy.shape[1] or not len(reference):
         nothing = np.zeros((1, FACE.stop), bool)
         return Figure(np.zeros((1, FACE.stop, 2)), nothing, nothing)
@@ -110,13 +109,13 @@ def _missing(target: Figure) -> tuple[str, ...]:
     return tuple(name for joint, name in enumerate(BODY_JOINTS) if not target.seen[0, joint])
 
 
-def _nobody(figures: Sequence[Figure], target: Figure) -> tuple[str, ...]:
-    """Say who is not there, if the clip can therefore only be fitted into the canvas."""
+def _missing_people(figures: Sequence[Figure], target: Figure) -> tuple[str, ...]:
+    """Return warnings if the reference or person 0 of the driver is missing."""
     warnings = []
     if not has_body(target):
-        warnings.append("the reference shows nobody; the clip is only fitted into its canvas")
+        warnings.append("the reference shows no person; the clip is only fitted into its canvas")
     if not any(has_body(figure) for figure in figures[:1]):
-        warnings.append("the driver never shows its first person; nothing is retargeted")
+        warnings.append("the driver never shows person 0; nothing is retargeted")
     return tuple(warnings)
 
 
@@ -172,7 +171,7 @@ def _finished(
     fit_canvas: bool,
     report: RetargetReport,
 ) -> tuple[PoseClip, RetargetReport]:
-    """Divide the points into parts again; count what lies off the canvas."""
+    """Return the points as a clip, and the report with the number of points off the canvas."""
     size = np.array((canvas.width, canvas.height), float)
     real = np.arange(FACE.stop) != PELVIS
     seen = [place[figure.seen & real] for place, figure in zip(places, figures, strict=True)]
@@ -198,7 +197,7 @@ def _part(points: Points, places: Sequence[np.ndarray], at: slice) -> Points:
 
 
 def _canvas_fit(points: np.ndarray, size: np.ndarray) -> tuple[float, np.ndarray]:
-    """Scale and shift that bring all points on the canvas with the least change."""
+    """Return the smallest change of scale and shift that brings all points onto the canvas."""
     low, high = points.min(0), points.max(0)
     scale = min(1.0, *((size - 1) / np.maximum(high - low, 1e-9)).tolist())
     middle = (low + high) / 2

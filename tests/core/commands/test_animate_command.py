@@ -137,7 +137,7 @@ def test_reference_without_anybody_is_warned_of_and_animated(inputs, networks, c
     options = {**options, **networks, "retarget": "limb"}
 
     assert main(arguments(options)) == 0
-    assert "the reference shows nobody" in caplog.text
+    assert "the reference shows no person" in caplog.text
     assert clip_info(options["out"]).frames == 6
 
 
@@ -272,7 +272,9 @@ def test_a_sampler_that_is_only_in_the_table_is_taken_and_told(inputs, monkeypat
         seen.append(run.steps)
         return run.model(latents, run.schedule.timesteps(run.steps)[0], 0)
 
-    monkeypatch.setitem(SAMPLERS, "still", Sampler(told="", scheduler="DDIMScheduler", loop=still))
+    monkeypatch.setitem(
+        SAMPLERS, "still", Sampler(summary="", scheduler="DDIMScheduler", loop=still)
+    )
     options = {**options, "sampler": "still", "steps": 3}
 
     assert main(arguments(options, "--dry-run")) == 0

@@ -23,7 +23,7 @@ SQUARE = Size(512, 512)
 def clip_of(
     joints: dict[int, tuple[float, float]], part: str = "body", canvas: Size = SQUARE
 ) -> PoseClip:
-    """One person in one frame with only these joints of one part."""
+    """Return one person in one frame with only these joints of one part."""
     lengths = {"body": 18, "left_hand": 21, "right_hand": 21, "face": 68, "feet": 6}
     points = {name: empty_points(1, 1, length) for name, length in lengths.items()}
     for joint, position in joints.items():
@@ -33,7 +33,7 @@ def clip_of(
 
 
 def standing(canvas: Size = SQUARE) -> PoseClip:
-    """A whole person in the middle of the canvas."""
+    """Return a whole person in the middle of the canvas."""
     # fmt: off
     outline = (
         256, 100, 256, 150, 216, 150, 196, 210, 186, 265, 296, 150, 316, 210, 326, 265, 230, 270,
@@ -82,7 +82,7 @@ def test_limb_needs_both_joints() -> None:
     assert picture.any(-1).sum() == 49
 
 
-def test_slanted_limb_equals_the_rule_applied_by_hand() -> None:
+def test_a_slanted_limb_equals_the_formula_applied_by_hand() -> None:
     a, b = (101.7, 300.2), (260.4, 97.9)
     expected = np.zeros((512, 512, 3), np.uint8)
     # centre (181.05, 199.05), half length 128.56, angle atan2(202.3, -158.7) = 128.11 degrees
@@ -126,7 +126,7 @@ def put_disc(canvas: np.ndarray, centre: np.ndarray, radius: int, colour: tuple)
 
 
 def drawn_as_in_training(clip: PoseClip) -> np.ndarray:
-    """The drawing that the public weights saw, step by step on the whole canvas, one person."""
+    """Draw one person as in the training of the public weights, step by step."""
     canvas = np.zeros((clip.canvas.height, clip.canvas.width, 3), np.uint8)
     seen = clip.body.confidence[0, 0] >= 0.3
     body = clip.body.xy[0, 0]
@@ -160,7 +160,7 @@ def drawn_as_in_training(clip: PoseClip) -> np.ndarray:
 
 
 def scattered(seed: int, people: int = 1, size: Size = SQUARE) -> PoseClip:
-    """Random skeletons: bodies beyond the border too, small hands and faces, points missing."""
+    """Return random skeletons: some beyond the border, small hands and faces, missing points."""
     rng = np.random.default_rng(seed)
     parts = {}
     for part, joints in {
@@ -179,7 +179,7 @@ def scattered(seed: int, people: int = 1, size: Size = SQUARE) -> PoseClip:
 
 @pytest.mark.parametrize("size", [SQUARE, Size(512, 704)], ids=["square", "upright"])
 @pytest.mark.parametrize("seed", range(6))
-def test_drawing_equals_that_of_training_pixel_for_pixel(seed: int, size: Size) -> None:
+def test_drawing_equals_that_of_training_in_every_pixel(seed: int, size: Size) -> None:
     clip = scattered(seed, size=size)
 
     assert np.array_equal(draw_frame(clip, 0), drawn_as_in_training(clip))
@@ -212,7 +212,7 @@ def test_body_can_be_left_out() -> None:
     assert np.array_equal(draw_frame(whole, 0, body=False), draw_frame(clip, 0))
 
 
-def test_all_people_are_drawn_whole_where_they_do_not_touch() -> None:
+def test_people_who_do_not_touch_are_drawn_completely() -> None:
     two = scattered(5, people=2)
     for points in (two.body, two.left_hand, two.right_hand, two.face):
         points.xy[0, 0] = points.xy[0, 0].clip(20, 230)
@@ -280,14 +280,14 @@ def test_limbs_stay_solid_at_128_pixels() -> None:
     assert (shin.sum(-1) > 60).sum() in (2, 3)
 
 
-def test_strokes_grow_with_the_canvas_unless_fixed() -> None:
+def test_line_widths_scale_with_the_canvas_unless_fixed() -> None:
     clip = clip_of({1: (200, 512), 2: (800, 512)}, canvas=Size(1024, 1024))
 
     assert draw_frame(clip, 0)[:, 500].any(-1).sum() == 17
     assert draw_frame(clip, 0, fixed_width=True)[:, 500].any(-1).sum() == 9
 
 
-def test_other_aspect_is_fitted_at_one_scale_and_centred() -> None:
+def test_another_aspect_is_scaled_evenly_and_centred() -> None:
     picture = draw_frame(clip_of({0: (256, 256)}), 0, Size(512, 768))
 
     rows, columns = np.nonzero(picture.any(-1))
@@ -318,18 +318,18 @@ def test_frames_are_chosen_by_range() -> None:
     assert np.array_equal(draw_pose(clip, frames=range(1, 5, 2)), draw_pose(clip)[[1, 3]])
 
 
-def test_frame_outside_the_clip_is_refused() -> None:
+def test_a_frame_outside_the_clip_raises() -> None:
     with pytest.raises(InputError, match=r"frame got 3; the clip has frames 0 to 0"):
         draw_frame(standing(), 3)
 
 
 @pytest.mark.parametrize("far", [1e12, -1e12, np.inf, np.nan])
 @pytest.mark.parametrize("size", [SQUARE, Size(64, 64)])
-def test_points_far_outside_do_no_harm(far: float, size: Size) -> None:
+def test_points_far_outside_can_be_drawn(far: float, size: Size) -> None:
     assert draw_frame(clip_of({1: (256, 256), 2: (far, 256)}), 0, size).any()
 
 
-def test_limbs_of_all_people_lie_under_all_joints() -> None:
+def test_limbs_of_all_people_are_drawn_below_all_joints() -> None:
     two = body_clip(SQUARE, np.array([[[(256, 256)] * 18, [(256, 256)] * 18]], float))
     two.body.xy[0, 0, 1:] = (100, 256)  # person 0: the nose limb ends where person 1 stands
     two.body.xy[0, 0, 0] = (400, 256)
@@ -340,7 +340,7 @@ def test_limbs_of_all_people_lie_under_all_joints() -> None:
 
 
 @pytest.mark.parametrize("size", [Size(0, 512), Size(16_385, 8), Size(10**7, 10**7)])
-def test_impossible_sizes_are_refused(size: Size) -> None:
+def test_invalid_sizes_raise(size: Size) -> None:
     message = f"size got {size.width} x {size.height}; both sides must lie within 1 and 16384"
 
     with pytest.raises(InputError, match=message):

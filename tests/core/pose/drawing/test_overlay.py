@@ -1,4 +1,4 @@
-"""Overlays tell several skeletons apart, at any size and length."""
+"""Overlays of several skeletons, at any size and length."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def arms_out(
     shift: float = 0.0,  # pixels to the right, per frame as well
     canvas: Size = Size(64, 96),  # noqa: B008 frozen
 ) -> PoseClip:
-    """A neck with two shoulders on one level."""
+    """Return a neck with two shoulders at one height."""
     xy = np.zeros((frames, 1, 18, 2))
     confidence = np.zeros((frames, 1, 18))
     for frame in range(frames):
@@ -33,7 +33,7 @@ def test_one_clip_looks_like_the_input_of_the_pose_guider() -> None:
     assert np.array_equal(picture, draw_frame(clip, 0))
 
 
-def test_the_background_is_dimmed_where_nothing_lies_on_it() -> None:
+def test_the_background_is_dimmed_where_nothing_is_drawn() -> None:
     (picture,) = overlay(np.full_like(BLACK, 200), [arms_out()], dim=0.5)
     assert (picture[:20] == 100).all()
     assert (picture[40, 20:41] != 100).any(-1).all()
@@ -54,7 +54,7 @@ def test_a_clip_is_fitted_to_the_background() -> None:
     assert np.array_equal(small, large)
 
 
-def test_short_clips_and_backgrounds_stay_at_their_last_frame() -> None:
+def test_short_clips_and_backgrounds_repeat_their_last_frame() -> None:
     backgrounds = np.stack([BLACK, np.full_like(BLACK, 100)])
     moving = arms_out(frames=4, shift=3)
     pictures = list(overlay(backgrounds, [moving, arms_out()], dim=1.0))
@@ -70,7 +70,7 @@ def test_only_the_chosen_frames_are_drawn() -> None:
     assert [np.array_equal(a, b) for a, b in zip(some, every[::4], strict=True)] == [True] * 3
 
 
-def test_nothing_is_drawn_of_people_who_are_not_seen() -> None:
+def test_people_without_seen_points_are_not_drawn() -> None:
     nobody = body_clip(Size(64, 96), np.zeros((2, 0, 18, 2)))
     hidden = body_clip(Size(64, 96), np.full((2, 1, 18, 2), np.nan), np.zeros((2, 1, 18)))
     pictures = list(overlay(BLACK, [nobody, hidden]))
@@ -78,7 +78,7 @@ def test_nothing_is_drawn_of_people_who_are_not_seen() -> None:
     assert not np.any(pictures)
 
 
-def test_points_far_outside_are_no_trouble() -> None:
+def test_points_far_outside_give_no_error() -> None:
     clip = arms_out()
     for a, _ in BODY_EDGES:
         clip.body.xy[0, 0, a] = (1e12, -1e12)
@@ -96,7 +96,7 @@ def test_points_far_outside_are_no_trouble() -> None:
     ],
     ids=["floats", "four channels", "empty"],
 )
-def test_backgrounds_that_are_no_pictures_are_refused(background: np.ndarray, words: str) -> None:
+def test_backgrounds_that_are_not_pictures_raise(background: np.ndarray, words: str) -> None:
     with pytest.raises(InputError, match=words):
         overlay(background, [arms_out()])
 

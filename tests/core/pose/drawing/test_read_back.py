@@ -23,7 +23,7 @@ HANDS = {"right_hand": 4, "left_hand": 7}
 
 
 def walking(frames: int = 4, face: bool = False) -> PoseClip:
-    """A person whose joints move a few pixels from frame to frame, with open hands."""
+    """Return a person whose joints move a few pixels from frame to frame, with open hands."""
     rng = np.random.default_rng(0)
     xy = STANDING + rng.uniform(-8, 8, (frames, 18, 2))
     clip = body_clip(CANVAS, xy[:, None])
@@ -43,7 +43,7 @@ def walking(frames: int = 4, face: bool = False) -> PoseClip:
 
 
 def compressed(pictures: np.ndarray) -> Iterator[np.ndarray]:
-    """The pictures after H.264 with subsampled chroma."""
+    """Return the pictures after H.264 with subsampled chroma."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as out:
         stream = out.add_stream("libx264", rate=30)
@@ -68,7 +68,9 @@ def errors(found: PoseClip, true: PoseClip) -> np.ndarray:  # (f, 18), pixels
     ids=["512", "256"],
 )
 @pytest.mark.parametrize("video", [False, True], ids=["clean", "h264"])
-def test_body_is_read_to_a_pixel_of_the_picture(size: Size, bound: float, video: bool) -> None:
+def test_the_body_is_read_within_a_pixel_of_the_picture(
+    size: Size, bound: float, video: bool
+) -> None:
     true = walking()
     pictures = draw_pose(true, size)
     clip, report = read_skeleton_frames(compressed(pictures) if video else pictures, CANVAS)
@@ -170,6 +172,6 @@ def test_pictures_full_of_colour_have_no_skeleton_and_take_little_memory() -> No
     ],
     ids=["none", "flat", "float", "empty", "tiny", "two sizes"],
 )
-def test_bad_frames_are_refused_by_number(frames: list[np.ndarray], message: str) -> None:
+def test_invalid_frames_raise_with_their_number(frames: list[np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_skeleton_frames(frames)

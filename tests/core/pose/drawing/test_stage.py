@@ -1,4 +1,4 @@
-"""What a page is told about a clip: exact enough, complete, and small."""
+"""The payload for the page: exact enough, complete, and small."""
 
 import base64
 import json
@@ -17,13 +17,13 @@ from animate_anyone.types import Flag, PoseClip, Size
 
 CANVAS = Size(512, 768)
 READER = Path(__file__).resolve().parents[4] / "web/pose_stage/payload.js"
-# Confidences around the limit, among them those that whole bytes cannot tell apart.
+# Confidences around the limit, some of which would be equal if stored as bytes.
 EDGE = (0.0, 0.29, 0.2995, np.nextafter(VISIBLE, 0), VISIBLE, 0.3005, 0.301, 0.31, 1.0)
 LIMIT_BYTES = 2_000_000  # for 1,000 frames
 
 
 def whole(frames, people=1, canvas=CANVAS) -> PoseClip:
-    """Return a clip with every point seen somewhere."""
+    """Return a clip in which every point is seen in some frame."""
     rng = np.random.default_rng(frames)
     shape = (frames, people, POINTS)
     xy = rng.uniform(0, 1, (*shape, 2)) * (canvas.width, canvas.height)
@@ -43,7 +43,7 @@ def test_a_thousand_frames_with_hands_and_face_stay_below_two_megabytes(people):
     assert len(json.dumps(payload, separators=(",", ":"))) < LIMIT_BYTES
 
 
-def test_coordinates_come_back_within_half_a_step():
+def test_coordinates_are_restored_within_half_a_step():
     clip = whole(5, people=2)
     payload = stage_payload(clip)
     points = stack(clip)
@@ -59,7 +59,7 @@ def at_the_edge() -> PoseClip:
     return unstack(clip, points.xy, rng.choice(EDGE, points.seen.shape), points.flags)
 
 
-def test_page_sees_exactly_the_points_that_the_core_sees():
+def test_the_payload_marks_exactly_the_seen_points():
     clip = at_the_edge()
     payload = stage_payload(clip, driver=clip, reference=clip)
     seen = stack(clip).seen
@@ -72,7 +72,7 @@ def test_page_sees_exactly_the_points_that_the_core_sees():
         assert np.array_equal(bits[: wanted.size], wanted.ravel()), layer
 
 
-def test_page_is_told_which_points_were_guessed():
+def test_the_payload_marks_filled_and_held_points():
     clip = whole(7, people=2)
     flags = stack(clip).flags
     wanted = (flags & Flag.FILLED > 0) | (flags & Flag.HELD > 0)
@@ -83,7 +83,7 @@ def test_page_is_told_which_points_were_guessed():
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="the page's reader needs Node.js")
-def test_the_reader_of_the_page_unpacks_what_was_packed(tmp_path):
+def test_the_page_s_reader_unpacks_the_payload(tmp_path):
     clip = at_the_edge()
     payload = stage_payload(clip, driver=clip, reference=clip)
     (tmp_path / "payload.json").write_text(json.dumps(payload))
@@ -118,7 +118,7 @@ def test_a_driver_of_another_size_is_fitted_into_the_canvas():
     assert np.abs(xy - wanted).max() < 0.05
 
 
-def test_points_far_off_the_canvas_are_kept_at_its_reach():
+def test_points_far_off_the_canvas_are_clipped_to_the_reach():
     clip = whole(1)
     clip.body.xy[0, 0, 0] = (1e6, -1e6)
     payload = stage_payload(clip)
@@ -127,7 +127,7 @@ def test_points_far_off_the_canvas_are_kept_at_its_reach():
 
 
 @pytest.mark.parametrize("people", [0, 1])
-def test_nobody_is_told_as_missing(people):
+def test_clips_without_people_count_as_all_missing(people):
     clip = whole(2, people=people)
     hidden = unstack(clip, stack(clip).xy, stack(clip).confidence * 0, stack(clip).flags)
     payload = stage_payload(hidden)

@@ -1,4 +1,4 @@
-"""A mode is one entry in the table: made up here, it is offered, told and used everywhere."""
+"""Adding an entry to MODES is enough to offer, describe and use a mode everywhere."""
 
 import json
 import re
@@ -39,8 +39,8 @@ def like_the_torso(measured, strength):
 
 @pytest.fixture
 def torso(monkeypatch):
-    """Return a mode that stands in the table for the length of a test."""
-    mode = Mode(told="all bones like the torso", scales=like_the_torso)
+    """Return a mode that is added to the table during a test."""
+    mode = Mode(summary="all bones like the torso", scales=like_the_torso)
     monkeypatch.setitem(MODES, "torso", mode)
     return mode
 
@@ -58,16 +58,13 @@ def test_an_entry_decides_the_lengths_and_the_report():
 
 
 @pytest.mark.usefixtures("torso")
-@pytest.mark.parametrize(
-    ("words", "flag"),
-    [(["pose", "retarget"], "--mode"), (["animate"], "--retarget"), (["demo"], "--retarget")],
-)
-def test_an_entry_is_offered_and_told_by_every_command(words, flag, capsys):
+@pytest.mark.parametrize("words", [["pose", "retarget"], ["animate"], ["demo"]])
+def test_an_entry_is_offered_and_described_by_every_command(words, capsys):
     with pytest.raises(SystemExit):
         main([*words, "--help"])
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"{flag} {{none,uniform,limb,torso}}" in told
-    assert "torso: all bones like the torso" in told
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--retarget {none,uniform,limb,torso}" in text
+    assert "torso: all bones like the torso" in text
 
 
 @pytest.mark.usefixtures("torso")
@@ -85,7 +82,7 @@ def test_an_entry_can_be_chosen_on_the_command_line(tmp_path, capsys):
 
 
 def test_an_entry_without_scales_only_fits_the_canvas(monkeypatch):
-    monkeypatch.setitem(MODES, "still", Mode(told="", scales=None))
+    monkeypatch.setitem(MODES, "still", Mode(summary="", scales=None))
     config = RetargetConfig(mode="still")
     assert not config.compares
     result, report = retarget(DRIVER, REFERENCE, config)
@@ -93,8 +90,8 @@ def test_an_entry_without_scales_only_fits_the_canvas(monkeypatch):
     assert (report.mode, report.bones) == ("still", ())
 
 
-def untold(path, modes=MODES):
-    """Return the modes of which a text does not say what they do."""
+def not_described(path, modes=MODES):
+    """Return the modes that a text does not describe."""
     text = (ROOT / path).read_text(encoding="utf-8")
     if path.endswith(".json"):
         words = json.loads(text)["AnimateAnyone_RetargetPose"]["inputs"]["mode"]["tooltip"]
@@ -104,11 +101,13 @@ def untold(path, modes=MODES):
 
 
 @pytest.mark.parametrize("path", TEXTS)
-def test_every_text_about_the_modes_tells_all_of_them(path):
-    assert not untold(path), f"{path} must say what mode {untold(path)} does, where it tells modes"
+def test_every_text_about_the_modes_describes_all_of_them(path):
+    assert not not_described(path), (
+        f"{path} must describe mode {not_described(path)} where it describes the modes"
+    )
 
 
 @pytest.mark.usefixtures("torso")
 @pytest.mark.parametrize("path", TEXTS)
-def test_a_new_mode_is_missed_in_every_text(path):
-    assert untold(path) == ["torso"]
+def test_a_new_mode_is_reported_as_missing_in_every_text(path):
+    assert not_described(path) == ["torso"]

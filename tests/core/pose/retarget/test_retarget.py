@@ -1,4 +1,4 @@
-"""What retargeting must never do, on generated pairs of skeletons."""
+"""Properties that hold for all retargetings, on generated pairs of skeletons."""
 
 from dataclasses import replace
 from functools import cache
@@ -16,7 +16,7 @@ from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import PoseClip, Size
 from benchmarks.skeletons import View, film, make_body, perform
 
-CANVAS = Size(2400, 2400)  # figures stay clear of its border
+CANVAS = Size(2400, 2400)  # large, so that figures do not reach its border
 PARTS = ("body", "left_hand", "right_hand", "face", "feet")
 SWAPPED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
 FEET_SWAPPED = (3, 4, 5, 0, 1, 2)
@@ -27,7 +27,7 @@ thorough = settings(max_examples=200, deadline=None)
 
 @cache
 def pair(seed: int) -> tuple[PoseClip, PoseClip]:
-    """Two bodies: one in motion, with gaps in what is seen, the other in a pose of its own."""
+    """Return two bodies: one that moves, with missing points, and one in another pose."""
     rng = np.random.default_rng(seed)
     frames = int(rng.integers(2, 7))
     view = View(height_px=float(rng.uniform(400, 700)), ground=(1200.0, 1600.0))
@@ -80,7 +80,7 @@ def mirrored(clip: PoseClip) -> PoseClip:
         )
         for part, order in orders.items()
     }
-    # The outline of the face is measured across, so its own order may stay.
+    # The width of the face is measured, so the order of its outline does not matter.
     hands = {"left_hand": flipped.right_hand, "right_hand": flipped.left_hand}
     return replace(flipped, **parts, **hands)
 
@@ -134,7 +134,7 @@ def test_bones_keep_direction_and_take_the_reported_length(seed, mode, strength)
 
 @thorough
 @given(pairs)
-def test_bones_are_as_long_as_the_reference_s_where_poses_match(seed):
+def test_bones_have_the_reference_s_length_where_poses_match(seed):
     rng = np.random.default_rng(seed)
     bodies, motion = (make_body(rng), make_body(rng)), make_motion(rng)
     view = View(height_px=500, ground=(1200, 1600))
@@ -154,7 +154,7 @@ def test_bones_are_as_long_as_the_reference_s_where_poses_match(seed):
 
 @thorough
 @given(pairs, st.floats(0.5, 1.2), st.floats(-150, 150), st.floats(-150, 150))
-def test_place_and_size_of_the_driver_do_not_matter(seed, scale, x, y):
+def test_results_do_not_depend_on_position_and_size_of_the_driver(seed, scale, x, y):
     driver, reference = pair(seed)
     moved = mapped(driver, scale, (x, y))
     padded = replace(driver, canvas=Size(CANVAS.width + 500, CANVAS.height + 300))
@@ -166,7 +166,7 @@ def test_place_and_size_of_the_driver_do_not_matter(seed, scale, x, y):
 
 @thorough
 @given(pairs, st.floats(0.3, 3))
-def test_result_grows_with_the_reference(seed, scale):
+def test_the_result_scales_with_the_reference(seed, scale):
     driver, reference = pair(seed)
     size = Size(round(CANVAS.width * scale), round(CANVAS.height * scale))
     larger = replace(mapped(reference, scale), canvas=size)
@@ -179,7 +179,7 @@ def test_result_grows_with_the_reference(seed, scale):
 
 @thorough
 @given(pairs, st.sampled_from(["none", "uniform", "limb"]))
-def test_what_is_seen_stays_seen_finite_and_the_same_every_time(seed, mode):
+def test_seen_points_stay_seen_and_finite_and_results_repeat(seed, mode):
     driver, reference = pair(seed)
     before = [gathered(clip) for clip in (driver, reference)]
     config = RetargetConfig(mode=mode)
@@ -207,7 +207,7 @@ def test_mirrored_pictures_give_the_mirrored_result(seed):
 
 @thorough
 @given(pairs, st.floats(0.7, 1.4))
-def test_a_standing_foot_stands_where_legs_keep_their_proportions(seed, legs):
+def test_a_standing_foot_does_not_slide_if_legs_keep_their_proportions(seed, legs):
     rng = np.random.default_rng(seed)
     view = View(height_px=500, ground=(1200, 1600))
     standing = film(make_body(rng), [make_motion(rng).angles(0)], view, canvas=CANVAS).body.xy
@@ -228,7 +228,7 @@ def test_a_standing_foot_stands_where_legs_keep_their_proportions(seed, legs):
 
 @thorough
 @given(pairs)
-def test_no_bone_strays_far_from_the_scale(seed):
+def test_bone_ratios_stay_near_the_global_scale(seed):
     _, report = retarget(*pair(seed))
 
     for kind, ratio in ratios_of(report).items():
@@ -250,7 +250,7 @@ def test_uniform_is_one_scale_and_one_shift(seed):
 
 @thorough
 @given(pairs, st.integers(0, 5))
-def test_backwards_in_time_is_backwards_in_the_result(seed, frame):
+def test_reversing_the_driver_reverses_the_result(seed, frame):
     driver, reference = pair(seed)
     frame %= len(driver)
     backwards = frames_of(driver, slice(None, None, -1))

@@ -1,4 +1,4 @@
-"""Retargeting of built cases: people who are not there, strange bodies, and known answers."""
+"""Retargeting of constructed cases: missing people, unusual bodies, and known results."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ def nobody(frames: int = 2, people: int = 1) -> PoseClip:
 
 
 def two_people() -> PoseClip:
-    """STANDING, and the same person 100 pixels to the right."""
+    """Return STANDING, and the same person 100 pixels to the right."""
     parts = {}
     for part in ("body", "left_hand", "right_hand", "face", "feet"):
         points: Points = getattr(STANDING, part)
@@ -58,25 +58,25 @@ def test_error_of_built_cases_stays_within_its_limit(scenario):
         ({"strength": float("nan")}, "strength got nan"),
     ],
 )
-def test_unknown_choices_are_refused_by_name(choice, message):
+def test_unknown_choices_raise_with_their_name(choice, message):
     with pytest.raises(InputError, match=message):
         RetargetConfig(**choice)
 
 
 @pytest.mark.parametrize("frame", [-1, 3])
-def test_a_frame_outside_the_driver_is_refused(frame):
+def test_a_frame_outside_the_driver_raises(frame):
     with pytest.raises(InputError, match=f"match_frame got {frame}; the driver has frames 0 to 2"):
         retarget(STANDING, STANDING, RetargetConfig(match_frame=frame))
 
 
 @pytest.mark.parametrize("reference", [nobody(), nobody(people=0)], ids=["unseen", "absent"])
-def test_without_a_reference_person_the_clip_is_fitted_and_a_warning_says_so(reference):
+def test_without_a_reference_person_the_clip_is_only_fitted_with_a_warning(reference):
     larger = replace(reference, canvas=Size(1024, 2000))
     result, report = retarget(STANDING, larger)
 
     np.testing.assert_allclose(result.body.xy, STANDING.body.xy * 2 + (0, 232))
     assert result.canvas == larger.canvas
-    assert "the reference shows nobody" in report.warnings[0]
+    assert "the reference shows no person" in report.warnings[0]
 
 
 @pytest.mark.parametrize("driver", [nobody(), nobody(people=0)], ids=["unseen", "absent"])
@@ -85,11 +85,11 @@ def test_a_driver_without_people_stays_empty(driver):
 
     assert result.body.xy.shape == driver.body.xy.shape
     assert not result.body.confidence.any()
-    assert "the driver never shows" in report.warnings[0]
+    assert "the driver never shows person 0" in report.warnings[0]
     assert "off the canvas: 0 of 0" in report.text()
 
 
-def test_mode_none_leaves_a_clip_on_the_same_canvas_alone():
+def test_mode_none_does_not_change_a_clip_on_the_same_canvas():
     other = film(reshape(BODY, legs=0.7), [NEUTRAL], REFERENCE_VIEW)
     result, report = retarget(STANDING, other, RetargetConfig(mode="none"))
 
@@ -97,7 +97,7 @@ def test_mode_none_leaves_a_clip_on_the_same_canvas_alone():
     assert report.scale == 1
 
 
-def test_further_people_follow_by_scale_and_shift():
+def test_other_people_are_moved_by_the_same_scale_and_shift():
     reference = film(BODY, [NEUTRAL], replace(REFERENCE_VIEW, height_px=260))
     result, report = retarget(two_people(), reference)
 
@@ -182,7 +182,7 @@ def test_a_seated_reference_keeps_the_length_of_its_thighs():
     assert ratios["thigh"] == pytest.approx(ratios["shin"], rel=0.1)
 
 
-def test_a_driver_that_is_only_seen_faintly_is_measured_all_the_same():
+def test_a_driver_with_low_confidence_is_measured_too():
     reference = replace(STANDING, body=replace(STANDING.body, xy=2 * STANDING.body.xy))
     driver = replace(STANDING, body=replace(STANDING.body, confidence=np.full((3, 1, 18), 0.4)))
     report = retarget(driver, replace(reference, canvas=Size(1024, 1536)))[1]
@@ -192,7 +192,7 @@ def test_a_driver_that_is_only_seen_faintly_is_measured_all_the_same():
     assert large == pytest.approx([2] * 5)
 
 
-def test_a_faint_reference_is_still_found_in_its_driver():
+def test_a_reference_with_low_confidence_is_matched_in_its_driver():
     confidence = np.ones((3, 1, 18))
     confidence[1] = 0.4
     xy = STANDING.body.xy.copy()
@@ -210,7 +210,7 @@ def test_a_faint_reference_is_still_found_in_its_driver():
     assert np.abs(result.body.xy - driver.body.xy).max() < 1e-9
 
 
-def test_a_joint_that_is_hardly_ever_seen_measures_no_bone():
+def test_bones_of_rarely_seen_joints_are_not_measured():
     """A nose misread in one frame of thirty must not shrink the head in all of them."""
     driver = film(BODY, [NEUTRAL] * 30, REFERENCE_VIEW)
     xy, confidence = driver.body.xy.copy(), driver.body.confidence.copy()
@@ -224,7 +224,7 @@ def test_a_joint_that_is_hardly_ever_seen_measures_no_bone():
     assert neck.ratio == pytest.approx(report.scale)
 
 
-def test_flags_and_faint_confidence_pass_through():
+def test_flags_and_low_confidences_do_not_change():
     flags = np.full((3, 1, 18), Flag.FILLED, np.uint8)
     faint = STANDING.body.confidence * 0.4
     faint[:, :, 4] = 0.1
@@ -250,7 +250,7 @@ def broken(kind: str) -> PoseClip:
 
 @pytest.mark.parametrize("kind", ["NaN", "zero lengths", "one joint", "one frame"])
 @pytest.mark.parametrize("side", ["driver", "reference"])
-def test_broken_skeletons_give_finite_results(kind, side):
+def test_invalid_skeletons_give_finite_results(kind, side):
     clips = {"driver": STANDING, "reference": STANDING, side: broken(kind)}
     result, report = retarget(clips["driver"], clips["reference"])
 
@@ -260,7 +260,7 @@ def test_broken_skeletons_give_finite_results(kind, side):
     json.dumps(report.data(), allow_nan=False)
 
 
-def test_a_face_alone_is_enough_to_follow():
+def test_a_face_alone_can_be_retargeted():
     xy, unseen = np.zeros((1, 1, 18, 2)), np.zeros((1, 1, 18))
     driver = replace(body_clip(CANVAS, xy, unseen), face=frame_of(STANDING.face))
     reference = film(BODY, [NEUTRAL], replace(REFERENCE_VIEW, height_px=260))
@@ -277,7 +277,7 @@ def frame_of(points: Points) -> Points:
     return Points(xy=points.xy[:1], confidence=points.confidence[:1])
 
 
-def test_report_tells_people_and_programs_the_same():
+def test_report_text_and_data_agree():
     reference = hide(film(reshape(BODY, legs=0.7), [NEUTRAL], REFERENCE_VIEW), (9, 10, 12, 13))
     _, report = retarget(STANDING, reference)
     data = json.loads(json.dumps(report.data(), allow_nan=False))
