@@ -3,18 +3,18 @@
 AnimateAnyoneError
 ├── InputError      a picture, clip, pose or parameter that cannot be used
 ├── ConfigError     a configuration that contradicts itself, or an unknown preset name
-├── WeightsError    a weight file that is damaged, unsafe or not what was asked for
-├── PackageError    a package that is not installed is needed
+├── WeightsError    a weight file that is damaged, unsafe or of another kind than required
+├── PackageError    a required package is not installed
 ├── MediaError      decoding or encoding of pictures and video failed
-├── DownloadError   a file could not be fetched, or is not the file that was expected
-└── TrainingError   a training run that cannot go on
+├── DownloadError   a file could not be downloaded, or differs from the expected file
+└── TrainingError   a training run that cannot continue
 
 Every message names the input, its value, the rule, and the way out.
 """
 
 
 class AnimateAnyoneError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base class of all errors that this package raises itself."""
 
 
 class InputError(AnimateAnyoneError, ValueError):
@@ -26,11 +26,11 @@ class ConfigError(AnimateAnyoneError, ValueError):
 
 
 class WeightsError(AnimateAnyoneError):
-    """A weight file that is damaged, unsafe or not what was asked for."""
+    """A weight file that is damaged, unsafe or of another kind than required."""
 
 
 class PackageError(AnimateAnyoneError, ImportError):
-    """A package that is not installed is needed."""
+    """A required package is not installed."""
 
 
 class MediaError(AnimateAnyoneError):
@@ -38,8 +38,8 @@ class MediaError(AnimateAnyoneError):
 
 
 class DownloadError(AnimateAnyoneError):
-    """A file could not be fetched, or is not the file that was expected."""
+    """A file could not be downloaded, or differs from the expected file."""
 
 
 class TrainingError(AnimateAnyoneError):
-    """A training run that cannot go on."""
+    """A training run that cannot continue."""

@@ -1,18 +1,18 @@
-"""Where a canvas of one size lands in another: at one scale both ways, and centred."""
+"""Scale and offset that fit a canvas into another size: scaled evenly, and centred."""
 
 from typing import Literal, get_args
 
 from .errors import InputError
 from .types import Size
 
-Fit = Literal["pad", "crop"]  # all of the picture, its edges continued; or its middle
+Fit = Literal["pad", "crop"]  # pad: the whole picture; crop: fill the size
 FITS: tuple[Fit, ...] = get_args(Fit)
 
 
 def placement(canvas: Size, size: Size, fit: Fit = "pad") -> tuple[float, float, float]:
-    """Return the scale at which a canvas comes into a size, and x and y of its upper left corner.
+    """Return the scale that fits a canvas into a size, and x and y of its upper left corner there.
 
-    InputError for an unknown fit.
+    Raises InputError for an unknown fit.
     """
     if fit not in FITS:
         raise InputError(f"fit got {fit!r}; it must be one of {', '.join(FITS)}. Choose pad.")

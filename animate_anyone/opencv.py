@@ -1,4 +1,4 @@
-"""OpenCV, imported when something of it is first used: ComfyUI does not bring it.
+"""OpenCV, imported at first use, because ComfyUI does not install it.
 
 Use as `from .. import opencv as cv2`.
 """
@@ -8,8 +8,8 @@ from typing import Any
 from .errors import PackageError
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (whatever OpenCV has under this name)
-    """Return what OpenCV has under a name."""
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (any object of OpenCV)
+    """Return the attribute of OpenCV with this name; PackageError if OpenCV is missing."""
     if name.startswith("__"):
         raise AttributeError(name)
     try:

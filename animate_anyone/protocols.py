@@ -1,4 +1,4 @@
-"""What the core asks of objects that others bring: networks around ours, and progress."""
+"""Protocols of the objects that callers pass to the core: encoders, attention and progress."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -19,7 +19,7 @@ class AttentionFunction(Protocol):
 
 
 class Autoencoder(Protocol):
-    """Pixels to latents and back; latents come and go in the denoiser's own scale."""
+    """Converts pixels to latents and back; latents are in the denoiser's scale."""
 
     def encode(
         self,
@@ -35,7 +35,7 @@ class Autoencoder(Protocol):
 
 
 class ImageEncoder(Protocol):
-    """A picture to the one token that cross-attention sees (paper, section 3.2)."""
+    """Encodes a picture as the single token used in cross-attention (paper, section 3.2)."""
 
     def encode(
         self,

@@ -1,4 +1,4 @@
-"""Small frozen records that all parts share, and the speeds of clips that have none."""
+"""Small frozen records that all parts share, and default frame rates."""
 
 from dataclasses import dataclass
 from enum import IntFlag
@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-DEFAULT_FPS = Fraction(30)  # of clips without a speed of their own: keypoints, folders
-SAMPLE_FPS = Fraction(12)  # at which a training and the demo show what they made
+DEFAULT_FPS = Fraction(30)  # for clips without a frame rate: keypoint files, folders of pictures
+SAMPLE_FPS = Fraction(12)  # of the sample clips that training and the demo write
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Size:
 
 
 class Flag(IntFlag):
-    """What was done to a point since it was detected."""
+    """How a point was changed after it was detected."""
 
-    FILLED = 1  # it was missing and lies between its neighbours in time
-    SMOOTHED = 2  # it was moved by a filter over time
-    SPIKE = 4  # it jumped away for a moment and was removed, or replaced if FILLED as well
-    HELD = 8  # it was missing and stays where it was seen last
-    EDITED = 16  # a person moved it, or hid it by hand
+    FILLED = 1  # it was missing and was interpolated over time
+    SMOOTHED = 2  # it was moved by the smoothing filter
+    SPIKE = 4  # it was an outlier and was removed, or replaced if FILLED is set as well
+    HELD = 8  # it was missing and was kept where it was seen last
+    EDITED = 16  # it was moved or hidden by hand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class PoseClip:
         return self.body.xy.shape[0]
 
     def at(self, rows: slice) -> "PoseClip":
-        """Return some of the frames."""
+        """Return a clip of these frames."""
 
         def part(points: Points) -> Points:
             flags = None if points.flags is None else points.flags[rows]

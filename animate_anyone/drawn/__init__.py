@@ -1,5 +1,5 @@
-"""Drawn characters: bodies, clothes, motions and their pictures, all from a seed."""
+"""Drawn characters: bodies, clothes, motions and pictures, generated from a seed."""
 
 from ..types import Size
 
-PICTURE_SIZE = Size(128, 128)  # of drawn characters, where nothing else is asked for
+PICTURE_SIZE = Size(128, 128)  # default size of pictures of drawn characters

@@ -1,7 +1,7 @@
 """Procedural characters: a source of pictures with exact keypoints and silhouettes.
 
-Nothing is downloaded and nothing is anybody's: bodies, clothes, hair and backgrounds are drawn
-from random numbers, so a seed names a character for good.
+Bodies, clothes, hair and backgrounds are generated from random numbers, so the same seed always
+gives the same character. No downloaded data or pictures of real people are used.
 """
 
 import colorsys
@@ -28,12 +28,12 @@ BACKGROUNDS = ("plain", "gradient", "floor", "panels", "sun")
 
 @dataclass(frozen=True, kw_only=True)
 class Character:
-    """Everything about a character that does not move."""
+    """The fixed properties of a character: body, clothes and background."""
 
     body: Proportions
     height: float  # standing height as a fraction of the picture's height
-    ground: float  # where the ankles stand, as a fraction of the picture's height
-    centre: float  # where the pelvis stands, as a fraction of the picture's width
+    ground: float  # height of the ankles, as a fraction of the picture's height
+    centre: float  # position of the pelvis, as a fraction of the picture's width
     skin: Colour
     hair: Colour
     hair_style: str
@@ -41,7 +41,7 @@ class Character:
     top: Colour
     top_second: Colour
     pattern: str
-    pattern_scale: float  # repeats over the torso
+    pattern_scale: float  # repetitions over the torso
     sleeve: float  # covered share of the arm, 0..1
     bottom: Colour
     bottom_second: Colour
@@ -59,7 +59,7 @@ def make_character(
     *,
     close_up: bool | None = None,  # legs below the picture; None: one in six
 ) -> Character:
-    """Draw a character from random numbers."""
+    """Return a random character."""
     body = _make_body(rng)
     near = bool(rng.random() < 1 / 6) if close_up is None else close_up
     background = _vivid(rng, (0.05, 0.45), (0.45, 0.95))
@@ -90,7 +90,7 @@ def make_character(
 
 
 def _make_body(rng: np.random.Generator) -> Proportions:
-    """Draw bone lengths that add up to one height, from child-like to tall."""
+    """Return random bone lengths that add up to a height of 1, from child-like to tall."""
     head = rng.uniform(0.065, 0.115)  # radius
     neck = rng.uniform(0.015, 0.035)
     rest = 1.0 - 2 * head - neck
@@ -116,7 +116,7 @@ def _make_body(rng: np.random.Generator) -> Proportions:
 def _vivid(
     rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
 ) -> Colour:
-    """Draw a colour of any hue."""
+    """Return a random colour of any hue."""
     red, green, blue = colorsys.hsv_to_rgb(
         rng.random(), rng.uniform(*saturation), rng.uniform(*value)
     )
@@ -124,6 +124,6 @@ def _vivid(
 
 
 def _jitter(rng: np.random.Generator, colour: Colour, amount: int = 10) -> Colour:
-    """Move every channel by up to amount."""
+    """Return the colour with every channel changed at random by up to `amount`."""
     moved = np.clip(np.array(colour) + rng.integers(-amount, amount + 1, 3), 0, 255)
     return int(moved[0]), int(moved[1]), int(moved[2])

@@ -14,7 +14,7 @@ def paint_clip(
     frames: np.ndarray,  # times, in frames of the motion
     size: Size,
 ) -> list[Painting]:
-    """Return a new character in one motion at the given times."""
+    """Return frames of a random character in a random motion, at the given times."""
     character, motion = make_character(rng), make_motion(rng)
     return [paint(character, motion.angles(float(frame)), size) for frame in frames]
 

@@ -1,6 +1,6 @@
-"""Hands, faces and feet of drawn characters: where their keypoints lie on a posed body.
+"""Hands, faces and feet of drawn characters: the positions of their keypoints on a posed body.
 
-They follow from the joints and the angles alone, so they need no random numbers of their own.
+They are computed from the joints and angles only, without further random numbers.
 Units are those of `joints_of`: heights, x right, y down, z towards the viewer.
 """
 
@@ -13,8 +13,8 @@ from .motions import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, Proportions, head
 Angles = dict[str, float]
 
 HAND_LENGTH = 0.36  # wrist to the tip of the middle finger, in lengths of the forearm
-# Per finger from the thumb: how far along the hand its four points lie, and how far across,
-# towards the thumb, in hand lengths.
+# For each finger, thumb first: positions of its four points along the hand, and across it (towards
+# the thumb), in hand lengths.
 FINGERS_ALONG = np.array(
     [
         [0.18, 0.34, 0.46, 0.56],
@@ -48,7 +48,7 @@ def details_of(
     angles: Angles,
     xyz: np.ndarray,  # (18, 3), from joints_of
 ) -> dict[str, Part]:
-    """Return hands of 21, face of 68 and feet of 6 points by the names of `PoseClip`."""
+    """Return hands of 21, a face of 68 and feet of 6 points, by the names in `PoseClip`."""
     return {
         "left_hand": _hand(xyz, LEFT_ARM, 1, angles["left_elbow"] + angles["left_arm"]),
         "right_hand": _hand(xyz, RIGHT_ARM, -1, angles["right_elbow"] + angles["right_arm"]),
@@ -58,7 +58,7 @@ def details_of(
 
 
 def _hand(xyz: np.ndarray, arm: tuple[int, ...], side: int, turn: float) -> Part:
-    """Open and close, bend and spread with the arm's own movement."""
+    """Return a hand that opens, bends and spreads with the movement of its arm."""
     forearm = xyz[arm[2]] - xyz[arm[1]]
     length = float(np.linalg.norm(forearm))
     bend = 0.35 * np.sin(2 * turn)
@@ -79,7 +79,7 @@ def _hand(xyz: np.ndarray, arm: tuple[int, ...], side: int, turn: float) -> Part
 
 
 def _face(body: Proportions, angles: Angles, xyz: np.ndarray) -> Part:
-    """Lay the 68 points on the sphere of the head; those that turn away are hidden."""
+    """Return the 68 points on the sphere of the head; those on its far side are hidden."""
     centre, up, across = head_of(body, angles, xyz[1])
     turned = FACE[:, 0] + angles["yaw"] + angles["head_yaw"]
     offsets = 0.95 * np.sin(turned)[:, None] * across + FACE[:, 1:] * up
@@ -87,7 +87,7 @@ def _face(body: Proportions, angles: Angles, xyz: np.ndarray) -> Part:
 
 
 def _feet(xyz: np.ndarray) -> Part:
-    """Place big toe, small toe and heel about each ankle, toes outwards; left foot first."""
+    """Return big toe, small toe and heel near each ankle, toes outwards; left foot first."""
     offsets = np.array([[0.014, 0.026], [0.022, 0.022], [-0.006, 0.012]])
     left = xyz[LEFT_LEG[2], :2] + offsets
     right = xyz[RIGHT_LEG[2], :2] + offsets * [-1, 1]

@@ -1,8 +1,8 @@
-"""How drawn characters move: smooth joint angles over time, and the joints that follow from them.
+"""Motions of drawn characters: smooth joint angles over time, and the joints at these angles.
 
-The skeleton lives in three dimensions and is seen along the z axis without perspective, so limbs
-that point at the viewer foreshorten and a turning body narrows. The character faces the viewer:
-its right side has negative x. Lengths are fractions of the standing height.
+The skeleton is three-dimensional and is projected along the z axis without perspective, so limbs
+that point at the viewer look shorter and a turned body looks narrower. The character faces the
+viewer: its right side has negative x. Lengths are fractions of the standing height.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Proportions:
 
 @dataclass(frozen=True)
 class Motion:
-    """Two sinusoids per degree of freedom; time is counted in frames."""
+    """A sum of two sinusoids per degree of freedom; time is in frames."""
 
     centre: np.ndarray  # (dof,)
     swing: np.ndarray  # (dof, 2)
@@ -62,13 +62,13 @@ class Motion:
     phase: np.ndarray  # (dof, 2)
 
     def angles(self, frame: float) -> dict[str, float]:
-        """Return every degree of freedom at a frame."""
+        """Return the value of every degree of freedom at a frame."""
         values = self.centre + (self.swing * np.sin(self.frequency * frame + self.phase)).sum(1)
         return dict(zip(DEGREES_OF_FREEDOM, values.tolist(), strict=True))
 
 
 def make_motion(rng: np.random.Generator) -> Motion:
-    """Draw a motion: periods of 16 to 60 frames, from nearly still to lively."""
+    """Return a random motion with periods of 16 to 60 frames, from nearly still to lively."""
     ranges = np.array(list(DEGREES_OF_FREEDOM.values()))
     energy = rng.uniform(0.3, 1.0)
     swing = ranges[:, 2:] * energy * rng.uniform(0.2, 1.0, (len(ranges), 2)) * [[0.7, 0.3]]
@@ -129,7 +129,7 @@ def head_of(
     angles: dict[str, float],
     neck: np.ndarray,  # (3,), between the shoulders
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # centre, up, across: (3,) each
-    """Return where the head is and how it is tilted."""
+    """Return the centre of the head and its axes, which show how it is tilted."""
     lean, roll = angles["lean"], angles["lean"] + angles["head_roll"]
     spine = np.array([np.sin(lean), -np.cos(lean), 0.0])
     up = np.array([np.sin(roll), -np.cos(roll), 0.0])

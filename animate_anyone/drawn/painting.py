@@ -71,7 +71,7 @@ class Canvas:
         self.disc(end, radii[1], colour)
 
     def textured(self, points: np.ndarray, tile: np.ndarray, corners: np.ndarray) -> None:
-        """Fill a polygon with a texture whose top left, top right, bottom left lie at corners."""
+        """Fill a polygon with a texture; `corners` are its top left, top right and bottom left."""
         height, width = len(self.mask), len(self.mask[0])
         fixed = np.round(points * ONE).astype(np.int32)
         cover = np.zeros_like(self.mask)
@@ -85,7 +85,7 @@ class Canvas:
 
 
 def paint(character: Character, angles: dict[str, float], size: Size) -> Painting:
-    """Paint a character in a pose."""
+    """Return the picture, silhouette and keypoints of a character in a pose."""
     xyz, seen = joints_of(character.body, angles)
     scale = character.height * size.height
     origin = np.array([character.centre * size.width, character.ground * size.height])
@@ -113,7 +113,7 @@ def paint(character: Character, angles: dict[str, float], size: Size) -> Paintin
 
 
 def _on_canvas(part: Part, size: Size) -> Part:
-    """Hide what lies beyond the borders."""
+    """Return the part with points beyond the borders marked as hidden."""
     inside = ((part.xy >= 0) & (part.xy < [size.width, size.height])).all(1)
     return Part(part.xy, part.visible & inside)
 
@@ -308,7 +308,7 @@ def cloth_of(character: Character) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def background_of(character: Character, size: Size) -> np.ndarray:
-    """Return the background alone: (H, W, 3) uint8."""
+    """Return the background of a character: (H, W, 3) uint8."""
     first = np.array(character.background, np.float32)
     second = np.array(character.background_second, np.float32)
     y = np.linspace(0, 1, size.height, dtype=np.float32)[:, None, None]

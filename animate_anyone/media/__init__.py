@@ -1,4 +1,4 @@
-"""Frames in, frames out: pictures, video files and folders of pictures."""
+"""Reading and writing pictures, video files and folders of pictures."""
 
 from .clips import ClipInfo, clip_info, frames_of
 from .fitting import fit_drawing, fit_frame, fit_picture

@@ -1,4 +1,4 @@
-"""Clips in: video files and folders of pictures, frame by frame."""
+"""Reading clips, video files and folders of pictures, frame by frame."""
 
 import re
 from collections.abc import Iterator
@@ -19,39 +19,37 @@ from .pictures import PICTURE_SUFFIXES, cause_of, picture_size, read_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class ClipInfo:
-    """What is known of a clip before its frames are decoded."""
+    """Facts about a clip that are known before its frames are decoded."""
 
     path: Path
     frames: int
-    size: Size  # of the first frame, turned upright
-    fps: Fraction | None  # the average; None: a folder of pictures has no speed
+    size: Size  # of the first frame, rotated upright
+    fps: Fraction | None  # average frames per second; None for folders of pictures
     has_audio: bool
-    variable: bool = False  # frames follow each other at varying distances in time
+    variable: bool = False  # the frame rate varies
 
     def remarks(
         self,
-        read: int,  # frames that came
-        wanted: int | None = None,  # of these; None: all
+        read: int,  # number of frames that could be read
+        wanted: int | None = None,  # number of frames requested; None: all
     ) -> tuple[str, ...]:
-        """Return what a report should say of the file: varying speed, frames that did not come."""
+        """Return notes for a report: a varying frame rate, frames that could not be read."""
         wanted = self.frames if wanted is None else wanted
         notes = []
         if self.variable:
             notes.append(
-                "Frames follow each other at varying distances; they are taken as they come, as "
-                f"if at the average of {float(self.fps or 0):.3g} frames per second."
+                "The frame rate of the file varies; all frames are used, as if at its average of "
+                f"{float(self.fps or 0):.3g} frames per second."
             )
         if read < wanted:
-            notes.append(
-                f"{wanted} frames were announced, {read} could be read; the file may be cut short."
-            )
+            notes.append(f"{read} of {wanted} frames could be read; the file may be truncated.")
         return tuple(notes)
 
 
 def clip_info(path: Path | str) -> ClipInfo:
-    """Describe a video file, a folder of pictures or a single picture.
+    """Return the facts about a video file, a folder of pictures or a single picture.
 
-    Of a video the first frame is decoded, since only it says how the camera was held.
+    The first frame of a video is decoded, because only a frame holds the camera's rotation.
     """
     path = Path(path)
     pictures = _pictures(path)
@@ -80,7 +78,7 @@ def clip_info(path: Path | str) -> ClipInfo:
 def frames_of(path: Path | str) -> Iterator[np.ndarray]:
     """Yield the frames of a video file or folder of pictures, (H, W, 3) uint8 RGB, one by one.
 
-    Pictures of a folder come in the natural order of their names (frame2 before frame10).
+    Pictures of a folder are sorted by name in natural order (frame2 before frame10).
     """
     path = Path(path)
     pictures = _pictures(path)
@@ -91,13 +89,13 @@ def frames_of(path: Path | str) -> Iterator[np.ndarray]:
     with _opened_video(path) as container:
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            # A phone stores how it was held; quarter turns counter-clockwise.
+            # Phones store how they were held, in degrees counter-clockwise.
             turns = round(getattr(frame, "rotation", 0) / 90) % 4
             yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
 
 
 def _pictures(path: Path) -> list[Path] | None:
-    """Return the picture files that `path` stands for, or None if it is a video."""
+    """Return the picture files of a folder, or the one picture; None if it is a video."""
     if path.is_dir():
         found = [each for each in path.iterdir() if each.suffix.lower() in PICTURE_SUFFIXES]
         if not found:
@@ -118,7 +116,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def open_clip(path: Path) -> InputContainer:
-    """Open a video or sound file; whatever goes wrong with it is raised with its name."""
+    """Open a video or sound file; InputError or MediaError names the file if this fails."""
     if not path.is_file():
         raise InputError(f"frames got {path}; there is no such file or folder. Check the path.")
     try:
@@ -143,5 +141,5 @@ def _opened_video(path: Path) -> Iterator[InputContainer]:
 def _cannot_decode(path: Path, error: Exception) -> str:
     return (
         f"frames got {path}; it cannot be decoded ({cause_of(error)}). "
-        f"It may be cut short or damaged: copy or export it again."
+        f"It may be truncated or damaged: copy or export it again."
     )

@@ -1,4 +1,4 @@
-"""Pictures brought to another size: at one scale both ways and centred, or squashed for CLIP."""
+"""Resizing pictures: scaled evenly and centred, or squashed to a square for CLIP."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def fit_picture(
     size: Size,
     fit: Fit = "pad",
 ) -> Tensor:  # (f, 3, size.height, size.width), 0..1
-    """Return pictures in a size: whole with their edges continued, or cut to fill it."""
+    """Return pictures of this size: padded by repeating their edges, or cropped to fill it."""
     H, W = pictures.shape[-2:]
     if Size(W, H) == size:
         return pictures
@@ -41,7 +41,7 @@ def fit_frame(
     size: Size,
     fit: Fit,
 ) -> np.ndarray:  # (size.height, size.width, 3) uint8
-    """Return a frame as `fit_picture` does, in bytes; `crop` is the paper's way (section 4.1)."""
+    """Return a frame fitted like `fit_picture`; `crop` is the paper's method (section 4.1)."""
     scale, left, top = placement(Size(frame.shape[1], frame.shape[0]), size, fit)
     width = max(1, round(frame.shape[1] * scale))
     height = max(1, round(frame.shape[0] * scale))
@@ -61,10 +61,10 @@ def squash(
     frames: Iterable[np.ndarray],  # (H, W, 3) uint8 each, of any sizes
     side: int,  # pixels
 ) -> np.ndarray:  # (f, side, side, 3) uint8
-    """Return pictures squashed to a square, as CLIP sees them in these networks.
+    """Return pictures squashed to a square, as these networks prepare them for CLIP.
 
-    By PIL's bicubic filter, with which the public implementation prepares them. PyTorch's filter of
-    the same name rounds its weights otherwise: up to 2 of 255 and in one pixel of six.
+    This is PIL's bicubic filter, as in the public implementation. PyTorch's bicubic filter rounds
+    its weights differently: one pixel in six differs, by up to 2 of 255.
     """
     way = Image.Resampling.BICUBIC
     squares = (Image.fromarray(frame).resize((side, side), way) for frame in frames)
@@ -75,7 +75,7 @@ def fit_drawing(
     frame: np.ndarray,  # (H, W, 3) uint8
     size: Size,
 ) -> np.ndarray:  # (size.height, size.width, 3) uint8
-    """Return a picture of skeletons in a size, on black, as skeletons are drawn."""
+    """Return a picture of skeletons scaled evenly and centred in this size, padded with black."""
     H, W = frame.shape[:2]
     if Size(W, H) == size:
         return frame

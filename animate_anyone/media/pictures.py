@@ -1,4 +1,4 @@
-"""Single pictures: read, converted, written, laid out on a sheet."""
+"""Reading, converting and writing pictures, and contact sheets."""
 
 import logging
 import warnings
@@ -22,14 +22,14 @@ PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 def read_picture(
     path: Path | str,
-    longest: int | None = None,  # pixels; a picture whose longer side exceeds this is reduced
+    longest: int | None = None,  # pixels; pictures with a longer side are scaled down
 ) -> Tensor:  # (1, 3, H, W) float32 RGB, 0..1
-    """Return a picture, turned upright; transparent parts become white."""
+    """Return a picture, rotated upright; transparent parts become white."""
     return to_pixels(read_bytes(Path(path), longest)[None])
 
 
 def picture_size(path: Path | str) -> Size:
-    """Return the size of a picture file, turned upright."""
+    """Return the size of a picture file after rotating it upright."""
     with opened_picture(Path(path)) as image:
         return Size(*ImageOps.exif_transpose(image).size)
 
@@ -37,14 +37,14 @@ def picture_size(path: Path | str) -> Size:
 def to_pixels(
     frames: np.ndarray,  # (f, H, W, 3) uint8
 ) -> Tensor:  # (f, 3, H, W) float32, 0..1
-    """Turn bytes as files hold them into the core's pixels."""
+    """Convert 8-bit frames into the core's tensors."""
     return torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255)
 
 
 def to_bytes(
     frames: Tensor,  # (f, 3, H, W), 0..1; values outside are clipped
 ) -> np.ndarray:  # (f, H, W, 3) uint8
-    """Turn the core's pixels into bytes as files hold them, rounding to the nearest."""
+    """Convert the core's tensors into 8-bit frames, rounded to the nearest value."""
     scaled = frames.detach().float().clamp(0, 1).mul(255).round_().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
@@ -53,7 +53,7 @@ def read_bytes(
     path: Path,
     longest: int | None = None,  # pixels, as in read_picture
 ) -> np.ndarray:  # (H, W, 3) uint8 RGB
-    """Return a picture as bytes, turned upright; transparent parts become white."""
+    """Return a picture as uint8, rotated upright; transparent parts become white."""
     with opened_picture(path) as image:
         before = image.size
         if longest is not None and max(before) > longest:
@@ -62,16 +62,16 @@ def read_bytes(
         image = ImageOps.exif_transpose(image)
         if image.mode == "F":
             raise MediaError(
-                f"picture got {path}; its pixels are float numbers, of which nothing says what "
-                "white is. Save it again with whole numbers, as PNG."
+                f"picture got {path}; its pixels are float numbers of unknown range. "
+                "Save it again with integers, as PNG."
             )
-        if image.mode.startswith("I"):  # 16 bits of grey; PIL would clip them at 255
+        if image.mode.startswith("I"):  # 16-bit grey, which PIL would clip at 255
             grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
             return np.repeat(grey[:, :, None], 3, 2)
         if image.has_transparency_data:
             image = image.convert("RGBA")
             if np.asarray(image.getchannel("A")).min() < 255:
-                logger.warning("%s: has transparent parts, laid on white", path)
+                logger.warning("%s: transparent parts were filled with white", path)
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image)
         return np.asarray(image.convert("RGB")).copy()
@@ -79,7 +79,7 @@ def read_bytes(
 
 @contextmanager
 def opened_picture(path: Path) -> Iterator[Image.Image]:
-    """Open a picture file; whatever goes wrong with it is raised with its name."""
+    """Open a picture file; InputError or MediaError names the file if this fails."""
     if not path.is_file():
         raise InputError(f"picture got {path}; there is no such file. Check the path.")
     try:
@@ -105,18 +105,18 @@ def write_picture(
     with whole_file(path) as part:
         try:
             Image.fromarray(picture).save(part)
-        except ValueError as error:  # a suffix without a format
+        except ValueError as error:  # no format has this suffix
             raise MediaError(cannot_write(Path(path), error)) from error
 
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """Give the place to write a file to; it gets its name when the block ends without an error.
+    """Yield a temporary path; it is renamed to `path` when the block ends without an error.
 
-    Raises MediaError if the file cannot be written; an older one of that name is then left alone.
+    Raises MediaError if the file cannot be written; an existing file is then left unchanged.
     """
     path = Path(path)
-    part = part_of(path)
+    part = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -132,11 +132,11 @@ def contact_sheet(
     rows: Mapping[str, Sequence[np.ndarray]],  # label -> frames (H, W, 3) uint8
     cell: int = 128,  # pixels; height of a frame on the sheet
 ) -> np.ndarray:  # (H, W, 3) uint8 RGB
-    """Lay rows of frames out under each other, each with its label at the left."""
+    """Return a picture of rows of frames, one below the other, each with its label at the left."""
     if not rows or not all(len(frames) for frames in rows.values()):
         raise InputError(
             f"rows got {[len(frames) for frames in rows.values()]} frames; every row of a contact "
-            f"sheet needs at least one. Leave the empty ones out."
+            f"sheet needs at least one. Remove the empty rows."
         )
     label_px = 12 + 9 * max(len(label) for label in rows)
     strips = []
@@ -166,13 +166,13 @@ def _to_height(frame: np.ndarray, height: int) -> np.ndarray:
     return cv2.resize(frame, (width, height), interpolation=way)
 
 
-def part_of(path: Path) -> Path:
-    """Where a file is written until it is complete."""
+def temporary_path(path: Path) -> Path:
+    """Return the path to which a file is written until it is complete."""
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
 def cannot_write(path: Path, error: Exception) -> str:
-    """What to say when writing a file failed."""
+    """Return the error message for a file that could not be written."""
     return (
         f"out got {path}; it cannot be written ({cause_of(error)}). "
         f"Free some space or choose another place."
@@ -180,5 +180,5 @@ def cannot_write(path: Path, error: Exception) -> str:
 
 
 def cause_of(error: Exception) -> str:
-    """The system's own words for what went wrong."""
+    """Return the operating system's message for an error, otherwise the error's text."""
     return getattr(error, "strerror", None) or str(error)

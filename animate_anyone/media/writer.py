@@ -1,4 +1,4 @@
-"""Clips out: H.264 video, with the sound of another clip."""
+"""Writing clips: H.264 video, with the sound of another clip."""
 
 import logging
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ from av.error import FFmpegError
 from ..errors import InputError, MediaError
 from ..types import Size
 from .clips import open_clip
-from .pictures import cannot_write, part_of
+from .pictures import cannot_write, temporary_path
 
 logger = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")  # what VideoWriter writes
-_COPIED_AUDIO = frozenset({"aac", "mp3", "ac3", "alac"})  # others are encoded again, as AAC
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")  # formats that VideoWriter writes
+_COPIED_AUDIO = frozenset({"aac", "mp3", "ac3", "alac"})  # others are re-encoded as AAC
 
 
 class VideoWriter:
     """Writes an H.264 video frame by frame; the file appears only when it is complete.
 
-    An exception inside the `with` block (an interrupt, a full disk) removes what was written
-    and leaves an older file of that name alone.
+    If the `with` block raises (an interrupt, a full disk), the unfinished file is removed and an
+    existing file of that name is left unchanged.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class VideoWriter:
         size: Size,
         fps: Fraction | float,  # frames per second
         *,
-        audio_from: Path | str | None = None,  # clip whose sound accompanies the frames
+        audio_from: Path | str | None = None,  # clip whose sound is added
         crf: int = 16,  # 0..51, lower is better and larger
     ) -> None:
         self.path = Path(path)
@@ -46,12 +46,12 @@ class VideoWriter:
         self.frames = 0
         self._audio_from = None if audio_from is None else Path(audio_from)
         self._crf = crf
-        self._part = part_of(self.path)
-        self._audio: _AudioCarrier | None = None
+        self._part = temporary_path(self.path)
+        self._audio: _AudioCopier | None = None
         if self.path.suffix.lower() not in VIDEO_SUFFIXES:
             raise InputError(
                 f"out got {self.path.name!r}; video is written as {', '.join(VIDEO_SUFFIXES)}. "
-                f"Choose one of these endings."
+                f"Choose one of these suffixes."
             )
         if not 1 <= self.fps <= 1000:
             raise InputError(f"fps got {fps}; it must lie in 1..1000. Choose for instance 30.")
@@ -64,7 +64,7 @@ class VideoWriter:
             raise MediaError(cannot_write(self.path, error)) from error
         try:
             self._video = self._container.add_stream("libx264", rate=self.fps)
-            # Chroma is stored at half size, so an odd picture is written one pixel larger.
+            # Chroma is stored at half size, so odd sides are written one pixel larger.
             self._video.width = self.size.width + self.size.width % 2
             self._video.height = self.size.height + self.size.height % 2
             self._video.pix_fmt = "yuv420p"
@@ -79,14 +79,14 @@ class VideoWriter:
         self,
         frames: np.ndarray,  # (f, H, W, 3) or (H, W, 3), uint8 RGB
     ) -> None:
-        """Append frames."""
+        """Append frames to the video."""
         frames = frames[None] if frames.ndim == 3 else frames
         if frames.shape[1:] != (self.size.height, self.size.width, 3):
             raise InputError(
                 f"frames got shape {frames.shape}; this video takes (f, {self.size.height}, "
                 f"{self.size.width}, 3). Resize them first."
             )
-        with self._naming_the_file():
+        with self._media_errors():
             for frame in frames:
                 odd = ((0, self.size.height % 2), (0, self.size.width % 2), (0, 0))
                 picture = av.VideoFrame.from_ndarray(np.pad(frame, odd, "edge"), format="rgb24")
@@ -109,7 +109,7 @@ class VideoWriter:
         try:
             if not self.frames:
                 raise InputError("frames got none; a video needs at least one. Write some first.")
-            with self._naming_the_file():
+            with self._media_errors():
                 self._container.mux(self._video.encode(None))
                 if self._audio:
                     self._audio.finish()
@@ -118,14 +118,14 @@ class VideoWriter:
         finally:
             self._abandon()
 
-    def _open_audio(self) -> "_AudioCarrier | None":
+    def _open_audio(self) -> "_AudioCopier | None":
         if self._audio_from is None or self._audio_from.is_dir():
             return None
         source = open_clip(self._audio_from)
         if not source.streams.audio:
             source.close()
             return None
-        return _AudioCarrier(source, self._container)
+        return _AudioCopier(source, self._container)
 
     def _abandon(self) -> None:
         """Close everything and remove the unfinished file; does nothing after success."""
@@ -138,15 +138,15 @@ class VideoWriter:
         self._part.unlink(missing_ok=True)
 
     @contextmanager
-    def _naming_the_file(self) -> Iterator[None]:
+    def _media_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, FFmpegError) as error:
             raise MediaError(cannot_write(self.path, error)) from error
 
 
-class _AudioCarrier:
-    """Carries the sound of one clip into another, packet by packet, cut at the video's end."""
+class _AudioCopier:
+    """Copies the sound of one clip to another, packet by packet, cut at the end of the video."""
 
     def __init__(self, source: InputContainer, target: OutputContainer) -> None:
         self.source = source
@@ -166,7 +166,7 @@ class _AudioCarrier:
         self._next: av.Packet | av.AudioFrame | None = None
 
     def copy_until(self, seconds: Fraction) -> None:
-        """Carry over everything that begins before this time."""
+        """Copy all packets or frames that begin before this time."""
         while True:
             if self._next is None:
                 self._next = next((part for part in self._parts if part.pts is not None), None)
@@ -175,16 +175,16 @@ class _AudioCarrier:
                 return
             if part.pts * part.time_base - self._start >= seconds:
                 return
-            self._carry(part)
+            self._write(part)
             self._next = None
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Flush the encoder and close the source."""
         if not self._copied:
             self._target.mux(self._out.encode(None))
         self.source.close()
 
-    def _carry(self, part: av.Packet | av.AudioFrame) -> None:
+    def _write(self, part: av.Packet | av.AudioFrame) -> None:
         if part.pts is None or part.time_base is None:
             return
         shift = round(self._start / part.time_base)

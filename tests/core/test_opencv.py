@@ -1,4 +1,4 @@
-"""Where OpenCV is missing, the pack loads, and says what to do when a skeleton is drawn."""
+"""Without OpenCV, the pack loads, and drawing a skeleton raises an error with the way out."""
 
 import subprocess
 import sys

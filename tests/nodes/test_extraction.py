@@ -140,7 +140,7 @@ def test_a_clip_that_ends_early_is_reported(run_node, dwpose, base, node):
     path.write_bytes(data[: 2 * len(data) // 3])
     options = {"dwpose": dwpose, **WIDGETS} if node == "ExtractPose" else {}
     keypoints, report = run_node(node, video=VideoFromFile(str(path)), **options)
-    assert f"20 frames were announced, {len(keypoints)} could be read" in report
+    assert f"{len(keypoints)} of 20 frames could be read" in report
 
 
 def test_nobody_in_the_clip_is_a_report(run_node, core, dwpose):

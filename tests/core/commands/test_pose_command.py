@@ -134,7 +134,7 @@ def test_tiny_and_damaged_videos_are_named(networks, tmp_path, capsys):
         writer.write(np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), np.uint8))
     data = (tmp_path / "cut.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
-    for name, message in (("tiny.png", "frame 0 got 8 x 8 pixels"), ("cut.mp4", "cut short")):
+    for name, message in (("tiny.png", "frame 0 got 8 x 8 pixels"), ("cut.mp4", "truncated")):
         words = ["pose", "extract", str(tmp_path / name), f"--out={tmp_path / 'k.json'}"]
         assert main([*words, *networks]) == 2
         assert message in capsys.readouterr().err
@@ -162,7 +162,7 @@ def test_reports_tell_of_a_video_that_ends_early(cut, networks, tmp_path, capsys
     words = networks if action == "extract" else []
     assert main(["pose", action, str(cut), f"--out={out}", f"--report={report}", *words]) == 0
 
-    told = f"20 frames were announced, {len(read_keypoints(out))} could be read"
+    told = f"{len(read_keypoints(out))} of 20 frames could be read"
     assert told in capsys.readouterr().out
     assert told in report.read_text()
 

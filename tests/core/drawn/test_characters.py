@@ -1,4 +1,4 @@
-"""Drawn characters: a seed names one for good, and the keypoints are exact."""
+"""Drawn characters: a seed always gives the same one, and keypoints are exact."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ SIZE = Size(96, 128)
 REST = dict.fromkeys(DEGREES_OF_FREEDOM, 0.0)
 
 
-def test_a_seed_names_a_picture():
+def test_the_same_seed_gives_the_same_picture():
     first, second = (paint_clip(np.random.default_rng(5), np.arange(2), SIZE) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.picture, other.picture)
@@ -63,7 +63,7 @@ def test_the_mask_covers_the_skeleton_and_every_changed_pixel():
     assert not (changed & (painting.mask == 0)).any()
 
 
-def test_skeletons_carry_the_painted_joints():
+def test_skeletons_have_the_painted_joints():
     paintings = paint_clip(np.random.default_rng(4), np.arange(3), SIZE)
     clip = skeletons_of(paintings, SIZE)
     assert len(clip) == 3

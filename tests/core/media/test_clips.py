@@ -14,7 +14,7 @@ from animate_anyone.types import Size
 
 
 def frame_of(value: int) -> np.ndarray:
-    """A grey frame with a brighter right half."""
+    """Return a grey frame with a brighter right half."""
     frame = np.full((48, 64, 3), value, np.uint8)
     frame[:, 32:] += 40
     return frame
@@ -74,7 +74,7 @@ def test_odd_sizes_are_written_one_pixel_larger(tmp_path: Path) -> None:
     assert clip_info(tmp_path / "odd.mp4").size == Size(34, 18)
 
 
-def test_colours_survive(tmp_path: Path) -> None:
+def test_colours_are_preserved(tmp_path: Path) -> None:
     frame = np.zeros((48, 96, 3), np.uint8)
     frame[:, :32, 0] = frame[:, 32:64, 1] = frame[:, 64:, 2] = 200
     with VideoWriter(tmp_path / "colours.mp4", Size(96, 48), 30) as writer:
@@ -85,7 +85,7 @@ def test_colours_survive(tmp_path: Path) -> None:
     assert np.abs(again[24, middle].astype(int) - frame[24, middle]).max() < 8
 
 
-def test_folder_is_read_in_natural_order(tmp_path: Path) -> None:
+def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     for number in (10, 2, 1):
         Image.new("RGB", (6, 4), (number, 0, 0)).save(tmp_path / f"frame{number}.png")
     (tmp_path / "notes.txt").write_text("no picture")
@@ -103,7 +103,7 @@ def test_single_picture_is_a_clip_of_one_frame(tmp_path: Path) -> None:
     )
 
 
-def test_frames_are_decoded_only_when_asked_for(tmp_path: Path) -> None:
+def test_frames_are_decoded_only_when_needed(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", 40)
     data = (tmp_path / "clip.mp4").read_bytes()
     assert next(frames_of(tmp_path / "clip.mp4")).shape == (48, 64, 3)
@@ -113,7 +113,7 @@ def test_frames_are_decoded_only_when_asked_for(tmp_path: Path) -> None:
         list(frames_of(tmp_path / "cut.mp4"))
 
 
-def test_inputs_that_are_no_clips_are_named(tmp_path: Path) -> None:
+def test_inputs_that_are_not_clips_raise_with_their_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.mp4; there is no such file or folder"):
         clip_info(tmp_path / "gone.mp4")
     (tmp_path / "text.mp4").write_text("no video")
@@ -130,7 +130,7 @@ def test_inputs_that_are_no_clips_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "codec"), [("tone.mp4", "aac"), ("tone.mkv", "libopus"), ("tone.mov", "pcm_s16le")]
 )
-def test_sound_is_carried_over_and_cut_at_the_end(tmp_path: Path, source: str, codec: str) -> None:
+def test_sound_is_copied_and_cut_at_the_end(tmp_path: Path, source: str, codec: str) -> None:
     write_sound(tmp_path / source, 1.0, codec)
     write_clip(tmp_path / "clip.mp4", 15, audio_from=tmp_path / source)
 
@@ -160,7 +160,7 @@ def test_silent_source_gives_a_silent_video(tmp_path: Path) -> None:
     assert not clip_info(tmp_path / "clip.mp4").has_audio
 
 
-def test_interrupt_leaves_no_file_and_keeps_the_old_one(tmp_path: Path) -> None:
+def test_an_interrupt_leaves_no_file_and_keeps_the_existing_one(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"old")
 
@@ -176,7 +176,7 @@ def test_interrupt_leaves_no_file_and_keeps_the_old_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("frames", [4, 60])
-def test_full_disk_is_named_and_leaves_no_file(tmp_path: Path, small_disk, frames: int) -> None:
+def test_a_full_disk_raises_and_leaves_no_file(tmp_path: Path, small_disk, frames: int) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (frames, 48, 64, 3), np.uint8)
     told = r"clip\.mp4; it cannot be written \(File too large\)"
     with pytest.raises(MediaError, match=told), small_disk(8192):
@@ -185,7 +185,7 @@ def test_full_disk_is_named_and_leaves_no_file(tmp_path: Path, small_disk, frame
     assert not list(tmp_path.iterdir())
 
 
-def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_raises_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with (
         pytest.raises(MediaError, match=r"out got .*clip\.mp4; it cannot be written"),
@@ -194,7 +194,7 @@ def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_writer_refuses_what_it_cannot_write(tmp_path: Path) -> None:
+def test_the_writer_raises_for_invalid_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"out got 'clip\.avi'; video is written as \.mp4"):
         VideoWriter(tmp_path / "clip.avi", Size(64, 48), 30)
     with pytest.raises(InputError, match="fps got 0"):
@@ -213,7 +213,7 @@ def test_writer_refuses_what_it_cannot_write(tmp_path: Path) -> None:
 
 
 def write_times(path: Path, times: Iterable[int]) -> None:
-    """Frames whose upper half is bright, at these multiples of 1/600 second."""
+    """Write frames whose upper half is bright, at these multiples of 1/600 second."""
     frame = np.zeros((48, 64, 3), np.uint8)
     frame[:24] = 200
     with av.open(str(path), "w") as container:
@@ -229,7 +229,7 @@ def write_times(path: Path, times: Iterable[int]) -> None:
 
 
 def turn_by_metadata(path: Path) -> None:
-    """Let the track's display matrix say: a quarter turn clockwise."""
+    """Set the track's display matrix to a quarter turn clockwise."""
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44
     one = 1 << 16
@@ -238,7 +238,7 @@ def turn_by_metadata(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_a_clip_is_turned_as_its_metadata_say(tmp_path: Path) -> None:
+def test_a_clip_is_rotated_according_to_its_metadata(tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     write_times(path, range(0, 100, 20))
     turn_by_metadata(path)
@@ -250,7 +250,7 @@ def test_a_clip_is_turned_as_its_metadata_say(tmp_path: Path) -> None:
     assert frames[0][:, :18].mean() < 20
 
 
-def test_varying_speed_is_told_and_all_frames_come(tmp_path: Path) -> None:
+def test_a_varying_frame_rate_is_reported_and_all_frames_are_read(tmp_path: Path) -> None:
     write_times(tmp_path / "even.mp4", range(0, 200, 20))
     write_times(tmp_path / "varying.mp4", [0, 20, 40, 100, 120, 200, 220, 300, 400, 420])
     even, varying = (clip_info(tmp_path / f"{name}.mp4") for name in ("even", "varying"))
@@ -261,18 +261,18 @@ def test_varying_speed_is_told_and_all_frames_come(tmp_path: Path) -> None:
     assert varying.frames == len(list(frames_of(tmp_path / "varying.mp4"))) == 10
 
 
-def test_a_clip_of_one_frame_has_a_speed(tmp_path: Path) -> None:
+def test_a_clip_of_one_frame_has_a_frame_rate(tmp_path: Path) -> None:
     write_times(tmp_path / "one.mp4", [0])
     info = clip_info(tmp_path / "one.mp4")
 
     assert (info.frames, info.fps, info.variable) == (1, 30, False)
 
 
-def test_remarks_tell_varying_speed_and_frames_that_did_not_come(tmp_path: Path) -> None:
+def test_remarks_list_a_varying_frame_rate_and_missing_frames(tmp_path: Path) -> None:
     write_times(tmp_path / "even.mp4", range(0, 100, 20))
     write_times(tmp_path / "varying.mp4", [0, 20, 100, 300])
     even, varying = (clip_info(tmp_path / f"{name}.mp4") for name in ("even", "varying"))
 
     assert even.remarks(5) == even.remarks(3, wanted=3) == ()
-    assert "5 frames were announced, 4 could be read" in even.remarks(4)[0]
-    assert "varying distances" in varying.remarks(4)[0]
+    assert "4 of 5 frames could be read" in even.remarks(4)[0]
+    assert "frame rate of the file varies" in varying.remarks(4)[0]

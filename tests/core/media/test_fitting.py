@@ -1,4 +1,4 @@
-"""Frames and skeletons reach a protocol's size together."""
+"""Frames and skeletons are fitted to a protocol's size in the same way."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ from animate_anyone.types import Size
 
 
 def dotted(size: Size, at: tuple[int, int]) -> torch.Tensor:
-    """Return a black frame with a white square of 4 pixels in its middle around a place."""
+    """Return a black frame with a white square of 4 pixels around a point."""
     frame = torch.zeros(1, 3, size.height, size.width)
     frame[:, :, at[1] - 2 : at[1] + 2, at[0] - 2 : at[0] + 2] = 1
     return frame
 
 
 def centre_of(frame: torch.Tensor) -> np.ndarray:
-    """Return x and y of the middle of what is bright, in pixels."""
+    """Return x and y of the centre of the bright pixels."""
     rows, columns = np.nonzero(frame[0, 0].numpy() > 0.5)
     return np.array([columns.mean() + 0.5, rows.mean() + 0.5])
 
@@ -30,7 +30,7 @@ def centre_of(frame: torch.Tensor) -> np.ndarray:
     [(Size(60, 100), Size(64, 64)), (Size(128, 72), Size(64, 64)), (Size(40, 40), Size(64, 96))],
     ids=["upright", "wide", "larger"],
 )
-def test_joints_stay_on_what_they_belong_to(canvas, size, fit):
+def test_joints_stay_on_their_place_in_the_picture(canvas, size, fit):
     place = (canvas.width // 2 + 4, canvas.height // 2 - 6)
     skeleton = body_clip(canvas, np.full((1, 1, 18, 2), place, float))
     frames = fit_picture(dotted(canvas, place), size, fit)
@@ -48,7 +48,7 @@ def test_joints_that_are_cut_away_are_not_visible():
     assert fit_pose(skeleton, Size(64, 64), "pad", hide_cut=True).body.confidence.min() > 0
 
 
-def test_what_has_the_size_is_left_alone():
+def test_frames_and_clips_of_the_right_size_do_not_change():
     frames, size = torch.rand(2, 3, 48, 32), Size(32, 48)
     skeleton = body_clip(size, np.ones((1, 1, 18, 2)))
     for fit in ("pad", "crop"):
@@ -56,7 +56,7 @@ def test_what_has_the_size_is_left_alone():
         assert fit_pose(skeleton, size, fit) is skeleton
 
 
-def test_pictures_of_any_size_are_squashed_as_pil_does_it():
+def test_pictures_of_any_size_are_squashed_like_pil():
     rng = np.random.default_rng(0)
     pictures = [
         rng.integers(0, 256, (*size, 3), np.uint8) for size in ((90, 40), (16, 16), (7, 31))

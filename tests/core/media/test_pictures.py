@@ -37,7 +37,7 @@ def test_transparent_parts_become_white_and_this_is_reported(
     assert picture[0, :, 0, 0].tolist() == [1, 1, 1]
     assert picture[0, 0, 0, 1].item() == pytest.approx(127 / 255)
     assert picture[0, :, 1, 1].tolist() == pytest.approx([200 / 255, 0, 0])
-    assert "figure.png: has transparent parts, laid on white" in caplog.text
+    assert "figure.png: transparent parts were filled with white" in caplog.text
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I"])
@@ -73,7 +73,7 @@ def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "dot.png").flatten().tolist() == [1, 0, 0]
 
 
-def test_huge_picture_is_reduced_before_it_becomes_floats(
+def test_a_huge_picture_is_reduced_before_conversion_to_float(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Image.new("L", (8000, 8000), 128).save(tmp_path / "huge.png")
@@ -84,14 +84,14 @@ def test_huge_picture_is_reduced_before_it_becomes_floats(
     assert "8000x8000 pixels, reduced to 1000x1000" in caplog.text
 
 
-def test_float_pictures_are_refused_instead_of_read_as_black(tmp_path: Path) -> None:
+def test_float_pictures_raise_instead_of_being_read_as_black(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "float.tif")
 
     with pytest.raises(MediaError, match=r"float\.tif; its pixels are float numbers"):
         read_picture(tmp_path / "float.tif")
 
 
-def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_pictures_that_cannot_be_read_raise_with_their_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png; there is no such file"):
         read_picture(tmp_path / "gone.png")
     (tmp_path / "text.png").write_text("no picture")
@@ -103,9 +103,7 @@ def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         read_picture(tmp_path / "cut.png")
 
 
-def test_more_pixels_than_pil_allows_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_pixels_than_pil_allows_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (64, 64)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
 
@@ -130,7 +128,7 @@ def test_written_picture_is_read_back(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["picture.png"]
 
 
-def test_unwritable_picture_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_written_raises_and_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"out got .*picture\.unknown; it cannot be written"):
         write_picture(tmp_path / "picture.unknown", np.zeros((4, 4, 3), np.uint8))
     assert not list(tmp_path.iterdir())
@@ -157,12 +155,12 @@ def test_any_picture_fits_any_size(width: int, height: int) -> None:
     assert fit_drawing(np.zeros((height, width, 3), np.uint8), Size(64, 48)).shape == (48, 64, 3)
 
 
-def test_a_drawing_that_fits_is_left_alone():
+def test_a_drawing_of_the_right_size_does_not_change():
     drawing = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     assert fit_drawing(drawing, Size(64, 48)) is drawing
 
 
-def test_fitted_frame_lies_on_black() -> None:
+def test_a_fitted_drawing_is_padded_with_black() -> None:
     fitted = fit_drawing(np.full((20, 40, 3), 200, np.uint8), Size(40, 40))
 
     assert (fitted[10:30] == 200).all()
@@ -179,7 +177,7 @@ def test_contact_sheet_has_one_strip_per_row() -> None:
     assert sheet[42 + 20, -10].tolist() == [30, 30, 30]
 
 
-def test_empty_row_is_refused() -> None:
+def test_an_empty_row_raises() -> None:
     with pytest.raises(InputError, match=r"rows got \[0\] frames"):
         contact_sheet({"result": []})
 
@@ -188,11 +186,11 @@ def test_empty_row_is_refused() -> None:
     ("frames", "count", "expected"),
     [(1, 8, [0]), (4, 8, [0, 1, 2, 3]), (9, 3, [0, 4, 8]), (5, 1, [0])],
 )
-def test_spread_reaches_first_and_last(frames: int, count: int, expected: list[int]) -> None:
+def test_spread_includes_first_and_last(frames: int, count: int, expected: list[int]) -> None:
     assert spread(frames, count) == expected
 
 
-def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "new" / "data.json"
     with whole_file(path) as part:
         part.write_text("half")
@@ -211,7 +209,7 @@ def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
         pass
 
 
-def test_size_of_a_sideways_photo_is_that_of_the_upright_one(tmp_path: Path) -> None:
+def test_the_size_of_a_sideways_photo_is_its_upright_size(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (6, 4)).save(tmp_path / "photo.jpg", exif=exif)
