@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import NamedTuple, cast
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -44,13 +45,13 @@ def split_heads(
     x: Tensor,  # (b, n, heads*d)
     heads: int,
 ) -> Tensor:  # (b, heads, n, d), a view
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return rearrange(x, "b n (heads d) -> b heads n d", heads=heads)
 
 
 def merge_heads(
     x: Tensor,  # (b, heads, n, d)
 ) -> Tensor:  # (b, n, heads*d)
-    return x.transpose(1, 2).flatten(2)
+    return rearrange(x, "b heads n d -> b n (heads d)")
 
 
 class Attention(nn.Module):
@@ -157,14 +158,15 @@ class TransformerBlock(nn.Module):
     def _cross_attention(
         self, x: Tensor, condition: BlockCondition, attention: AttentionFunction
     ) -> Tensor:
-        clips = x.unflatten(0, (len(condition.attends), -1))
+        b = len(condition.attends)
         if isinstance(condition.cross, Tensor):
-            return (clips + condition.cross.to(x)[:, None]).flatten(0, 1)
+            clips = rearrange(x, "(b f) n c -> b f n c", b=b)
+            return rearrange(clips + condition.cross.to(x)[:, None], "b f n c -> (b f) n c")
         # All frames of a row look at the same tokens, so their queries form one long sequence.
-        query = self.attn2.query(self.norm2(clips.flatten(1, 2)))
+        query = self.attn2.query(self.norm2(rearrange(x, "(b f) n c -> b (f n) c", b=b)))
         key, value = condition.cross
         seen = self.attn2.out(attention(query, key.to(x), value.to(x)))
-        return x + seen.unflatten(1, clips.shape[1:3]).flatten(0, 1)
+        return x + rearrange(seen, "b (f n) c -> (b f) n c", n=x.shape[1])
 
 
 def _runs(attends: tuple[bool, ...]) -> Iterator[tuple[slice, slice, bool]]:
@@ -181,11 +183,13 @@ def _beside(own: KeyValue, reference: KeyValue, rows: slice, frames: int) -> Key
     """Append the reference's tokens to those of every frame, copying each value once."""
     joined = []
     for mine, theirs in zip(own, reference, strict=True):
-        mine = mine.transpose(1, 2).unflatten(0, (-1, frames))
+        # Heads beside their features, as the projections leave them.
+        mine = rearrange(mine, "(b f) heads n d -> b f n heads d", f=frames)
         theirs = theirs if theirs.shape[0] == 1 else theirs[rows]
-        theirs = theirs.to(mine).transpose(1, 2)[:, None]
-        theirs = theirs.expand(*mine.shape[:2], *theirs.shape[2:])
-        joined.append(torch.cat([mine, theirs], dim=2).flatten(0, 1).transpose(1, 2))
+        theirs = repeat(theirs.to(mine), "b heads n d -> b f n heads d", f=frames)
+        theirs = theirs.expand(len(mine), -1, -1, -1, -1)
+        both = torch.cat([mine, theirs], dim=2)
+        joined.append(rearrange(both, "b f n heads d -> (b f) heads n d"))
     return KeyValue(*joined)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from einops import repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -108,7 +109,7 @@ class ControlNet(UNet):
             )
         call = self._call(latents, timesteps, condition, attention=attention)
         x = self._first_features(latents, pose)
-        x = x + hint.to(x).expand(b, -1, -1, -1).repeat_interleave(f, dim=0)
+        x = x + repeat(hint.to(x).expand(b, -1, -1, -1), "b c h w -> (b f) c h w", f=f)
         skips = [x]
         for down in self.down_blocks:
             x, more, _ = down(x, call)

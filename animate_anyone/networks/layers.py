@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -64,14 +65,14 @@ class Factory:
 def tokens(
     x: Tensor,  # (b, c, h, w), channels_last
 ) -> Tensor:  # (b, h*w, c)
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
+    return rearrange(x, "b c h w -> b (h w) c")
 
 
 def picture(
     x: Tensor,  # (b, h*w, c)
     rows: int,
 ) -> Tensor:  # (b, c, h, w), channels_last
-    return x.unflatten(1, (rows, -1)).permute(0, 3, 1, 2)
+    return rearrange(x, "b (h w) c -> b c h w", h=rows)
 
 
 def normalise(
@@ -81,9 +82,10 @@ def normalise(
 ) -> Tensor:  # (b*f, c, h, w)
     if frames == 1:
         return norm(x)
-    height, width = x.shape[2:]
-    clip = picture(x.permute(0, 2, 3, 1).reshape(-1, frames * height * width, x.shape[1]), frames)
-    return picture(tokens(norm(clip)).reshape(-1, height * width, x.shape[1]), height)
+    # By way of tokens, so that the clip and what the norm makes of it are channels_last.
+    clip = picture(rearrange(x, "(b f) c h w -> b (f h w) c", f=frames), frames)
+    normed = rearrange(tokens(norm(clip)), "b (f n) c -> (b f) n c", f=frames)
+    return picture(normed, x.shape[2])
 
 
 class TimeEmbedding(nn.Module):

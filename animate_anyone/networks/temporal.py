@@ -5,6 +5,7 @@ projection works on tokens, and attention reads a strided view.
 """
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import MotionConfig
@@ -50,14 +51,14 @@ class TemporalAttention(nn.Module):
         rows = zip(self.to_q(x), self.to_k(x), self.to_v(x), strict=True)
         # One row at a time: only then are the places a batch with a single stride.
         seen = [attention(*(self._places(part) for part in row)) for row in rows]
-        merged = [part.permute(2, 0, 1, 3).flatten(2) for part in seen]
+        merged = [rearrange(part, "n heads f d -> f n (heads d)") for part in seen]
         return self.to_out[0](torch.stack(merged) if len(merged) > 1 else merged[0][None])
 
     def _places(
         self,
         x: Tensor,  # (f, n, c)
     ) -> Tensor:  # (n, heads, f, d), a view
-        return x.unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)
+        return rearrange(x, "f n (heads d) -> n heads f d", heads=self.heads)
 
 
 class TemporalBlock(nn.Module):
@@ -95,9 +96,11 @@ class TemporalTransformer(nn.Module):
         frames: int,
         attention: AttentionFunction,
     ) -> Tensor:  # (b*f, c, h, w)
-        hidden = self.proj_in(tokens(self.norm(x))).unflatten(0, (-1, frames))
+        hidden = self.proj_in(tokens(self.norm(x)))
+        hidden = rearrange(hidden, "(b f) n c -> b f n c", f=frames)
         hidden = self.transformer_blocks[0](hidden, attention)
-        return x + picture(self.proj_out(hidden.flatten(0, 1)), x.shape[2])
+        hidden = rearrange(self.proj_out(hidden), "b f n c -> (b f) n c")
+        return x + picture(hidden, x.shape[2])
 
 
 class MotionModule(nn.Module):

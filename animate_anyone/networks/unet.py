@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -159,7 +160,7 @@ class UNet(nn.Module):
         x = self._first_features(latents, pose)
         x, _ = self._run(x, call, down_residuals, mid_residual)
         x = functional.silu(normalise(self.conv_norm_out, x, call.norm_frames))
-        return self.conv_out(x).unflatten(0, (-1, call.frames)).transpose(1, 2)
+        return rearrange(self.conv_out(x), "(b f) c h w -> b c f h w", f=call.frames)
 
     def _run(
         self,
@@ -275,7 +276,7 @@ class UNet(nn.Module):
 def _fold_frames(
     x: Tensor,  # (b, c, f, h, w)
 ) -> Tensor:  # (b*f, c, h, w), channels_last
-    x = x.transpose(1, 2).flatten(0, 1)
+    x = rearrange(x, "b c f h w -> (b f) c h w")
     return x.contiguous(memory_format=torch.channels_last)
 
 
