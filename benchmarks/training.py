@@ -153,7 +153,7 @@ def paint_data(folder: Path) -> None:
         skeletons = skeletons_of(paintings, size)
         write_keypoints(folder / "keypoints" / f"{number}.json", skeletons)
     for name, caches in (("cached", ("latents",)), ("pictures", ())):
-        tools = ToolMaker(kept=folder / "keypoints", caches=caches)
+        tools = ToolMaker(stored=folder / "keypoints", caches=caches)
         settings = PrepareConfig(
             size=size, min_frames=25, poses=tools.poses_name(), cached=tools.cache_names()
         )

@@ -138,7 +138,7 @@ def _maker(options: argparse.Namespace) -> "ToolMaker":
         engine_cache=options.engine_cache,
         channel_order=options.channel_order,
         detect_every=options.detect_every,
-        kept=options.poses,
+        stored=options.poses,
         models=options.models,
         vae=options.vae,
         image_encoder=options.image_encoder,

@@ -1,1 +1,1 @@
-"""Real clips as training and test data: prepared once, kept on disk, drawn at random."""
+"""Data sets of real clips: prepared once, stored on disk, and read for training and tests."""

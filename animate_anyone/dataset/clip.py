@@ -1,4 +1,4 @@
-"""One clip prepared: read, judged, and written whole into its folder."""
+"""Preparing one clip: read it, find its usable spans, and write its folder atomically."""
 
 import json
 import math
@@ -28,18 +28,18 @@ from .tracks import Track, clean_shots, write_track
 CLIP = "clip.json"
 UNREADABLE = "unreadable"
 NO_KEYPOINTS = "no keypoints"
-_TRIED_AGAIN = (UNREADABLE, NO_KEYPOINTS)  # in a later run: the file may be there by then
+_RETRIED = (UNREADABLE, NO_KEYPOINTS)  # tried again in a later run; the file may exist then
 _ENCODED_TOGETHER = 8  # frames
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a clip."""
+    """The result of preparing a clip."""
 
     name: str
-    stamp: tuple[int, int, int]  # of its files: number, bytes, last change in ns
-    skipped: str = ""  # why; "": it is usable
-    detail: str = ""  # the same in a sentence
+    stamp: tuple[int, int, int]  # number, bytes and last change in ns of its files
+    skipped: str = ""  # the reason; "": the clip is usable
+    detail: str = ""  # the reason as a sentence
     fps: float = 0.0
     frames: int = 0
     spans: tuple[Span, ...] = ()
@@ -47,8 +47,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """What is known of a clip before anything of it is written."""
+class _Analysis:
+    """What is known about a clip before any of it is written."""
 
     track: Track  # on the clip's own canvas, cleaned
     verdict: Verdict
@@ -56,10 +56,10 @@ class _Reading:
 
 
 def prepare_clip(found: Found, out: Path, config: PrepareConfig, tools: Tools) -> Outcome:
-    """Prepare a clip; its folder appears when everything in it is written.
+    """Prepare a clip; its folder appears only when it is complete.
 
-    What is wrong with the clip is told in the outcome; errors of networks and of writing are
-    raised, since they would befall every clip.
+    Problems of this clip are reported in the outcome. Errors of the networks and of writing files
+    are raised, since every other clip would fail in the same way.
     """
     target = clip_folder(out, found.name)
     part = target.with_name(f".{target.name}.part")
@@ -68,7 +68,7 @@ def prepare_clip(found: Found, out: Path, config: PrepareConfig, tools: Tools) -
     common: dict[str, Any] = {"name": found.name, "stamp": stamp_of(found.path)}
     try:
         part.mkdir(parents=True)
-        outcome = _attempt(found, part, config, tools, common)
+        outcome = _prepare_into(found, part, config, tools, common)
         (part / CLIP).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
         part.rename(target)
     except OSError as error:
@@ -79,57 +79,57 @@ def prepare_clip(found: Found, out: Path, config: PrepareConfig, tools: Tools) -
 
 
 def read_outcome(folder: Path) -> Outcome:
-    """Return what became of a clip that is done."""
+    """Return the outcome of a clip that was prepared before."""
     values = json.loads((folder / CLIP).read_text(encoding="utf-8"))
     values["spans"] = tuple(Span(**span) for span in values["spans"])
     return Outcome(**{**values, "stamp": tuple(values["stamp"])})
 
 
 def is_done(found: Found, folder: Path) -> bool:
-    """Return whether a clip needs no more work: its files have not changed since."""
+    """Return whether a clip was prepared before and its files have not changed since."""
     try:
         outcome = read_outcome(folder)
     except (OSError, ValueError, TypeError, KeyError):
         return False
-    return outcome.stamp == stamp_of(found.path) and outcome.skipped not in _TRIED_AGAIN
+    return outcome.stamp == stamp_of(found.path) and outcome.skipped not in _RETRIED
 
 
 def stamp_of(path: Path) -> tuple[int, int, int]:
-    """Return number, bytes and last change in ns of the files that a clip consists of."""
+    """Return number, bytes and last change in ns of a clip's files."""
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
     states = [file.stat() for file in files]
     changed = max((state.st_mtime_ns for state in states), default=0)
     return len(states), sum(state.st_size for state in states), changed
 
 
-def _attempt(
+def _prepare_into(
     found: Found, part: Path, config: PrepareConfig, tools: Tools, common: dict[str, Any]
 ) -> Outcome:
     try:
-        reading = _read(found, config, tools)
+        analysis = _analyse(found, config, tools)
     except NoKeypointsError as error:
         return Outcome(**common, skipped=NO_KEYPOINTS, detail=str(error))
     except (InputError, MediaError) as error:
         return Outcome(**common, skipped=UNREADABLE, detail=str(error))
-    verdict, frames = reading.verdict, len(reading.track.crowded)
-    common |= {"fps": reading.fps, "frames": frames, "faults": verdict.faults}
+    verdict, frames = analysis.verdict, len(analysis.track.crowded)
+    common |= {"fps": analysis.fps, "frames": frames, "faults": verdict.faults}
     if not verdict.spans:
         detail = (
             f"the longest run of usable frames has {verdict.longest} of {frames}; "
             f"{config.min_frames} are needed"
         )
         return Outcome(**common, skipped=verdict.reason, detail=detail)
-    write_track(part / "keypoints.npz", reading.track)
+    write_track(part / "keypoints.npz", analysis.track)
     try:
-        _write_frames(found.path, part, reading, config, tools)
+        _write_frames(found.path, part, analysis, config, tools)
     except _UnreadableError as error:
         _empty(part)
         return Outcome(**common, skipped=UNREADABLE, detail=str(error))
     return Outcome(**common, spans=verdict.spans)
 
 
-def _read(found: Found, config: PrepareConfig, tools: Tools) -> _Reading:
-    """Look through a clip once: whom it shows, and which of its frames are usable."""
+def _analyse(found: Found, config: PrepareConfig, tools: Tools) -> _Analysis:
+    """Read a clip once, and return its main person and usable frames."""
     fps = float(clip_info(found.path).fps or config.fps)
     scan = Scan()
     track = tools.poses.read(found, scan.watch(frames_of(found.path)))
@@ -137,7 +137,7 @@ def _read(found: Found, config: PrepareConfig, tools: Tools) -> _Reading:
     pose = clean_shots(track.pose, cuts, fps)
     on_canvas = fit_pose(pose, config.size, config.fit)
     verdict = find_spans(on_canvas, track.crowded, cuts, config.min_frames)
-    return _Reading(Track(pose, track.crowded), verdict, fps)
+    return _Analysis(Track(pose, track.crowded), verdict, fps)
 
 
 class _UnreadableError(Exception):
@@ -145,13 +145,13 @@ class _UnreadableError(Exception):
 
 
 def _write_frames(
-    path: Path, part: Path, reading: _Reading, config: PrepareConfig, tools: Tools
+    path: Path, part: Path, analysis: _Analysis, config: PrepareConfig, tools: Tools
 ) -> None:
-    """Write the frames of all spans, and fill the caches."""
+    """Write the frames of all spans, and the caches."""
     (part / "frames").mkdir()
-    caches = _Caches(part, len(reading.track.crowded), tools)
-    wanted = {n for span in reading.verdict.spans for n in range(span.start, span.stop)}
-    for number, frame in enumerate(_again(path)):
+    caches = _Caches(part, len(analysis.track.crowded), tools)
+    wanted = {n for span in analysis.verdict.spans for n in range(span.start, span.stop)}
+    for number, frame in enumerate(_reread(path)):
         if number not in wanted:
             continue
         wanted.remove(number)
@@ -159,19 +159,19 @@ def _write_frames(
         _save(frame_path(part, number, config.pictures), picture)
         caches.add(number, picture)
     if wanted:
-        raise _UnreadableError(f"{path}: {len(wanted)} frames were lost when it was read again")
+        raise _UnreadableError(f"{path}: {len(wanted)} frames were missing when it was read again")
     caches.close()
 
 
 def _save(path: Path, picture: np.ndarray) -> None:
     image = Image.fromarray(picture)
     if path.suffix == ".png":
-        image.save(path, compress_level=1)  # three times as fast as the usual, a tenth larger
+        image.save(path, compress_level=1)  # three times as fast as the default, 10 % larger
     else:
         image.save(path, quality=95, subsampling=0)
 
 
-def _again(path: Path) -> Iterator[np.ndarray]:
+def _reread(path: Path) -> Iterator[np.ndarray]:
     try:
         yield from frames_of(path)
     except (InputError, MediaError) as error:
@@ -179,7 +179,7 @@ def _again(path: Path) -> Iterator[np.ndarray]:
 
 
 class _Caches:
-    """Latents and tokens of a clip, encoded a few frames at a time."""
+    """Encodes a clip's latents and tokens, a few frames at a time, and writes them."""
 
     def __init__(self, part: Path, frames: int, tools: Tools) -> None:
         self._part, self._frames, self._tools = part, frames, tools
@@ -188,14 +188,14 @@ class _Caches:
         self._pictures: list[np.ndarray] = []
 
     def add(self, number: int, picture: np.ndarray) -> None:
-        """Take the next frame, (H, W, 3) uint8."""
+        """Add the next frame, (H, W, 3) uint8."""
         self._numbers.append(number)
         self._pictures.append(picture)
         if len(self._numbers) == _ENCODED_TOGETHER:
             self._encode()
 
     def close(self) -> None:
-        """Encode and write what is left."""
+        """Encode and write the remaining frames."""
         if self._numbers:
             self._encode()
 
@@ -216,8 +216,8 @@ class _Caches:
         rows = values.to("cpu", torch.float16).numpy()
         if not np.isfinite(rows).all():
             raise WeightsError(
-                f"{cache} got values beyond half precision from the encoder; nothing can be "
-                "trained on them. Check its weights, or leave this cache out."
+                f"{cache} got values beyond half precision from the encoder, which cannot be "
+                "used in training. Check its weights, or leave this cache out."
             )
         if cache not in self._files:
             path = self._part / f"{cache}.npy"
@@ -228,8 +228,8 @@ class _Caches:
 class _RowFile:
     """A .npy file of float16 that is written row by row; OSError when the disk is full.
 
-    Rows that are never written are holes, on most file systems. A memory map would do the same,
-    but on a full disk it ends the process without a word.
+    Rows that are never written take no space on most file systems. A memory map would do the same,
+    but on a full disk it kills the process without an error message.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
@@ -242,7 +242,7 @@ class _RowFile:
             file.truncate(self._start + shape[0] * self._row)
 
     def write(self, numbers: Sequence[int], rows: np.ndarray) -> None:
-        """Write rows (n, ...) float16 under these numbers."""
+        """Write rows (n, ...) float16 at these row numbers."""
         with self._path.open("r+b") as file:
             for number, row in zip(numbers, rows, strict=True):
                 file.seek(self._start + number * self._row)
@@ -255,7 +255,7 @@ def _empty(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder if it is there."""
+    """Remove a folder if it exists."""
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

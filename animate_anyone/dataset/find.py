@@ -1,4 +1,4 @@
-"""The clips of a folder: whatever might be a video, and folders of pictures."""
+"""Finding the clips of a folder: files that may be videos, and folders of pictures."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,39 +7,39 @@ from pathlib import Path
 from ..errors import InputError
 from ..media.pictures import PICTURE_SUFFIXES
 
-PICTURES_FOLDER = "images"  # as the TikTok data set calls it, beside masks and the like
-# What lies beside clips; any other file is tried, since only its container says what it is.
+PICTURES_FOLDER = "images"  # name in the TikTok data set, which also has folders of masks
+# Suffixes of files that are not clips; all other files are tried, since suffixes of videos vary.
 _NO_CLIPS = frozenset({".csv", ".json", ".jsonl", ".md", ".npy", ".npz", ".pdf", ".py", ".srt",
     ".txt", ".xml", ".yaml", ".yml", ".zip"})  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Found:
-    """A clip before anything is known of it."""
+    """A clip that was found, but not read yet."""
 
     name: str  # path below the folder, without suffix; unique
     path: Path
 
 
 def find_clips(folder: Path) -> list[Found]:
-    """Return the clips below a folder in the order of their names.
+    """Return the clips below a folder, sorted by name.
 
-    A folder that holds pictures is one clip. If it is called `images`, the folder around it is
-    the clip, and what lies beside it (masks, ...) is no clip. Hidden files are left out.
+    A folder that holds pictures is one clip. If it is called `images`, its parent folder is the
+    clip, and the other folders in the parent (masks, ...) are ignored, as are hidden files.
     """
     if not folder.is_dir():
         raise InputError(f"clips got {folder}; there is no such folder. Check the path.")
     paths = sorted(_below(folder))
     plain = [_name(path, folder) for path in paths]
-    often = Counter(plain)
+    counts = Counter(plain)
     names = [
-        path.relative_to(folder).as_posix() if often[name] > 1 else name
+        path.relative_to(folder).as_posix() if counts[name] > 1 else name
         for path, name in zip(paths, plain, strict=True)
     ]
     if not names:
         raise InputError(
-            f"clips got {folder}; it holds no clip: no video file and no folder of pictures. "
-            "Choose the folder that holds them."
+            f"clips got {folder}; it holds no clip, that is, no video file and no folder of "
+            "pictures. Choose the folder that holds them."
         )
     return [Found(name, path) for name, path in zip(names, paths, strict=True)]
 

@@ -1,7 +1,7 @@
-"""A prepared data set on disk: one manifest, and a folder per clip with what training reads.
+"""A prepared data set on disk: one manifest, and a folder for each clip.
 
-manifest.json             what was prepared how, and the usable clips
-clips/<clip>/clip.json    what `prepare` found out about a clip, usable or not
+manifest.json             how the clips were prepared, and the usable clips
+clips/<clip>/clip.json    the outcome of `prepare` for a clip, usable or not
 clips/<clip>/keypoints.npz
 clips/<clip>/frames/000017.png   (or .jpg) frames of the usable spans, at the set's size
 clips/<clip>/latents.npy, tokens.npy   if they were cached; only rows within spans are filled
@@ -50,31 +50,31 @@ class ClipEntry:
     name: str  # its path below the source folder, without suffix
     file: str  # its path below the source folder
     split: str  # train, test, or "": in neither
-    fps: float  # as filmed; of a folder of pictures as it was told
+    fps: float  # of the file; for folders of pictures, the configured rate
     frames: int  # of the whole clip
-    spans: tuple[Span, ...]  # rising; at least one
+    spans: tuple[Span, ...]  # in ascending order; at least one
 
     @property
-    def usable(self) -> np.ndarray:  # (n,), rising frame numbers
+    def usable(self) -> np.ndarray:  # (n,), ascending frame numbers
         """Return the frames of all spans."""
         return np.concatenate([np.arange(span.start, span.stop) for span in self.spans])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """How a data set was prepared, and what it holds."""
+    """How a data set was prepared, and its usable clips."""
 
     size: Size
     fit: Fit
     source: str  # folder of the original clips
     pictures: str  # suffix of the stored frames
     min_frames: int  # least length of a span
-    poses: str  # hash of the networks that read the poses, or where else they are from
-    cached: Mapping[str, str]  # of CACHES -> hash of the network that made it
+    poses: str  # hash of the pose networks, or another source of the poses
+    cached: Mapping[str, str]  # of CACHES -> hash of the encoder
     clips: tuple[ClipEntry, ...]
 
     def write(self, folder: Path) -> None:
-        """Write the manifest of a data set, whole or not at all."""
+        """Write the manifest of a data set atomically."""
         values = {"version": VERSION, **asdict(self)}
         values["size"] = [self.size.width, self.size.height]
         for clip in values["clips"]:
@@ -84,24 +84,24 @@ class Manifest:
 
 
 class ClipDataset:
-    """A prepared data set, read from its folder piece by piece.
+    """A prepared data set; its files are read when they are needed.
 
-    Every read raises MediaError, with the file's name, for what is missing or damaged.
+    Reading a missing or damaged file raises MediaError with the file's name.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        """Take a data set that is known; see `open`."""
+        """Use a data set whose manifest is known; see `open`."""
         self.folder, self.manifest = folder, manifest
 
     @classmethod
     def open(cls, folder: Path | str) -> "ClipDataset":
-        """Open a data set; InputError if it is none, or holds no clip."""
+        """Open a data set; InputError if the folder is not a data set, or holds no usable clip."""
         folder = Path(folder)
         manifest = _read_manifest(folder / MANIFEST)
         if not manifest.clips:
             raise InputError(
                 f"clips got {folder}; its manifest holds no usable clip. report.md beside it "
-                f"says why each was skipped; mend the clips or loosen the settings, then prepare "
+                f"gives the reason for each; repair the clips or relax the settings, then prepare "
                 "into another folder."
             )
         return cls(folder, manifest)
@@ -117,7 +117,7 @@ class ClipDataset:
         return self.manifest.size
 
     def split(self, name: Literal["train", "test"]) -> tuple[ClipEntry, ...]:
-        """Return the clips of one part; all of them are for training if nothing was split."""
+        """Return the clips of one part; without a split, all clips are for training."""
         if name == "train" and not any(entry.split for entry in self.clips):
             return self.clips
         return tuple(entry for entry in self.clips if entry.split == name)
@@ -127,20 +127,20 @@ class ClipDataset:
         return cache in self.manifest.cached
 
     def keypoints(self, entry: ClipEntry) -> PoseClip:
-        """Return the only person's skeletons over the whole clip, on the set's canvas."""
+        """Return the main person's skeletons over the whole clip, on the data set's canvas."""
         path = self.path(entry) / "keypoints.npz"
-        with _naming(path):
+        with _media_errors(path):
             return fit_pose(read_track(path).pose, self.size, self.manifest.fit)
 
     def frames(self, entry: ClipEntry, start: int, stop: int) -> np.ndarray:
-        """Return frames start..stop - 1 of a clip, (f, H, W, 3) uint8 at the set's size.
+        """Return frames start..stop - 1 of a clip, (f, H, W, 3) uint8 at the data set's size.
 
-        They must lie within one span: no others were kept.
+        They must lie within one span, since only these frames are stored.
         """
         if not any(span.start <= start < stop <= span.stop for span in entry.spans):
             spans = ", ".join(f"{span.start}..{span.stop - 1}" for span in entry.spans)
             raise InputError(
-                f"frames got {start}..{stop - 1} of {entry.name}; only its usable spans are kept "
+                f"frames got {start}..{stop - 1} of {entry.name}; only its usable spans are stored "
                 f"({spans}). Stay within one of them."
             )
         return np.stack([self.frame(entry, number) for number in range(start, stop)])
@@ -148,18 +148,18 @@ class ClipDataset:
     def frame(self, entry: ClipEntry, number: int) -> np.ndarray:
         """Return one frame of a span, (H, W, 3) uint8."""
         path = frame_path(self.path(entry), number, self.manifest.pictures)
-        with _naming(path):
+        with _media_errors(path):
             picture = read_bytes(path)
             if picture.shape != (self.size.height, self.size.width, 3):
                 raise ValueError(f"it has shape {picture.shape}")
             return picture
 
     def latents(self, entry: ClipEntry) -> np.ndarray:
-        """Return the cached latents of the whole clip, (f, c, h, w) float16, read when used."""
+        """Return the cached latents of the whole clip, (f, c, h, w) float16, as a memory map."""
         return self._cached(entry, "latents")
 
     def tokens(self, entry: ClipEntry) -> np.ndarray:
-        """Return the cached image tokens of the whole clip, (f, 1, d) float16, read when used."""
+        """Return the cached image tokens of the whole clip, (f, 1, d) float16, as a memory map."""
         return self._cached(entry, "tokens")
 
     def path(self, entry: ClipEntry) -> Path:
@@ -168,22 +168,22 @@ class ClipDataset:
 
     def _cached(self, entry: ClipEntry, cache: str) -> np.ndarray:
         path = self.path(entry) / f"{cache}.npy"
-        with _naming(path):
+        with _media_errors(path):
             return np.load(path, mmap_mode="r")
 
 
 def clip_folder(folder: Path, name: str) -> Path:
-    """Return where a clip of this name lies in a data set; different names never meet."""
+    """Return the folder of a clip in a data set; different names give different folders."""
     return folder / CLIPS / quote(name, safe="+ ,()[]@")
 
 
 def frame_path(clip: Path, number: int, suffix: str) -> Path:
-    """Return where a frame lies."""
+    """Return the path of a frame in a clip's folder."""
     return clip / "frames" / f"{number:06d}.{suffix}"
 
 
 def entry_from(values: Mapping[str, Any]) -> ClipEntry:
-    """Return the entry that JSON holds."""
+    """Return the entry of a clip from its JSON record."""
     spans = tuple(Span(*span) for span in values["spans"])
     return ClipEntry(**{**values, "spans": spans})
 
@@ -191,8 +191,8 @@ def entry_from(values: Mapping[str, Any]) -> ClipEntry:
 def _read_manifest(path: Path) -> Manifest:
     if not path.is_file():
         raise InputError(
-            f"clips got {path.parent}; it holds no {MANIFEST}, so nothing was prepared there, or "
-            f"the preparation did not end. {WAY_OUT}: it goes on where it stopped."
+            f"clips got {path.parent}; it holds no {MANIFEST}: nothing was prepared there, or the "
+            f"preparation did not end. {WAY_OUT}: it resumes where it stopped."
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -208,17 +208,17 @@ def _read_manifest(path: Path) -> Manifest:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"clips got {path}, which is damaged ({error}). {WAY_OUT}: it is written anew."
+            f"clips got {path}, which is damaged ({error}). {WAY_OUT}: it is written again."
         ) from error
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong with a file into one error with its name."""
+def _media_errors(path: Path) -> Iterator[None]:
+    """Turn all errors of reading a file into MediaError with its name."""
     try:
         yield
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, MediaError) as error:
         raise MediaError(
             f"clips got {path}, which is missing or damaged ({error}). Delete its clip's folder; "
-            f"{WAY_OUT.lower()} to make it anew."
+            f"{WAY_OUT.lower()} to make it again."
         ) from error

@@ -1,4 +1,4 @@
-"""Folders of clips become a prepared data set: each clip once, whole or not at all."""
+"""Preparing a data set from a folder of clips; each clip is prepared once, and atomically."""
 
 import multiprocessing
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -17,34 +17,34 @@ from .clip import Outcome, is_done, prepare_clip, read_outcome
 from .find import Found, find_clips
 from .manifest import ClipEntry, Manifest, clip_folder
 from .report import write_report
-from .settings import PrepareConfig, settle
+from .settings import PrepareConfig, check_settings
 from .splits import Split
 from .tools import Tools
 
 
 def prepare(
     clips: Path,  # folder of the original clips
-    out: Path,  # folder of the data set; what is done there already stays
+    out: Path,  # folder of the data set; clips that were prepared before are kept
     config: PrepareConfig,
-    make_tools: Callable[[], Tools],  # hashable; with several workers it travels to them
+    make_tools: Callable[[], Tools],  # hashable; with several workers also picklable
     *,
     split: Split | None = None,
     workers: int = 1,  # processes
     progress: Progress | None = None,  # in clips; may raise to stop
 ) -> tuple[Manifest, list[Outcome]]:
-    """Prepare what is not done yet, then write manifest and report.
+    """Prepare all clips that were not prepared before, then write manifest and report.
 
-    A clip that cannot be used is reported, never an end to the run. A run that was stopped goes
-    on where it was. Raises ConfigError where `out` was made with other settings.
+    A clip that cannot be used is reported and does not stop the run. A run that was stopped resumes
+    at the next call. Raises ConfigError if `out` was prepared with other settings.
     """
     clips, out = Path(clips), Path(out)
     if clips.resolve() in (out.resolve(), *out.resolve().parents):
         raise InputError(f"out got {out}, which lies in {clips}; choose a place outside of it.")
     found = find_clips(clips)
-    settle(out, config)
-    open_ones = [each for each in found if not is_done(each, clip_folder(out, each.name))]
-    done = len(found) - len(open_ones)
-    with closing(_run(open_ones, out, config, make_tools, workers)) as run:
+    check_settings(out, config)
+    pending = [each for each in found if not is_done(each, clip_folder(out, each.name))]
+    done = len(found) - len(pending)
+    with closing(_run(pending, out, config, make_tools, workers)) as run:
         for count, _ in enumerate(run, done + 1):
             if progress is not None:
                 progress(count, len(found))
@@ -62,7 +62,7 @@ def _run(
     make_tools: Callable[[], Tools],
     workers: int,
 ) -> Generator[Outcome, None, None]:
-    """Prepare clips, yielding after each."""
+    """Prepare clips, and yield the outcome of each."""
     if workers <= 1 or len(clips) <= 1:
         tools = make_tools() if clips else None
         for found in clips:
@@ -70,21 +70,21 @@ def _run(
             yield prepare_clip(found, out, config, tools)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin, (workers,)) as pool:
+    with ProcessPoolExecutor(workers, context, _limit_threads, (workers,)) as pool:
         jobs = [pool.submit(_job, found, out, config, make_tools) for found in clips]
         try:
             for job in as_completed(jobs):
                 yield job.result()
         except BrokenProcessPool as error:
             raise MediaError(
-                f"workers got {workers}; one of them died, perhaps for want of memory. Run the "
-                "command again with fewer: what is done stays."
+                f"workers got {workers}; one of them was killed, perhaps for lack of memory. Run "
+                "the command again with fewer workers: finished clips are kept."
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(workers: int) -> None:
+def _limit_threads(workers: int) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
     cv2.setNumThreads(1)
 

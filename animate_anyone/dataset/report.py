@@ -1,4 +1,4 @@
-"""What `prepare` tells: which clips are usable, and why the others are not."""
+"""The report of `prepare`: which clips are usable, and why the others are not."""
 
 import json
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ REPORT_DATA = "report.json"
 def write_report(
     out: Path, manifest: Manifest, outcomes: Sequence[Outcome], split: Split | None
 ) -> None:
-    """Write the report of a data set, for people and as JSON."""
+    """Write the report of a data set, as Markdown and as JSON."""
     missing = split.missing(outcome.name for outcome in outcomes) if split else {}
     skipped = {outcome.name: outcome for outcome in outcomes if outcome.skipped}
     data = {
@@ -60,23 +60,23 @@ def report_text(manifest: Manifest, outcomes: Sequence[Outcome], split: Split | 
         lines += ["", f"## Skipped: {reason} ({len(skipped)})", ""]
         lines += [f"- `{each.name}`: {each.detail}{_fault_text(each)}" for each in skipped]
     if left_out := _left_out(outcomes):
-        told = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-        lines += ["", f"Left out of usable clips: {told}."]
+        counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        lines += ["", f"Left out of usable clips: {counts}."]
     return "\n".join(lines) + "\n"
 
 
 def _split_lines(manifest: Manifest, outcomes: Sequence[Outcome], split: Split | None) -> list[str]:
     if split is None:
-        return ["No split was named: every clip is for training, none for testing."]
+        return ["No split was given: all clips are for training, none for testing."]
     counts = Counter(clip.split for clip in manifest.clips)
     lines = [
         f"For training {counts['train']} of {len(split.train)} listed clips, for testing "
-        f"{counts['test']} of {len(split.test)}; {counts['']} are on neither list and unused."
+        f"{counts['test']} of {len(split.test)}; {counts['']} are on neither list and are not used."
     ]
     missing = split.missing(outcome.name for outcome in outcomes)
     for part in SPLIT_NAMES:
         if names := missing[part]:
-            lines += ["", f"Not in the folder, of the {part} list ({len(names)}): "]
+            lines += ["", f"On the {part} list, but not in the folder ({len(names)}): "]
             lines[-1] += ", ".join(f"`{name}`" for name in names) + "."
     return [*lines, "", split.note] if split.note else lines
 
@@ -99,5 +99,5 @@ def _faults(outcome: Outcome) -> dict[str, dict[str, int]]:
 
 
 def _fault_text(outcome: Outcome) -> str:
-    told = [f"{count} {reason}" for reason, count in outcome.faults.items()]
-    return f" ({', '.join(told)})" if told else ""
+    counts = [f"{count} {reason}" for reason, count in outcome.faults.items()]
+    return f" ({', '.join(counts)})" if counts else ""

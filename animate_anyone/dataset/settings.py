@@ -1,4 +1,4 @@
-"""What decides the files of a prepared data set, kept beside them."""
+"""The settings of a prepared data set, which are saved with it."""
 
 import json
 from collections.abc import Mapping
@@ -13,23 +13,23 @@ from .manifest import CACHES
 
 SETTINGS = "settings.json"
 PICTURES = ("png", "jpg")
-_PIXELS = 8  # of an autoencoder's latent
+_PIXELS = 8  # pixels per latent of an autoencoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
-    """What decides the files of a prepared clip; a data set has one."""
+    """The settings that determine the files of a prepared data set."""
 
     size: Size
     fit: Fit = "pad"
     min_frames: int = 24  # least length of a span
-    pictures: str = "png"  # exact; jpg takes a fifth of the space
-    fps: float = float(DEFAULT_FPS)  # of folders of pictures, which have none
-    poses: str  # hash of the networks that read the poses, or where else they are from
-    cached: Mapping[str, str]  # of CACHES -> hash of the network
+    pictures: str = "png"  # lossless; jpg takes a fifth of the space
+    fps: float = float(DEFAULT_FPS)  # for folders of pictures, which have no frame rate
+    poses: str  # hash of the pose networks, or another source of the poses
+    cached: Mapping[str, str]  # of CACHES -> hash of the encoder
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Reject invalid values."""
         if self.size.width % _PIXELS or self.size.height % _PIXELS:
             raise ConfigError(
                 f"size got {self.size.width}x{self.size.height}; both sides must be multiples of "
@@ -48,8 +48,8 @@ class PrepareConfig:
                 raise ConfigError(f"{name} got {', '.join(value)}; known are {', '.join(known)}.")
 
 
-def settle(out: Path, config: PrepareConfig) -> None:
-    """Write the settings of a new data set; refuse others than those of an old one."""
+def check_settings(out: Path, config: PrepareConfig) -> None:
+    """Write the settings of a new data set; ConfigError if an existing one has other settings."""
     path = out / SETTINGS
     ours = json.loads(json.dumps(asdict(config)))
     if not path.exists():
@@ -62,8 +62,10 @@ def settle(out: Path, config: PrepareConfig) -> None:
         raise MediaError(f"out got {path}, which is damaged ({error}). Delete it.") from error
     other = [name for name in ours if ours[name] != theirs.get(name)]
     if other:
-        told = ", ".join(f"{name} {theirs.get(name)} instead of {ours[name]}" for name in other)
+        differences = ", ".join(
+            f"{name} {theirs.get(name)} instead of {ours[name]}" for name in other
+        )
         raise ConfigError(
-            f"out got {out}, which was begun with other settings ({told}). Repeat those, or name "
-            f"another folder; --poses {out} takes over the keypoints found here."
+            f"out got {out}, which was prepared with other settings ({differences}). Use those, or "
+            f"another folder; --poses {out} reuses the keypoints found there."
         )

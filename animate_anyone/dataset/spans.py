@@ -1,4 +1,4 @@
-"""The spans of a clip that can be trained on, and why the rest cannot."""
+"""The usable spans of a clip, and why the rest cannot be used."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,12 +13,12 @@ from ..pose.skeleton.joints import VISIBLE
 from ..types import PoseClip, Size
 from .manifest import Span
 
-LEAST_JOINTS = 8  # of the body's 18 within the picture: head and arms, or a body without a face
-# A cut is a change that no movement makes from one frame to the next, at 30 frames per second.
-CUT_DISTANCE = 0.6  # median way of the joints, in spreads; a spread is 0.28 of a standing height
+LEAST_JOINTS = 8  # of 18 body joints in the picture: head and arms, or a body without a face
+# A cut is a change between two frames that is too large for a movement, at 30 frames per second.
+CUT_DISTANCE = 0.6  # median distance of joints, in spreads; a spread is 0.28 of a standing height
 CUT_SCALE = 1.35  # ratio of the spreads
-CUT_COLOUR = 48.0  # mean difference of the picture's 16 x 16 means, 0..255
-_SHARED_JOINTS = 6  # fewer in both frames do not tell a cut
+CUT_COLOUR = 48.0  # mean difference of the 16 x 16 block means, 0..255
+_SHARED_JOINTS = 6  # least joints seen in both frames to detect a cut from them
 _MEANS = 16
 
 NO_PERSON = "no person"
@@ -30,20 +30,20 @@ CUTS = "cuts"
 
 @dataclass
 class Scan:
-    """What is kept of frames while they pass by."""
+    """Facts collected while the frames of a clip are read."""
 
     size: Size | None = None
     means: list[np.ndarray] = field(default_factory=list)  # (16, 16, 3) uint8 each
 
     def watch(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield frames (H, W, 3) and remember a little of each; InputError if sizes change."""
+        """Yield frames (H, W, 3) and store the block means of each; InputError if sizes change."""
         for number, frame in enumerate(frames):
             size = Size(frame.shape[1], frame.shape[0])
             self.size = self.size or size
             if size != self.size:
                 raise InputError(
                     f"frame {number} got {size.width}x{size.height} pixels after frames of "
-                    f"{self.size.width}x{self.size.height}; a clip has one size. Resize them."
+                    f"{self.size.width}x{self.size.height}; a clip must have one size. Resize them."
                 )
             small = cv2.resize(frame, (_MEANS, _MEANS), interpolation=cv2.INTER_AREA)
             self.means.append(small)
@@ -52,11 +52,11 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is usable of a clip, and what stands against the rest."""
+    """The usable spans of a clip, and the faults of its other frames."""
 
     spans: tuple[Span, ...]
-    faults: dict[str, int]  # reason -> frames; of CUTS how many there are
-    longest: int  # frames of the longest run without a fault
+    faults: dict[str, int]  # reason -> number of frames; for CUTS, number of cuts
+    longest: int  # length of the longest run of frames without a fault
 
     @property
     def reason(self) -> str:
@@ -71,9 +71,9 @@ def cuts_of(
     pose: PoseClip,  # one person, as detected
     means: np.ndarray,  # (f, 16, 16, 3) uint8
     fps: float,
-) -> np.ndarray:  # rising numbers of the frames that begin a shot, without 0
+) -> np.ndarray:  # ascending numbers of the frames that begin a shot, without 0
     """Find the cuts: a jump of the whole pose, or of the whole picture."""
-    longer = max(1.0, 30 / fps)  # slow clips move farther from frame to frame
+    longer = max(1.0, 30 / fps)  # at lower frame rates, joints move farther between frames
     changes = np.abs(np.diff(means.astype(np.int16), axis=0)).mean((1, 2, 3))
     cut = changes > CUT_COLOUR
     if pose.body.xy.shape[1]:
@@ -88,10 +88,10 @@ def cuts_of(
 def find_spans(
     pose: PoseClip,  # one person or none, on the data set's canvas
     crowded: np.ndarray,  # (f,), bool
-    cuts: np.ndarray,  # rising frame numbers
+    cuts: np.ndarray,  # ascending frame numbers
     min_frames: int,
 ) -> Verdict:
-    """Return the runs of at least `min_frames` with exactly one person, well seen, in one shot."""
+    """Return the runs of at least `min_frames` in one shot with one person and enough joints."""
     frames = len(crowded)
     joints = np.zeros(frames, int)
     if pose.body.xy.shape[1]:
@@ -113,13 +113,13 @@ def find_spans(
 
 
 def _jumps(before: np.ndarray, after: np.ndarray, longer: float) -> bool:
-    """Tell whether the same joints, (n, 2) each, cannot have moved so in one frame."""
+    """Return whether joints, (n, 2) each, moved too far for one frame."""
     spreads = [float(np.sqrt(((xy - xy.mean(0)) ** 2).sum(-1).mean())) for xy in (before, after)]
     if min(spreads) <= 0:
         return False
-    way = float(np.median(np.linalg.norm(after - before, axis=-1)))
+    distance = float(np.median(np.linalg.norm(after - before, axis=-1)))
     scale = max(spreads) / min(spreads)
-    return way > CUT_DISTANCE * longer * max(spreads) or scale > CUT_SCALE**longer
+    return distance > CUT_DISTANCE * longer * max(spreads) or scale > CUT_SCALE**longer
 
 
 def _runs(shot: np.ndarray, usable: np.ndarray) -> list[Span]:

@@ -1,4 +1,4 @@
-"""Which clips are for training and which for testing: lists of names, shipped or given."""
+"""Splits: lists of names that say which clips are for training and which for testing."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,22 +12,23 @@ from ..types import Size
 
 SPLIT_NAMES = ("train", "test")
 _SHIPPED = Path(__file__).parent / "names"
-_CONTAINERS = (".mp4", ".webm", ".mkv", ".mov", ".avi")  # a name may hold dots of its own
+# Only these suffixes are removed from names, since names may contain dots.
+_CONTAINERS = (".mp4", ".webm", ".mkv", ".mov", ".avi")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Two lists of clip names that have nothing in common.
+    """Two lists of clip names that do not overlap.
 
-    A name stands for the clip whose path below its folder, without suffix, ends with it.
+    A name matches a clip if the clip's path below its folder, without suffix, ends with it.
     """
 
     train: frozenset[str]
     test: frozenset[str]
-    note: str = ""  # what is to be known of the lists
+    note: str = ""  # remarks on the lists, shown in the report
 
     def __post_init__(self) -> None:
-        """Refuse lists that overlap, which would test on what was trained."""
+        """Reject lists that overlap, since test clips must not be used in training."""
         if both := sorted(self.train & self.test):
             raise InputError(
                 f"split got {len(both)} clips for training and for testing ({_some(both)}); the "
@@ -40,13 +41,13 @@ class Split:
         found = [part for part in SPLIT_NAMES if ends & getattr(self, part)]
         if len(found) == 2:
             raise InputError(
-                f"split got names that make {name} both a training and a test clip; write the "
-                "folders before the names."
+                f"split got names that match {name} as a training and as a test clip; add the "
+                "folders to the names."
             )
         return found[0] if found else ""
 
     def missing(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return the listed names for which there is no clip, per part."""
+        """Return, for each part, the listed names without a clip."""
         there = {end for name in names for end in _ends(name)}
         return {part: tuple(sorted(getattr(self, part) - there)) for part in SPLIT_NAMES}
 
@@ -56,12 +57,12 @@ class Recipe:
     """How a well-known data set is prepared."""
 
     size: Size  # the paper's, section 4.1
-    fit: Fit  # that of the protocol of the same name, so that its whole frames are compared
+    fit: Fit  # as in the protocol of the same name, which compares whole frames
     split: Split
 
 
 def recipe(name: str) -> Recipe:
-    """Return a recipe of RECIPES."""
+    """Return the recipe of this name, one of RECIPES."""
     if name not in RECIPES:
         raise InputError(f"recipe got {name!r}; it must be one of {', '.join(RECIPES)}.")
     split = read_split([_SHIPPED / f"{name}.json"])
@@ -74,7 +75,7 @@ RECIPES: Mapping[str, Fit] = {"tiktok": "crop", "ubc": "pad"}
 def read_split(paths: Sequence[Path]) -> Split:
     """Return the split of a JSON file with "train" and "test", or of one text file for each.
 
-    A text file holds a name, path or address per line and has train or test in its own name.
+    A text file has a name, path or URL in each line, and "train" or "test" in its file name.
     """
     lists: dict[str, frozenset[str]] = dict.fromkeys(SPLIT_NAMES, frozenset())
     note = ""
@@ -92,7 +93,7 @@ def read_split(paths: Sequence[Path]) -> Split:
 
 
 def split_by_folder(names: Iterable[str]) -> Split | None:
-    """Return the split that folders named train and test make; None: there are none."""
+    """Return the split given by folders named train and test; None if there are none."""
     lists = {
         part: frozenset(name for name in names if part in PurePosixPath(name).parts[:-1])
         for part in SPLIT_NAMES
@@ -108,7 +109,7 @@ def _ends(name: str) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """Return a name without address and the suffix of a container."""
+    """Return a name without its URL and without the suffix of a video."""
     name = name.strip().replace("\\", "/")
     if "://" in name:
         name = name.rsplit("/", 1)[1]

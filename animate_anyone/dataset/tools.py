@@ -1,4 +1,4 @@
-"""What reads poses and fills the caches while clips are prepared, made anew in every process."""
+"""The pose reader and the encoders that prepare clips; every process makes its own."""
 
 import hashlib
 from collections.abc import Iterable
@@ -25,20 +25,20 @@ from .find import Found
 from .manifest import clip_folder
 from .tracks import Track, main_person, read_track
 
-SAME_SHAPE = 0.01  # canvas and frames may differ so much in their aspect, by rounding
+SAME_SHAPE = 0.01  # relative difference in aspect of canvas and frames that rounding can cause
 
 
 class NoKeypointsError(InputError):
-    """There are no keypoints of a clip, or they are of another one."""
+    """The keypoints of a clip are missing, or belong to another clip."""
 
 
 class TrackReader(Protocol):
-    """Says whom a clip shows."""
+    """Reads the poses of a clip's main person."""
 
     def read(
         self,
         found: Found,
-        frames: Iterable[np.ndarray],  # (H, W, 3) uint8; to be read to the end
+        frames: Iterable[np.ndarray],  # (H, W, 3) uint8; must be read to the end
     ) -> Track:
         """Return the main person; InputError or MediaError if the clip cannot be read."""
         ...
@@ -46,7 +46,7 @@ class TrackReader(Protocol):
 
 @dataclass(frozen=True)
 class Tools:
-    """Everything one process needs; an encoder is None where nothing of it is cached."""
+    """The tools of one process; an encoder is None if its results are not cached."""
 
     poses: TrackReader
     autoencoder: Autoencoder | None = None
@@ -56,20 +56,20 @@ class Tools:
 
 @dataclass(frozen=True)
 class NetworkPoses:
-    """Poses as a detector and an estimator see them."""
+    """Reads poses with a detector and an estimator."""
 
     pair: PosePair
     config: ExtractConfig
 
     def read(self, found: Found, frames: Iterable[np.ndarray]) -> Track:
-        """Look at all frames."""
+        """Extract the poses of all frames, and return the main person."""
         del found
         return main_person(extract(frames, *self.pair, self.config)[0])
 
 
 @dataclass(frozen=True)
-class KeptPoses:
-    """Poses that were extracted before: POSE_KEYPOINT files, or another prepared data set."""
+class StoredPoses:
+    """Reads poses that were extracted before, from POSE_KEYPOINT files or a prepared data set."""
 
     folder: Path
 
@@ -80,9 +80,9 @@ class KeptPoses:
             size, count = Size(frame.shape[1], frame.shape[0]), count + 1
         if size is None:
             raise InputError("frames got none; a clip needs at least one. Export it again.")
-        return _checked(self._kept(found, size), size, count)
+        return _checked(self._stored(found, size), size, count)
 
-    def _kept(self, found: Found, size: Size) -> Track:
+    def _stored(self, found: Found, size: Size) -> Track:
         prepared = clip_folder(self.folder, found.name) / "keypoints.npz"
         if prepared.is_file():
             return read_track(prepared)
@@ -98,23 +98,23 @@ class KeptPoses:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolMaker:
-    """Makes the tools that the options of `prepare` name; travels to other processes."""
+    """Makes the tools for the options of `prepare`; can be pickled for other processes."""
 
-    detector: Path | None = None  # None, both: the embedded pair
+    detector: Path | None = None  # None for both: the embedded pair
     estimator: Path | None = None
     provider: str = "auto"
     channel_order: str = "rgb"
-    engine_cache: Path | None = None  # where TensorRT keeps its engines
+    engine_cache: Path | None = None  # folder in which TensorRT caches its engines
     detect_every: int = 1
-    kept: Path | None = None  # folder of keypoints; None: the networks look
-    models: str = "aa-mini"  # weight set that has the encoders which are not named below
+    stored: Path | None = None  # folder of keypoints; None: the networks extract them
+    models: str = "aa-mini"  # weight set of the encoders that are not given below
     vae: Path | None = None
     image_encoder: Path | None = None
     caches: tuple[str, ...] = ()
     device: str = "cpu"
 
     def __call__(self) -> Tools:
-        """Load everything."""
+        """Load the networks and return the tools."""
         return Tools(
             self._poses(),
             self._autoencoder() if "latents" in self.caches else None,
@@ -123,16 +123,16 @@ class ToolMaker:
         )
 
     def poses_name(self) -> str:
-        """Return what tells these poses from those of other networks."""
-        if self.kept:
-            return "kept keypoints"
+        """Return a hash of the pose networks and their options, or the name of another source."""
+        if self.stored:
+            return "kept keypoints"  # saved in settings.json of data sets
         paths = chosen_pose_models(self.detector, self.estimator)
         contents = b"".join(path.read_bytes() for path in paths)
-        told = f"{self.channel_order} {self.detect_every}".encode()
-        return hashlib.sha256(contents + told).hexdigest()
+        options = f"{self.channel_order} {self.detect_every}".encode()
+        return hashlib.sha256(contents + options).hexdigest()
 
     def cache_names(self) -> dict[str, str]:
-        """Return a hash of the network behind each cache; ConfigError for an unknown cache."""
+        """Return a hash of the encoder of each cache; ConfigError for an unknown cache."""
         makers = {"latents": self._autoencoder, "tokens": self._image_encoder}
         if unknown := set(self.caches) - set(makers):
             raise ConfigError(
@@ -159,8 +159,8 @@ class ToolMaker:
         return load_image_encoder(weights, torch.float32, self.device)
 
     def _poses(self) -> TrackReader:
-        if self.kept:
-            return KeptPoses(self.kept)
+        if self.stored:
+            return StoredPoses(self.stored)
         pair = open_pose_pair(
             self.detector,
             self.estimator,
@@ -173,13 +173,13 @@ class ToolMaker:
 
 def _lacking(models: str, what: str, option: str) -> WeightsError:
     return WeightsError(
-        f"models got {models!r}, which has no {what}; nothing can be cached with it. Name its "
+        f"models got {models!r}, which has no {what}, so this cache cannot be made. Give its "
         f"file with {option}, or leave that cache out."
     )
 
 
 def _hash(encoder: object) -> str:
-    """Return a hash of what encodes; of an autoencoder the decoder is no part of it."""
+    """Return a hash of an encoder's weights, without the decoder of an autoencoder."""
     digest = hashlib.sha256()
     network: torch.nn.Module = encoder.network  # type: ignore[attr-defined]
     for name, value in sorted(network.state_dict().items()):
@@ -190,17 +190,17 @@ def _hash(encoder: object) -> str:
     return digest.hexdigest()
 
 
-def _checked(kept: Track, size: Size, frames: int) -> Track:
-    pose: PoseClip = kept.pose
+def _checked(stored: Track, size: Size, frames: int) -> Track:
+    pose: PoseClip = stored.pose
     if len(pose) != frames:
         raise NoKeypointsError(
             f"poses got keypoints of {len(pose)} frames; the clip has {frames}. Extract them from "
-            "this very file."
+            "this file."
         )
     aspect = pose.canvas.width * size.height / (pose.canvas.height * size.width)
     if abs(aspect - 1) > SAME_SHAPE:
         raise NoKeypointsError(
             f"poses got a canvas of {pose.canvas.width}x{pose.canvas.height}; the frames are "
-            f"{size.width}x{size.height}, of another shape. Extract them from this very file."
+            f"{size.width}x{size.height}, which has another aspect. Extract them from this file."
         )
-    return Track(fit_pose(pose, size), kept.crowded)
+    return Track(fit_pose(pose, size), stored.crowded)

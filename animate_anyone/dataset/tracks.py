@@ -1,4 +1,4 @@
-"""The person that a clip is about: the skeletons, and where others are to be seen as well."""
+"""The main person of a clip: the skeletons, and the frames in which others are seen too."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,40 +12,40 @@ from ..pose.skeleton.joints import PART_JOINTS, VISIBLE, body_clip
 from ..pose.skeleton.stack import boxes, stack, unstack
 from ..types import PoseClip, Size
 
-LEAST_OTHER_JOINTS = 6  # of the body's 18; fewer are a false alarm of the detector
-LEAST_OTHER_HEIGHT = 0.25  # of the main person's; what is smaller is far in the background
+LEAST_OTHER_JOINTS = 6  # of 18 body joints; people with fewer are false detections
+LEAST_OTHER_HEIGHT = 0.25  # relative to the main person; smaller people are in the background
 
 
 @dataclass(frozen=True)
 class Track:
     """One person over a whole clip, on the clip's own canvas."""
 
-    pose: PoseClip  # p = 1, or 0 where nobody was found
-    crowded: np.ndarray  # (f,), bool: somebody else is to be seen as well
+    pose: PoseClip  # p = 1, or 0 if no person was found
+    crowded: np.ndarray  # (f,), bool: other people are seen too
 
 
 def main_person(detected: PoseClip) -> Track:
-    """Follow everybody and keep who fills most pixels over the clip."""
-    everybody = track(detected)
-    if everybody.body.xy.shape[1] == 0:
-        return Track(everybody, np.zeros(len(detected), bool))
-    points = stack(everybody)
+    """Return the track of the person with the largest box area, summed over the clip."""
+    tracked = track(detected)
+    if tracked.body.xy.shape[1] == 0:
+        return Track(tracked, np.zeros(len(detected), bool))
+    points = stack(tracked)
     left, top, right, bottom = np.nan_to_num(np.moveaxis(boxes(points.xy, points.seen), -1, 0))
     main = int(np.argmax(((right - left) * (bottom - top)).sum(0)))
-    heights = bottom - top  # (f, p); 0 where nobody is
-    usual = np.median(heights[points.present[:, main], main])
-    joints = (everybody.body.confidence >= VISIBLE).sum(-1)  # (f, p)
-    others = (joints >= LEAST_OTHER_JOINTS) & (heights >= LEAST_OTHER_HEIGHT * usual)
+    heights = bottom - top  # (f, p); 0 where a person is not seen
+    typical = np.median(heights[points.present[:, main], main])
+    joints = (tracked.body.confidence >= VISIBLE).sum(-1)  # (f, p)
+    others = (joints >= LEAST_OTHER_JOINTS) & (heights >= LEAST_OTHER_HEIGHT * typical)
     others[:, main] = False
-    return Track(choose(everybody, main), others.any(1))
+    return Track(choose(tracked, main), others.any(1))
 
 
 def clean_shots(
     pose: PoseClip,
-    cuts: np.ndarray,  # rising numbers of the frames that begin a new shot, without 0
+    cuts: np.ndarray,  # ascending numbers of the frames that begin a shot, without 0
     fps: float,
 ) -> PoseClip:
-    """Fill gaps and remove spikes of a few frames within each shot, never across a cut."""
+    """Return the clip with spikes removed and short gaps filled, separately for each shot."""
     points, config = stack(pose), replace(CleanConfig(), fps=fps)
     parts = (np.split(array, cuts) for array in (points.xy, points.confidence, points.flags))
     shots = [stack(clean(unstack(pose, *shot), config)) for shot in zip(*parts, strict=True)]
@@ -58,7 +58,7 @@ def clean_shots(
 
 
 def write_track(path: Path, found: Track) -> None:
-    """Write a track, whole or not at all."""
+    """Write a track to a .npz file, atomically."""
     points = stack(found.pose)
     with whole_file(path) as part:
         np.savez(
@@ -72,7 +72,7 @@ def write_track(path: Path, found: Track) -> None:
 
 
 def read_track(path: Path) -> Track:
-    """Return what `write_track` wrote; any of numpy's and zipfile's errors if it cannot be."""
+    """Return a track written by `write_track`; errors of numpy and zipfile are passed on."""
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         canvas = Size(*file["canvas"].tolist())
         empty = body_clip(canvas, np.zeros((*file["xy"].shape[:2], PART_JOINTS["body"], 2)))

@@ -86,8 +86,11 @@ def test_a_recipe_brings_its_split_and_says_which_clips_lack(tmp_path, capsys):
         "00335": "test",
     }
     text = capsys.readouterr().out
-    assert "of the test list (5): `00336`, `00337`, `00338`, `00339`, `00340`." in text
-    assert "of the train list (333): `00002`" in text
+    assert (
+        "On the test list, but not in the folder (5): `00336`, `00337`, `00338`, `00339`, `00340`."
+        in text
+    )
+    assert "On the train list, but not in the folder (333): `00002`" in text
     assert "name them with --split" in text
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from animate_anyone.dataset.tools import KeptPoses, Tools
+from animate_anyone.dataset.tools import StoredPoses, Tools
 from animate_anyone.drawn.characters import make_character
 from animate_anyone.drawn.clip import skeletons_of
 from animate_anyone.drawn.motions import make_motion
@@ -40,7 +40,7 @@ def write_clip(
     pose: PoseClip | None = None,  # written to folder/../poses
     fps: float = 30,
 ) -> Path:
-    """Write a clip, and its keypoints where `KeptPoses` looks for them."""
+    """Write a clip, and its keypoints where `StoredPoses` reads them."""
     path = folder / name
     if path.suffix:
         with VideoWriter(path, Size(frames.shape[2], frames.shape[1]), fps) as writer:
@@ -62,7 +62,7 @@ def write_character(folder: Path, name: str, seed: int, frames: int, size: Size 
 
 
 class MeanEncoder:
-    """Latents are mean colours of 8x8 pixels; it may fail at its n-th call."""
+    """Encodes 8x8 pixels as their mean colour; can be set to fail at its n-th call."""
 
     def __init__(self, fails_at: int = 0) -> None:
         self.calls, self.fails_at = 0, fails_at
@@ -78,15 +78,15 @@ class MeanEncoder:
 
 
 class MeanToken:
-    """The token of a picture is its mean colour."""
+    """Encodes a picture as its mean colour."""
 
     def encode(self, picture: Tensor) -> Tensor:
         return picture.mean((2, 3))[:, None]
 
 
 @dataclass(frozen=True)
-class KeptTools:
-    """Makes tools that read keypoints; travels to other processes."""
+class StoredTools:
+    """Makes tools that read keypoints; can be pickled for other processes."""
 
     poses: Path
     caches: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ class KeptTools:
     def __call__(self) -> Tools:
         encoder = self.encoder or MeanEncoder()
         return Tools(
-            KeptPoses(self.poses),
+            StoredPoses(self.poses),
             encoder if "latents" in self.caches else None,
             MeanToken() if "tokens" in self.caches else None,
             torch.device("cpu"),

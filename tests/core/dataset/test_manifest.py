@@ -1,4 +1,4 @@
-"""The layout of a prepared data set: what was written is read back, what is wrong is told."""
+"""The layout of a prepared data set: written files are read back, damage is reported."""
 
 import json
 from dataclasses import replace
@@ -45,7 +45,7 @@ MANIFEST = Manifest(
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a data set of one clip, whose frame k is all of colour 10 k."""
+    """Return a data set of one clip; every pixel of frame k is 10 k."""
     MANIFEST.write(tmp_path)
     clip = clip_folder(tmp_path, ENTRY.name)
     (clip / "frames").mkdir(parents=True)
@@ -58,57 +58,57 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_manifest_is_read_as_it_was_written(folder):
+def test_a_manifest_is_read_back_unchanged(folder):
     dataset = ClipDataset.open(folder)
     assert dataset.manifest == MANIFEST
     assert dataset.clips == (ENTRY,)
     assert dataset.size == SIZE
 
 
-def test_frames_come_by_their_numbers_in_the_clip(folder):
+def test_frames_are_read_by_their_number_in_the_clip(folder):
     frames = ClipDataset.open(folder).frames(ENTRY, 3, 6)
     assert frames.dtype == np.uint8
     assert frames.shape == (3, 48, 32, 3)
     assert frames[:, 0, 0, 0].tolist() == [30, 40, 50]
 
 
-def test_frames_between_spans_are_refused_with_the_spans(folder):
+def test_frames_between_spans_raise_with_the_spans(folder):
     with pytest.raises(InputError, match=r"0\.\.1, 3\.\.5"):
         ClipDataset.open(folder).frames(ENTRY, 1, 4)
 
 
-def test_keypoints_come_on_the_canvas_of_the_set(folder):
+def test_keypoints_are_fitted_to_the_canvas_of_the_data_set(folder):
     pose = ClipDataset.open(folder).keypoints(ENTRY)
     assert pose.canvas == SIZE
     assert same(pose, fit_pose(random_clip(0, 6, 1), SIZE, "pad"), tolerance=1e-3)
 
 
-def test_caches_are_told_and_read(folder):
+def test_caches_are_listed_and_read(folder):
     dataset = ClipDataset.open(folder)
     assert dataset.has("latents")
     assert not dataset.has("tokens")
     assert dataset.latents(ENTRY)[4].item() == 4
 
 
-def test_an_empty_manifest_says_what_to_do(tmp_path):
+def test_an_empty_manifest_raises_with_the_way_out(tmp_path):
     replace(MANIFEST, clips=()).write(tmp_path)
     with pytest.raises(InputError, match=r"no usable clip.*report\.md.*prepare"):
         ClipDataset.open(tmp_path)
 
 
-def test_a_folder_without_manifest_says_what_to_do(tmp_path):
+def test_a_folder_without_manifest_raises_with_the_way_out(tmp_path):
     with pytest.raises(InputError, match="python -m animate_anyone prepare"):
         ClipDataset.open(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"version": 1}', '{"version": 9}', '{"a": 2'])
-def test_a_damaged_manifest_is_named(tmp_path, text):
+def test_a_damaged_manifest_raises_with_its_name(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(InputError, match=str(tmp_path)):
         ClipDataset.open(tmp_path)
 
 
-def test_unknown_fields_of_a_manifest_are_refused(folder):
+def test_unknown_fields_of_a_manifest_raise(folder):
     values = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(values | {"sizes": 3}))
     with pytest.raises(InputError, match="sizes"):
@@ -117,7 +117,7 @@ def test_unknown_fields_of_a_manifest_are_refused(folder):
 
 @pytest.mark.parametrize("part", ["frames/000000.png", "keypoints.npz", "latents.npy"])
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_what_is_missing_or_cut_short_is_named(folder, part, damage):
+def test_missing_or_truncated_files_raise_with_their_name(folder, part, damage):
     path = clip_folder(folder, ENTRY.name) / part
     whole = path.read_bytes()
     path.unlink()
@@ -144,14 +144,14 @@ def test_with_a_split_clips_of_neither_part_are_left_out(tmp_path):
     assert [clip.name for clip in dataset.split("test")] == ["test"]
 
 
-def test_folders_of_clips_never_meet(tmp_path):
+def test_different_clip_names_give_different_folders(tmp_path):
     names = ["a/b", "a", "a_b", "a%2Fb", "../a", "a b+", "ü"]
     folders = {clip_folder(tmp_path, name) for name in names}
     assert len(folders) == len(names)
     assert {folder.parent for folder in folders} == {tmp_path / "clips"}
 
 
-def test_a_track_is_read_as_it_was_written(tmp_path):
+def test_a_track_is_read_back_unchanged(tmp_path):
     pose, crowded = random_clip(3, 5, 1), np.array([0, 0, 1, 0, 1], bool)
     write_track(tmp_path / "k.npz", Track(pose, crowded))
     read = read_track(tmp_path / "k.npz")
@@ -162,7 +162,7 @@ def test_a_track_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize("fit", ["pad", "crop"])
 @pytest.mark.parametrize("canvas", [Size(60, 90), Size(90, 60), Size(64, 64), Size(31, 97)])
 @pytest.mark.parametrize("size", [SIZE, Size(64, 64), Size(96, 40)])
-def test_poses_stay_where_the_frame_shows_them(fit, canvas, size):
+def test_poses_stay_on_their_place_in_the_frame(fit, canvas, size):
     frame = np.zeros((canvas.height, canvas.width, 3), np.uint8)
     x, y = canvas.width // 2, canvas.height // 2
     frame[y - 4 : y + 4, x - 4 : x + 4] = 255

@@ -1,4 +1,4 @@
-"""Folders of clips become data sets: what is usable, what is skipped and why, and resuming."""
+"""Preparing data sets: usable clips, skipped clips with their reasons, and resuming."""
 
 import json
 from dataclasses import replace
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from core.dataset.clips_material import (
     SIZE,
-    KeptTools,
     MeanEncoder,
+    StoredTools,
     character,
     write_character,
     write_clip,
@@ -31,7 +31,7 @@ BOTH = replace(CONFIG, cached={"latents": "a", "tokens": "b"})
 
 @pytest.fixture
 def places(tmp_path):
-    """Return the folder of clips, that of their keypoints, and a place for the data set."""
+    """Return the folders of the clips, of their keypoints, and of the data set."""
     (tmp_path / "clips").mkdir()
     (tmp_path / "poses").mkdir()
     return tmp_path / "clips", tmp_path / "poses", tmp_path / "set"
@@ -39,7 +39,7 @@ def places(tmp_path):
 
 @pytest.fixture
 def three(places):
-    """Return the places, with three clips of eight frames each."""
+    """Return the folders, with three clips of eight frames each."""
     for seed, name in enumerate(("a.mp4", "b.mp4", "c")):
         write_character(places[0], name, seed, 8)
     return places
@@ -55,7 +55,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_videos_and_folders_of_pictures_become_a_data_set(three):
     clips, poses, out = three
-    manifest, outcomes = prepare(clips, out, CONFIG, KeptTools(poses))
+    manifest, outcomes = prepare(clips, out, CONFIG, StoredTools(poses))
     dataset = ClipDataset.open(out)
     assert dataset.manifest == manifest
     assert [entry.name for entry in dataset.clips] == ["a", "b", "c"]
@@ -63,16 +63,16 @@ def test_videos_and_folders_of_pictures_become_a_data_set(three):
     assert all(entry.spans == (Span(0, 8),) and entry.fps == 30 for entry in dataset.clips)
     assert not any(outcome.skipped for outcome in outcomes)
 
-    frames, pose = character(2, 8)  # c, whose pictures are exact
+    frames, pose = character(2, 8)  # c, whose pictures are stored without loss
     assert np.array_equal(dataset.frames(dataset.clips[2], 2, 5), frames[2:5])
     kept = dataset.keypoints(dataset.clips[2])
     seen = pose.body.confidence > 0
     np.testing.assert_allclose(kept.body.xy[seen], pose.body.xy[seen], atol=1e-3)
 
 
-def test_caches_hold_what_the_encoders_made_of_every_frame(three):
+def test_caches_hold_the_encoded_values_of_every_frame(three):
     clips, poses, out = three
-    prepare(clips, out, BOTH, KeptTools(poses, ("latents", "tokens")))
+    prepare(clips, out, BOTH, StoredTools(poses, ("latents", "tokens")))
     dataset = ClipDataset.open(out)
     frames = character(2, 8)[0] / 255
     latents, tokens = dataset.latents(dataset.clips[2]), dataset.tokens(dataset.clips[2])
@@ -82,9 +82,9 @@ def test_caches_hold_what_the_encoders_made_of_every_frame(three):
     np.testing.assert_allclose(tokens[:, 0], frames.mean((1, 2)), atol=2e-3)
 
 
-def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_files(three):
+def test_a_stopped_run_resumes_and_gives_the_same_files(three):
     clips, poses, out = three
-    whole, tools = out.with_name("whole"), KeptTools(poses, ("latents", "tokens"))
+    whole, tools = out.with_name("whole"), StoredTools(poses, ("latents", "tokens"))
     prepare(clips, whole, BOTH, tools)
 
     failing = replace(tools, encoder=MeanEncoder(fails_at=2))  # in the second clip
@@ -102,12 +102,12 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_files(three):
     assert files_of(out) == files_of(whole)
 
 
-def test_nothing_is_done_again_but_clips_that_changed(three):
+def test_only_changed_clips_are_prepared_again(three):
     clips, poses, out = three
-    prepare(clips, out, CONFIG, KeptTools(poses))
+    prepare(clips, out, CONFIG, StoredTools(poses))
     stamps = {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()}
     write_character(clips, "b.mp4", 5, 7)
-    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses))
+    manifest, _ = prepare(clips, out, CONFIG, StoredTools(poses))
     assert [entry.frames for entry in manifest.clips] == [8, 7, 8]
     changed = {path.name for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp}
     assert changed == {"b"}
@@ -115,20 +115,20 @@ def test_nothing_is_done_again_but_clips_that_changed(three):
     assert np.abs(shown.astype(int) - character(5, 7)[0]).mean() < 6  # H.264 at these few pixels
 
 
-def test_other_settings_are_refused_and_named(three):
+def test_other_settings_raise_with_their_names(three):
     clips, poses, out = three
-    prepare(clips, out, CONFIG, KeptTools(poses))
+    prepare(clips, out, CONFIG, StoredTools(poses))
     before = files_of(out)
     with pytest.raises(ConfigError, match=r"min_frames 6 instead of 7.*--poses"):
-        prepare(clips, out, replace(CONFIG, min_frames=7), KeptTools(poses))
+        prepare(clips, out, replace(CONFIG, min_frames=7), StoredTools(poses))
     assert files_of(out) == before
 
 
-def test_keypoints_of_a_data_set_serve_another_size(three):
+def test_keypoints_of_a_data_set_are_reused_for_another_size(three):
     clips, poses, out = three
-    prepare(clips, out, CONFIG, KeptTools(poses))
+    prepare(clips, out, CONFIG, StoredTools(poses))
     larger = replace(CONFIG, size=Size(96, 128))
-    prepare(clips, out.with_name("larger"), larger, KeptTools(out))
+    prepare(clips, out.with_name("larger"), larger, StoredTools(out))
     small, large = ClipDataset.open(out), ClipDataset.open(out.with_name("larger"))
     np.testing.assert_allclose(
         large.keypoints(large.clips[0]).body.xy,
@@ -185,47 +185,47 @@ REASONS = {
 }
 
 
-def test_bad_clips_are_reported_with_their_reason_and_end_nothing(places):
+def test_unusable_clips_are_reported_with_their_reason_and_do_not_stop_the_run(places):
     clips, poses, out = places
     write_bad_clips(clips)
     write_character(clips, "good.mp4", 0, 8)
-    manifest, outcomes = prepare(clips, out, CONFIG, KeptTools(poses))
+    manifest, outcomes = prepare(clips, out, CONFIG, StoredTools(poses))
     assert [entry.name for entry in manifest.clips] == ["good"]
     assert {each.name: each.skipped for each in outcomes if each.skipped} == REASONS
 
     data = json.loads((out / "report.json").read_text())
     assert (data["clips"], data["usable"], data["usable_frames"]) == (11, 1, 8)
-    assert {name: told["reason"] for name, told in data["skipped"].items()} == REASONS
+    assert {name: each["reason"] for name, each in data["skipped"].items()} == REASONS
     text = (out / "report.md").read_text()
     assert all(f"- `{name}`: " in text for name in REASONS)
     assert "the longest run of usable frames has 4 of 4; 6 are needed" in text
     assert "## Skipped: unreadable (3)" in text
 
 
-def test_a_folder_of_bad_clips_gives_a_report_and_no_data_set(places):
+def test_a_folder_of_unusable_clips_gives_a_report_and_no_data_set(places):
     clips, poses, out = places
     write_bad_clips(clips)
-    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses))
+    manifest, _ = prepare(clips, out, CONFIG, StoredTools(poses))
     assert manifest.clips == ()
     with pytest.raises(InputError, match=r"report\.md"):
         ClipDataset.open(out)
 
 
-def test_a_clip_whose_keypoints_came_later_is_tried_again(places):
+def test_a_clip_whose_keypoints_are_added_later_is_tried_again(places):
     clips, poses, out = places
     frames, pose = character(0, 8)
     write_clip(clips, "a.mp4", frames)
-    assert prepare(clips, out, CONFIG, KeptTools(poses))[1][0].skipped == "no keypoints"
+    assert prepare(clips, out, CONFIG, StoredTools(poses))[1][0].skipped == "no keypoints"
     write_clip(clips, "a.mp4", frames, pose)
-    assert prepare(clips, out, CONFIG, KeptTools(poses))[1][0].skipped == ""
+    assert prepare(clips, out, CONFIG, StoredTools(poses))[1][0].skipped == ""
 
 
-def test_clips_of_any_size_and_shape_become_one_size(places):
+def test_clips_of_any_size_and_aspect_get_the_same_size(places):
     clips, poses, out = places
     sizes = {"tall": Size(48, 96), "wide": Size(112, 64), "large": Size(128, 128)}
     for name, size in sizes.items():
         write_character(clips, f"{name}.mp4", 1, 6, size)
-    manifest, _ = prepare(clips, out, replace(CONFIG, size=Size(64, 48)), KeptTools(poses))
+    manifest, _ = prepare(clips, out, replace(CONFIG, size=Size(64, 48)), StoredTools(poses))
     dataset = ClipDataset.open(out)
     assert {entry.name for entry in manifest.clips} == set(sizes)
     for entry in manifest.clips:
@@ -233,16 +233,16 @@ def test_clips_of_any_size_and_shape_become_one_size(places):
         assert dataset.keypoints(entry).canvas == Size(64, 48)
 
 
-def test_frames_between_spans_are_not_kept(places):
+def test_frames_between_spans_are_not_stored(places):
     clips, poses, out = places
     frames, pose = character(0, 16)
     absent = body_clip(SIZE, pose.body.xy, pose.body.confidence.copy())
-    absent.body.confidence[7:9] = 0  # a gap that is filled, as all of at most 8 frames
+    absent.body.confidence[7:9] = 0  # a gap of at most 8 frames, which is filled
     crowded, both = crowd(frames, absent)
     both.body.confidence[:7, 1] = both.body.confidence[8:, 1] = 0
     both.body.confidence[7, :] = character(0, 16)[1].body.confidence[7, 0]
     write_clip(clips, "a.mp4", crowded, both)
-    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses))
+    manifest, _ = prepare(clips, out, CONFIG, StoredTools(poses))
     entry = manifest.clips[0]
     assert entry.spans == (Span(0, 7), Span(8, 16))
     kept = sorted(path.stem for path in (clip_folder(out, "a") / "frames").iterdir())
@@ -250,35 +250,35 @@ def test_frames_between_spans_are_not_kept(places):
     assert "Left out of usable clips: 1 several people." in (out / "report.md").read_text()
 
 
-def test_the_split_is_in_the_manifest_and_what_is_missing_in_the_report(three):
+def test_the_split_is_in_the_manifest_and_missing_clips_in_the_report(three):
     clips, poses, out = three
     split = Split(train=frozenset({"a", "gone"}), test=frozenset({"b"}), note="Known in part.")
-    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses), split=split)
+    manifest, _ = prepare(clips, out, CONFIG, StoredTools(poses), split=split)
     assert [entry.split for entry in manifest.clips] == ["train", "test", ""]
     text = (out / "report.md").read_text()
     assert "For training 1 of 2 listed clips, for testing 1 of 1; 1 are on neither list" in text
-    assert "of the train list (1): `gone`" in text
+    assert "On the train list, but not in the folder (1): `gone`" in text
     assert "Known in part." in text
     other = Split(train=frozenset("b"), test=frozenset("c"))
-    manifest, _ = prepare(clips, out, CONFIG, KeptTools(poses), split=other)  # nothing is redone
+    manifest, _ = prepare(clips, out, CONFIG, StoredTools(poses), split=other)  # nothing is redone
     assert [entry.split for entry in manifest.clips] == ["", "train", "test"]
 
 
 def test_several_processes_make_the_same_files(three):
     clips, poses, out = three
-    maker = ToolMaker(kept=poses)
+    maker = ToolMaker(stored=poses)
     prepare(clips, out, CONFIG, maker)
     prepare(clips, out.with_name("two"), CONFIG, maker, workers=2)
     assert files_of(out.with_name("two")) == files_of(out)
 
 
-def test_a_data_set_inside_of_its_clips_is_refused(three):
+def test_a_data_set_inside_the_folder_of_clips_raises(three):
     clips, poses, _ = three
     with pytest.raises(InputError, match="outside"):
-        prepare(clips, clips / "set", CONFIG, KeptTools(poses))
+        prepare(clips, clips / "set", CONFIG, StoredTools(poses))
 
 
-def test_a_full_disk_ends_the_run_and_leaves_no_half_clip(three, monkeypatch):
+def test_a_full_disk_stops_the_run_and_leaves_no_partial_clip(three, monkeypatch):
     clips, poses, out = three
 
     def full(*_args, **_options):
@@ -286,7 +286,7 @@ def test_a_full_disk_ends_the_run_and_leaves_no_half_clip(three, monkeypatch):
 
     monkeypatch.setattr("PIL.Image.Image.save", full)
     with pytest.raises(MediaError, match="No space left"):
-        prepare(clips, out, CONFIG, KeptTools(poses))
+        prepare(clips, out, CONFIG, StoredTools(poses))
     assert list((out / "clips").iterdir()) == []
 
 
@@ -301,26 +301,26 @@ def test_a_full_disk_ends_the_run_and_leaves_no_half_clip(three, monkeypatch):
         {"cached": {"depth": "a"}},
     ],
 )
-def test_settings_that_cannot_be_are_refused(changes):
+def test_invalid_settings_raise(changes):
     with pytest.raises(ConfigError):
         replace(CONFIG, **changes)
 
 
 def test_jpeg_frames_take_less_space_and_are_nearly_the_same(three):
     clips, poses, out = three
-    prepare(clips, out, CONFIG, KeptTools(poses))
-    prepare(clips, out.with_name("jpg"), replace(CONFIG, pictures="jpg"), KeptTools(poses))
+    prepare(clips, out, CONFIG, StoredTools(poses))
+    prepare(clips, out.with_name("jpg"), replace(CONFIG, pictures="jpg"), StoredTools(poses))
     exact, near = ClipDataset.open(out), ClipDataset.open(out.with_name("jpg"))
     shown = [each.frames(each.clips[0], 0, 8).astype(int) for each in (exact, near)]
     assert 0 < np.abs(shown[0] - shown[1]).mean() < 4
 
 
-def test_keypoints_on_a_canvas_of_another_shape_are_refused(places):
+def test_keypoints_on_a_canvas_of_another_aspect_raise(places):
     clips, poses, out = places
     frames, pose = character(0, 8)
     write_clip(clips, "a.mp4", frames, replace(pose, canvas=Size(64, 90)))
     write_clip(clips, "b.mp4", frames, replace(pose, canvas=Size(128, 128)))
-    _, outcomes = prepare(clips, out, CONFIG, KeptTools(poses))
+    _, outcomes = prepare(clips, out, CONFIG, StoredTools(poses))
     assert [outcome.skipped for outcome in outcomes] == ["no keypoints", ""]
     assert "64x90" in outcomes[0].detail
     entry = ClipDataset.open(out).clips[0]

@@ -1,4 +1,4 @@
-"""Which frames of a clip are usable, whom it is about, and which part of a split it is in."""
+"""Usable frames and main person of a clip, and its part of a split."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ def span_pairs(verdict):
     return [(span.start, span.stop) for span in verdict.spans]
 
 
-def test_an_unbroken_clip_is_one_span():
+def test_a_clip_without_faults_is_one_span():
     verdict = find_spans(pose_of(0, 40), FREE, NO_CUTS, 24)
     assert span_pairs(verdict) == [(0, 40)]
     assert verdict.faults == {}
@@ -49,7 +49,7 @@ def test_an_unbroken_clip_is_one_span():
     ],
     ids=["crowd", "absence", "cuts", "both", "never"],
 )
-def test_spans_end_where_something_is_wrong(absent, crowded, cuts, spans, faults):
+def test_spans_end_at_unusable_frames_and_cuts(absent, crowded, cuts, spans, faults):
     pose = pose_of(0, 40)
     pose.body.confidence[list(absent)] = 0
     verdict = find_spans(pose, np.isin(np.arange(40), crowded), np.array(cuts, int), 10)
@@ -92,14 +92,14 @@ def test_movement_of_drawn_characters_is_no_cut(seed, stride):
     assert cuts_of(pose, np.stack(scan.means), 30 / stride).tolist() == []
 
 
-def test_another_place_or_size_of_the_whole_pose_is_a_cut():
+def test_a_jump_in_position_or_size_of_the_whole_pose_is_a_cut():
     pose = pose_of(0, 40)
     pose.body.xy[12:] += (70, 0)
     pose.body.xy[25:] *= 1.6
     assert cuts_of(pose, means_of(40), 30).tolist() == [12, 25]
 
 
-def test_another_picture_is_a_cut_though_the_pose_stays():
+def test_another_picture_with_the_same_pose_is_a_cut():
     means = means_of(40)
     means[17:] = 20
     assert cuts_of(pose_of(0, 40), means, 30).tolist() == [17]
@@ -123,7 +123,7 @@ def with_people(frames, *people):
     return body_clip(Size(400, 200), xy, confidence)
 
 
-def test_the_largest_person_is_kept_and_company_is_told():
+def test_the_largest_person_is_kept_and_other_people_are_marked():
     main, other = pose_of(0, 12), pose_of(1, 12, moved=(180, 0))
     track = main_person(with_people(12, (other, [3, 4]), (main, range(12))))
     assert track.pose.body.xy.shape[1] == 1
@@ -131,7 +131,7 @@ def test_the_largest_person_is_kept_and_company_is_told():
     assert np.flatnonzero(track.crowded).tolist() == [3, 4]
 
 
-def test_passers_by_in_the_distance_are_no_company():
+def test_distant_people_are_not_marked():
     small = pose_of(1, 12)
     small = replace(small, body=replace(small.body, xy=small.body.xy * 0.1 + (300, 20)))
     track = main_person(with_people(12, (pose_of(0, 12), range(12)), (small, range(12))))
@@ -169,12 +169,12 @@ def test_videos_and_picture_folders_are_found_at_any_depth(tmp_path):
     }
 
 
-def test_clips_that_differ_in_their_suffix_alone_keep_it(tmp_path):
+def test_clips_that_differ_only_in_their_suffix_keep_it(tmp_path):
     touch(tmp_path, "a.mp4", "a.mov", "b.mp4")
     assert [each.name for each in find_clips(tmp_path)] == ["a.mov", "a.mp4", "b"]
 
 
-def test_a_folder_without_clips_is_told(tmp_path):
+def test_a_folder_without_clips_raises(tmp_path):
     touch(tmp_path, "readme.md")
     with pytest.raises(InputError, match="no clip"):
         find_clips(tmp_path)
@@ -192,7 +192,7 @@ def test_shipped_splits_have_the_published_counts():
     assert recipe("ubc").size == Size(768, 768)
 
 
-def test_a_split_that_overlaps_is_refused_with_the_names():
+def test_an_overlapping_split_raises_with_the_names():
     with pytest.raises(InputError, match="b"):
         Split(train=frozenset("ab"), test=frozenset("bc"))
 
@@ -204,7 +204,7 @@ def test_clips_are_matched_by_the_end_of_their_paths():
     assert split.missing(["deep/a", "y/c"]) == {"train": ("x/c",), "test": ()}
 
 
-def test_splits_are_read_from_json_and_from_lists_of_addresses(tmp_path):
+def test_splits_are_read_from_json_and_from_lists_of_urls(tmp_path):
     (tmp_path / "s.json").write_text(json.dumps({"train": ["a.mp4"], "test": ["b.c"]}))
     (tmp_path / "fashion_train.txt").write_text("https://host/I/91+a.mp4\n\n x/b.webm \r\n")
     (tmp_path / "fashion_test.txt").write_text("00335\n")
@@ -218,7 +218,7 @@ def test_splits_are_read_from_json_and_from_lists_of_addresses(tmp_path):
     ("name", "text"),
     [("s.json", "{"), ("s.json", "[]"), ("s.json", '{"train": [1]}'), ("clips.txt", "a")],
 )
-def test_a_split_that_cannot_be_meant_is_named(tmp_path, name, text):
+def test_an_invalid_split_raises_with_its_name(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=name):
         read_split([tmp_path / name])
