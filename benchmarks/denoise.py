@@ -1,11 +1,12 @@
-"""What a guidance pair costs in practice, with and without the exact savings, in one run.
+"""The measured cost of a guidance pair, with and without the savings that change no result.
 
     python -m benchmarks.denoise [--json] [--repeats N]
 
 On the CPU: full Stable Diffusion 1.5 widths with motion modules, 8 frames, 32x32 latents, float32,
-random weights. CPU seconds are those of the process, so a shared machine disturbs them less than
-the clock; the speed of a plain matrix product beside them makes machines comparable. On a CUDA
-device besides: milliseconds a step at 24 frames in bfloat16, eager and compiled.
+random weights. Times are CPU seconds of the process, which other programs on the machine disturb
+less than wall-clock time. The speed of a plain matrix product is printed too, so that results of
+different machines can be compared. With a CUDA device also: milliseconds per step at 24 frames in
+bfloat16, eager and compiled.
 """
 
 import argparse
@@ -29,16 +30,17 @@ from animate_anyone.weights.sets.moore import MOORE
 
 CPU_SIZE = (8, 32, 32)  # frames, latent rows and columns
 CUDA_SIZES = ((24, 64, 64), (24, 96, 64))
-BOUNDS = {(24, 64, 64): 54.68, (24, 96, 64): 88.64}  # TFLOP a step
-PEAK = 790.0  # TFLOP a second of an H200 in bfloat16, as matrix products reach it
-GEMM_SIDE = 2048
+BOUNDS = {(24, 64, 64): 54.68, (24, 96, 64): 88.64}  # TFLOP per step
+PEAK = 790.0  # TFLOP per second that matrix products reach on an H200 in bfloat16
+GEMM_SIDE = 2048  # rows and columns of the matrices
 
 
 class PlainBlock(nn.Module):
-    """A transformer block as the public implementation runs it, on the same weights.
+    """A transformer block that computes what the public implementation computes, on our weights.
 
-    All rows attend to the reference and the unconditional ones once more without it, reference
-    keys and values are made anew for every frame, and attention to one token is computed in full.
+    All rows attend to the reference; the unconditional rows attend a second time, without it.
+    Reference keys and values are computed for every frame, and cross-attention to the single
+    token is computed in full.
     """
 
     tail = True
@@ -65,7 +67,7 @@ class PlainBlock(nn.Module):
 
 
 class Step:
-    """One guidance pair, ready to run both ways."""
+    """One guidance pair that can run with and without the savings."""
 
     def __init__(
         self,
@@ -96,14 +98,14 @@ class Step:
         return self.denoiser(self.latents, self.timesteps, self.condition, self.pose)
 
     def without_savings(self) -> "Step":
-        """Return the same step with plain blocks; this one must not be used any more."""
+        """Replace the blocks by plain ones, in place, until `with_savings`; return this step."""
         for transformer, features in zip(self._transformers(), self.features, strict=True):
             plain = PlainBlock(transformer.block, features, self.context)
             transformer.transformer_blocks[0] = plain
         return self
 
     def with_savings(self) -> "Step":
-        """Undo `without_savings`."""
+        """Undo `without_savings`; return this step."""
         for transformer in self._transformers():
             plain = transformer.transformer_blocks[0]
             if isinstance(plain, PlainBlock):
@@ -114,7 +116,7 @@ class Step:
         return [m for m in self.denoiser.modules() if isinstance(m, SpatialTransformer)]
 
     def _features(self, rows: int, columns: int) -> list[Tensor]:
-        """Return features of the shapes that ReferenceNet hands over."""
+        """Return random features with the shapes of ReferenceNet's."""
         down, mid, up = self.denoiser.down_blocks, self.denoiser.mid_block, self.denoiser.up_blocks
         features = []
         for level in (cast(Level, part) for part in (*down, mid, *up)):
@@ -126,7 +128,7 @@ class Step:
 
 
 def measure_cpu(repeats: int) -> dict[str, float]:
-    """Return CPU seconds and memory of a pair both ways, and the speed of a matrix product."""
+    """Return CPU seconds and memory of a pair with and without savings, and a matrix speed."""
     step = Step(CPU_SIZE, "cpu", torch.float32)
     gemm = gemm_speed()
     savings, plain, results = [], [], {}
@@ -155,10 +157,10 @@ def gemm_speed() -> float:
 
 
 def _timed(work: Callable[[], Tensor], before: float) -> tuple[float, float, Tensor]:
-    """Return CPU seconds, MB at the peak above those in use before all runs, and the result.
+    """Return CPU seconds, peak memory above `before` in MB, and the result.
 
-    One start for all: freed memory stays with the process, so that a later run, measured from
-    its own start, would seem to need less.
+    `before` is the memory in use before the first run. Measured from their own start, later runs
+    would seem to need less, because the process keeps freed memory.
     """
     _reset_peak()
     started = time.process_time()
@@ -167,7 +169,7 @@ def _timed(work: Callable[[], Tensor], before: float) -> tuple[float, float, Ten
 
 
 def _reset_peak() -> float:
-    """Start the peak anew where the system can (Linux); return MB in use now."""
+    """Reset the peak memory where the system allows it (Linux); return MB in use now."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -184,7 +186,7 @@ def _peak() -> float:
 
 
 def measure_cuda(size: tuple[int, int, int]) -> dict[str, float]:
-    """Return milliseconds a step and peak memory in bfloat16."""
+    """Return milliseconds per step and peak memory in MB, in bfloat16."""
     step = Step(size, "cuda", torch.bfloat16)
     torch.cuda.reset_peak_memory_stats()
     eager = _milliseconds(step.run)
@@ -217,7 +219,7 @@ def main() -> None:
     """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--repeats", type=int, default=2, help="runs of each; the best counts")
+    parser.add_argument("--repeats", type=int, default=2, help="runs of each; the fastest counts")
     options = parser.parse_args()
     report = {"cpu": {"threads": torch.get_num_threads(), **measure_cpu(options.repeats)}}
     if torch.cuda.is_available():

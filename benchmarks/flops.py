@@ -1,12 +1,12 @@
-"""Operations of one guidance step, counted without computing, against the exact lower bound.
+"""Operations of one guidance step, counted on the meta device, beside the exact lower bound.
 
     python -m benchmarks.flops [--json]
 
-Full Stable Diffusion 1.5 size with motion modules, 24 frames, two rows of which one sees the
-reference. Two operations per multiply-add; GEMMs, convolutions and attention count, the rest is
-below a thousandth. The bounds count nothing that could be left out without changing the result:
-reference keys and values and one-token cross-attention once per video, no attention to the
-reference in the unconditional row.
+Full Stable Diffusion 1.5 size with motion modules, 24 frames, two rows, one of which attends to the
+reference. A multiply-add is two operations. Matrix products, convolutions and attention are
+counted; the rest is below a thousandth. The lower bound leaves out all work that does not change
+the result: reference keys and values and the cross-attention to one token are counted once per
+video, and the unconditional row does not attend to the reference.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from animate_anyone.networks.unet import UNet
 from animate_anyone.weights.sets.moore import MOORE
 
 FRAMES = 24
-# Latent (rows, columns): exact lower bound and what the public implementation executes, TFLOP.
+# Latent (rows, columns): (exact lower bound, operations of the public implementation) in TFLOP.
 BOUNDS = {(64, 64): (54.68, 64.25), (96, 64): (88.64, 107.40), (96, 96): (147.84, 185.90)}
 
 
@@ -34,24 +34,24 @@ class Count:
 
     width: int  # pixels
     height: int  # pixels
-    step: float  # a guidance pair, every step
-    once: float  # ReferenceNet and what is derived from its features, once per video
+    step: float  # a guidance pair, at every step
+    once: float  # ReferenceNet and keys and values of its features, once per video
     bound: float  # exact lower bound of a step
     public: float  # a step of the public implementation
 
     @property
     def ratio(self) -> float:
-        """Return executed operations over the lower bound."""
+        """Return our operations divided by the lower bound."""
         return self.step / self.bound
 
 
 def networks() -> tuple[UNet, UNet]:
-    """Return denoiser and ReferenceNet without memory for their weights."""
+    """Return denoiser and ReferenceNet on the meta device, which holds no weights."""
     return UNet(MOORE.unet, device="meta"), UNet(MOORE.unet.reference(), device="meta")
 
 
 def count(denoiser: UNet, reference_net: UNet, rows: int, columns: int) -> Count:
-    """Count a step at this latent size."""
+    """Count the operations at this latent size."""
     token = torch.empty(2, 1, denoiser.config.cross_attention_dim, device="meta")
     picture = torch.empty(1, 4, rows, columns, device="meta")
     conditions: list[PreparedCondition] = []

@@ -1,9 +1,9 @@
-"""What a long clip costs beside a short one: peak memory and time of aa-mini, decoded to video.
+"""Peak memory and time of aa-mini for a short and a long clip, decoded to video.
 
     python -m benchmarks.long_clip [--json] [--frames 48 600] [--steps 4] [--models BUNDLE]
 
-Each length runs in a process of its own, because a process never returns its peak. Time a step
-does not depend on the number of steps, so a few are enough.
+Each length runs in its own process, because the peak memory of a process never falls. The time per
+step does not depend on the number of steps, so a few steps are enough.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from animate_anyone.drawn import PICTURE_SIZE
 from animate_anyone.media import VideoWriter, to_bytes
 from animate_anyone.weights.load import load_models
 
-ALLOWED_MB = 150  # more than the short clip, beyond the latents
+ALLOWED_MB = 150  # how much more memory the long clip may need, not counting latents
 
 
 def main() -> int:
-    """Print a table, or JSON; return 1 if memory grows beyond what is allowed."""
+    """Print a table or JSON; return 1 if the memory grows by more than ALLOWED_MB."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, nargs=2, default=(48, 600), metavar="N")
     parser.add_argument("--steps", type=int, default=4)
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def measure(frames: int, options: argparse.Namespace) -> dict[str, float]:
-    """Animate so many frames to a video and return what it took."""
+    """Animate this many frames to a video; return time, memory and number of windows."""
     torch.set_num_threads(options.threads)
     models = load_models(options.models)
     sampling = replace(sampling_of(models.preset), steps=options.steps)
@@ -99,7 +99,8 @@ def _table(result: dict) -> str:
     lines += ["".join(f"{row[name]:>16}" for name in names) for row in result["rows"]]
     lines.append(
         f"peak memory grows by {result['grown_mb_beyond_latents']} MB beyond the latents "
-        f"(allowed {result['allowed_mb']}); CPU time a window x{result['seconds_per_window_ratio']}"
+        f"(allowed {result['allowed_mb']}); "
+        f"CPU time per window x{result['seconds_per_window_ratio']}"
     )
     return "\n".join(lines)
 

@@ -1,10 +1,10 @@
-"""CPU work around the networks when a driving clip is read, per frame, and the memory it takes.
+"""CPU time per frame of pose extraction without its networks, or the peak memory of extraction.
 
     python -m benchmarks.pose_glue [--frames N] [--memory] [--json]
 
-One core, one person, 1080p frames, the shapes of YOLOX-L and DWPose-L; no network runs. Target: 8
-ms a frame. --memory extracts clips of 5 and 60 seconds with networks of a few kilobytes, each in a
-process of its own; their peaks may differ by 300 MB.
+One core, one person, 1080p frames, the tensor shapes of YOLOX-L and DWPose-L; no network runs.
+Target: 8 ms per frame. --memory extracts clips of 5 and 60 seconds with networks of a few
+kilobytes, each clip in its own process; the two peaks may differ by 300 MB.
 """
 
 import argparse
@@ -38,7 +38,7 @@ ESTIMATOR = (288, 384)  # width, height
 
 
 def glue(frames: int) -> dict[str, float]:
-    """Return milliseconds per frame of every part: the median over frames."""
+    """Return milliseconds per frame for each part of the work, as medians over frames."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (FRAME.height, FRAME.width, 3), np.uint8)
@@ -66,7 +66,7 @@ def glue(frames: int) -> dict[str, float]:
 
 def peak_memory(seconds: int) -> float:
     """Extract a clip in this process and return its peak memory in MB."""
-    from tests.core.pose import fake_models  # of a checkout; needs onnx
+    from tests.core.pose import fake_models  # only in a checkout; needs onnx
 
     with tempfile.TemporaryDirectory() as folder:
         planted = [(320, 180, 120, 280, 0.9, 0.9, 0, 16)]
@@ -86,7 +86,7 @@ def _frames(count: int) -> Iterator[np.ndarray]:
 
 
 def _plant(rows: np.ndarray, cells: np.ndarray, box: tuple[float, float, float, float]) -> None:
-    """Let the 40 cells nearest to the middle of a box (centre, sides) see a person in it."""
+    """Write a detected person into the 40 cells nearest to a box's centre; box: centre, sides."""
     centres = (cells[:, :2] + 0.5) * cells[:, 2:]
     near = np.argsort(np.hypot(*(centres - box[:2]).T))[:40]
     rows[near, :2] = box[:2] / cells[near, 2:] - cells[near, :2]
@@ -95,14 +95,14 @@ def _plant(rows: np.ndarray, cells: np.ndarray, box: tuple[float, float, float, 
 
 
 def _person(box: np.ndarray) -> PoseClip:
-    """A person all of whose keypoints are seen, anywhere in a box."""
+    """Return one person with all keypoints visible, at random places in a box."""
     rng = np.random.default_rng(1)
     xy = rng.uniform(box[0, :2], box[0, 2:], (1, 133, 2)).astype(np.float32)
     return WHOLEBODY.to_clip(FRAME, xy[None], np.full((1, 1, 133), 0.9))
 
 
 def _median_ms(run: Callable[[], object], times: int) -> float:
-    """Return CPU milliseconds of one call, so that a busy machine does not count."""
+    """Return CPU milliseconds of one call; other load on the machine hardly changes them."""
     run()
     taken = []
     for _ in range(times):
@@ -122,10 +122,10 @@ def _memory_of_clips() -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the parts and their sum, or the memory."""
+    """Print the time of the parts and their sum, or the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=50, help="repetitions of every part")
-    parser.add_argument("--memory", action="store_true", help="peak memory of clips instead")
+    parser.add_argument("--memory", action="store_true", help="measure peak memory of clips")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--peak-of", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,12 +1,13 @@
-"""What the live preview of Animate costs: CPU time of a sheet, and its share of a sampling run.
+"""The cost of Animate's live preview: CPU time of a sheet, and its share of a sampling run.
 
     python -m benchmarks.preview [--json] [--steps 20] [--repeats 50] [--threads 1]
 
-The clip of workflows/inputs as the command line samples it (aa-mini, DDIM), on the CPU; after every
-step nodes/page/previews.py is called as Animate calls it and decides by itself when a sheet is due.
-No host is imported. Stand-ins do what it adds: latents to colours by the linear map beside the
-weights, and the JPEG (fitted to 512 pixels, quality 95), which a server encodes outside of the
-sampler's thread. Messages to the page are left out. Every frame of an estimate is the reference.
+The clip of workflows/inputs is sampled like on the command line (aa-mini, DDIM, CPU). After every
+step nodes/page/previews.py is called as Animate calls it; it decides when to make a sheet. ComfyUI
+is not imported. Stand-ins do its part of the work: latents to colours by the linear map stored
+beside the weights, and JPEG encoding (fitted to 512 pixels, quality 95), which a server does
+outside the sampler's thread. Messages to the page are left out. Every frame of an estimate is the
+reference picture.
 """
 
 import argparse
@@ -35,13 +36,13 @@ from animate_anyone.weights.sources import MINI_FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = ROOT / "workflows" / "inputs"
-SIDE = 512  # pixels of a sheet at most: the host's default
-QUALITY = 95  # of the host's JPEG
+SIDE = 512  # largest side of a sheet in pixels: ComfyUI's default
+QUALITY = 95  # JPEG quality that ComfyUI uses
 PACK = "pack_without_host"
 
 
 def load_previews() -> ModuleType:
-    """Return nodes/page/previews.py, with stand-ins for the modules that need the host."""
+    """Return the module nodes/page/previews.py, with stand-ins for modules that need ComfyUI."""
     names = ("host", "messages", "comfyui", "page")
     host, messages, comfyui, page = (ModuleType(name) for name in names)
     vars(host).update(ModelPatcher=object, preview_side=lambda: SIDE, executing_node=lambda: None)
@@ -69,7 +70,7 @@ def load_previews() -> ModuleType:
 
 
 def latent_pictures() -> Callable[[Tensor], Image.Image]:
-    """Return what pictures a frame's latents, (1, c, h, w), by aa-mini's map to -1..1."""
+    """Return a function that turns latents (1, c, h, w) into a picture by aa-mini's linear map."""
     colours = json.loads((MINI_FOLDER / "latent_rgb.json").read_text(encoding="utf-8"))
     factors, bias = torch.tensor(colours["factors"]), torch.tensor(colours["bias"])
 
@@ -81,17 +82,17 @@ def latent_pictures() -> Callable[[Tensor], Image.Image]:
 
 
 class TimedPreview:
-    """The preview of one run, its CPU seconds added up."""
+    """The preview of one run, with its CPU time in seconds."""
 
     def __init__(self, previews: ModuleType, frames: int, steps: int) -> None:
         self.sheets: list[Image.Image] = []
-        self.call_s, self.jpeg_s = 0.0, 0.0  # CPU: in the sampler's thread, and encoding
+        self.call_s, self.jpeg_s = 0.0, 0.0  # CPU time in the sampler's thread, and of encoding
         shown = animate_anyone.media.spread(frames, previews.TILES)
         self._steps = steps
         self._preview = previews.ClipPreview(latent_pictures(), self._show, shown, steps)
 
     def after(self, step: int, estimate: Tensor) -> None:
-        """Do what follows a step; the estimate is (f, c, h, w)."""
+        """Call the preview after a step and encode new sheets; the estimate is (f, c, h, w)."""
         known, start = len(self.sheets), time.process_time()
         self._preview(step, estimate, estimate, self._steps)
         self.call_s += time.process_time() - start
@@ -107,7 +108,7 @@ class TimedPreview:
 
 
 def measure_sheet(previews: ModuleType, estimate: Tensor, repeats: int) -> dict[str, float]:
-    """Return CPU milliseconds of one sheet, medians."""
+    """Return median CPU milliseconds of one sheet."""
     taken = []
     for _ in range(repeats + 1):  # the first warms up
         preview = TimedPreview(previews, len(estimate), 1)
@@ -125,7 +126,7 @@ def measure_run(
     estimate: Tensor,  # (f, c, h, w)
     steps: int,
 ) -> dict[str, float]:
-    """Sample with the preview; return how many sheets came, and the CPU seconds of both."""
+    """Sample with the preview; return the number of sheets and CPU seconds of both."""
     sampling = replace(sampling_of(models.preset), steps=steps, sampler="ddim")
     windows = len(plan_windows(len(poses), sampling.windows))
     preview = TimedPreview(previews, len(poses), steps)
@@ -153,9 +154,11 @@ def main() -> None:
     """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--steps", type=int, default=20, help="of sampling")
-    parser.add_argument("--repeats", type=int, default=50, help="sheets that are measured alone")
-    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--steps", type=int, default=20, help="sampling steps")
+    parser.add_argument(
+        "--repeats", type=int, default=50, help="sheets that are measured without sampling"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     previews, models = load_previews(), load_models("aa-mini")
@@ -172,7 +175,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(report, indent=2))
         return
-    print("without a host: colours and JPEG by stand-ins, messages to the page left out")
+    print("without ComfyUI: stand-ins for colours and JPEG; no messages to the page")
     for name, value in report.items():
         print(f"  {name:<20}{value:>12.6g}")
 

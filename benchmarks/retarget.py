@@ -1,10 +1,10 @@
-"""Error and speed of retargeting, on figures whose right answer is known.
+"""Error and speed of retargeting, on drawn bodies for which the correct result is known.
 
     python -m benchmarks.retarget [--json] [--pairs 20]
 
-Truth is the driver's motion in space performed by the reference's own body and seen from the
-same side, laid on the reference at the anchor. Error is the mean distance of the seen body joints
-from it, in torso lengths of the reference.
+The correct result is the driver's 3-D motion performed by the reference's body, seen from the same
+side and aligned with the reference at the anchor joints. The error is the mean distance of visible
+body joints from it, in torso lengths of the reference.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """How a case differs from two bodies of the training set, the reference facing the viewer."""
+    """A kind of case. By default: two training bodies, and the reference faces the viewer."""
 
     name: str
     pose: Callable[[np.random.Generator], Angles] = lambda rng: NEUTRAL
@@ -64,7 +64,7 @@ class Scenario:
     identity: bool = False  # the reference is a frame of the driver
 
     def case(self, seed: int) -> Case:
-        """Build the case of a seed."""
+        """Return the case for a seed."""
         rng = np.random.default_rng(seed)
         mine = self.driver_body(make_body(rng))
         theirs = mine if self.identity else self.reference_body(make_body(rng))
@@ -87,12 +87,12 @@ class Scenario:
 
 
 def turned(degrees: float) -> Callable[[np.random.Generator], Angles]:
-    """Return the neutral pose turned either way."""
+    """Return a function that gives the neutral pose turned to a random side."""
     return lambda rng: {**NEUTRAL, "yaw": math.radians(degrees) * rng.choice([-1, 1])}
 
 
 def random_pose(rng: np.random.Generator) -> Angles:
-    """Return a pose of another motion."""
+    """Return the first pose of a random motion."""
     return make_motion(rng).angles(0)
 
 
@@ -106,7 +106,7 @@ def seated(rng: np.random.Generator) -> Angles:
 
 
 def pointing(*sides: str) -> Callable[[np.random.Generator], Angles]:
-    """Return the neutral pose with forearms towards the viewer."""
+    """Return a function that gives the neutral pose with forearms towards the viewer."""
     changes = {f"{side}_arm_depth": 0.7 for side in sides} | {
         f"{side}_elbow": 1.5 for side in sides
     }
@@ -141,7 +141,7 @@ SCENARIOS = (
 
 
 def hide(clip: PoseClip, joints: tuple[int, ...], frames: slice = slice(None)) -> PoseClip:
-    """Return the clip without these body joints, and without what hangs on them."""
+    """Return the clip without these body joints and without hands and feet that belong to them."""
     hidden = {"body": list(joints)}
     hands = {4: "right_hand", 7: "left_hand"}
     hidden |= {hands[joint]: list(range(21)) for joint in joints if joint in hands}
@@ -156,7 +156,7 @@ def hide(clip: PoseClip, joints: tuple[int, ...], frames: slice = slice(None)) -
 
 
 def shaken(clip: PoseClip, px: float, rng: np.random.Generator) -> PoseClip:
-    """Return the clip with normal noise on all points."""
+    """Return the clip with normal noise added to all points."""
     parts: dict[str, Points] = {}
     for part in ("body", "left_hand", "right_hand", "face", "feet"):
         points: Points = getattr(clip, part)
@@ -165,7 +165,7 @@ def shaken(clip: PoseClip, px: float, rng: np.random.Generator) -> PoseClip:
 
 
 def errors_of(case: Case) -> dict[str, float]:
-    """Return the mean error of every mode in torso lengths, all against the same truth."""
+    """Return the mean error of every mode in torso lengths, compared with the same truth."""
     results = {
         mode: retarget(case.driver, case.reference, RetargetConfig(mode=mode)) for mode in MODES
     }
@@ -189,7 +189,7 @@ def mean_errors(scenario: Scenario, pairs: int) -> dict[str, float]:
 
 
 def seconds(frames: int = 1000) -> float:
-    """Return the processor time of retargeting a clip with all parts, the best of five."""
+    """Return CPU seconds for retargeting a clip with all parts, the least of five runs."""
     rng = np.random.default_rng(0)
     driver = film(make_body(rng), perform(make_motion(rng), frames), DRIVER_VIEW)
     reference = film(make_body(rng), [NEUTRAL], REFERENCE_VIEW)
@@ -216,7 +216,7 @@ def main() -> None:
     print(f"{'mean joint error / torso':<36}" + "".join(f"{mode:>10}" for mode in MODES))
     for name, row in table.items():
         print(f"{name:<36}" + "".join(f"{row[mode]:>10.4f}" for mode in MODES))
-    print(f"1,000 frames of {CANVAS.width}x{CANVAS.height} in {taken:.3f} s of one core")
+    print(f"1,000 frames of {CANVAS.width}x{CANVAS.height}: {taken:.3f} s on one core")
 
 
 if __name__ == "__main__":

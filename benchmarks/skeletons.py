@@ -1,7 +1,7 @@
-"""Whole skeletons of procedural bodies, seen without perspective: what a perfect detector returns.
+"""Complete skeletons of drawn bodies without perspective, as a perfect detector would return them.
 
-The body comes from the characters of the training set; hands, face and feet are added here as
-rigid shapes in space, so that they foreshorten and turn with what they hang on.
+Bodies are those of the drawn characters used for training. Hands, face and feet are added here as
+rigid 3-D shapes that turn and foreshorten with forearm, head and ankle.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ NEUTRAL: Angles = {
     "shift": 0.0,
     "hop": 0.0,
 }
-# Outline of jaw, brows, nose, eyes and mouth: (azimuth, height) on a sphere, in the order of iBUG.
+# Outlines of jaw, brows, nose, eyes and mouth: (azimuth, height) on a sphere, in iBUG's order.
 _FACE = np.array(
     [(a, 0.2 - 0.9 * np.cos(a) ** 2) for a in np.linspace(-1.35, 1.35, 17)]
     + [(a, 0.45) for a in np.linspace(-0.7, 0.7, 10)]
@@ -60,10 +60,10 @@ assert len(_FINGERS) == 21
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Where a figure stands in its picture."""
+    """Position and size of a figure in its picture."""
 
     height_px: float  # of the standing figure
-    ground: tuple[float, float]  # pixels of the point below the hips on the floor
+    ground: tuple[float, float]  # x, y in pixels of the point on the floor below the hips
 
 
 DRIVER_VIEW = View(height_px=560, ground=(256, 700))
@@ -71,7 +71,7 @@ REFERENCE_VIEW = View(height_px=520, ground=(260, 690))
 
 
 def make_body(rng: np.random.Generator) -> Proportions:
-    """Draw a body of the kind that the training characters have."""
+    """Return the body of a random training character."""
     return make_character(rng, close_up=False).body
 
 
@@ -83,7 +83,7 @@ def reshape(
     arms: float = 1.0,
     legs: float = 1.0,
 ) -> Proportions:
-    """Multiply parts of a body."""
+    """Return the body with its parts scaled by these factors."""
     return replace(
         body,
         head=body.head * head,
@@ -98,7 +98,7 @@ def reshape(
 
 
 def perform(motion: Motion, frames: int) -> list[Angles]:
-    """Return the angles of every frame."""
+    """Return the angles of a motion for every frame."""
     return [motion.angles(frame) for frame in range(frames)]
 
 
@@ -107,7 +107,7 @@ def film(
     angles: Sequence[Angles],
     view: View,
     *,
-    travel: float = 1.0,  # factor of steps aside and hops, which are given in body heights
+    travel: float = 1.0,  # factor on sideways shifts and hops, which are given in body heights
     canvas: Size = CANVAS,
 ) -> PoseClip:
     """Return the skeletons of one person performing a motion."""

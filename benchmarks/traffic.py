@@ -1,10 +1,10 @@
-"""Bytes that one guidance step reads and writes in bfloat16, counted without computing.
+"""Bytes that one guidance step reads and writes in bfloat16, counted on the meta device.
 
     python -m benchmarks.traffic [--json]
 
-Every operation of an eager run counts with its inputs and outputs, views with nothing, attention
-as one fused kernel. At 24 frames a graphics card spends as long on these bytes as on arithmetic,
-so copies are worth as much as operations.
+For every operation of an eager run, inputs and outputs are counted; views count nothing, and
+attention counts as one fused kernel. At 24 frames a graphics card needs as much time for these
+bytes as for arithmetic, so avoiding copies matters as much as avoiding operations.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from animate_anyone.weights.sets.moore import MOORE
 
 from .flops import BOUNDS, FRAMES
 
-# What the public implementation moves, GB a step, by latent (rows, columns).
+# GB per step that the public implementation reads and writes, by latent (rows, columns).
 PUBLIC = {(64, 64): 298, (96, 64): 446, (96, 96): 667}
-NEEDED = ("convolution", "addmm", "mm", "bmm", "attention")
+NEEDED = ("convolution", "addmm", "mm", "bmm", "attention")  # operations that cannot be avoided
 
 
 class Traffic(TorchDispatchMode):
@@ -50,13 +50,13 @@ class Traffic(TorchDispatchMode):
         return result
 
     def add(self, name: str, values: Iterable[object]) -> None:
-        """Count tensors that an operation read or wrote."""
+        """Add the bytes of tensors that an operation read or wrote."""
         size = sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor))
         self.gigabytes[name] += size / 1e9
 
 
 def count(denoiser: UNet, rows: int, columns: int) -> dict[str, float]:
-    """Return gigabytes by operation for a guidance pair."""
+    """Return gigabytes by name of operation for a guidance pair."""
     like: dict[str, Any] = {"device": "meta", "dtype": torch.bfloat16}
     token = torch.empty(2, 1, 768, **like)
     reference_net = UNet(MOORE.unet.reference(), **like)
@@ -104,8 +104,9 @@ def main() -> None:
     for (rows, columns), parts in found.items():
         needed = sum(parts[name] for name in NEEDED)
         print(
-            f"{8 * columns}x{8 * rows}: {sum(parts.values()):.0f} GB a step, {needed:.0f} of them "
-            f"for products, convolutions and attention (public: {PUBLIC[rows, columns]})"
+            f"{8 * columns}x{8 * rows}: {sum(parts.values()):.0f} GB per step, of which "
+            f"{needed:.0f} for matrix products, convolutions and attention "
+            f"(public implementation: {PUBLIC[rows, columns]} GB)"
         )
         for name, size in sorted(parts.items(), key=lambda part: -part[1])[:10]:
             print(f"  {name:<24}{size:>8.1f}")

@@ -1,12 +1,13 @@
-"""What a step of training costs: its speed, measured, and its memory on a card, counted.
+"""The cost of a training step: measured speed, and the memory on a graphics card by counting.
 
     python -m benchmarks.training speed [--steps 20] [--threads 2] [--device cpu] [--json]
     python -m benchmarks.training speed --recipe 24gb --size 512x512 --device cuda
     python -m benchmarks.training memory [--recipe 24gb] [--size 512x512] [--json]
 
-`speed` runs the trainer itself, each row in a process of its own, on drawn characters: as shards,
-and as a prepared data set of clips with and without cached latents. Recipes of full-size networks
-start from random weights and are given random latents. The first steps are warm-up and not counted.
+`speed` runs the trainer on drawn characters, each row of the table in its own process. The data
+are shards, and a prepared data set of clips with and without cached latents. Recipes of full-size
+networks start from random weights and get random latents. The first steps are warm-up and are not
+counted.
 """
 
 import argparse
@@ -44,25 +45,25 @@ from animate_anyone.weights.sets.table import get_preset
 
 from .training_memory import Need, count
 
-WARM_UP = 5  # steps, and how many are reported together
-CLIPS, CLIP_FRAMES = 3, 30  # of drawn material
-LEAST_SHARE = 0.9  # of the step rate that data must allow
-# Kept free of tensors on a card: CUDA context 0.5, workspaces of cuDNN and cuBLAS 0.5, gaps of
-# the allocator 1.
+WARM_UP = 5  # steps; also the number of steps in one report
+CLIPS, CLIP_FRAMES = 3, 30  # number of drawn clips, and frames of each
+LEAST_SHARE = 0.9  # of the time must go to steps; else waiting for data takes too long
+# Memory of a card that tensors cannot use: CUDA context 0.5, workspaces of cuDNN and cuBLAS 0.5,
+# gaps of the allocator 1.
 CARD_GIB, MARGIN_GIB = 24, 2
 MINI_ROWS = (("shards", 0), ("cached", 1), ("cached", 2), ("pictures", 1), ("pictures", 2))
 
 
 @dataclass(frozen=True)
 class RandomSource:
-    """Latents, tokens and poses without meaning, of a given size: for networks without data."""
+    """Random latents and tokens with empty poses, for networks whose data are not at hand."""
 
     size: Size
     channels: int  # of a latent
-    token: int  # numbers of an image token
+    token: int  # length of an image token
 
     def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
-        """Return rows of a step."""
+        """Return these rows of a step's batch."""
         generator = torch.Generator().manual_seed(step)
         b, f, h, w = len(rows), draw.frames, self.size.height // 8, self.size.width // 8
         return Batch(
@@ -81,8 +82,8 @@ def measure(
     folder: Path,  # of the run
     steps: int,  # after warm-up
 ) -> dict[str, float]:
-    """Train and return what it took after the warm-up."""
-    steps = -(-steps // WARM_UP) * WARM_UP  # only whole reports count
+    """Train; return speed, waiting time and memory after the warm-up."""
+    steps = -(-steps // WARM_UP) * WARM_UP  # rounded up, because a report covers WARM_UP steps
     total = WARM_UP + steps
     config = replace(config, steps=total, report_every=WARM_UP, save_every=total, validate_every=0)
     peaks: list[float] = []
@@ -113,7 +114,7 @@ def measure(
 
 
 def read_alone(config: TrainingConfig, source: Source, steps: range) -> tuple[int, float]:
-    """Return the frames of steps, and the seconds that one process takes to read them."""
+    """Read the data of these steps in one process; return the number of frames and the seconds."""
     draw = Draw(
         seed=config.seed,
         examples=config.examples,
@@ -128,14 +129,14 @@ def read_alone(config: TrainingConfig, source: Source, steps: range) -> tuple[in
 
 
 def peak_mb() -> float:
-    """Return the most memory so far: of the card if there is one, else of this process."""
+    """Return the peak memory so far: of the card if one is in use, else of this process."""
     if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def paint_data(folder: Path) -> None:
-    """Write what the rows of aa-mini are trained on: shards, and a data set with and without."""
+    """Write the data for the rows of aa-mini: shards, and data sets with and without latents."""
     size = Size(128, 128)
     autoencoder = load_mini().autoencoder
     assert autoencoder is not None
@@ -161,7 +162,7 @@ def paint_data(folder: Path) -> None:
 
 
 def source_of(data: str, folder: Path, config: TrainingConfig, size: Size) -> Source:
-    """Return the examples of a row."""
+    """Return the data source of a row."""
     if data == "random":
         unet = get_preset(config.preset).unet
         return RandomSource(size, unet.in_channels, unet.cross_attention_dim)
@@ -199,7 +200,7 @@ def speed(options: argparse.Namespace) -> list[dict]:
 
 
 def in_own_process(row: str, folder: str, options: argparse.Namespace) -> dict[str, float]:
-    """Measure one row where no other has left its memory."""
+    """Measure one row in a new process, whose peak memory is its own."""
     words = [sys.executable, "-m", "benchmarks.training", "speed", "--one", row]
     words += ["--folder", folder, "--recipe", options.recipe, "--steps", str(options.steps)]
     words += ["--threads", str(options.threads), "--size"]
@@ -213,7 +214,7 @@ def in_own_process(row: str, folder: str, options: argparse.Namespace) -> dict[s
 
 
 def speed_table(rows: list[dict]) -> str:
-    """Return the rows for people."""
+    """Return the rows as a text table."""
     heads = ("stage", "data", "workers", "samples/s", "steps/s", "waiting", "one reader", "peak MB")
     lines = ["".join(f"{head:>12}" for head in heads)]
     for row in rows:
@@ -223,12 +224,15 @@ def speed_table(rows: list[dict]) -> str:
             f"{row['samples_per_second']:>12.2f}{row['steps_per_second']:>12.3f}"
             f"{row['waiting']:>12.1%}{row['reader']:>11.1f}x{row['peak_mb']:>12.0f}{enough}"
         )
-    lines.append("waiting: share of the time for data; one reader: its rate over that of the steps")
+    lines.append(
+        "waiting: share of the time spent waiting for data; "
+        "one reader: how many times faster one process reads than steps compute"
+    )
     return "\n".join(lines)
 
 
 def memory(options: argparse.Namespace) -> dict[int, Need]:
-    """Count every stage of a recipe."""
+    """Return the memory that each stage of a recipe needs."""
     needs = {}
     for stage in options.stages:
         config = get_recipe(options.recipe, stage)
@@ -238,7 +242,7 @@ def memory(options: argparse.Namespace) -> dict[int, Need]:
 
 
 def memory_table(needs: dict[int, Need]) -> str:
-    """Return needs for people, and whether they fit."""
+    """Return the needs as a text table, and whether they fit on a card of CARD_GIB."""
     lines = [f"{'':<46}" + "".join(f"{f'stage {s} GB':>14}{'GiB':>8}" for s in needs)]
     for label, part in (
         ("weights, float32", "parameters"),
@@ -250,15 +254,15 @@ def memory_table(needs: dict[int, Need]) -> str:
         ("  more in the forward pass", "in_forward"),
         ("    of which autocast's copies of weights", "copies"),
         ("  more in the backward pass: largest layer", "layer"),
-        ("most at once", "total"),
+        ("peak", "total"),
     ):
         values = [getattr(need, part) for need in needs.values()]
         lines.append(f"{label:<46}" + "".join(f"{v / 1e9:>14.2f}{v / 2**30:>8.2f}" for v in values))
     for stage, need in needs.items():
         left = CARD_GIB - MARGIN_GIB - need.total / 2**30
-        said = f"fits, {left:.2f} GiB to spare" if left >= 0 else f"lacks {-left:.2f} GiB"
+        result = f"fits, {left:.2f} GiB to spare" if left >= 0 else f"lacks {-left:.2f} GiB"
         lines.append(
-            f"stage {stage}: {said}, on {CARD_GIB} GiB less {MARGIN_GIB} for the CUDA context, "
+            f"stage {stage}: {result}, on {CARD_GIB} GiB less {MARGIN_GIB} for the CUDA context, "
             "workspaces and gaps"
         )
     return "\n".join(lines)
@@ -289,9 +293,9 @@ def parse() -> argparse.Namespace:
         command.add_argument("--size", type=size_of, default=Size(512, 512), metavar="WxH")
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         if what == "memory":
-            command.add_argument("--frames", type=int, help="of stage 2, instead of the recipe's")
+            command.add_argument("--frames", type=int, help="frames of stage 2 (the recipe's)")
             continue
-        command.add_argument("--steps", type=int, default=20, help="after warm-up")
+        command.add_argument("--steps", type=int, default=20, help="measured steps")
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
         command.add_argument("--optimizer", choices=("adamw", "adamw8bit"))

@@ -1,9 +1,9 @@
-"""What a training step keeps on a card, counted without one: every tensor without its numbers.
+"""The memory of a training step on a graphics card, counted without a card.
 
-The networks of the stage run forward and backward on PyTorch's fake tensors, which have shapes and
-types only, while the storages alive are added up. Fake tensors follow autocast's rules of the CPU;
-where CUDA's differ (norms are computed in float32) the count follows CUDA. It leaves out what is
-no tensor of the networks: the CUDA context, workspaces of the libraries, and the allocator's gaps.
+The networks of the stage run forward and backward on PyTorch's fake tensors, which have a shape
+and a dtype but no data, while the bytes of living storages are added up. Fake tensors follow
+autocast's rules for the CPU; where CUDA's rules differ (norms are computed in float32), the count
+follows CUDA. Not counted: the CUDA context, workspaces of libraries, and the allocator's gaps.
 """
 
 import weakref
@@ -24,17 +24,17 @@ from animate_anyone.training.loop.losses import figure_weights, weighted_error
 from animate_anyone.training.networks import IMAGE_ENCODER, build_networks
 from animate_anyone.types import Size
 
-# Frozen networks that validation needs beside those that are trained, in bfloat16: parameters of
-# Stable Diffusion's autoencoder and of CLIP ViT-L/14's picture half with its projection.
+# Parameters of the frozen networks that validation needs in bfloat16, by preset: Stable
+# Diffusion's autoencoder, and the image encoder of CLIP ViT-L/14 with its projection.
 ENCODERS = {"moore": 83_653_863 + 303_966_208, "paper": 83_653_863 + 303_966_208}
-# bitsandbytes' AdamW8bit: two bytes a weight and two float32 scales for every 256 of them; small
-# tensors keep two float32 a weight.
+# bitsandbytes' AdamW8bit stores two bytes per weight and two float32 scales per 256 weights; small
+# tensors have two float32 per weight.
 SMALL_TENSOR, SCALED_TOGETHER = 4096, 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """Bytes of one stage."""
+    """Memory of one stage, in bytes."""
 
     parameters: int
     gradients: int
@@ -43,32 +43,32 @@ class Need:
     encoders: int
     activations: int  # kept from the forward to the backward pass, with the batch
     copies: int  # weights in half precision that autocast holds until the forward pass ends
-    forward: int  # the most in the forward pass, beyond what is fixed
-    backward: int  # the most in the backward pass, in which layers are computed again, likewise
+    forward: int  # peak of the forward pass above `fixed`
+    backward: int  # peak of the backward pass above `fixed`; it computes layers again
 
     @property
     def fixed(self) -> int:
-        """Return what is there all the time."""
+        """Memory that is in use during the whole step."""
         return self.parameters + self.gradients + self.optimizer + self.average + self.encoders
 
     @property
     def in_forward(self) -> int:
-        """Return what the forward pass needs for a moment."""
+        """Memory that only the forward pass needs."""
         return self.forward - self.activations
 
     @property
     def layer(self) -> int:
-        """Return what the backward pass needs for a moment: its largest recomputed layer."""
+        """Memory that only the backward pass needs: its largest recomputed layer."""
         return self.backward - self.activations
 
     @property
     def total(self) -> int:
-        """Return the most that is there at once."""
+        """Peak memory of the stage."""
         return self.fixed + max(self.forward, self.backward)
 
 
 class Step:
-    """One part of a training step: forward and backward on examples of given sizes."""
+    """Forward and backward pass of one part of a batch (gradients accumulate over the parts)."""
 
     def __init__(self, preset: Preset, config: TrainingConfig, size: Size) -> None:
         """Build networks and a batch; inside a FakeTensorMode they take no memory."""
@@ -91,20 +91,20 @@ class Step:
         return torch.autocast("cpu", dtype, enabled=self.config.mixed_precision != "no")
 
     def forward(self) -> Tensor:
-        """Return the prediction, of all rows with their reference: who drops it needs less."""
+        """Return the prediction. All rows keep their reference; dropping it would need less."""
         keep = (True,) * len(self.noisy)
         return self.networks(
             self.noisy, self.timesteps, self.poses, self.reference, self.picture, keep
         )
 
     def loss(self, output: Tensor) -> Tensor:
-        """Return the error; the numbers do not matter here."""
+        """Return the loss; its value does not matter here."""
         weights = figure_weights(None, self.target, self.config.figure_weight)
         return weighted_error(output.float(), self.target, weights, None)
 
 
 class Live(TorchDispatchMode):
-    """Adds up the bytes of all storages that are alive, and the most there were."""
+    """Counts the bytes of all living storages, and their peak."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Live(TorchDispatchMode):
 
 
 def compute_norms_as_cuda(networks: nn.Module) -> None:
-    """Let norms work in float32 with a result in float32, as autocast has it on CUDA."""
+    """Make norms compute and return float32, as autocast does on CUDA."""
 
     def wrapped(forward: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
@@ -151,21 +151,21 @@ def compute_norms_as_cuda(networks: nn.Module) -> None:
 
 
 def count(preset: Preset, config: TrainingConfig, size: Size, device: str = "cuda") -> Need:
-    """Count what a stage needs; with `device` "cpu", as autocast has it there."""
+    """Return the memory of a stage. `device` "cuda" or "cpu" decides autocast's rules for norms."""
     live = Live()
     with FakeTensorMode(), live:
         step = Step(preset, config, size)
         if device == "cuda":
             compute_norms_as_cuda(step.networks)
         parameters = [*step.networks.parameters()]
-        _pass(step, live)  # from the second part on, gradients are there from the start
+        _pass(step, live)  # creates the gradients, which later parts find from their start
         peaks = _pass(step, live)
         gradients = sum(bytes_of(p.grad) for p in parameters if p.grad is not None)
         weights = sum(map(bytes_of, parameters))
     fixed = weights + gradients
     activations, copies, forward, backward = peaks
     trained = [*step.trained.values()]
-    # What gets no gradient, like the queries to a single token, never gets a state either.
+    # Weights without gradient, like the queries to a single token, get no optimiser state.
     moved = [p.numel() for p in trained if p.grad is not None]
     return Need(
         parameters=weights,
@@ -181,19 +181,23 @@ def count(preset: Preset, config: TrainingConfig, size: Size, device: str = "cud
 
 
 def optimizer_bytes(name: str, numbers: int) -> int:
-    """Return the optimiser's state for a tensor of so many numbers."""
+    """Return the bytes of the optimiser's state for a tensor with this many numbers."""
     if name == "adamw8bit" and numbers >= SMALL_TENSOR:
         return 2 * numbers + 8 * -(-numbers // SCALED_TOGETHER)
     return 8 * numbers
 
 
 def bytes_of(tensor: Tensor) -> int:
-    """Return the size of the numbers of a tensor."""
+    """Return the size of a tensor's data in bytes."""
     return tensor.numel() * tensor.element_size()
 
 
 def _pass(step: Step, live: Live) -> tuple[int, int, int, int]:
-    """Return bytes: alive after forward, autocast's of it, and the peaks forward and backward."""
+    """Run one part of a step; return four numbers of bytes.
+
+    They are: alive after the forward pass, autocast's copies before they are freed, and the peaks
+    of forward and backward pass.
+    """
     live.peak = live.bytes
     with step.autocast():
         output = step.forward()
