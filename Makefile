@@ -1,5 +1,5 @@
-# Commands of a checkout. They need Python 3.10 or newer, git and the package registries; everything
-# is installed into .venv, and only where it is missing or its list has changed.
+# Commands for a checkout. They need Python 3.10 or newer, git and the package registries. Packages
+# are installed into .venv, and only if they are missing or their list has changed.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$p" && break; \
@@ -21,31 +21,31 @@ MAKE_MINI = $(PY) -m animate_anyone mini
 help:
 	@echo "make demo    animate the bundled character; leaves an MP4 and a contact sheet"
 	@echo "make test    run all tests, on every ComfyUI that is found"
-	@echo "make quick   run the core's tests alone"
-	@echo "make processors    run the numeric tests as several processors would compute them"
+	@echo "make quick   run only the core's tests, without ComfyUI"
+	@echo "make processors    run the numeric tests with the arithmetic of several processors"
 	@echo "make lint    check style and types"
 	@echo "make format  apply the style"
 	@echo "make hooks   let git check style before each commit"
-	@echo "make release-check    list what keeps a release back"
-	@echo "make mini    train aa-mini again, from nothing; hours, resumable"
+	@echo "make release-check    list what must be corrected before a release"
+	@echo "make mini    train aa-mini from random weights; takes hours, can be resumed"
 
 demo: $(VENV)/.packages
 	$(PY) -m animate_anyone demo
 
-# All rings on every ComfyUI that is found; as many tests beside each other as there are cores.
+# All tests, on every ComfyUI that is found; up to four processes in parallel.
 test: $(VENV)/.packages
 	@$(PY) tests/comfy_hosts.py --install
 	@$(PYTEST)
 
-# The core alone: no ComfyUI is looked for.
+# Only the core's tests, which need no ComfyUI.
 quick: $(VENV)/.packages
 	@$(PYTEST) tests --ignore=tests/nodes --ignore=tests/server --ignore=tests/browser
 
-# The numeric tests under other vector widths, orders of sums and thread counts; half an hour.
+# The numeric tests with other vector widths, orders of summation and thread counts; half an hour.
 processors: $(VENV)/.packages
 	@$(PY) tests/processors.py
 
-# Every step continues where it was stopped; the folder may be carried to another machine.
+# Every step resumes where it was stopped. The folder can be moved to another machine.
 mini: $(VENV)/.packages
 	$(MAKE_MINI) autoencoder --folder $(MINI)
 	$(MAKE_MINI) data --folder $(MINI) --shards 60
@@ -83,12 +83,12 @@ format: $(VENV)/.packages
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-# Hooks of .pre-commit-config.yaml; they run the tools of this environment.
+# Installs the hooks of .pre-commit-config.yaml; they run the tools in .venv.
 hooks: $(VENV)/.packages
 	$(PY) -m pip install --quiet --disable-pip-version-check 'pre-commit>=4.0,<5'
 	$(PY) -m pre_commit install
 
-# The standard library is enough for this.
+# Needs only Python's standard library.
 release-check:
 	@$(PYTHON) .ci/release_check.py
 

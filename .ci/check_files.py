@@ -1,7 +1,7 @@
-"""Checks files that are tracked by git: ends of lines and of files, and sizes. Standard library.
+"""Checks line ends, file ends and sizes of files that git tracks. Standard library only.
 
 python .ci/check_files.py                check every tracked file
-python .ci/check_files.py [--fix] FILES  check these; with --fix mend what can be mended
+python .ci/check_files.py [--fix] FILES  check these files; with --fix correct line and file ends
 """
 
 import subprocess
@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LARGEST_BYTES = 300_000  # git keeps every version of a file for good
-# Large on purpose; a new version of these is a decision, not an accident.
-LARGE = ("animate_anyone/weights/mini/", "tests/golden/")
-AS_THEY_ARE = ("tests/golden/",)  # written by another program
-BLANKS_COUNT = (".md",)  # two of them at the end of a line mean something
+LARGEST_BYTES = 300_000  # git keeps every version of a file forever
+LARGE = ("animate_anyone/weights/mini/", "tests/golden/")  # folders that may hold large files
+UNCHANGED = ("tests/golden/",)  # written by another program; line ends are not checked
+BLANKS_COUNT = (".md",)  # in Markdown two blanks at the end of a line break the line
 
 
 def tracked(root: Path = ROOT) -> list[str]:
@@ -23,11 +22,11 @@ def tracked(root: Path = ROOT) -> list[str]:
 
 
 def mended(text: bytes, name: str) -> bytes:
-    """Return a text with Unix line ends, no blanks at line ends and one newline last.
+    """Return a text with Unix line ends, no blanks at line ends and one newline at its end.
 
-    Binary files come back as they are.
+    Binary files are returned unchanged.
     """
-    if is_binary(text) or name.startswith(AS_THEY_ARE):
+    if is_binary(text) or name.startswith(UNCHANGED):
         return text
     lines = text.replace(b"\r\n", b"\n").split(b"\n")
     if not name.endswith(BLANKS_COUNT):
@@ -37,7 +36,7 @@ def mended(text: bytes, name: str) -> bytes:
 
 
 def faults(name: str, content: bytes) -> list[str]:
-    """Return what is wrong with a file, in words; nothing if it is fine."""
+    """Return the faults of a file as texts; an empty list if there is none."""
     found = []
     if len(content) > LARGEST_BYTES and not name.startswith(LARGE):
         found.append(
@@ -47,18 +46,18 @@ def faults(name: str, content: bytes) -> list[str]:
     if mended(content, name) != content:
         found.append(
             "has blanks or \\r at line ends, or does not end with one newline; "
-            f"`python .ci/check_files.py --fix {name}` mends it"
+            f"`python .ci/check_files.py --fix {name}` corrects it"
         )
     return found
 
 
 def is_binary(content: bytes) -> bool:
-    """Tell whether this is no text, as git does: by a zero among the first 8,000 bytes."""
+    """Return whether this is a binary file by git's rule: a zero in the first 8,000 bytes."""
     return b"\0" in content[:8000]
 
 
 def main(arguments: list[str]) -> int:
-    """Check the named files, or all; return the exit status."""
+    """Check the named files, or all tracked ones; return the exit status."""
     fix = "--fix" in arguments
     bad = 0
     for name in [word for word in arguments if word != "--fix"] or tracked():

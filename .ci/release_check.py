@@ -1,7 +1,7 @@
-"""Lists what keeps a release back. Standard library only.
+"""Lists what must be corrected before a release. Standard library only.
 
-python .ci/release_check.py                        list it; exit status 1 while there is something
-python .ci/release_check.py --changed-since COMMIT write changed=true or changed=false for CI
+python .ci/release_check.py                        print the list; exit status 1 unless it is empty
+python .ci/release_check.py --changed-since COMMIT print whether the version has changed, for CI
 """
 
 import ast
@@ -14,13 +14,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The registry names no limits of size; these are ours, well below what its users wait for.
+# The registry documents no size limits. These are our own, so that a download stays short.
 LARGEST_FILE_BYTES = 20_000_000
 ARCHIVE_BYTES = 60_000_000
 ICON_PX = 400
 BANNER_SHAPE = 21 / 9
 
-# What has to be in the archive: all tracked files of these. And what must not be.
+# Files and folders whose tracked files must all be in the archive, and folders that must not be.
 NEEDED = (
     "__init__.py", "animate_anyone/", "nodes/", "web/", "locales/", "workflows/",
     "pyproject.toml", "requirements.txt", "README.md", "LICENSE",
@@ -30,11 +30,11 @@ SURPLUS = (".ci/", ".github/", "benchmarks/", "docs/", "tests/")
 NAME = re.compile(r"[A-Za-z](?:[-_.]?[A-Za-z0-9])*")  # the registry's rule
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 HEADING = re.compile(r"^## \[([^\]]+)\](?: - (\d{4}-\d{2}-\d{2}))?[ \t]*$", re.MULTILINE)
-NO_COMMIT = re.compile("0*")  # how GitHub says that there was nothing before
+NO_COMMIT = re.compile("0*")  # GitHub's value for "no commit before"
 
 
 def settings(root: Path) -> dict[str, dict[str, str]]:
-    """Return the strings of pyproject.toml, by section and key; tomllib needs Python 3.11."""
+    """Return the strings of pyproject.toml by section and key (tomllib needs Python 3.11)."""
     return parse((root / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -51,13 +51,13 @@ def parse(text: str) -> dict[str, dict[str, str]]:
 
 
 def owner_facts(root: Path) -> Iterator[str]:
-    """Say what only the owner of the repository can fill in."""
+    """Yield what only the owner of the repository can fill in."""
     have = settings(root)
     comfy, urls = have.get("tool.comfy", {}), have.get("project.urls", {})
     if not comfy.get("PublisherId"):
         yield (
             "PublisherId in [tool.comfy] is empty; create a publisher on the registry's page and "
-            "write the id that stands after the @ there. It cannot be changed later"
+            "write the id shown after the @ there. It cannot be changed later"
         )
     if not re.match(r"https://github\.com/[^/]+/[^/]+$", urls.get("Repository", "")):
         yield (
@@ -71,35 +71,38 @@ def owner_facts(root: Path) -> Iterator[str]:
                 f"docs/registry/{file}, which exists once the repository is public"
             )
     if "OWNER" in "".join((*comfy.values(), *urls.values())):
-        yield 'pyproject.toml still says "OWNER" in an address; write the account\'s name'
+        yield 'pyproject.toml still has "OWNER" in an address; write the account\'s name'
 
 
 def names_and_pictures(root: Path) -> Iterator[str]:
-    """Say what the registry would refuse about name, version and pictures."""
+    """Yield what the registry would refuse in name, version and pictures."""
     project = settings(root).get("project", {})
     name, version = project.get("name", ""), project.get("version", "")
     if not NAME.fullmatch(name) or len(name) >= 100 or "comfyui" in name.lower():
         yield (
-            f"name got {name!r}; below 100 letters, digits and single - _ . between them, a letter "
-            'first, and without "ComfyUI"'
+            f"name got {name!r}; it must have fewer than 100 characters, start with a letter, hold "
+            'only letters, digits and single - _ . between them, and not hold "ComfyUI"'
         )
     if not VERSION.fullmatch(version):
-        yield f"version got {version!r}; three numbers, as in 1.2.0"
+        yield f"version got {version!r}; it must be three numbers, as in 1.2.0"
     folder = root / "docs" / "registry"
     icon, banner = png_size(folder / "icon.png"), png_size(folder / "banner.png")
     if not icon or not banner:
         yield (
-            "docs/registry/icon.png or banner.png is missing or no PNG; "
+            "docs/registry/icon.png or banner.png is missing or not a PNG file; "
             "`python docs/registry/draw.py` draws both"
         )
     if icon and (icon[0] != icon[1] or icon[0] > ICON_PX):
-        yield f"docs/registry/icon.png has {icon[0]}x{icon[1]} pixels; a square, at most {ICON_PX}"
+        yield (
+            f"docs/registry/icon.png has {icon[0]}x{icon[1]} pixels; it must be a square of at "
+            f"most {ICON_PX}"
+        )
     if banner and abs(banner[0] / banner[1] / BANNER_SHAPE - 1) > 0.01:
-        yield f"docs/registry/banner.png has {banner[0]}x{banner[1]} pixels; the shape is 21:9"
+        yield f"docs/registry/banner.png has {banner[0]}x{banner[1]} pixels; it must be 21:9"
 
 
 def changelog(root: Path) -> Iterator[str]:
-    """Say where CHANGELOG.md and the version disagree."""
+    """Yield where CHANGELOG.md and the version disagree."""
     version = settings(root).get("project", {}).get("version", "")
     sections = changelog_sections((root / "CHANGELOG.md").read_text(encoding="utf-8"))
     released = [heading for heading in sections if heading != "Unreleased"]
@@ -114,18 +117,21 @@ def changelog(root: Path) -> Iterator[str]:
     if not released or released[0] != version:
         newest = released[0] if released else "none"
         yield (
-            f"the newest version in CHANGELOG.md is {newest}, that of pyproject.toml {version}; "
+            f"the newest version in CHANGELOG.md is {newest}, but pyproject.toml has {version}; "
             "make them equal"
         )
     elif not sections[version][1]:
         yield f"CHANGELOG.md says nothing about {version}"
     for heading in released:
         if not sections[heading][0]:
-            yield f'the heading of {heading} in CHANGELOG.md has no date; "## [1.2.0] - 2026-01-31"'
+            yield (
+                f"the heading of {heading} in CHANGELOG.md has no date; write it like "
+                '"## [1.2.0] - 2026-01-31"'
+            )
 
 
 def changelog_sections(text: str) -> dict[str, tuple[str, str]]:
-    """Return date and text of each section, newest first, by version; the date may be empty."""
+    """Return (date, text) of each section by version, newest first; the date may be empty."""
     parts = HEADING.split(text)[1:]
     return {
         version: (date or "", body.strip())
@@ -134,7 +140,7 @@ def changelog_sections(text: str) -> dict[str, tuple[str, str]]:
 
 
 def repository(root: Path) -> Iterator[str]:
-    """Say what is not in git as it should be."""
+    """Yield uncommitted files, and a tag of this version at another commit."""
     version = settings(root).get("project", {}).get("version", "")
     changes = lines(root, "status", "--porcelain")
     if changes:
@@ -142,13 +148,13 @@ def repository(root: Path) -> Iterator[str]:
     tagged = lines(root, "rev-list", "-n", "1", f"v{version}", "--", check=False)
     if tagged and tagged != lines(root, "rev-parse", "HEAD"):
         yield (
-            f"the tag v{version} exists and names another commit: that version is out already. "
+            f"the tag v{version} exists at another commit: this version is already released. "
             "Raise version in pyproject.toml and CHANGELOG.md"
         )
 
 
 def archive(root: Path) -> Iterator[str]:
-    """Say what is wrong with the files that the registry would get."""
+    """Yield what is wrong with the files that the registry would get."""
     files = archived(root)
     tracked = lines(root, "ls-files")
     for name in NEEDED:
@@ -171,13 +177,13 @@ def archive(root: Path) -> Iterator[str]:
 
 
 def archived(root: Path) -> set[str]:
-    """Return the files that the registry would get: tracked, and not named by .comfyignore."""
+    """Return the files that the registry would get: tracked, and not listed in .comfyignore."""
     left_out = lines(root, "ls-files", "--cached", "--ignored", "--exclude-from=.comfyignore")
     return set(lines(root, "ls-files")) - set(left_out)
 
 
 def forbidden(file: str, source: str) -> Iterator[str]:
-    """Say where a source file does what the registry's standards forbid: eval, exec, pip."""
+    """Yield where a source file does what the registry's standards forbid: eval, exec, pip."""
     for node in ast.walk(ast.parse(source)):
         called = node.func if isinstance(node, ast.Call) else None
         if isinstance(called, ast.Name) and called.id in ("eval", "exec"):
@@ -185,16 +191,16 @@ def forbidden(file: str, source: str) -> Iterator[str]:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         if any(name.split(".")[0] in ("subprocess", "pip") for name in names):
-            yield f"{file} starts other programs; a pack that runs pip is refused"
+            yield f"{file} imports subprocess or pip; the registry refuses packs that run pip"
 
 
 def belongs(file: str, name: str) -> bool:
-    """Tell whether a file is this one, or lies in this folder if the name ends with a slash."""
+    """Return whether a file is `name`, or lies in it if `name` ends with a slash."""
     return file.startswith(name) if name.endswith("/") else file == name
 
 
 def png_size(path: Path) -> tuple[int, int] | None:
-    """Return width and height in pixels, or None if this is no PNG."""
+    """Return width and height in pixels, or None if this is not a PNG file."""
     head = path.read_bytes()[:24] if path.is_file() else b""
     if len(head) < 24 or head[:8] != b"\x89PNG\r\n\x1a\n":
         return None
@@ -212,10 +218,10 @@ def lines(root: Path, *command: str, check: bool = True) -> list[str]:
 
 
 def version_changed(root: Path, before: str) -> bool:
-    """Tell whether the version differs from that of a commit.
+    """Return whether the version differs from the version at a commit.
 
-    Without a commit, when the workflow is started by hand, it does. A branch that is pushed for the
-    first time has a row of zeros before it, and is no release.
+    It is True without a commit: the workflow was then started by hand. It is False for a row of
+    zeros: a branch was then pushed for the first time, which is not a release.
     """
     if not before:
         return True
@@ -225,7 +231,7 @@ def version_changed(root: Path, before: str) -> bool:
 
 
 def findings(root: Path = ROOT) -> dict[str, list[str]]:
-    """Return what keeps a release back, under the heading it belongs to."""
+    """Return what must be corrected before a release, by heading."""
     checks = {
         "Facts of the owner, in pyproject.toml": owner_facts,
         "Name, version and pictures": names_and_pictures,
@@ -247,7 +253,7 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(f"{title}\n" + "".join(f"  - {row}.\n" for row in rows))
     if not found:
         sys.stdout.write(
-            "Nothing keeps this release back. Push it to main: the workflow `publish` uploads it "
+            "This version is ready for release. Push it to main: the workflow `publish` uploads it "
             "if the repository has the secret REGISTRY_ACCESS_TOKEN. Then tag the commit.\n"
         )
     return 1 if found else 0

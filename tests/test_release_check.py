@@ -1,4 +1,4 @@
-"""What keeps a release back is found, each thing by a repository that lacks it alone."""
+"""The release check finds each fault in a repository that has only this fault."""
 
 import re
 import struct
@@ -61,7 +61,7 @@ def png(width, height):
 
 @pytest.fixture
 def ready(tmp_path):
-    """Return a repository that could be released as it is."""
+    """Return a repository that is ready for release."""
     files = {
         "pyproject.toml": PYPROJECT,
         "CHANGELOG.md": CHANGELOG,
@@ -98,12 +98,12 @@ def rows(folder):
     return [row for found in findings(folder).values() for row in found]
 
 
-def test_a_finished_repository_is_not_kept_back(ready):
+def test_a_finished_repository_has_no_findings(ready):
     assert findings(ready) == {}
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "told"),
+    ("file", "old", "new", "message"),
     [
         ("pyproject.toml", 'PublisherId = "somebody"', 'PublisherId = ""', "PublisherId"),
         ("pyproject.toml", "Repository = ", "# Repository = ", "Repository"),
@@ -122,15 +122,15 @@ def test_a_finished_repository_is_not_kept_back(ready):
         (".comfyignore", "/tests/", "", "tests/ would be in the archive"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_told(ready, file, old, new, told):
+def test_a_missing_entry_is_reported(ready, file, old, new, message):
     changed(ready, file, old, new)
-    assert any(told in row for row in rows(ready))
+    assert any(message in row for row in rows(ready))
 
 
-def test_a_version_without_its_heading_is_told(ready):
+def test_a_version_without_its_heading_is_reported(ready):
     changed(ready, "pyproject.toml", 'version = "1.2.0"', 'version = "1.3.0"')
     assert rows(ready) == [
-        "the newest version in CHANGELOG.md is 1.2.0, that of pyproject.toml 1.3.0; make them equal"
+        "the newest version in CHANGELOG.md is 1.2.0, but pyproject.toml has 1.3.0; make them equal"
     ]
 
 
@@ -139,12 +139,12 @@ def test_a_version_has_three_numbers(ready):
     assert any("three numbers" in row for row in rows(ready))
 
 
-def test_an_uncommitted_file_is_told(ready):
+def test_an_uncommitted_file_is_reported(ready):
     (ready / "nodes" / "more.py").touch()
     assert rows(ready) == ["1 files are changed or new and not committed; commit or remove them"]
 
 
-def test_a_tag_of_another_commit_is_told_and_one_of_this_commit_is_not(ready):
+def test_a_tag_is_reported_only_at_another_commit(ready):
     git(ready, "tag", "v1.2.0")
     assert findings(ready) == {}
     changed(ready, "README.md", "", "more")
@@ -153,24 +153,24 @@ def test_a_tag_of_another_commit_is_told_and_one_of_this_commit_is_not(ready):
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "told"),
+    ("name", "size", "message"),
     [("icon.png", (400, 300), "a square"), ("icon.png", (512, 512), "at most 400"),
      ("banner.png", (1280, 720), "21:9")],
 )  # fmt: skip
-def test_pictures_of_another_shape_are_told(ready, name, size, told):
+def test_pictures_of_another_shape_are_reported(ready, name, size, message):
     (ready / "docs" / "registry" / name).write_bytes(png(*size))
     commit(ready)
-    assert any(told in row for row in rows(ready))
+    assert any(message in row for row in rows(ready))
 
 
-def test_a_missing_picture_is_told(ready):
+def test_a_missing_picture_is_reported(ready):
     (ready / "docs" / "registry" / "icon.png").unlink()
     commit(ready)
     (row,) = rows(ready)
     assert "draws both" in row
 
 
-def test_large_files_are_told(ready, monkeypatch):
+def test_large_files_are_reported(ready, monkeypatch):
     (ready / "web" / "film.mp4").write_bytes(bytes(2000))
     commit(ready)
     monkeypatch.setattr(release_check, "LARGEST_FILE_BYTES", 1999)
@@ -181,16 +181,16 @@ def test_large_files_are_told(ready, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
-    [("exec('1')", "calls exec"), ("import subprocess", "starts other programs"),
-     ("from pip._internal import main", "starts other programs")],
+    ("line", "message"),
+    [("exec('1')", "calls exec"), ("import subprocess", "imports subprocess or pip"),
+     ("from pip._internal import main", "imports subprocess or pip")],
 )  # fmt: skip
-def test_what_the_registry_forbids_is_told(ready, line, told):
+def test_calls_that_the_registry_forbids_are_reported(ready, line, message):
     (ready / "nodes" / "more.py").write_text(line)
     commit(ready)
     (row,) = rows(ready)
     assert row.startswith("nodes/more.py")
-    assert told in row
+    assert message in row
 
 
 def test_the_version_is_compared_with_the_one_before_the_push(ready):
@@ -216,7 +216,7 @@ def test_settings_are_read_as_tomllib_reads_them():
 
 
 @needs_git
-def test_this_repository_lacks_only_what_its_owner_knows_or_a_release_decides():
+def test_this_repository_lacks_only_facts_of_its_owner_or_of_a_release():
     allowed = re.compile(
         r"(PublisherId|Repository|Icon|Banner) in \[|.* entries under \[Unreleased\]"
         r"|\d+ files are changed|the tag v"
@@ -225,10 +225,10 @@ def test_this_repository_lacks_only_what_its_owner_knows_or_a_release_decides():
 
 
 @needs_git
-def test_the_command_lists_and_fails_while_something_is_missing():
+def test_the_command_fails_while_something_is_missing():
     run = subprocess.run(
         [sys.executable, str(ROOT / ".ci" / "release_check.py")],
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
-    assert run.returncode == (0 if "Nothing keeps this release back" in run.stdout else 1)
+    assert run.returncode == (0 if "This version is ready for release" in run.stdout else 1)
     assert all(f"  - {row}.\n" in run.stdout for row in release_check.owner_facts(ROOT))
