@@ -1,4 +1,4 @@
-"""What a program needs of ComfyUI's HTTP interface. Standard library only."""
+"""A client for ComfyUI's HTTP interface. Standard library only."""
 
 import json
 import time
@@ -8,37 +8,38 @@ import urllib.request
 from pathlib import Path
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows" / "api"
-STILL_SECONDS, STILL_CPU_SECONDS = 120, 1.0  # a server that does less than that stands still
+# A server hangs if it uses less processor time than STILL_CPU_SECONDS in STILL_SECONDS.
+STILL_SECONDS, STILL_CPU_SECONDS = 120, 1.0
 MOST_CPU_SECONDS = 600  # for one prompt
 
 
 class Patience:
-    """Waits for a server as long as it works, however slow the machine is."""
+    """A time limit that depends on the server's progress, not on the speed of the machine."""
 
     def __init__(self, cpu_seconds=None):
-        """Begin to wait; the function tells the processor time that the server has used so far."""
+        """Start waiting; `cpu_seconds()` returns the processor time that the server has used."""
         self._used = cpu_seconds or time.monotonic
         self._first = self._last = self._used()
         self._since = time.monotonic()
 
     @property
     def pause(self):
-        """Return how many seconds to wait before asking again: asking costs the server too."""
+        """Return how many seconds to wait between requests, which cost the server time too."""
         return 0.1 if time.monotonic() - self._since < 20 else 1.0
 
     def check(self, what):
-        """Raise TimeoutError if the server stands still, or does not come to an end."""
+        """Raise TimeoutError if the server hangs or has used more than MOST_CPU_SECONDS."""
         used, now = self._used(), time.monotonic()
         if used - self._first > MOST_CPU_SECONDS:
             raise TimeoutError(f"{what} took more than {MOST_CPU_SECONDS} processor seconds")
         if used - self._last > STILL_CPU_SECONDS:
             self._last, self._since = used, now
         elif now - self._since > STILL_SECONDS:
-            raise TimeoutError(f"{what}: the server has stood still for {STILL_SECONDS} seconds")
+            raise TimeoutError(f"{what}: the server has done nothing for {STILL_SECONDS} seconds")
 
 
 class ServerError(Exception):
-    """A refusal: status and decoded body."""
+    """An HTTP error, with status and decoded body."""
 
     def __init__(self, status, body):
         super().__init__(f"{status}: {body}")
@@ -46,18 +47,18 @@ class ServerError(Exception):
 
 
 class Client:
-    """Queues prompts and waits for what becomes of them."""
+    """Queues prompts and waits for their results."""
 
     def __init__(self, address, cpu_seconds=None):
-        """Talk to a server; the function tells the processor time that it has used so far."""
+        """Use the server at `address`; `cpu_seconds()` returns its processor time so far."""
         self.address, self._cpu_seconds = address, cpu_seconds
 
     def patience(self):
-        """Return what waits for this server."""
+        """Return a new time limit for this server."""
         return Patience(self._cpu_seconds)
 
     def get(self, path, **query):
-        """Return the bytes, or the decoded JSON, that lie at a path."""
+        """Return the bytes or the decoded JSON at a path."""
         return self._ask(urllib.request.Request(self._url(path, query)))
 
     def post(self, path, value=None):
@@ -77,7 +78,7 @@ class Client:
         return self._ask(urllib.request.Request(self._url("/upload/image", {}), body, headers))
 
     def queue(self, prompt, **more):
-        """Queue a prompt all of whose outputs are valid; return its id."""
+        """Queue a prompt, assert that all its nodes are valid, and return its id."""
         answer = self.post("/prompt", {"prompt": prompt, **more})
         assert not answer["node_errors"], answer["node_errors"]
         return answer["prompt_id"]
@@ -91,7 +92,7 @@ class Client:
         return history[prompt_id]
 
     def run(self, prompt):
-        """Queue a prompt and return its outputs by node, failing with its error."""
+        """Queue a prompt and return its outputs by node; fail with the prompt's error if any."""
         entry = self.result(self.queue(prompt))
         assert entry["status"]["status_str"] == "success", message(entry)
         return entry["outputs"]
@@ -126,7 +127,7 @@ def node_of(prompt, kind):
 
 
 def events(entry):
-    """Return what happened to a prompt, by name of the event."""
+    """Return the events of a prompt by name."""
     return dict(entry["status"]["messages"])
 
 

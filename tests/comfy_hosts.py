@@ -1,6 +1,6 @@
 """Finds the ComfyUI installations that the node tests run on. Standard library only.
 
-python tests/comfy_hosts.py            write their folders, one per line, the main one first
+python tests/comfy_hosts.py            print their folders, one per line, the main one first
 python tests/comfy_hosts.py --install  install what they need into the running environment
 """
 
@@ -28,25 +28,27 @@ class ComfyHost:
 
     @property
     def extra_packages(self) -> Path | None:
-        """Return the folder with this host's own front-end packages, if it has one.
+        """Return the folder with this host's own front-end packages, or None.
 
-        Two hosts in one environment need different versions of those. The tests put the folder
-        in front on PYTHONPATH: `site-<version>` beside the checkout, or what `--install` made.
+        Two hosts in one environment need different versions of these packages. The folder is
+        `site-<version>` beside the checkout, or the one that `--install` made. Tests put it first
+        on PYTHONPATH.
         """
         beside = self.path.parent / f"site-{self.version}"
         return next((folder for folder in (beside, self.made_packages) if folder.is_dir()), None)
 
     @property
     def made_packages(self) -> Path:
-        """Return the folder into which `install` puts them."""
+        """Return the folder into which `install` puts the front-end packages."""
         return Path(sys.prefix) / f"site-{self.version}"
 
 
 def find_hosts() -> list[ComfyHost]:
     """Return the hosts in order of preference.
 
-    COMFYUI_PATH (several parted like PATH) alone decides if it is set; else the ComfyUI in whose
-    custom_nodes this repository lies; else ~/comfy/ComfyUI and its siblings ComfyUI-<version>.
+    If COMFYUI_PATH is set, only its folders are used (several are separated as in PATH). Else it
+    is the ComfyUI whose custom_nodes holds this repository; else ~/comfy/ComfyUI and its siblings
+    ComfyUI-<version>.
     """
     named = os.environ.get("COMFYUI_PATH")
     if named:
@@ -63,14 +65,14 @@ def why_no_host() -> str:
     """Return where `find_hosts` looked, for a skip message."""
     named = os.environ.get("COMFYUI_PATH")
     if named:
-        return f"COMFYUI_PATH is {named!r}, which is no ComfyUI checkout"
+        return f"COMFYUI_PATH is {named!r}, which is not a ComfyUI checkout"
     return "no ComfyUI: set COMFYUI_PATH, clone into its custom_nodes, or use ~/comfy/ComfyUI"
 
 
 def install(hosts: list[ComfyHost]) -> None:
-    """Install the main host's requirements, and the others' front-end packages beside them.
+    """Install the main host's requirements, and the other hosts' front-end packages in folders.
 
-    A stamp in the environment makes the second call quick.
+    The hash of the requirements is saved in the environment, so a second call is quick.
     """
     if not hosts:
         sys.stdout.write(f"Rings 2 to 4 will be skipped: {why_no_host()}\n")

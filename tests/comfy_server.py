@@ -1,6 +1,6 @@
-"""One headless ComfyUI for the server's and the browser's tests, reached over HTTP alone.
+"""One headless ComfyUI for the server and browser tests, used only through HTTP.
 
-A plugin of pytest, so that both folders share one server.
+It is a pytest plugin, so that both folders of tests share one server.
 """
 
 import os
@@ -20,7 +20,7 @@ PACK = "animate_anyone"
 @pytest.fixture(scope="session")
 def server_base(comfy_host, tmp_path_factory):
     """Return the server's base folder, with this repository among its packs."""
-    del comfy_host  # each has a folder of its own
+    del comfy_host  # requested so that each ComfyUI gets its own folder
     folder = tmp_path_factory.mktemp("server")
     for name in ("models/animate_anyone", "input", "output", "temp", "user", "custom_nodes"):
         (folder / name).mkdir(parents=True)
@@ -32,7 +32,7 @@ def server_base(comfy_host, tmp_path_factory):
 def server(comfy_host, server_base):
     """Return a client of a running server."""
     if not (REPOSITORY / "animate_anyone/weights/mini/denoising_unet.safetensors").is_file():
-        pytest.skip("the weights of aa-mini are not here: animate_anyone/weights/mini")
+        pytest.skip("the weights of aa-mini are missing: animate_anyone/weights/mini")
     port = _free_port()
     extra = comfy_host.extra_packages
     path = os.pathsep.join(filter(None, [extra and str(extra), os.environ.get("PYTHONPATH")]))
@@ -60,7 +60,7 @@ def server(comfy_host, server_base):
 
 
 def _cpu_seconds_of(process):
-    """Return a function that gives the processor time of a process and what it has started."""
+    """Return a function that gives the processor time of a process and its children."""
     import psutil
 
     running = psutil.Process(process.pid)

@@ -1,4 +1,4 @@
-"""What all tests share: seeds, threads, the ComfyUI hosts, workers, and a summary by rings."""
+"""Shared by all tests: seeds, threads, ComfyUI hosts, parallel workers, and a summary by ring."""
 
 import os
 import random
@@ -28,8 +28,8 @@ RING_FOLDERS = {"nodes": 2, "server": 3, "browser": 4}
 settings.register_profile("short", max_examples=60, deadline=None, derandomize=True)
 settings.load_profile("short")
 if "OMP_NUM_THREADS" not in os.environ:
-    if WORKER:  # as many workers as cores: more threads would only wait for each other
-        os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, too
+    if WORKER:  # one worker per core: more threads would only compete
+        os.environ["OMP_NUM_THREADS"] = "1"  # also for the processes that tests start
         torch.set_num_threads(1)
     else:
         torch.set_num_threads(min(4, os.cpu_count() or 1))
@@ -37,7 +37,7 @@ if "OMP_NUM_THREADS" not in os.environ:
 
 @pytest.fixture(autouse=True)
 def seed():
-    """Make every test start from the same random state."""
+    """Start every test from the same random state."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
@@ -45,9 +45,9 @@ def seed():
 
 @pytest.fixture
 def small_disk():
-    """Return a context in which no file may grow beyond so many bytes, as on a full disk.
+    """Return a context manager that limits the size of files in bytes, as on a full disk.
 
-    Use it around the writer alone: the file that pytest's own output goes to may not grow either.
+    Use it only around the writer: the limit holds for the file of pytest's own output too.
     """
     resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
 
@@ -65,7 +65,7 @@ def small_disk():
 
 @pytest.fixture(scope="session")
 def golden():
-    """Return the folder with numbers of the public implementation."""
+    """Return the folder with numbers that the public implementation computed."""
     return GOLDEN
 
 
@@ -75,7 +75,7 @@ def golden():
     ids=lambda host: host.version if host else "no host",
 )
 def comfy_host(request) -> ComfyHost:
-    """Return the ComfyUI to test on, each found one in turn; without any the test is skipped."""
+    """Run the test once for each ComfyUI that was found; skip it if none was found."""
     if request.param is None:
         pytest.skip(why_no_host())
     return request.param
@@ -83,9 +83,9 @@ def comfy_host(request) -> ComfyHost:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Say which tests belong together in one worker, and let the long ones begin first.
+    """Assign tests to groups, each of which runs in one worker, and put long tests first.
 
-    A ComfyUI serves all of its tests; elsewhere a file's tests share their fixtures.
+    A group is all tests of one ComfyUI, or all tests of a file, which share fixtures.
     """
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group_of(item)))
@@ -114,7 +114,7 @@ def pytest_runtest_setup(item):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Say how many tests of which ring ran, and loudly which ring did not."""
+    """Print the number of tests by ring, and a warning for each ring that did not run."""
     everything = config.args_source is not pytest.Config.ArgsSource.ARGS
     counts, reasons = _by_ring(terminalreporter.stats)
     terminalreporter.section("rings")
@@ -128,13 +128,13 @@ def pytest_terminal_summary(terminalreporter, config):
         line += f", {count['error']} errors, {count['skipped']} skipped"
         terminalreporter.line(line, red=bool(count["failed"] + count["error"]))
         if count["passed"] + count["failed"] + count["error"] == 0:
-            why = "; ".join(reasons[ring]) or "there is no test of it"
+            why = "; ".join(reasons[ring]) or "it has no tests"
             terminalreporter.line(f"!!! RING {ring} DID NOT RUN: {why}", yellow=True, bold=True)
 
 
 def _by_ring(stats):
     counts = {ring: Counter() for ring in RINGS}
-    reasons = {ring: {} for ring in RINGS}  # a dict keeps the order and drops repetitions
+    reasons = {ring: {} for ring in RINGS}  # a dict keeps the order and removes duplicates
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in stats.get(outcome, []):
             ring = ring_of(report.nodeid)
@@ -145,7 +145,7 @@ def _by_ring(stats):
 
 
 def ring_of(nodeid):
-    """Return the ring of a test from the folder in which it lies."""
+    """Return the ring of a test, which depends on its folder."""
     parts = Path(nodeid.split("::")[0]).parts
     return next((RING_FOLDERS[part] for part in parts if part in RING_FOLDERS), 1)
 

@@ -1,8 +1,8 @@
-"""Tests in an interpreter of their own, reported by the run that started them.
+"""Runs tests in a child process and reports their results in the parent's test run.
 
-A child that dies or hangs costs the test that it was at; the next child goes on with the rest. How
-long a child may take follows from its progress, not from the clock: only one in which no test
-begins or ends for a long time is given up.
+If a child dies or hangs, the test that it was running fails, and a new child runs the remaining
+tests. A child has no total time limit; it counts as hanging if no test begins or ends for
+STALL_SECONDS.
 """
 
 import atexit
@@ -22,21 +22,21 @@ STALL_SECONDS = 600
 
 
 def pytest_runtest_logstart(nodeid):
-    """Tell, in the child, which test begins."""
-    _tell({"begins": nodeid})
+    """Record the beginning of a test (in the child)."""
+    _record({"begins": nodeid})
 
 
 def pytest_runtest_logreport(report):
-    """Tell, in the child, how a part of a test went."""
-    _tell({"report": report})
+    """Record the result of a test's setup, call or teardown (in the child)."""
+    _record({"report": report})
 
 
 def pytest_runtest_logfinish(nodeid):
-    """Tell, in the child, which test has ended."""
-    _tell({"ends": nodeid})
+    """Record the end of a test (in the child)."""
+    _record({"ends": nodeid})
 
 
-def _tell(event):
+def _record(event):
     if EVENTS in os.environ:
         event = {k: v if isinstance(v, str) else v._to_json() for k, v in event.items()}
         with Path(os.environ[EVENTS]).open("a", encoding="utf-8") as file:
@@ -44,30 +44,30 @@ def _tell(event):
 
 
 class Child:
-    """An interpreter that works off tests, begun again where it breaks off."""
+    """A child process that runs tests; it is restarted for the remaining tests if it dies."""
 
     def __init__(self, nodeids, root, environment, stall_seconds=STALL_SECONDS):
-        """Remember what to run; the child starts when the first report is asked for."""
+        """Store the tests to run; the child starts when the first report is requested."""
         self.nodeids, self.root, self.stall_seconds = nodeids, root, stall_seconds
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         self.environment = kept | environment
-        self.told, self.ended, self.lost = {}, set(), {}
+        self.results, self.ended, self.lost = {}, set(), {}
         self.process = None
 
     def reports(self, nodeid):
-        """Return what the child says of a test, as soon as it has ended there."""
+        """Wait until a test has ended in the child; return its reports."""
         while nodeid not in self.ended and nodeid not in self.lost:
             if self.process is None:
                 self._start()
             self._read()
         if nodeid in self.ended:
-            return self.told[nodeid]
+            return self.results[nodeid]
         place = (nodeid.split("::")[0], None, nodeid)
         return [pytest.TestReport(nodeid, place, {}, "failed", self.lost[nodeid], "call")]
 
     @property
     def left(self):
-        """Return the tests of which nothing is known yet."""
+        """Return the tests without a result so far."""
         return [one for one in self.nodeids if one not in self.ended and one not in self.lost]
 
     def _start(self):
@@ -83,11 +83,11 @@ class Child:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
-        atexit.register(self.process.kill)  # where this run is ended before its tests are
+        atexit.register(self.process.kill)  # in case this run ends before its tests do
         self.at, self.begun, self.line, self.since = 0, None, "", time.monotonic()
 
     def _read(self):
-        """Take in what is new; notice when the child has ended or hangs."""
+        """Read new events; stop the child if it has ended or hangs."""
         gone = self.process.poll() is not None
         with self.events.open(encoding="utf-8") as file:
             file.seek(self.at)
@@ -115,10 +115,10 @@ class Child:
             report = pytest.TestReport._from_json(event["report"])
             if isinstance(report.longrepr, list):  # of a skip; JSON knows no tuples
                 report.longrepr = tuple(report.longrepr)
-            self.told.setdefault(report.nodeid, []).append(report)
+            self.results.setdefault(report.nodeid, []).append(report)
 
     def _stop(self, why):
-        """Blame the test that the child was at, or all that are left if it came to none."""
+        """Fail the test that was running, or all remaining tests if none had begun."""
         self.process.kill()
         self.process.wait()
         output = self.output.read_text(encoding="utf-8", errors="replace")[-4000:]

@@ -1,4 +1,4 @@
-"""Networks as small as metrics accept, written to files as the published ones are."""
+"""The smallest networks that metrics accept, in files with the published layout."""
 
 import hashlib
 from pathlib import Path
@@ -41,7 +41,7 @@ def write_alexnet(path: Path) -> str:
 
 
 def fvd(results, truths, record, *, fps):
-    """Return the distance of two sets of videos, each network opened and each video seen alone."""
+    """Return the Frechet distance of two sets of videos, computed video by video."""
     network = video.load_fvd_network(record)
     sets = [
         [video.clip_features(video.cut_clips(v, fps, record), network) for v in videos]

@@ -1,4 +1,4 @@
-"""Our nodes as their source files declare them, read without a host."""
+"""Our nodes as declared in their source files, read without ComfyUI."""
 
 import ast
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Declared:
 
     place: int  # in the menu
     node_id: str
-    title: str  # display name without the pack's name behind it
-    file: str  # below the root
+    title: str  # display name without the pack's name at its end
+    file: str  # path relative to the root
 
 
 def schema_files(root: Path = ROOT) -> list[Path]:
@@ -49,7 +49,7 @@ def _is_list(statement: ast.Assign) -> bool:
 
 
 def _schema_words(node: ast.ClassDef) -> dict[str, str]:
-    """Return the plain texts that a node's schema is built with."""
+    """Return the constant arguments of a node's io.Schema by name."""
     (call,) = (
         call
         for call in ast.walk(node)

@@ -1,4 +1,4 @@
-"""Encoders by plain arithmetic, in place of an autoencoder and of CLIP."""
+"""Encoders made of plain arithmetic, used in place of an autoencoder and of CLIP."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ TOKEN = 16  # numbers in an image token
 
 
 class MeanAutoencoder:
-    """Latents are the mean colours of 8x8 pixels and their mean."""
+    """Its latents are the mean colours of 8x8 pixels, and the mean of the three colours."""
 
     def encode(self, frames: Tensor) -> Tensor:
         colours = functional.avg_pool2d(frames, 8) * 2 - 1
@@ -20,7 +20,7 @@ class MeanAutoencoder:
 
 
 class MeanImageEncoder:
-    """The token is the mean colour, again and again."""
+    """Its token is the picture's mean colour, repeated."""
 
     def encode(self, picture: Tensor) -> Tensor:
         colour = functional.pad(picture.mean((2, 3)), (0, 1), value=1.0)

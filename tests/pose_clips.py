@@ -1,4 +1,4 @@
-"""Clips for tests of functions that change points over time."""
+"""Pose clips for tests of functions that change points over time."""
 
 from dataclasses import replace
 

@@ -1,11 +1,11 @@
-"""Runs the numeric tests as several processors would compute them. Standard library only.
+"""Runs the numeric tests with the arithmetic of several processors. Standard library only.
 
-Libraries choose their code by the processor: other vector widths, another order of sums, another
-rounding of bf16. Environment variables make them choose as on a smaller processor. Each
-combination runs in a process of its own, one after the other; a selection in which every two
-settings meet at least once, or with --all every combination.
+Libraries choose code for the processor, with different vector widths, orders of summation and
+rounding of bf16. Environment variables make them choose the code for an older processor. Each
+combination of variables runs in its own process, one after the other. Without --all only some
+combinations run: each pair of values of two variables is in at least one of them.
 
-Usage: processors.py [--all] [--patience SECONDS] [PATH ...]      (paths in place of the usual ones)
+Usage: processors.py [--all] [--patience SECONDS] [PATH ...]    (PATHs replace the numeric tests)
 """
 
 import argparse
@@ -43,8 +43,8 @@ NUMERIC = (
     "tests/core/pose/networks",
     "tests/core/weights/test_encoders.py",
 )
-# Variables and their values; an empty one leaves the choice to the machine. Values below what a
-# processor has are taken, values above it have no effect.
+# Variables and their values. An empty value leaves the choice to the library. Values above what
+# the processor supports have no effect.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "ATEN_CPU_CAPABILITY": ("", "avx2", "default"),  # torch's own kernels
     "ONEDNN_MAX_CPU_ISA": (
@@ -52,22 +52,22 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "AVX512_CORE",
         "AVX2",
     ),  # its convolutions; no bf16 in the last two
-    "OMP_NUM_THREADS": ("1", "2", "3"),  # into how many parts sums are cut
-    "MKL_CBWR": ("", "COMPATIBLE"),  # torch's products of matrices
-    "OPENBLAS_CORETYPE": ("", "Prescott"),  # numpy's products of matrices
+    "OMP_NUM_THREADS": ("1", "2", "3"),  # how many parts sums are split into
+    "MKL_CBWR": ("", "COMPATIBLE"),  # torch's matrix products
+    "OPENBLAS_CORETYPE": ("", "Prescott"),  # numpy's matrix products
 }
-PATIENCE_S = 600.0  # without a word from a combination before it is ended
+PATIENCE_S = 600.0  # a combination without output for this long is killed
 RESULT = re.compile(r"^(\S+::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
 
 
 @dataclass
 class Outcome:
-    """What became of one combination."""
+    """The result of one combination."""
 
     chosen: Mapping[str, str]
     passed: int = 0
     failed: list[str] = field(default_factory=list)  # the names of tests
-    trouble: str = ""  # why it did not come to its end
+    trouble: str = ""  # why it did not finish
 
     @property
     def good(self) -> bool:
@@ -81,7 +81,7 @@ def every() -> list[dict[str, str]]:
 
 
 def covering() -> list[dict[str, str]]:
-    """Return a few combinations in which every two values of two settings meet."""
+    """Return a few combinations that hold every pair of values of two settings."""
     chosen, left = [], set().union(*map(_pairs, every()))
     while left:
         best = max(every(), key=lambda one: len(_pairs(one) & left))
@@ -101,7 +101,7 @@ def try_one(
     patience: float = PATIENCE_S,  # seconds without any output
     more: Sequence[str] = (),  # further arguments of pytest
 ) -> Outcome:
-    """Run the tests under one combination; end it if it says nothing for too long."""
+    """Run the tests with one combination; kill the run if it prints nothing for too long."""
     outcome = Outcome(chosen)
     environment = {k: v for k, v in os.environ.items() if k not in SETTINGS}
     environment |= {k: v for k, v in chosen.items() if v}
@@ -115,40 +115,40 @@ def try_one(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # so that it can be ended together with its own children
+        start_new_session=True,  # so that its child processes can be killed too
     ) as process:
         assert process.stdout is not None
-        said = _listen(process.stdout, outcome, patience)
+        output = _read_results(process.stdout, outcome, patience)
         if outcome.trouble:
             _end(process)
     if not outcome.trouble and process.returncode not in (0, 1):
         outcome.trouble = f"pytest ended with {process.returncode}"
     if not outcome.good:
-        sys.stdout.write(said)
+        sys.stdout.write(output)
     return outcome
 
 
-def _listen(source: IO[bytes], outcome: Outcome, patience: float) -> str:
-    """Count results until the output ends or stands still; return what was said."""
-    heard: queue.Queue[bytes] = queue.Queue()
+def _read_results(source: IO[bytes], outcome: Outcome, patience: float) -> str:
+    """Count results until the output ends or pauses for too long; return the output."""
+    chunks: queue.Queue[bytes] = queue.Queue()
 
-    def hear() -> None:
+    def read() -> None:
         while new := os.read(source.fileno(), 65536):
-            heard.put(new)
-        heard.put(b"")
+            chunks.put(new)
+        chunks.put(b"")
 
-    threading.Thread(target=hear, daemon=True).start()
-    said = line = ""
+    threading.Thread(target=read, daemon=True).start()
+    output = line = ""
     try:
-        while new := heard.get(timeout=patience):
+        while new := chunks.get(timeout=patience):
             text = new.decode(errors="replace")
-            said += text
+            output += text
             *lines, line = (line + text).split("\n")
             for found in filter(None, map(RESULT.match, lines)):
                 _count(outcome, *found.groups())
     except queue.Empty:
         outcome.trouble = f"no progress for {patience:g} s in {line.strip() or 'pytest'}"
-    return said
+    return output
 
 
 def _count(outcome: Outcome, name: str, how: str) -> None:
@@ -167,7 +167,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Return one line for each combination, and the names of what failed."""
+    """Return one line for each combination, then the names of failed tests."""
     rows = [[*SETTINGS, "passed", "failed", ""]]
     for one in outcomes:
         values = [one.chosen[name] or "-" for name in SETTINGS]
@@ -184,11 +184,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try the combinations; return the exit status."""
+    """Run the combinations; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("paths", nargs="*", help="tests to run in place of the numeric ones")
-    parser.add_argument("--all", action="store_true", help="every combination")
-    parser.add_argument("--patience", type=float, default=PATIENCE_S, help="seconds of silence")
+    parser.add_argument("paths", nargs="*", help="tests to run instead of the numeric ones")
+    parser.add_argument("--all", action="store_true", help="run every combination")
+    parser.add_argument("--patience", type=float, default=PATIENCE_S, help="seconds without output")
     wanted = parser.parse_args(arguments)
     chosen, outcomes = every() if wanted.all else covering(), []
     for number, one in enumerate(chosen, 1):

@@ -1,4 +1,4 @@
-"""The import ladder: who may import whom, and what stays outside of which part."""
+"""The import ladder: which part may import which, and which packages each part must not import."""
 
 import ast
 import subprocess
@@ -34,8 +34,8 @@ LEVELS = {
     "commands": 8,
     "__main__": 9,
 }
-# The order of the rooms in a part that has several; a room imports those before it. What lies in
-# the part itself, beside its rooms, may import all of them.
+# The rooms (subfolders) of a part in order: a room may import those before it. Files directly in
+# the part's folder may import all of its rooms.
 ROOMS = {
     "animate_anyone/pose": ("skeleton", "files", "drawing", "networks", "people", "retarget"),
     "animate_anyone/evaluation": ("metrics",),
@@ -55,7 +55,7 @@ HOST_PACKAGES = {
     "server",
 }
 HOST_BEHIND_THEM = HOST_PACKAGES - {"comfy_api"}
-LATE_PACKAGES = {"diffusers", "transformers"}  # their moving APIs must not break an import of ours
+LATE_PACKAGES = {"diffusers", "transformers"}  # imported in functions only: their APIs change often
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for package in (CORE, "nodes")
@@ -69,7 +69,7 @@ def part_of(path: str) -> str:
 
 
 def imports_of(tree: ast.Module) -> Iterator[tuple[int, int, str, bool]]:
-    """Give (line, leading dots, dotted name, executed on import) of every import."""
+    """Yield (line, leading dots, dotted name, whether it runs at import) of every import."""
     inside_functions = {
         id(node)
         for function in ast.walk(tree)
@@ -103,7 +103,7 @@ def target_part(path: str, dots: int, name: str) -> str | None:
 
 
 def complaints(path: str, source: str) -> list[str]:
-    """Return what is wrong with the imports and calls of one file."""
+    """Return the faults in imports and calls of one file."""
     tree = ast.parse(source)
     found = []
     for line, dots, name, executed in imports_of(tree):
@@ -114,13 +114,13 @@ def complaints(path: str, source: str) -> list[str]:
 
 
 def room_of(part: str, path: str) -> str | None:
-    """Return the room of a part that a file lies in; None: beside the rooms, or in another part."""
+    """Return the room of a part that holds a file; None if no room of this part holds it."""
     inside = Path(path).parts[len(Path(part).parts) :]
     return inside[0] if path.startswith(f"{part}/") and inside[0] in ROOMS[part] else None
 
 
 def _between_rooms(path: str, dots: int, name: str) -> list[str]:
-    """Return what is wrong with an import between the rooms of one part."""
+    """Return the faults of an import between rooms of one part."""
     folder = Path(path).parent.parts
     reached = "/".join([*folder[: len(folder) - (dots - 1)], *name.split(".")])
     for part, order in ROOMS.items():
@@ -168,7 +168,7 @@ def _absolute(path: str, name: str, executed: bool) -> list[str]:
 
 
 def _place_of(package: str) -> str:
-    """Return the one file that may import a package of the host."""
+    """Return the only file that may import this package of ComfyUI."""
     return f"nodes/comfyui/{'folders' if package == 'folder_paths' else 'host'}.py"
 
 
@@ -224,7 +224,7 @@ def test_file_keeps_to_the_ladder(path):
         ("nodes/pose/keypoint_nodes.py", "torch.manual_seed(1)"),
     ],
 )
-def test_wrong_arrows_are_caught(path, source):
+def test_forbidden_imports_are_caught(path, source):
     assert len(complaints(path, source)) == 1
 
 
@@ -253,12 +253,12 @@ def test_wrong_arrows_are_caught(path, source):
         ("animate_anyone/__main__.py", "from .animate import animate\nprint('x')"),
     ],
 )
-def test_right_arrows_are_left_alone(path, source):
+def test_allowed_imports_are_accepted(path, source):
     assert complaints(path, source) == []
 
 
 @pytest.mark.parametrize("folder", sorted({str(Path(path).parent) for path in SOURCES}))
-def test_no_folder_and_no_file_is_too_large_to_know(folder):
+def test_no_folder_has_too_many_files_and_no_file_too_many_lines(folder):
     files = [path for path in SOURCES if str(Path(path).parent) == folder]
     names = [path for path in files if not path.endswith("__init__.py")]
     assert len(names) <= MOST_FILES
@@ -267,7 +267,7 @@ def test_no_folder_and_no_file_is_too_large_to_know(folder):
 
 
 def schema_complaints(path: str, source: str) -> list[str]:
-    """Return what a file of schemas, `X_nodes.py`, holds beside schemas; its work is `X.py`'s."""
+    """Return what a file of schemas, `X_nodes.py`, holds besides schemas; it belongs in `X.py`."""
     tree, found = ast.parse(source), []
     own = Path(path).stem.removesuffix("_nodes")
     for one in tree.body:
@@ -284,7 +284,7 @@ def schema_complaints(path: str, source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.endswith("_nodes.py")])
-def test_schemas_and_work_are_a_pair_of_files(path):
+def test_schema_files_hold_only_schemas(path):
     assert schema_complaints(path, (ROOT / path).read_text(encoding="utf-8")) == []
 
 
@@ -314,7 +314,7 @@ def test_root_file_imports_nothing_of_ours_when_loaded():
     assert {name.split(".")[0] for name in executed} <= sys.stdlib_module_names
 
 
-def test_what_the_nodes_need_loads_neither_diffusers_nor_transformers():
+def test_modules_that_nodes_use_load_neither_diffusers_nor_transformers():
     modules = [
         path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in SOURCES

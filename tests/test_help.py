@@ -1,4 +1,4 @@
-"""Help pages and locales, as far as they can be judged without a host."""
+"""Help pages and locales: all checks that need no ComfyUI."""
 
 import json
 import re
@@ -35,9 +35,9 @@ def node_ids():
 
 
 def missing_texts(node: Declared, root: Path = ROOT) -> list[str]:
-    """Return which texts about a node are not there: each with its file and what to write."""
+    """Return the missing texts about a node, each with its file and what to write."""
     return [
-        *(told for language in HEADINGS for told in _missing_page(node, language, root)),
+        *(missing for language in HEADINGS for missing in _missing_page(node, language, root)),
         *_missing_picture(node, root),
         *_missing_translation(node, root),
         *_missing_row(node, root),
@@ -89,29 +89,29 @@ def _missing_row(node, root):
 
 @pytest.mark.parametrize("node", declared_nodes(), ids=lambda node: node.node_id)
 def test_node_has_all_its_texts(node):
-    told = missing_texts(node)
-    assert not told, "\n".join(told)
+    missing = missing_texts(node)
+    assert not missing, "\n".join(missing)
 
 
-def test_a_new_node_is_told_which_texts_to_write(tmp_path):
+def test_missing_texts_of_a_new_node_are_listed(tmp_path):
     for name in ("web/docs", "locales"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "README.md", tmp_path)
     wave = Declared(105, "AnimateAnyone_Wave", "Wave", "nodes/pose/wave_nodes.py")
-    told = missing_texts(wave, tmp_path)
+    missing = missing_texts(wave, tmp_path)
     folder = "web/docs/AnimateAnyone_Wave"
-    assert [line.split()[0] for line in told] == [
+    assert [line.split()[0] for line in missing] == [
         f"{folder}/en.md",
         f"{folder}/zh.md",
         f"{folder}/node.webp",
         "locales/zh/nodeDefs.json",
         "README.md",
     ]
-    assert 'begin with "# Wave (Animate Anyone)"' in told[0]
-    assert '"## Inputs", "## Outputs", "## Errors"' in told[0]
-    assert '"## 输入"' in told[1]
-    assert 'add it after "AnimateAnyone_LoadKeypoints"' in told[3]
-    assert "add | Wave |" in told[4]
+    assert 'begin with "# Wave (Animate Anyone)"' in missing[0]
+    assert '"## Inputs", "## Outputs", "## Errors"' in missing[0]
+    assert '"## 输入"' in missing[1]
+    assert 'add it after "AnimateAnyone_LoadKeypoints"' in missing[3]
+    assert "add | Wave |" in missing[4]
 
     (tmp_path / folder).mkdir()
     for language in HEADINGS:
@@ -125,7 +125,7 @@ def test_a_new_node_is_told_which_texts_to_write(tmp_path):
     assert missing_texts(wave, tmp_path) == []
 
 
-def test_places_in_the_menu_are_taken_once():
+def test_no_two_nodes_have_the_same_place_in_the_menu():
     places = [node.place for node in declared_nodes()]
     twice = [node for node in declared_nodes() if places.count(node.place) > 1]
     assert not twice, f"{twice}: two nodes have one place in the menu; give one a free number"
@@ -169,20 +169,20 @@ def test_workflow_that_is_named_holds_the_node(node_id, language):
 
 
 def test_pages_tell_what_the_nodes_say_of_corrections():
-    told = 0
+    missing = 0
     for path in DOCS.rglob("*.md"):
         text = path.read_text(encoding="utf-8")
         errors = text[text.index(HEADINGS[path.stem][2]) :]
         if "| `corrections`" in text:
-            told += 1
+            missing += 1
             for message in ("`corrections got …", "edits name frames or people that this clip …"):
                 assert message in errors, path
-    assert told == 4
+    assert missing == 4
 
 
 @pytest.mark.parametrize(("language", "all_sets"), [("en", "each weight set"), ("zh", "每套权重")])
 @pytest.mark.parametrize("node_id", ["AnimateAnyone_LoadModels", "AnimateAnyone_LoadDWPose"])
-def test_loaders_show_the_files_of_one_set_alone(node_id, language, all_sets):
+def test_loaders_show_only_the_files_of_one_set(node_id, language, all_sets):
     assert all_sets not in page(node_id, language)
 
 

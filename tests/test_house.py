@@ -1,4 +1,4 @@
-"""The pack's metadata agrees with itself and with what ComfyUI expects."""
+"""The pack's metadata files agree with each other and with what ComfyUI expects."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ from comfy_hosts import FRONT_END, find_hosts, why_no_host
 ROOT = Path(__file__).resolve().parent.parent
 GITHUB = ROOT / ".github"
 needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")
-# pip would put these over the user's variant, see requirements.txt.
+# Installing these would replace the user's own variant, see requirements.txt.
 LEFT_OUT = {"torch", "cv2"}
 FORBIDDEN = re.compile(r"^(torch|opencv|onnxruntime)", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ def requirements(file="requirements.txt"):
 
 
 def imported_at_once(path):
-    """Return the packages of others that a file imports outside of functions."""
+    """Return the third-party packages that a file imports outside of functions."""
     names = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
@@ -57,7 +57,7 @@ def test_pyproject_and_requirements_name_the_same_packages():
 
 
 def test_what_the_core_imports_at_once_is_required():
-    """A package that comes with ComfyUI is easily forgotten, and lacks on the command line."""
+    """A package that comes with ComfyUI is easily forgotten; then the command line lacks it."""
     named = {Requirement(line).name.lower() for line in requirements()} | LEFT_OUT
     for path in sorted((ROOT / "animate_anyone").rglob("*.py")):
         lacking = {name for name in imported_at_once(path) if name.lower() not in named}
@@ -89,7 +89,7 @@ def test_installed_packages_lie_within_the_bounds():
         try:
             have = metadata.version(wanted.name)
         except metadata.PackageNotFoundError:
-            continue  # tests that need it say so
+            continue  # not installed; tests that need it are skipped
         assert wanted.specifier.contains(have, prereleases=True), f"{line}: {have} is installed"
 
 
@@ -129,7 +129,7 @@ def test_files_of_a_public_project_are_there(name):
     assert (ROOT / name).is_file()
 
 
-def test_the_readme_leads_to_its_neighbours():
+def test_the_readme_links_to_the_other_documents():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "--depth 1" in text
     for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"):
@@ -137,7 +137,7 @@ def test_the_readme_leads_to_its_neighbours():
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "README.md"])
-def test_files_that_a_page_names_are_there(page):
+def test_files_that_a_page_links_to_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     code = [word for word in re.findall(r"`([^`\s]+)`", text) if "<" not in word]
     named = [word for word in code if re.match(r"(animate_anyone|nodes|tests|docs|web)/", word)]
@@ -218,7 +218,7 @@ def test_workflow_takes_the_newest_and_the_oldest_comfyui_of_the_readme():
     assert f'requires-comfyui = ">={oldest}"' in section("tool.comfy")
 
 
-def test_hooks_run_what_the_checkout_has():
+def test_hooks_run_the_tools_of_the_checkout():
     config = load_yaml(ROOT / ".pre-commit-config.yaml")
     hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
     assert {repository["repo"] for repository in config["repos"]} == {"local"}
@@ -233,7 +233,7 @@ def test_tracked_files_end_as_they_should_and_are_small():
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.py", b"a = 1 \n", "blanks"),
         ("a.js", b"a;\r\n", "blanks"),
@@ -242,9 +242,9 @@ def test_tracked_files_end_as_they_should_and_are_small():
         ("a.png", bytes(LARGEST_BYTES + 1), "at most"),
     ],
 )
-def test_a_file_that_should_not_be_committed_is_told(name, content, told):
+def test_a_file_that_should_not_be_committed_is_reported(name, content, message):
     (fault,) = faults(name, content)
-    assert told in fault
+    assert message in fault
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_a_file_that_should_not_be_committed_is_told(name, content, told):
     [("a.md", b"two  \nlines\n"), ("a.bin", b"\0 \n"), ("a.py", b""),
      ("tests/golden/a.json", b"{}")],
 )  # fmt: skip
-def test_what_means_something_is_left_alone(name, content):
+def test_meaningful_blanks_and_binary_files_are_unchanged(name, content):
     assert faults(name, content) == []
 
 
@@ -281,7 +281,7 @@ def test_front_end_packages_beside_a_host_are_found(checkout):
     assert find_hosts()[0].extra_packages == packages
 
 
-def test_a_folder_that_is_no_host_is_explained(tmp_path, monkeypatch):
+def test_a_folder_without_comfyui_is_explained(tmp_path, monkeypatch):
     monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
     assert find_hosts() == []
     assert str(tmp_path) in why_no_host()
@@ -293,7 +293,7 @@ def test_hosts_are_listed_for_the_makefile(checkout):
     assert run.stdout.splitlines() == [str(checkout)]
 
 
-def test_front_end_packages_are_told_from_other_requirements():
+def test_front_end_packages_are_distinguished_from_other_requirements():
     text = "torch\ncomfyui-frontend-package==1.2.3\ncomfyui_workflow_templates==4\nnumpy>=1\n"
     assert FRONT_END.findall(text) == [
         "comfyui-frontend-package==1.2.3",

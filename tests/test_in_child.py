@@ -1,4 +1,4 @@
-"""One test that dies or hangs in a child fails alone."""
+"""A test that dies or hangs in a child process fails; the other tests keep their results."""
 
 import pytest
 
@@ -23,8 +23,8 @@ NAMES = ("good", "bad", "dies", "between", "hangs", "last")
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory, request):
-    """Return outcome and text of each test, as the parent sees them."""
+def results(tmp_path_factory, request):
+    """Return outcome and text of each test as the parent process gets them."""
     folder = tmp_path_factory.mktemp("child")
     hooks = "from in_child import pytest_runtest_logfinish, pytest_runtest_logreport\n"
     hooks += "from in_child import pytest_runtest_logstart\n"
@@ -41,20 +41,20 @@ def told(tmp_path_factory, request):
 
 
 @pytest.mark.parametrize("name", ["good", "between", "last"])
-def test_what_passes_passes_whatever_its_neighbours_do(told, name):
-    assert told[name].passed
+def test_a_good_test_passes_whatever_other_tests_do(results, name):
+    assert results[name].passed
 
 
-def test_a_failure_is_told_with_its_text(told):
-    assert told["bad"].failed
-    assert "assert 1 == 2" in told["bad"].longreprtext
+def test_a_failure_is_reported_with_its_text(results):
+    assert results["bad"].failed
+    assert "assert 1 == 2" in results["bad"].longreprtext
 
 
-def test_a_death_is_the_failure_of_the_test_that_died(told):
-    assert told["dies"].failed
-    assert "the child ended with 3" in told["dies"].longreprtext
+def test_a_test_that_kills_the_child_fails(results):
+    assert results["dies"].failed
+    assert "the child ended with 3" in results["dies"].longreprtext
 
 
-def test_a_child_that_hangs_is_given_up(told):
-    assert told["hangs"].failed
-    assert "no test began or ended for 15 seconds" in told["hangs"].longreprtext
+def test_a_child_that_hangs_is_killed(results):
+    assert results["hangs"].failed
+    assert "no test began or ended for 15 seconds" in results["hangs"].longreprtext

@@ -1,4 +1,4 @@
-"""A panel of the page is one file and one line: a file made here arrives in its node."""
+"""A new panel needs one file and one line in the entry file; then its node has the panel."""
 
 import json
 import re
@@ -14,7 +14,7 @@ ENTRY = "animate_anyone.js"
 LINE = '  import("./{name}"),\n'
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="the page's scripts need Node.js to run")
-# What the page's own modules are to ours, as far as loading them and making a node needs it.
+# Stand-ins for ComfyUI's page modules: only what loading our files and creating a node needs.
 PAGE = {
     "app.js": "export const app = { registerExtension: (one) => (globalThis.extension = one) };",
     "api.js": "export const api = { addEventListener() {}, removeEventListener() {} };",
@@ -56,7 +56,7 @@ def features(web):
 
 
 def unlisted(web):
-    """Return what is wrong with the list of features in the entry, and the line that mends it."""
+    """Return the faults of the list of features in the entry file, each with the correct line."""
     text = (web / ENTRY).read_text(encoding="utf-8")
     listed = re.findall(r'^  import\("\./([\w.]+)"\),$', text, re.M)
     for file in sorted({path.name for path in web.glob("*.js")} - {ENTRY}):
@@ -68,7 +68,7 @@ def unlisted(web):
 
 @pytest.fixture
 def page(tmp_path):
-    """Return a copy of web/ that lies where the page has it, with stand-ins for the page's own."""
+    """Return a copy of web/ in the page's folder layout, with stand-ins for the page's modules."""
     web = tmp_path / "extensions/pack"
     shutil.copytree(WEB, web, ignore=shutil.ignore_patterns("docs"))
     (tmp_path / "scripts").mkdir()
@@ -80,7 +80,7 @@ def page(tmp_path):
 
 
 def run(page):
-    """Load the extension, make a node, and return the panels it got and the kinds of widgets."""
+    """Load the extension, create a node, and return its panels and the kinds of its widgets."""
     folder = page.parent.parent
     done = subprocess.run([NODE, "run.js"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -88,7 +88,7 @@ def run(page):
 
 
 def add_line(page, name):
-    """Put a file into the list of features."""
+    """Add a file to the list of features."""
     entry = page / ENTRY
     text = entry.read_text(encoding="utf-8")
     last = LINE.format(name="compare.js")
@@ -101,7 +101,7 @@ def test_every_file_with_a_feature_is_listed():
     assert not told, "\n".join(told)
 
 
-def test_a_file_that_is_not_listed_is_missed_by_name(page):
+def test_a_file_that_is_not_listed_is_reported_by_name(page):
     (page / "wave.js").write_text(PANEL)
     told = list(unlisted(page))
     assert told == [f'web/wave.js is not listed: add import("./wave.js"), to web/{ENTRY}.']
@@ -110,7 +110,7 @@ def test_a_file_that_is_not_listed_is_missed_by_name(page):
 
 
 @needs_node
-def test_one_file_and_one_line_are_a_panel_in_its_node(page):
+def test_one_file_and_one_line_give_a_node_its_panel(page):
     assert run(page) == {"panels": [], "widgets": ["AA_POSE_STAGE"]}
     (page / "wave.js").write_text(PANEL)
     add_line(page, "wave.js")

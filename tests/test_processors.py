@@ -1,4 +1,4 @@
-"""The command that runs the numeric tests as several processors would."""
+"""The command that runs the numeric tests with the arithmetic of several processors."""
 
 import os
 from itertools import combinations, product
@@ -36,19 +36,19 @@ def test_the_first_combination_is_the_machine_itself():
     assert processors.covering()[0] == PLAIN
 
 
-def test_the_numeric_tests_are_there():
+def test_the_numeric_tests_exist():
     assert all((ROOT / path).exists() for path in processors.NUMERIC)
 
 
 def test_the_variables_reach_the_tests(tests, monkeypatch):
-    monkeypatch.setenv("MKL_CBWR", "AVX2")  # what a combination leaves open is not inherited
+    monkeypatch.setenv("MKL_CBWR", "AVX2")  # variables that a combination leaves empty are unset
     text = "import os\ndef test_it(): assert os.environ.get({!r}) == {!r}\n"
     chosen = {**PLAIN, "OMP_NUM_THREADS": "3"}
     for name, value in (("OMP_NUM_THREADS", "3"), ("MKL_CBWR", None)):
         assert processors.try_one(chosen, tests(text.format(name, value)), more=ALONE).good
 
 
-def test_a_failure_is_named_and_spoils_the_combination(tests, capsys):
+def test_a_failure_is_named_and_fails_the_combination(tests, capsys):
     outcome = processors.try_one(
         PLAIN, tests("def test_a(): pass\n\ndef test_b(): assert False\n"), more=ALONE
     )
@@ -61,31 +61,31 @@ def test_a_failure_is_named_and_spoils_the_combination(tests, capsys):
     assert table[3].endswith("test_some.py::test_b: failed in line 2")
 
 
-def test_a_combination_without_a_test_is_no_success(tests):
+def test_a_combination_without_tests_fails(tests):
     outcome = processors.try_one(PLAIN, tests("x = 1\n"), more=ALONE)
     assert not outcome.good
     assert outcome.trouble == "pytest ended with 5"
 
 
-def test_a_test_that_stands_still_is_named():
+def test_a_test_that_hangs_is_named():
     outcome, (reader, writer) = processors.Outcome(PLAIN), os.pipe()
     with os.fdopen(reader, "rb") as source:
         os.write(writer, b"test_some.py::test_a[b c] PASSED [ 50%]\ntest_some.py::test_d ")
-        processors._listen(source, outcome, patience=5)
+        processors._read_results(source, outcome, patience=5)
         os.close(writer)
     assert outcome.passed == 1
     assert outcome.trouble == "no progress for 5 s in test_some.py::test_d"
 
 
-def test_a_combination_that_stands_still_is_ended(tests, monkeypatch):
-    def listen(source, outcome, patience):
+def test_a_combination_that_hangs_is_killed(tests, monkeypatch):
+    def read_results(source, outcome, patience):
         outcome.trouble = "no progress"
         return ""
 
-    monkeypatch.setattr(processors, "_listen", listen)
+    monkeypatch.setattr(processors, "_read_results", read_results)
     outcome = processors.try_one(
         PLAIN, tests("import time\ndef test_a(): time.sleep(1e6)\n"), more=ALONE
-    )  # it would not return
+    )  # without the kill this would never return
     assert not outcome.good
 
 

@@ -1,4 +1,4 @@
-"""Every bundled workflow and its twin for the HTTP interface are the same graph."""
+"""Every bundled workflow and its API file are the same graph."""
 
 import ast
 import json
@@ -9,9 +9,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = ROOT / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
-NOTES = {"MarkdownNote"}  # of the page alone: they are not part of a prompt
+NOTES = {"MarkdownNote"}  # exist only in the page, not in a prompt
 THUMBNAIL_BYTES = 60_000
-AFTER_SEED = {"fixed", "randomize", "increment", "decrement"}  # a widget of the browser alone
+AFTER_SEED = {
+    "fixed",
+    "randomize",
+    "increment",
+    "decrement",
+}  # browser only
 
 
 def read(name, folder=WORKFLOWS):
@@ -19,7 +24,7 @@ def read(name, folder=WORKFLOWS):
 
 
 def own_node_ids():
-    """Return the ids of our nodes as the sources write them."""
+    """Return the ids of our nodes, read from the source files."""
     return {
         keyword.value.value
         for path in (ROOT / "nodes").rglob("*.py")
@@ -31,7 +36,7 @@ def own_node_ids():
 
 
 def as_prompt(workflow):
-    """Return the prompt that the browser makes of a workflow."""
+    """Return the prompt that the browser would make from a workflow."""
     links = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
     return {
         str(node["id"]): {"class_type": node["type"], "inputs": inputs_of(node, links)}
@@ -53,13 +58,13 @@ def inputs_of(node, links):
     return inputs
 
 
-def test_every_workflow_has_its_twin():
+def test_every_workflow_has_its_api_file():
     assert NAMES
     assert sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json")) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_twins_are_the_same_graph(name):
+def test_workflow_and_api_file_are_the_same_graph(name):
     twin = read(name, WORKFLOWS / "api")
     prompt = {
         key: {"class_type": node["class_type"], "inputs": node["inputs"]}
@@ -87,7 +92,7 @@ def test_nodes_do_not_cover_each_other(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_node_stands_in_a_titled_group_beside_a_note(name):
+def test_every_node_is_in_a_titled_group_with_a_note(name):
     workflow = read(name)
     assert [node for node in workflow["nodes"] if node["type"] in NOTES and node["widgets_values"]]
     for node in workflow["nodes"]:

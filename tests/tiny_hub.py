@@ -1,4 +1,4 @@
-"""A hub of weights on this machine, small enough to break in every way. Standard library only."""
+"""A local server of weight files for tests, which can fail on request. Standard library only."""
 
 import hashlib
 import re
@@ -9,15 +9,15 @@ TEMPLATE = "{repo_id}/resolve/{revision}/{filename}"
 
 
 class TinyHub:
-    """Serves bytes by their path in a repository; `with` starts and stops it."""
+    """Serves files by their path in a repository; used in a `with` statement."""
 
     def __init__(self):
         self.files = {}  # "owner/name/path": bytes
         self.asked = []  # (path, first byte) of every request
-        self.revisions = []  # of every request
-        self.ranges = True  # answer with the asked part, as real hubs do
-        self.lose_after = None  # bytes, after which the connection is dropped, once
-        self.hold_after = None  # bytes, after which it waits for `go_on`
+        self.revisions = []  # the revision of every request
+        self.ranges = True  # answer requests for a part with this part, as real hubs do
+        self.lose_after = None  # bytes after which the connection is dropped, once
+        self.hold_after = None  # bytes after which the answer waits for `go_on`
         self.go_on = threading.Event()
 
     def __enter__(self):
@@ -42,7 +42,7 @@ class TinyHub:
 
     @property
     def template(self):
-        """Return what `huggingface_hub` makes addresses of."""
+        """Return the template from which `huggingface_hub` makes addresses."""
         host, port = self.server.server_address
         return f"http://{host}:{port}/{TEMPLATE}"
 
@@ -83,4 +83,4 @@ class TinyHub:
                 content = content[self.hold_after :]
             handler.wfile.write(content)
         except ConnectionError:
-            pass  # the other side has stopped
+            pass  # the client has closed the connection
