@@ -1,7 +1,7 @@
 """The ComfyUI nodes.
 
-Each file `*_nodes.py` in a room holds schemas, and below them `NODES`: which of its classes are
-nodes, by their place in the menu. Such a file is found by its name; it is listed nowhere else.
+Each file `*_nodes.py` in a subfolder defines node classes and a dictionary `NODES` that maps their
+positions in the menu to them. The files are found by their name; there is no other list.
 """
 
 from importlib import import_module
@@ -28,12 +28,13 @@ NODES = find_nodes()
 
 
 class AnimateAnyoneExtension(ComfyExtension):
-    """What the host asks for our nodes."""
+    """The extension through which ComfyUI gets our nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the nodes in menu order.
 
-        Model folder and addresses are made known here, because the older host calls nothing else.
+        Also registers the model folder and the routes, because the older ComfyUI calls no other
+        method.
         """
         folders.register_folder()
         folders.add_folder("loras", MINI_FOLDER / LORA.parent)

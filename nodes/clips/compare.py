@@ -1,4 +1,4 @@
-"""What the Compare node does: clips beside each other, as the page plays them."""
+"""Work of the Compare node: put clips side by side and write the video that the page plays."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ def fit_parts(
     other: Tensor | None,  # IMAGE
     reference: Tensor | None,  # IMAGE
 ) -> dict[str, Tensor]:  # (f or 1, 3, H, W) of one even height and even widths
-    """Return what to show from left to right, by title."""
-    made = convert.even_frames(convert.image_to_frames(result, "result"))
+    """Return the parts to show, by title, in order from left to right."""
+    made = convert.pad_to_even(convert.image_to_frames(result, "result"))
     parts = {}
     for title, image in (("reference", reference), ("other", other)):
         if image is None:
@@ -31,12 +31,12 @@ def fit_parts(
                 "counterpart, or one picture for all. Cut the longer one with ImageFromBatch."
             )
         frames = convert.image_to_frames(image, title)
-        parts[title] = fit_picture(frames, _size_beside(frames, made, own_width=title != "other"))
+        parts[title] = fit_picture(frames, _part_size(frames, made, own_width=title != "other"))
     return parts | {"result": made}
 
 
-def _size_beside(frames: Tensor, made: Tensor, *, own_width: bool) -> Size:
-    """Return the size at the result's height, of the result's width or the frames' own one."""
+def _part_size(frames: Tensor, made: Tensor, *, own_width: bool) -> Size:
+    """Return the result's size, or its height with the width that keeps the frames' own shape."""
     height, width = made.shape[-2:]
     if own_width:
         width = max(2, 2 * round(frames.shape[-1] * height / frames.shape[-2] / 2))
@@ -44,11 +44,11 @@ def _size_beside(frames: Tensor, made: Tensor, *, own_width: bool) -> Size:
 
 
 def write_video(
-    image: Tensor,  # IMAGE, the parts beside each other
+    image: Tensor,  # IMAGE, the parts side by side
     parts: dict[str, Tensor],
     fps: float,
 ) -> dict[str, Any]:
-    """Write the clip that the page plays; return its name and where each part lies in it."""
+    """Write the video that the page plays; return its name and the position of each part in it."""
     path, shown = folders.temporary_path("compare.mp4")
     with VideoWriter(path, convert.image_size(image), fps, crf=CRF) as writer:
         for chunk in convert.image_chunks(image, "result", CHUNK_FRAMES):

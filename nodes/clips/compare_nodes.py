@@ -1,4 +1,4 @@
-"""A finished clip beside what it is to be held against."""
+"""The node that shows a finished clip beside other clips."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .compare import fit_parts, write_video
 
 
 class Compare(io.ComfyNode):
-    """Shows a clip beside reference and skeleton or truth."""
+    """Shows a clip beside its reference and its skeletons or the true clip."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -21,23 +21,26 @@ class Compare(io.ComfyNode):
             description="Shows a finished clip beside the reference and another clip: side by "
             "side, with a slider, or as their difference.",
             inputs=[
-                io.Image.Input("result", tooltip="The clip that was made. It decides the height."),
+                io.Image.Input("result", tooltip="The generated clip. It sets the height."),
                 io.Float.Input(
                     "fps",
                     default=12.0,
                     min=1.0,
                     max=120.0,
                     step=0.001,
-                    tooltip="Frames per second to play at. Nothing else depends on it.",
+                    tooltip="Speed of playback in frames per second. Nothing else depends on it.",
                 ),
                 io.Image.Input(
                     "other",
                     optional=True,
-                    tooltip="What to hold it against: the skeletons, the driving clip or the true "
-                    "clip, with as many frames, or one picture. It is fitted to the result's size.",
+                    tooltip="What to compare it with: the skeletons, the driving clip or the true "
+                    "clip, with as many frames as the result, or one picture. It is fitted to the "
+                    "result's size.",
                 ),
                 io.Image.Input(
-                    "reference", optional=True, tooltip="The picture of the character, at the left."
+                    "reference",
+                    optional=True,
+                    tooltip="The picture of the character, shown at the left.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="side by side")],
@@ -54,7 +57,7 @@ class Compare(io.ComfyNode):
         reference: Any = None,
     ) -> io.NodeOutput:
         parts = fit_parts(result, other=other, reference=reference)
-        image = convert.beside(list(parts.values()))
+        image = convert.side_by_side(list(parts.values()))
         return io.NodeOutput(image, ui={"aa_compare": [write_video(image, parts, fps)]})
 
 

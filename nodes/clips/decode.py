@@ -1,4 +1,4 @@
-"""Latents become frames a few at a time, and frames a video file."""
+"""Decoding latents to frames, a few at a time, and frames to a video file."""
 
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ CHUNK_FRAMES = 8
 
 
 def decode_chunks(latent: dict[str, Tensor], vae: host.Vae, chunk: int) -> Iterator[Tensor]:
-    """Yield IMAGEs of at most `chunk` frames, in order; reports progress."""
+    """Yield the decoded frames as IMAGEs of at most `chunk` frames; reports progress."""
     samples = latent["samples"]
     if samples.ndim != 4 or not len(samples):
         raise InputError(
@@ -36,10 +36,10 @@ def decode_video(
     latent: dict[str, Tensor],
     vae: host.Vae,
     *,
-    fps: float,  # frames per second, where there is no driving clip
+    fps: float,  # frames per second; a driving clip's own speed takes precedence
     prefix: str,  # of the file in the output folder
     chunk: int,
-    driving: VideoInput | None,  # its speed and sound are taken over
+    driving: VideoInput | None,  # its speed and sound are used
 ) -> tuple[Path, str]:
     """Write the video into the output folder; return the file and its subfolder there.
 
@@ -60,7 +60,7 @@ def decode_video(
 
 @contextmanager
 def video_file(video: VideoInput | None) -> Iterator[Path | None]:
-    """Give a VIDEO as a file: its own one, or for what lies in memory or is cut a passing copy."""
+    """Yield the file of a VIDEO; for one that is in memory or trimmed, a temporary copy."""
     if video is None:
         yield None
         return
@@ -75,7 +75,7 @@ def video_file(video: VideoInput | None) -> Iterator[Path | None]:
 
 
 def _own_file(video: VideoInput) -> Path | None:
-    """Return the file behind a VIDEO, or None where it lies in memory or is only part of one."""
+    """Return the file of a VIDEO, or None if it is in memory or only a part of a file."""
     if not isinstance(video, VideoFromFile):
         return None
     source = video.get_stream_source()

@@ -1,4 +1,4 @@
-"""From latents to pictures and to a video file."""
+"""Nodes that decode latents to pictures or to a video file."""
 
 from comfy_api.input import VideoInput
 from comfy_api.input_impl import VideoFromFile
@@ -12,7 +12,7 @@ CATEGORY = "animate_anyone/decoding"
 
 
 def latent_inputs() -> list[io.Input]:
-    """Return what both ways of decoding need."""
+    """Return the inputs that both decoding nodes have."""
     return [
         io.Latent.Input("latent", tooltip="From Animate, or from a sampler after Apply."),
         io.Vae.Input("vae", tooltip="The autoencoder that belongs to the weights."),
@@ -40,7 +40,7 @@ class DecodeFrames(io.ComfyNode):
             display_name="Decode Frames (Animate Anyone)",
             category=CATEGORY,
             description="Decodes all frames, a few at a time. For long clips prefer Decode to "
-            "Video, which never holds them all.",
+            "Video, which never holds all frames in memory.",
             inputs=[*latent_inputs(), chunk_input()],
             outputs=[io.Image.Output(display_name="image")],
         )
@@ -60,8 +60,8 @@ class DecodeToVideo(io.ComfyNode):
             node_id="AnimateAnyone_DecodeToVideo",
             display_name="Decode to Video (Animate Anyone)",
             category=CATEGORY,
-            description="Decodes and writes an MP4 in one go, with the speed and the sound of the "
-            "driving clip; memory does not grow with its length.",
+            description="Decodes a clip straight into an MP4 file, with the speed and the sound of "
+            "the driving clip. Memory use does not grow with the length.",
             inputs=[
                 *latent_inputs(),
                 io.Float.Input(
@@ -70,7 +70,8 @@ class DecodeToVideo(io.ComfyNode):
                     min=1.0,
                     max=1000.0,
                     step=0.001,
-                    tooltip="Frames per second. A connected driving clip decides instead.",
+                    tooltip="Frames per second. The speed of a connected driving clip is used "
+                    "instead.",
                 ),
                 io.String.Input(
                     "filename_prefix",

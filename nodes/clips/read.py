@@ -1,4 +1,4 @@
-"""Driving clips from IMAGE or VIDEO, frame by frame."""
+"""Reading driving clips from IMAGE or VIDEO, frame by frame."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,27 +20,27 @@ CHUNK_FRAMES = 8  # of an IMAGE, turned into bytes at once
 
 
 def clip_inputs(what: str) -> list[io.Input]:
-    """Return the two inputs of which one takes a clip."""
+    """Return the inputs `image` and `video`; a user connects one of them."""
     return [
         io.Image.Input("image", optional=True, tooltip=f"{what} as pictures, one per frame."),
         io.Video.Input(
             "video",
             optional=True,
-            tooltip=f"{what} as a clip instead of image; it is read frame by frame, so that a long "
-            "one needs no memory.",
+            tooltip=f"{what} as a clip, instead of image. It is read frame by frame, so a long "
+            "clip needs no more memory.",
         ),
     ]
 
 
 @dataclass(frozen=True)
 class DrivingClip:
-    """Frames that are made as they are taken, and what is known before."""
+    """A clip: frames that are read one by one, and what is known before that."""
 
     frames: Iterator[np.ndarray]  # (H, W, 3), uint8
-    total: int  # as the file says; a damaged one may have fewer
+    total: int  # frames according to the file; a damaged file may have fewer
     size: Size
     fps: Fraction | None  # None: an IMAGE has no speed
-    remarks: Callable[[int], tuple[str, ...]]  # what to report once so many frames have come
+    remarks: Callable[[int], tuple[str, ...]]  # from the number of frames read; for the report
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def driving_clip(
     image: Tensor | None,  # IMAGE
     video: VideoInput | None,
 ) -> Iterator[DrivingClip]:
-    """Give the one of both that is connected. No more than a few frames are in memory."""
+    """Yield the clip of the connected input. Only a few frames are in memory at a time."""
     if (image is None) == (video is None):
         raise InputError(
             f"image and video got {'nothing' if image is None else 'both'}; connect the frames to "
@@ -71,5 +71,5 @@ def in_chunks(
     frames: Iterator[np.ndarray],  # (H, W, 3)
     length: int,
 ) -> Iterator[np.ndarray]:  # (f', H, W, 3)
-    """Yield frames some at a time."""
+    """Yield frames stacked in chunks of up to `length`."""
     return map(np.stack, iter(lambda: list(islice(frames, length)), []))

@@ -1,1 +1,1 @@
-"""What touches ComfyUI itself: its modules, folders, sockets and tensor layout."""
+"""The code that depends on ComfyUI itself: its modules, folders, sockets and tensor layout."""

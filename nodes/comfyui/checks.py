@@ -1,7 +1,7 @@
-"""Values of widgets, checked again when a node runs.
+"""Checks of widget values when a node runs.
 
-The older host does not check choices, neither checks values that come over a link, and NaN passes
-every range.
+ComfyUI's own checks are not enough: its older version does not check choices, no version checks
+values that arrive over a link, and NaN passes every range.
 """
 
 import functools
@@ -17,7 +17,7 @@ Execute = TypeVar("Execute", bound=Callable[..., io.NodeOutput])
 
 
 def checked(execute: Execute) -> Execute:
-    """Make a node's execute refuse values that its own schema does not allow."""
+    """Return `execute` with a check before it: InputError for values that the schema forbids."""
 
     @functools.wraps(execute)
     def run(cls: type[io.ComfyNode], **values: Any) -> io.NodeOutput:

@@ -1,6 +1,6 @@
-"""The host's tensors to core values and back; the only file that knows channels-last.
+"""Conversion between ComfyUI's tensors and core values; the only file that knows channels-last.
 
-IMAGE is (f, H, W, c) in 0..1, LATENT and everything inside a sampler is (b*f, c, h, w) with the
+IMAGE is (f, H, W, c) in 0..1. LATENT and everything inside a sampler is (b*f, c, h, w), with the
 clips of a guidance pair one after the other.
 """
 
@@ -25,7 +25,7 @@ def image_to_frames(
     image: Tensor,  # (f, H, W, 1, 3 or 4)
     name: str,  # of the socket, for messages
 ) -> Tensor:  # (f, 3, H, W), float32, 0..1
-    """Return an IMAGE as frames; transparency is laid over white, grey is repeated."""
+    """Return an IMAGE as RGB frames; transparent parts become white, grey fills all channels."""
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise InputError(
             f"{name} got a picture of shape {tuple(image.shape)}; an IMAGE has frames, rows, "
@@ -52,7 +52,7 @@ def frames_to_image(
 def image_to_bytes(
     image: Tensor,  # (f, H, W, 3), 0..1
 ) -> np.ndarray:  # (f, H, W, 3), uint8
-    """Return an IMAGE as pictures that a video encoder takes."""
+    """Return an IMAGE as 8-bit pictures, for example for a video encoder."""
     return image.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
 
 
@@ -66,19 +66,19 @@ def image_chunks(
     name: str,  # of the socket, for messages
     frames: int,  # in a chunk
 ) -> Iterator[np.ndarray]:  # (f', H, W, 3), uint8
-    """Yield an IMAGE as pictures of bytes, some frames at a time."""
+    """Yield an IMAGE as 8-bit pictures, `frames` at a time."""
     image_to_frames(image[:1], name)
     for part in image.split(frames):
         yield image_to_bytes(frames_to_image(image_to_frames(part, name)))
 
 
 def save_picture(
-    image: Tensor,  # IMAGE, of which the first picture counts
+    image: Tensor,  # IMAGE; only its first picture is written
     name: str,  # of the socket, for messages
     path: Path,
     longest: int,  # pixels of the longer side; a smaller picture keeps its size
 ) -> None:
-    """Write a picture for the page."""
+    """Write a picture file that the page can show."""
     pixels = next(image_chunks(image[:1], name, 1))[0]
     picture = PictureFile.fromarray(pixels)
     picture.thumbnail((longest, longest))
@@ -86,7 +86,7 @@ def save_picture(
 
 
 def as_tensor(pictures: np.ndarray) -> Tensor:
-    """Return an array as a tensor of the same memory."""
+    """Return a tensor that shares the memory of an array."""
     return torch.from_numpy(pictures)
 
 
@@ -95,7 +95,7 @@ def bytes_to_frames(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Tensor:  # (f, 3, H, W), 0..1
-    """Return pictures of bytes as a network takes them."""
+    """Return 8-bit pictures as input for a network."""
     return pictures.to(device).movedim(-1, 1).to(dtype).div_(255)
 
 
@@ -103,14 +103,14 @@ def rows_to_clips(
     rows: Tensor,  # (b*f, c, h, w)
     clips: int,  # b
 ) -> Tensor:  # (b, c, f, h, w)
-    """Return the sampler's frames as the clips that the networks know."""
+    """Return the sampler's rows, one per frame, as clips for the networks."""
     return rearrange(rows, "(b f) c h w -> b c f h w", b=clips)
 
 
 def clips_to_rows(
     clips: Tensor,  # (b, c, f, h, w)
 ) -> Tensor:  # (b*f, c, h, w)
-    """Return clips as the sampler's frames."""
+    """Return clips as the sampler's rows, one per frame."""
     return rearrange(clips, "b c f h w -> (b f) c h w")
 
 
@@ -118,22 +118,22 @@ def first_frames(
     values: Tensor,  # (b*f, ...)
     clips: int,  # b
 ) -> Tensor:  # (b, ...)
-    """Return what the host repeated for every frame, once per clip."""
+    """Return one value per clip of values that the host has repeated for every frame."""
     return values.unflatten(0, (clips, -1))[:, 0]
 
 
 def to_denoiser_scale(latents: Tensor, latent_scale: float) -> Tensor:
-    """Return what a VAE has encoded in the denoiser's scale."""
+    """Return a VAE's latents in the denoiser's scale."""
     return latents * latent_scale
 
 
 def to_vae_scale(latents: Tensor, latent_scale: float) -> Tensor:
-    """Return latents in the denoiser's scale as the VAE decodes them."""
+    """Return the denoiser's latents in the VAE's scale."""
     return latents / latent_scale
 
 
 def take_frames(values: Tensor, frames: Sequence[int]) -> Tensor:
-    """Return these entries of the first dimension."""
+    """Return the entries with these indices along the first dimension."""
     return values[list(frames)]
 
 
@@ -152,7 +152,7 @@ def nearest_step(
     sigmas: Tensor,  # (steps + 1,), falling
     sigma: Tensor,  # (f,), the noise level of this call
 ) -> int:
-    """Return which sampling step a noise level belongs to."""
+    """Return the number of the sampling step that a noise level belongs to."""
     return int((sigmas.to(sigma) - sigma.flatten()[0]).abs().argmin())
 
 
@@ -160,7 +160,7 @@ def noise_to_rows(
     noise: Tensor,  # (1, c, f, h, w)
     like: Tensor,  # (f, c, h, w), the latent it is for
 ) -> Tensor:  # (f, c, h, w)
-    """Return a clip's noise as the sampler's frames."""
+    """Return a clip's noise as the sampler's rows, in the dtype of the latent."""
     return clips_to_rows(noise).to(like.dtype)
 
 
@@ -176,21 +176,21 @@ def empty_latent(
 
 
 def is_finite(values: Tensor) -> bool:
-    """Return whether every value is a number."""
+    """Return whether no value is NaN or infinite."""
     return bool(torch.isfinite(values).all())
 
 
 def overwrite(target: Tensor, values: Tensor) -> None:
-    """Put values into a tensor that exists already."""
+    """Copy values into an existing tensor, in place."""
     with torch.no_grad():
         target.copy_(values)
 
 
 def taesd_keys(weights: Mapping[str, Tensor], latent_scale: float) -> dict[str, Tensor]:
-    """Return the tensors of a diffusers AutoencoderTiny under the names that the host knows.
+    """Return the tensors of a diffusers AutoencoderTiny under the names that the host uses.
 
-    The host counts the decoder's clamp as its first layer. A tiny autoencoder's latents are in the
-    denoiser's scale, the host's VAEs are not: `vae_scale` makes up for it.
+    The host counts the decoder's clamp as its first layer. A tiny autoencoder's latents are already
+    in the denoiser's scale, other VAEs' latents are not; `vae_scale` corrects for that.
     """
     renamed = {}
     for key, value in weights.items():
@@ -201,12 +201,12 @@ def taesd_keys(weights: Mapping[str, Tensor], latent_scale: float) -> dict[str, 
 
 
 def join(parts: Sequence[Tensor]) -> Tensor:
-    """Return parts of a clip as one, along the frames."""
+    """Return the parts of a clip joined along the frames."""
     return torch.cat(list(parts))
 
 
-def beside(
-    parts: Sequence[Tensor],  # (f or 1, 3, H, W), of one height
+def side_by_side(
+    parts: Sequence[Tensor],  # (f or 1, 3, H, W), all with the same height
 ) -> Tensor:  # IMAGE
     """Return clips next to each other, from left to right; a single picture is repeated."""
     frames = max(map(len, parts))
@@ -214,10 +214,13 @@ def beside(
     return frames_to_image(torch.cat(columns, dim=-1))
 
 
-def even_frames(
+def pad_to_even(
     frames: Tensor,  # (f, 3, H, W)
 ) -> Tensor:  # (f, 3, H, W), both even
-    """Return frames with an odd side's last row or column once more, as video needs it."""
+    """Return frames whose odd sides are padded by repeating the last row or column.
+
+    Video encoders need even sides.
+    """
     odd = (0, frames.shape[-1] % 2, 0, frames.shape[-2] % 2)
     return nn.functional.pad(frames, odd, mode="replicate") if any(odd) else frames
 
@@ -226,5 +229,5 @@ def squash(
     picture: Tensor,  # (1, 3, H, W), 0..1
     side: int,  # pixels
 ) -> Tensor:  # IMAGE (1, side, side, 3)
-    """Return a picture squashed to a square, as the core's image encoder squashes it."""
+    """Return a picture squashed to a square, by the same method as in the core."""
     return frames_to_image(fitting.squash(image_to_bytes(frames_to_image(picture)), side))

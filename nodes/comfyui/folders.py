@@ -1,4 +1,4 @@
-"""ComfyUI's folders: where models, inputs and results lie. Nobody else asks the host."""
+"""ComfyUI's folders of models, inputs and results; the only file that imports `folder_paths`."""
 
 import os
 import tempfile
@@ -7,16 +7,16 @@ from pathlib import Path
 import folder_paths
 
 FOLDER = "animate_anyone"
-ONNX_FOLDERS = (FOLDER, "dwpose", "detection")  # the others are where other packs keep them
+ONNX_FOLDERS = (FOLDER, "dwpose", "detection")  # the last two belong to other packs
 
 
 def register_folder() -> None:
-    """Make models/animate_anyone known, beside what extra_model_paths.yaml says of it."""
+    """Register models/animate_anyone, in addition to folders of extra_model_paths.yaml."""
     add_folder(FOLDER, Path(folder_paths.models_dir) / FOLDER)
 
 
 def add_folder(kind: str, folder: Path) -> None:
-    """Let the loaders of a kind of model list a folder too, after those that are known."""
+    """Add a folder in which the loaders of a kind of model look; it comes after the others."""
     paths, suffixes = folder_paths.folder_names_and_paths.get(kind, ([], set()))
     union = [*paths, *([] if str(folder) in paths else [str(folder)])]
     known = set(suffixes) | set(folder_paths.supported_pt_extensions)
@@ -29,26 +29,26 @@ def model_files() -> list[str]:
 
 
 def model_path(name: str) -> Path:
-    """Return where a file of `model_files` lies."""
+    """Return the path of a file that `model_files` lists."""
     found = listed_path(FOLDER, name)
     return found or Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
 def model_folder() -> Path:
-    """Return where downloads go."""
+    """Return the folder for downloads."""
     return Path(folder_paths.models_dir) / FOLDER
 
 
 def download_folder(kind: str) -> Path:
-    """Return where downloads of a kind of model go."""
+    """Return the folder for downloads of a kind of model."""
     return model_folder() if kind == FOLDER else Path(folder_paths.get_folder_paths(kind)[0])
 
 
 def listed_path(kind: str, name: str) -> Path | None:
-    """Return where the loaders of a kind of model find this name, if they do.
+    """Return the file that the loaders of a kind of model find by this name, or None.
 
-    Of several files of this name the one in the download folder counts: it is the one that
-    downloads complete.
+    If several files have this name, the one in the download folder is returned, because that is
+    the file that a download completes.
     """
     own = download_folder(kind) / name
     found = own if own.is_file() else folder_paths.get_full_path(kind, name)
@@ -56,9 +56,10 @@ def listed_path(kind: str, name: str) -> Path | None:
 
 
 def onnx_files() -> dict[str, Path]:
-    """Return the ONNX files in the folders for them, by the name to show.
+    """Return the files in `ONNX_FOLDERS`, by the name to show.
 
-    Of several files of one name the one in the download folder counts, as in `listed_path`.
+    If several files have the same name, the one in the download folder is used, as in
+    `listed_path`.
     """
     found: dict[str, Path] = {}
     for folder in ONNX_FOLDERS:
@@ -72,31 +73,31 @@ def onnx_files() -> dict[str, Path]:
 
 
 def input_files(suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files in the input folder that end so."""
+    """Return the names of the files in the input folder that have one of these suffixes."""
     folder = Path(folder_paths.get_input_directory())
     return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(suffixes))
 
 
-def input_folders(holding: str) -> list[str]:
-    """Return the folders in the input folder in which a file of this name lies."""
+def input_folders(file: str) -> list[str]:
+    """Return the subfolders of the input folder that hold a file of this name."""
     root = Path(folder_paths.get_input_directory())
-    return sorted(path.parent.name for path in root.glob(f"*/{holding}"))
+    return sorted(path.parent.name for path in root.glob(f"*/{file}"))
 
 
 def runs_folder() -> Path:
-    """Return where training runs are kept."""
+    """Return the folder of the training runs."""
     return Path(folder_paths.get_output_directory()) / FOLDER / "training"
 
 
 def output_files(subfolder: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files in a part of the output folder that end so, as `input_path` knows them."""
+    """Return files with these suffixes in a subfolder of the output folder, for `input_path`."""
     folder = Path(folder_paths.get_output_directory()) / subfolder
     names = sorted(path.name for path in folder.glob("*") if path.name.lower().endswith(suffixes))
     return [f"{subfolder}/{name} [output]" for name in names]
 
 
 def input_path(name: str) -> Path:
-    """Return where an input file lies, a name outside the folder being refused."""
+    """Return the path of an input file; a name that leads outside the folder is an error."""
     return Path(folder_paths.get_annotated_filepath(name))
 
 
@@ -109,7 +110,7 @@ def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path
 
 
 def temporary_path(name: str) -> tuple[Path, dict[str, str]]:
-    """Return a free file name for what a node shows, and how the browser asks for that file."""
+    """Return the path of a new temporary file, and the query by which the browser loads it."""
     root = Path(folder_paths.get_temp_directory()) / FOLDER
     root.mkdir(parents=True, exist_ok=True)
     stem, suffix = Path(name).stem, Path(name).suffix

@@ -1,7 +1,7 @@
 """ComfyUI as the nodes see it: devices, memory, progress, interruption, sampling.
 
 The only file that imports `comfy`; `folders` alone imports `folder_paths`. Everything here works on
-both supported hosts (0.3.64 and 0.33); where they differ, the difference is settled here.
+both supported versions (0.3.64 and 0.33); differences between them are handled here.
 """
 
 import gc
@@ -84,18 +84,18 @@ def progress(total: int) -> Callable[[int, int], None]:
     return report
 
 
-def missing(message: str) -> ExecutionBlocker:
-    """Return an output that stops what is connected to it with this message."""
+def blocked_output(message: str) -> ExecutionBlocker:
+    """Return an output that stops the nodes connected to it and shows this message there."""
     return ExecutionBlocker(message)
 
 
 def intermediate_device() -> torch.device:
-    """Return where results between nodes are kept."""
+    """Return the device on which results are kept between nodes."""
     return comfy.model_management.intermediate_device()
 
 
 def choose_dtypes(parameters: int, chosen: str) -> tuple[torch.dtype, torch.dtype | None]:
-    """Return the dtype of the weights, and the one to compute in if that is another."""
+    """Return the dtype of the weights, and the dtype of the computation if it differs."""
     supported = [torch.float16, torch.bfloat16, torch.float32]
     dtype = DTYPES[chosen] or comfy.model_management.unet_dtype(
         model_params=parameters, supported_dtypes=supported
@@ -105,7 +105,7 @@ def choose_dtypes(parameters: int, chosen: str) -> tuple[torch.dtype, torch.dtyp
 
 
 def pick_operations(dtype: torch.dtype, compute: torch.dtype | None) -> Any:
-    """Return the layer classes that cast and offload their weights as the host wants."""
+    """Return the host's layer classes, which cast and offload their weights."""
     return comfy.ops.pick_operations(dtype, compute)
 
 
@@ -114,12 +114,12 @@ def make_patcher(
 ) -> ModelPatcher:
     """Return the module under the host's memory management.
 
-    `fill` puts the weights in; it is told whether the host wants to own the file's tensors (0.33
-    with dynamic VRAM) instead of copies.
+    `fill` loads the weights into it. Its argument is True if the host takes over the file's tensors
+    (0.33 with dynamic VRAM) and False if it needs copies.
     """
     device = comfy.model_management.get_torch_device()
     offload = comfy.model_management.unet_offload_device()
-    # Looked up at call time: 0.33 replaces the class once it knows the graphics card.
+    # Looked up at call time: 0.33 replaces the class after it has detected the graphics card.
     newest = getattr(comfy.model_patcher, "CoreModelPatcher", ModelPatcher)
     chosen = ModelPatcher if disable_dynamic else newest
     patcher = chosen(model, load_device=device, offload_device=offload)
@@ -130,7 +130,7 @@ def make_patcher(
 
 
 def make_control(model: nn.Module, compute: torch.dtype | None) -> ControlNet:
-    """Return a network that has its weights as what the host's ControlNet nodes take.
+    """Return a network with loaded weights as a ControlNet for the host's nodes.
 
     The host calls it with x, hint, timesteps and context, and manages its memory.
     """
@@ -139,26 +139,29 @@ def make_control(model: nn.Module, compute: torch.dtype | None) -> ControlNet:
     return ControlNet(model, load_device=device, manual_cast_dtype=compute, extra_conds=[])
 
 
-def tenant(size: int, leave: Callable[[], None]) -> ModelPatcher:
-    """Return what stands for memory of `size` bytes that the host does not manage itself.
+def make_reservation(
+    size: int,  # bytes
+    release: Callable[[], None],  # frees that memory
+) -> ModelPatcher:
+    """Return a placeholder model for memory that the host does not manage, such as ONNX sessions.
 
-    After `move_in` the host counts it as a loaded model; where it needs the memory, or the user
-    frees it, `leave` is called.
+    After `reserve` the host counts it as a loaded model. When the host needs the memory, or the
+    user frees it, the host unloads the placeholder and `release` is called.
     """
     device = comfy.model_management.get_torch_device()
     patcher = ModelPatcher(nn.Module(), device, comfy.model_management.unet_offload_device(), size)
 
     def detached(_: ModelPatcher, unpatch_all: bool) -> None:
-        if unpatch_all:  # else the host only puts it to the front of its list
-            leave()
+        if unpatch_all:  # otherwise the host only moves it to the front of its list
+            release()
 
     patcher.add_callback(ON_DETACH, detached)
     return patcher
 
 
-def move_in(tenant: ModelPatcher) -> None:
-    """Make room for a tenant and count it as loaded."""
-    comfy.model_management.load_models_gpu([tenant])
+def reserve(reservation: ModelPatcher) -> None:
+    """Free enough memory for a reservation and count it as loaded."""
+    comfy.model_management.load_models_gpu([reservation])
 
 
 def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -169,7 +172,7 @@ def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 @contextmanager
 def loaded(patcher: ModelPatcher, working_bytes: float) -> Iterator[torch.device]:
-    """Hold a network on its device, which is given."""
+    """Keep a network loaded on its device inside the block; yields the device."""
     comfy.model_management.load_models_gpu([patcher], memory_required=working_bytes)
     check_interrupt()
     with torch.inference_mode():
@@ -178,9 +181,9 @@ def loaded(patcher: ModelPatcher, working_bytes: float) -> Iterator[torch.device
 
 @contextmanager
 def training() -> Iterator[None]:
-    """Make room for networks that the host does not know, and let tensors have gradients.
+    """Free the device for networks that the host does not manage, and enable gradients.
 
-    The host's networks leave the device; it takes them back by itself.
+    The host's networks are unloaded; the host loads them again when it needs them.
     """
     unload()
     try:
@@ -191,32 +194,32 @@ def training() -> Iterator[None]:
 
 
 def on_cpu() -> bool:
-    """Return whether the host computes on the CPU, by choice or because there is nothing else."""
+    """Return whether the host computes on the CPU, by choice or because it has no other device."""
     return comfy.model_management.is_device_cpu(comfy.model_management.get_torch_device())
 
 
 def unload() -> None:
-    """Free the device of the host's networks, and of memory that nobody uses any more."""
+    """Unload all of the host's networks and free unused memory of the device."""
     comfy.model_management.unload_all_models()
     gc.collect()
     comfy.model_management.soft_empty_cache()
 
 
 def training_precision() -> str:
-    """Return the mixed precision, as accelerate calls it, that suits the device."""
+    """Return the mixed precision that suits the device, by its name in accelerate."""
     device = comfy.model_management.get_torch_device()
     return "bf16" if comfy.model_management.should_use_bf16(device) else "no"
 
 
 def build_vae(weights: Mapping[str, Tensor]) -> Vae:
-    """Return a VAE from a state dict in a layout that the host knows."""
+    """Return a VAE from a state dict in one of the host's layouts."""
     vae = Vae(sd=dict(weights))
     vae.throw_exception_if_invalid()
     return vae
 
 
 def build_clip_vision(config: Path, weights: Mapping[str, Tensor]) -> ClipVision:
-    """Return a CLIP vision model of the configuration in a JSON file."""
+    """Return a CLIP vision model with these weights; a JSON file holds its configuration."""
     model = ClipVision(str(config))
     absent, _ = model.load_sd(dict(weights))
     if absent := [key for key in absent if not key.endswith("position_ids")]:
@@ -236,7 +239,7 @@ def sample(
     seed: int,
     callback: Callable[[int, Tensor, Tensor, int], None] | None = None,  # the host's own if None
 ) -> Tensor:
-    """Return the latents that a stock sampler makes of the noise."""
+    """Return the latents that a stock sampler produces from the noise."""
     latent = comfy.sample.fix_empty_latent_channels(model, latent)
     return comfy.sample.sample_custom(
         model,
@@ -252,10 +255,11 @@ def sample(
     )
 
 
-def latent_pictures(model: ModelPatcher) -> Callable[[Tensor], Image] | None:
-    """Return how the host pictures a frame, (1, c, h, w), in the way that the user has chosen.
+def preview_decoder(model: ModelPatcher) -> Callable[[Tensor], Image] | None:
+    """Return the host's function from a frame's latent, (1, c, h, w), to a preview picture.
 
-    None where there are to be no previews, or where another pack makes them in its own way.
+    It is of the preview method that the user has chosen; None if previews are off or if another
+    pack has replaced them.
     """
     found = latent_preview.get_previewer(model.load_device, model.model.latent_format)
     plain = (latent_preview.Latent2RGBPreviewer, latent_preview.TAESDPreviewerImpl)
@@ -263,12 +267,12 @@ def latent_pictures(model: ModelPatcher) -> Callable[[Tensor], Image] | None:
 
 
 def preview_side() -> int:
-    """Return how many pixels a preview is wide and high at most."""
+    """Return the largest width and height of a preview in pixels."""
     return latent_preview.MAX_PREVIEW_RESOLUTION
 
 
 def show_steps(total: int) -> Callable[[int, Image | None], None]:
-    """Return what shows how many steps are done and, as the node's preview, a picture."""
+    """Return a callback that shows the number of finished steps and a preview on the node."""
     bar = comfy.utils.ProgressBar(total)
 
     def show(done: int, picture: Image | None) -> None:
@@ -278,7 +282,7 @@ def show_steps(total: int) -> Callable[[int, Image | None], None]:
 
 
 def executing_node() -> str | None:
-    """Return the id of the node that runs now, as the host's events name it."""
+    """Return the id of the running node, as in the host's events."""
     context = get_executing_context()
     return None if context is None else context.node_id
 
@@ -295,7 +299,7 @@ def budget_memory_per_window(model: ModelPatcher) -> None:
 
 
 def frame_window(frames: tuple[int, ...], total: int) -> Any:
-    """Return the host's record of which frames a call sees."""
+    """Return the host's record of the frames that one call of the model processes."""
     window = comfy.context_windows.IndexListContextWindow
     extra = (
         {"total_frames": total} if "total_frames" in inspect.signature(window).parameters else {}

@@ -57,14 +57,14 @@ class Pose(NamedTuple):
 
 @dataclass(frozen=True)
 class DwPose:
-    """The two networks that read poses from pictures; nothing is in memory before the first use."""
+    """The two networks that read poses from pictures; they are loaded at the first use."""
 
     detector: Path
     estimator: Path
     provider: str  # auto, or a key of PROVIDERS
     channel_order: str  # of CHANNEL_ORDERS
     sessions: SessionPool
-    patcher: ModelPatcher  # through it the host closes the sessions
+    patcher: ModelPatcher  # reserves their memory; lets the host close them
 
 
 ReferenceNetSocket = io.Custom("AA_REFERENCE_NET")

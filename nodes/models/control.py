@@ -1,4 +1,4 @@
-"""The ControlNet that comes with aa-mini, as the host's own ControlNet nodes take it."""
+"""The ControlNet that comes with aa-mini, for the host's own ControlNet nodes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ...animate_anyone.networks.picture_control import PictureControlNet
 from ...animate_anyone.weights.additions import example_control
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI_EDGES
 from ..comfyui import host
-from .load import fill, parameters
+from .load import fill, parameter_count
 
 
 class HostControlNet(PictureControlNet):
@@ -18,7 +18,7 @@ class HostControlNet(PictureControlNet):
     def __init__(self, *, operations: Any, dtype: torch.dtype) -> None:
         attention = host.plain_attention
         super().__init__(AA_MINI_EDGES, operations=operations, attention=attention, dtype=dtype)
-        self.dtype = dtype  # the host asks for it
+        self.dtype = dtype  # the host reads it
 
     def forward(
         self,
@@ -26,9 +26,9 @@ class HostControlNet(PictureControlNet):
         hint: Tensor,  # (n, 3, 8h, 8w), 0..1
         timesteps: Tensor,  # (n,)
         context: Tensor,  # (n, t, d)
-        **_: Any,  # what other nodes add
+        **_: Any,  # arguments of other nodes
     ) -> dict[str, list[Tensor]]:
-        """Return the residuals as the host sorts them."""
+        """Return the residuals by the host's names."""
         down, middle = super().forward(x, timesteps, context, hint)
         return {"output": down, "middle": [middle]}
 
@@ -36,7 +36,7 @@ class HostControlNet(PictureControlNet):
 def load_control() -> host.ControlNet:
     """Return the ControlNet under the host's memory management."""
     weights = example_control()
-    dtype, compute = host.choose_dtypes(parameters(weights), "automatic")
+    dtype, compute = host.choose_dtypes(parameter_count(weights), "automatic")
     network = HostControlNet(operations=host.pick_operations(dtype, compute), dtype=dtype)
     network.eval().requires_grad_(False)
     fill(network, weights, dtype, owned=False)

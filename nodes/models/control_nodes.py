@@ -1,4 +1,4 @@
-"""Loading the ControlNet that comes with aa-mini."""
+"""The node that loads the ControlNet that comes with aa-mini."""
 
 from comfy_api.latest import io
 
@@ -17,15 +17,15 @@ class LoadExampleControl(io.ComfyNode):
             node_id="AnimateAnyone_LoadExampleControl",
             display_name="Load Example ControlNet (Animate Anyone)",
             category="animate_anyone/models",
-            description="Loads a small ControlNet for aa-mini that comes with the pack: the "
-            "cut of skirt or trousers follows the edges of another video. For networks of Stable "
+            description="Loads a small ControlNet for aa-mini that comes with the pack: the shape "
+            "of skirt or trousers follows the edges in another video. For networks of Stable "
             "Diffusion's size use Load ControlNet Model instead.",
             inputs=[
                 io.Combo.Input(
                     "control",
                     options=[EDGES],
-                    tooltip="What the pictures for Apply ControlNet show. Edges are what the node "
-                    "Canny makes of a video in which the same movement is seen.",
+                    tooltip="What the pictures for Apply ControlNet show. edges: the output of the "
+                    "node Canny for a video of the same movement.",
                 ),
             ],
             outputs=[io.ControlNet.Output(display_name="control net")],

@@ -1,5 +1,4 @@
-"""Pictures through the networks that run before sampling: VAE, image encoder, ReferenceNet, Pose
-Guider."""
+"""Running the networks that come before sampling: VAE, image encoder, ReferenceNet, Pose Guider."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -15,20 +14,20 @@ from ..comfyui import convert, host
 from ..comfyui.sockets import Network, Pose, Reference
 
 CHUNK_FRAMES = 8  # pose pictures in the Pose Guider at once
-FEATURE_BYTES = 512 * 2**20  # above this a clip's pose stays pictures until it is needed
+FEATURE_BYTES = 512 * 2**20  # a pose with more is kept as pictures; see `KEEP`
 KEEP = ("automatic", "features", "pictures")
-WORKING_BYTES_PER_PIXEL = 1500  # of ReferenceNet and Pose Guider, generously
+WORKING_BYTES_PER_PIXEL = 1500  # upper estimate for ReferenceNet and Pose Guider
 
 log = logging.getLogger(__name__)
 
 
 def fitting_size(
-    wanted: Size,  # 0 where nothing is wanted
-    own: Size,
+    wanted: Size,  # a side of 0 is open
+    own: Size,  # of the picture or clip
 ) -> Size:
-    """Return the wanted size, or the own one, in multiples of 8 pixels.
+    """Return the wanted size, or the own size if both sides are open, in multiples of 8 pixels.
 
-    With one wanted side the other follows the own shape.
+    If one side is open, it follows from the aspect ratio of the own size.
     """
     from ...animate_anyone.animate import snap_size
 
@@ -36,8 +35,8 @@ def fitting_size(
     height = wanted.height or own.height * (wanted.width or own.width) / own.width
     size = snap_size(Size(round(width), round(height)))
     if size != own:
-        told = (own.width, own.height, size.width, size.height)
-        log.info("Size: %dx%d becomes %dx%d pixels.", *told)
+        sides = (own.width, own.height, size.width, size.height)
+        log.info("Size: %dx%d becomes %dx%d pixels.", *sides)
     return size
 
 
@@ -46,9 +45,9 @@ def encode_reference(
     vae: host.Vae,
     clip_vision: host.ClipVision,
     net: Network,
-    size: Size,  # pixels; 0 as suits the weights
+    size: Size,  # pixels; a side of 0 is chosen by the weights
 ) -> Reference:
-    """Return what the denoiser reads from the picture of a character."""
+    """Return ReferenceNet's features and the image token of a character's picture."""
     from ...animate_anyone.media import fit_picture
 
     picture = convert.image_to_frames(image, "image")
@@ -74,13 +73,13 @@ def latents_of(
     vae: host.Vae,
     preset: Preset,
 ) -> Tensor:  # (f, c, H/8, W/8)
-    """Return pictures in the denoiser's scale, of a VAE that has its number of channels."""
+    """Return the latents of pictures in the denoiser's scale; InputError for an unfit VAE."""
     latents = vae.encode(convert.frames_to_image(frames))
     wanted = preset.unet.in_channels
     if latents.shape[1] != wanted:
         raise InputError(
-            f"vae got one with {latents.shape[1]} latent channels; {preset.title} needs {wanted}. "
-            "Connect the VAE that belongs to the weights."
+            f"vae got a VAE with {latents.shape[1]} latent channels; {preset.title} needs "
+            f"{wanted}. Connect the VAE that belongs to the weights."
         )
     return convert.to_denoiser_scale(latents, preset.latent_scale)
 
@@ -107,10 +106,10 @@ def encode_pose(
     image: Tensor | None,  # IMAGE, skeletons on black
     video: VideoInput | None,  # or the same as a clip, which is read frame by frame
     guider: Network,
-    size: Size,  # pixels; 0 as the pictures are
+    size: Size,  # pixels; a side of 0 follows the pictures
     keep: str,  # one of KEEP
 ) -> Pose:
-    """Return the driving motion as the denoiser takes it."""
+    """Return the driving motion, as features or, for long clips, as pictures."""
     from ...animate_anyone.media.fitting import fit_drawing
 
     with driving_clip(image, video) as clip:
@@ -142,6 +141,7 @@ def pose_features(
 
 
 def _reported(chunks: Iterable[Tensor], total: int) -> Iterator[Tensor]:
+    """Yield the chunks and advance the node's progress bar."""
     report, done = host.progress(total), 0
     for chunk in chunks:
         yield chunk

@@ -18,7 +18,7 @@ from .encode import KEEP, encode_pose, encode_reference
 
 
 class EncodeReference(io.ComfyNode):
-    """Turns the picture of a character into what the denoiser reads of it."""
+    """Turns the picture of a character into features for the denoiser."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -40,8 +40,9 @@ class EncodeReference(io.ComfyNode):
                     min=0,
                     max=4096,
                     step=8,
-                    tooltip="Pixels. The picture is fitted into this size, its margins repeated. "
-                    "0 takes the size of pose_image, or the one that suits the weights.",
+                    tooltip="Width in pixels. The picture is fitted into this size; the rest is "
+                    "filled by repeating its borders. 0 takes the size of pose_image, or the size "
+                    "that suits the weights.",
                 ),
                 io.Int.Input(
                     "height", default=0, min=0, max=4096, step=8, tooltip="Pixels, as for width."
@@ -49,8 +50,8 @@ class EncodeReference(io.ComfyNode):
                 io.Image.Input(
                     "pose_image",
                     optional=True,
-                    tooltip="The drawn poses, only for their size: reference and video then have "
-                    "the same, which is what the networks were trained on.",
+                    tooltip="The drawn poses, of which only the size is used: reference and video "
+                    "then have the same size, as in training.",
                 ),
             ],
             outputs=[ReferenceSocket.Output(display_name="reference")],
@@ -83,8 +84,8 @@ class EncodePose(io.ComfyNode):
             node_id="AnimateAnyone_EncodePose",
             display_name="Encode Pose (Animate Anyone)",
             category="animate_anyone/pose",
-            description="Runs the Pose Guider over drawn poses. Their number is the number of "
-            "frames of the video, their size is its size.",
+            description="Runs the Pose Guider over drawn poses. Their number and size become the "
+            "number of frames and the size of the video.",
             inputs=[
                 PoseGuiderSocket.Input("pose_guider", tooltip="From Load Models."),
                 io.Int.Input(
@@ -93,8 +94,8 @@ class EncodePose(io.ComfyNode):
                     min=0,
                     max=4096,
                     step=8,
-                    tooltip="Pixels of the video. 0 keeps the size of the pictures, or their shape "
-                    "if height is given. Both sides become multiples of 8.",
+                    tooltip="Width of the video in pixels. 0 keeps the size of the pictures, or "
+                    "their aspect ratio if height is given. Both sides become multiples of 8.",
                 ),
                 io.Int.Input(
                     "height", default=0, min=0, max=4096, step=8, tooltip="Pixels, as for width."
@@ -102,9 +103,9 @@ class EncodePose(io.ComfyNode):
                 io.Combo.Input(
                     "keep",
                     options=list(KEEP),
-                    tooltip="What to hold in memory: features (3.9 MB a frame at 512x768, nothing "
-                    "left to do while sampling) or pictures (a tenth of it, features are computed "
-                    "for each window again). Automatic holds features up to 512 MB.",
+                    tooltip="What to keep in memory: features (3.9 MB a frame at 512x768, no "
+                    "further work while sampling) or pictures (a tenth of that, but features are "
+                    "computed again for each window). automatic keeps features up to 512 MB.",
                 ),
                 *clip_inputs("Drawn poses"),
             ],

@@ -1,4 +1,4 @@
-"""Opened weight files become networks under the host's memory management."""
+"""Building networks from weight files, under the host's memory management."""
 
 import json
 import tempfile
@@ -24,16 +24,16 @@ from ...animate_anyone.weights.sources import Parts, WeightPaths, open_parts
 from ..comfyui import convert, folders, host
 from ..comfyui.sockets import Network
 from ..sampler.denoiser import AnimateAnyoneModel, ModelConfig
-from ..sampler.windows import keep_run
+from ..sampler.windows import add_run_cache
 
 Source = str | Path | WeightPaths
 DETECT = "files (detect the kind)"
 BUILT_IN = "(none)"
-RGB_FACTORS = "latent_rgb.json"  # beside the weights: how latents look, for previews
+RGB_FACTORS = "latent_rgb.json"  # file beside the weights: colours of latent channels, for previews
 
 
 def source_of(preset: str, files: dict[str, str]) -> Source:
-    """Return the weight set that the chosen files make."""
+    """Return the weight set that consists of the chosen files."""
     chosen = {slot: folders.model_path(name) for slot, name in files.items() if name != BUILT_IN}
     if preset == AA_MINI.name:
         if chosen:
@@ -63,7 +63,7 @@ def load_networks(
 ) -> tuple[host.ModelPatcher, Network, Network, Any, Any]:
     """Return denoiser, ReferenceNet, Pose Guider, VAE and CLIP vision model of a weight set.
 
-    The last two stop what is connected to them where the weight set has none.
+    If the weight set has no VAE or CLIP vision model, that output stops the nodes connected to it.
     """
     parts = open_parts(source)
     preset = resolve_preset(parts, preset_name)
@@ -79,34 +79,34 @@ def load_networks(
 def load_denoiser(
     source: Source, preset_name: str | None, dtype: str, *, disable_dynamic: bool = False
 ) -> host.ModelPatcher:
-    """Return the denoiser of a weight set as a MODEL, all others left alone."""
+    """Return the denoiser of a weight set as a MODEL; no other network is loaded."""
     parts = open_parts(source)
     preset = resolve_preset(parts, preset_name)
-    again = (source, preset_name, dtype)
-    return denoiser_of(parts, preset, dtype, again, disable_dynamic=disable_dynamic)
+    reload = (source, preset_name, dtype)
+    return denoiser_of(parts, preset, dtype, reload, disable_dynamic=disable_dynamic)
 
 
 def denoiser_of(
     parts: Parts,
     preset: Preset,
     dtype: str,
-    again: tuple[Source, str | None, str],  # for `load_denoiser`, where the host wants another kind
+    reload: tuple[Source, str | None, str],  # with which the host calls `load_denoiser` again
     *,
     disable_dynamic: bool = False,
 ) -> host.ModelPatcher:
-    """Return the denoiser among opened files as a MODEL."""
+    """Return the denoiser of opened files as a MODEL."""
     expected = module_shapes(UNet(preset.unet, device="meta"))
     check_keys(expected, parts.denoiser, "a denoising UNet")
     config = ModelConfig(preset, rgb_factors(parts))
-    config.set_inference_dtype(*host.choose_dtypes(parameters(parts.denoiser), dtype))
+    config.set_inference_dtype(*host.choose_dtypes(parameter_count(parts.denoiser), dtype))
     model = AnimateAnyoneModel(config, preset)
 
     def put(owned: bool) -> None:
         fill(model.diffusion_model, parts.denoiser, model.get_dtype(), owned=owned)
 
     patcher = host.make_patcher(model, put, disable_dynamic=disable_dynamic)
-    patcher.cached_patcher_init = (load_denoiser, again)
-    keep_run(patcher)
+    patcher.cached_patcher_init = (load_denoiser, reload)
+    add_run_cache(patcher)
     return patcher
 
 
@@ -137,7 +137,7 @@ def load_pose_guider(parts: Parts, preset: Preset, dtype: str) -> Network:
 def _network(
     build: Callable[..., nn.Module], weights: Weights, preset: Preset, dtype: str
 ) -> Network:
-    stored, compute = host.choose_dtypes(parameters(weights), dtype)
+    stored, compute = host.choose_dtypes(parameter_count(weights), dtype)
     module = build(operations=host.pick_operations(stored, compute), dtype=stored)
     module.eval().requires_grad_(False)
 
@@ -150,7 +150,7 @@ def _network(
 def load_vae(parts: Parts, preset: Preset) -> Any:
     """Return the weight set's autoencoder as the host's VAE."""
     if parts.autoencoder is None:
-        return host.missing(
+        return host.blocked_output(
             f"vae got nothing: the weights of {preset.title} bring no autoencoder; connect a Load "
             "VAE node, for Stable Diffusion 1.5 networks sd-vae-ft-mse."
         )
@@ -163,7 +163,7 @@ def load_vae(parts: Parts, preset: Preset) -> Any:
 def load_clip_vision(parts: Parts, preset: Preset) -> Any:
     """Return the weight set's image encoder as the host's CLIP vision model."""
     if parts.image_encoder is None:
-        return host.missing(
+        return host.blocked_output(
             f"clip_vision got nothing: the weights of {preset.title} bring no image encoder; "
             "connect a Load CLIP Vision node with CLIP ViT-L/14 of sd-image-variations."
         )
@@ -180,11 +180,11 @@ def load_clip_vision(parts: Parts, preset: Preset) -> Any:
 
 
 def fill(module: nn.Module, weights: Weights, dtype: torch.dtype, *, owned: bool) -> None:
-    """Give a module its tensors; refuse values that are not finite.
+    """Load weights into a module; values that are not finite are an error.
 
-    Copies are made one at a time where the module has memory for them. With dynamic VRAM its
-    layers have no tensors before loading, so that all come at once, and an `owned` file's are
-    taken as they lie on the disk.
+    If the module has tensors already, they are overwritten one at a time. With dynamic VRAM its
+    layers have none before loading, so all are loaded at once; with `owned` the module gets the
+    file's own tensors instead of copies.
     """
     exact = dtype if dtype.itemsize > 1 else torch.float32
     state = module.state_dict()
@@ -199,12 +199,12 @@ def fill(module: nn.Module, weights: Weights, dtype: torch.dtype, *, owned: bool
     module.load_state_dict(tensors, assign=owned)
 
 
-def parameters(weights: Weights) -> int:
-    """Return how many numbers a weight file holds."""
+def parameter_count(weights: Weights) -> int:
+    """Return the number of parameters in a weight file."""
     return sum(torch.Size(shape).numel() for shape in weights.shapes.values())
 
 
 def rgb_factors(parts: Parts) -> Mapping[str, Any]:
-    """Return how the latents' channels look in colour, if a file beside the weights says so."""
+    """Return the latent channels' RGB factors from a file beside the weights, {} without one."""
     path = Path(parts.denoiser.source.split(" + ")[0]).with_name(RGB_FACTORS)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -29,9 +29,9 @@ class LoadModels(io.ComfyNode):
                 io.Combo.Input(
                     "preset",
                     options=[AA_MINI.name, DETECT, *known],
-                    tooltip="Which weight set. aa-mini comes with the pack (drawn characters, 128 "
-                    "pixels). For all others choose the files below; naming the set settles what "
-                    "the files alone cannot say, such as the noise schedule.",
+                    tooltip="The weight set. aa-mini comes with the pack (drawn characters, 128 "
+                    "pixels). For all others choose the files below; the preset then supplies what "
+                    "the files do not contain, such as the noise schedule.",
                 ),
                 io.Combo.Input(
                     "denoiser",
@@ -49,7 +49,7 @@ class LoadModels(io.ComfyNode):
                 io.Combo.Input(
                     "dtype",
                     options=list(host.DTYPES),
-                    tooltip="Number format of the weights. Automatic suits the graphics card; "
+                    tooltip="Number format of the weights. automatic chooses by the graphics card; "
                     "fp8 halves the memory again and costs some quality.",
                 ),
             ],

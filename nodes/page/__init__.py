@@ -1,1 +1,1 @@
-"""What the page asks for and is told."""
+"""The server's part of the page: routes, downloads, previews and events."""

@@ -1,7 +1,7 @@
-"""Weight sets on the page: what of them is there, and fetching the rest where that was asked for.
+"""Weight sets on the page: which files are present, and downloading the missing ones.
 
-Only files of the core's tables are fetched, and only after a click. One set at a time is on its
-way, in a thread of its own; every page can ask for the state and is told of its changes.
+Only files of the core's tables are downloaded, and only after a click. One set at a time is
+downloaded, in its own thread; every page can request the state and gets an event when it changes.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ from ..comfyui import folders
 from . import messages as page
 from .status import FileStatus, SetFile, WeightSet, file_status, weight_sets
 
-TELL_SECONDS = 0.25  # at least, from one report of progress to the next
-SPEED_SECONDS = 5.0  # over which the speed is measured
+REPORT_SECONDS = 0.25  # least time between two events of progress
+SPEED_SECONDS = 5.0  # time over which the speed is measured
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """A weight set on its way, or what became of it."""
+    """The state of a running or ended download of a weight set."""
 
     set: str
     state: Literal["running", "done", "cancelled", "failed"]
     file: str = ""  # the one that is being fetched
-    done: int = 0  # bytes of the files that were to fetch
+    done: int = 0  # bytes, of the files that were not complete at the start
     total: int = 0  # bytes
-    exact: bool = True  # False: some of these files are of unknown size, which is estimated
+    exact: bool = True  # False: `total` contains estimates of unknown sizes
     checking: bool = False  # the file is whole, its checksum is being computed
     speed: float = 0.0  # bytes a second
     error: str | None = None
@@ -49,34 +49,34 @@ class _Cancelled(Exception):  # noqa: N818  (not an error: the user wanted it)
 
 
 def found_path(part: SetFile) -> Path | None:
-    """Return where the node of this file finds it, if it does; the download folder comes first."""
+    """Return the path at which this file's node finds it, or None; the download folder first."""
     name = part.file.to
-    if part.role in ("detector", "estimator"):  # Load DWPose looks into other packs' folders too
+    if part.role in ("detector", "estimator"):  # Load DWPose also looks into other packs' folders
         files = folders.onnx_files()
         return files.get(name) or next((p for n, p in files.items() if Path(n).name == name), None)
     return folders.listed_path(part.folder, name)
 
 
 def status_of(part: SetFile) -> FileStatus:
-    """Return whether a file of a set is there."""
+    """Return the status of one file of a set."""
     return file_status(part, found_path(part), folders.download_folder(part.folder))
 
 
 def known_set(name: Any) -> WeightSet:
-    """Return the set of this name, which a page has sent, if it can be fetched."""
+    """Return the set of this name; InputError if it cannot be downloaded. A page sends the name."""
     known = weight_sets()
     published = [one.name for one in known.values() if one.files]
     if name in published:
         return known[name]
-    listed = f"sets that can be fetched are {', '.join(published)}"
+    listed = f"sets that can be downloaded are {', '.join(published)}"
     if isinstance(name, str) and name in known:
         reason = {
             "pack": "comes with the pack",
-            "own": "nobody published",
-            "hub": "has no files that are known",
+            "own": "has no published files",
+            "hub": "has no known files",
         }
         why = reason[known[name].source]
-        raise InputError(f"set got {name!r}, which {why}: there is nothing to fetch; {listed}.")
+        raise InputError(f"set got {name!r}, which {why}; {listed}.")
     near = difflib.get_close_matches(str(name), published, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
     raise InputError(f"set got {name!r}; {listed}.{guess}")
@@ -87,16 +87,16 @@ class Downloads:
 
     def __init__(
         self,
-        tell: Callable[[Mapping[str, Any]], None],  # called from the download's thread
+        report: Callable[[Mapping[str, Any]], None],  # called from the download's thread
         get: Get = transfer,
     ) -> None:
-        self._tell, self._get = tell, get
+        self._send, self._get = report, get
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._now: Download | None = None
-        self._told = 0.0
-        self._unsized: set[str] = set()  # files whose size nobody knows yet
+        self._sent_at = 0.0
+        self._unsized: set[str] = set()  # files of unknown size
         self._speeds: deque[tuple[float, int]] = deque()
 
     @property
@@ -105,17 +105,17 @@ class Downloads:
         return self._now
 
     def start(self, chosen: WeightSet) -> Download:
-        """Begin to fetch what is missing of a set."""
+        """Start the download of a set's missing files and return its state."""
         with self._lock:
             if self._now is not None and self._now.state == "running":
                 raise DownloadError(
-                    f"set got {chosen.name!r} while {self._now.set!r} is being fetched; one set "
-                    "is fetched at a time. Wait until it is there, or cancel it."
+                    f"set got {chosen.name!r} while {self._now.set!r} is being downloaded; "
+                    "one set is downloaded at a time. Wait until it is complete, or cancel it."
                 )
             states = [(part, status_of(part)) for part in chosen.files]
             lacking = [(part, state) for part, state in states if state.state != "present"]
             if not lacking:
-                raise DownloadError(f"set got {chosen.name!r}, of which all files are there.")
+                raise DownloadError(f"set got {chosen.name!r}, whose files are all present.")
             _require_space(chosen.name, lacking)
             self._stop.clear()
             self._speeds.clear()
@@ -127,13 +127,13 @@ class Downloads:
                 total=sum(state.estimate for _, state in lacking),
                 exact=not self._unsized,
             )
-            log.info("Fetching %s; licence: %s", chosen.title, chosen.licence)
+            log.info("Downloading %s; licence: %s", chosen.title, chosen.licence)
             self._thread = threading.Thread(target=self._run, args=(lacking,), daemon=True)
             self._thread.start()
             return self._now
 
     def cancel(self) -> Download:
-        """Stop the running download; what has arrived is kept."""
+        """Stop the running download; downloaded parts are kept."""
         now = self._now
         if now is None or now.state != "running":
             raise DownloadError("cancel got no running download; there is nothing to stop.")
@@ -141,7 +141,7 @@ class Downloads:
         return now
 
     def wait(self, seconds: float) -> None:
-        """Return when the download has ended."""
+        """Wait until the download has ended, at most this many seconds."""
         if self._thread is not None:
             self._thread.join(seconds)
 
@@ -155,12 +155,12 @@ class Downloads:
             ended = replace(self._now, state="cancelled")
         except AnimateAnyoneError as error:
             ended = replace(self._now, state="failed", error=str(error))
-        except Exception as error:  # a thread's errors reach nobody
+        except Exception as error:  # an error in a thread would be lost
             log.exception("The download of %s failed", self._now.set)
             reason = f"{type(error).__name__}: {error}"
-            text = f"{self._now.file} could not be kept ({reason}). Check the folder, then resume."
+            text = f"{self._now.file} could not be saved ({reason}). Check the folder, then resume."
             ended = replace(self._now, state="failed", error=text)
-        log.info("Fetching %s: %s", ended.set, ended.error or ended.state)
+        log.info("Download of %s: %s", ended.set, ended.error or ended.state)
         self._show(replace(ended, speed=0.0, checking=False))
 
     def _fetch(self, part: SetFile, state: FileStatus) -> None:
@@ -194,7 +194,7 @@ class Downloads:
             checking=checking,
         )
         now = time.monotonic()
-        if changed or now - self._told >= TELL_SECONDS:
+        if changed or now - self._sent_at >= REPORT_SECONDS:
             self._show(replace(self._now, speed=self._speed(now, done)))
 
     def _speed(self, now: float, done: int) -> float:
@@ -205,18 +205,18 @@ class Downloads:
         return max(0.0, (done - before) / (now - began)) if now > began else 0.0
 
     def _show(self, state: Download) -> None:
-        self._now, self._told = state, time.monotonic()
-        self._tell(asdict(state))
+        self._now, self._sent_at = state, time.monotonic()
+        self._send(asdict(state))
 
 
 def _require_space(name: str, lacking: Sequence[tuple[SetFile, FileStatus]]) -> None:
-    """Raise DownloadError where a disk is known to be too small, or a folder cannot be used."""
+    """Raise DownloadError if a disk has too little space or a folder cannot be used."""
     sizes: dict[Path, int] = {}  # bytes by folder
     for part, state in lacking:
         folder = folders.download_folder(part.folder)
         rest = state.estimate - (state.bytes_there if state.state == "partial" else 0)
         sizes[folder] = sizes.get(folder, 0) + max(0, rest)
-    disks: dict[int, list[Path]] = {}  # folders that share their room
+    disks: dict[int, list[Path]] = {}  # folders on one disk
     free: dict[int, int] = {}  # bytes
     for folder in sizes:
         try:
@@ -226,8 +226,8 @@ def _require_space(name: str, lacking: Sequence[tuple[SetFile, FileStatus]]) -> 
         except OSError as error:
             raise DownloadError(
                 f"set got {name!r}, whose files go into {folder}, which cannot be used ({error}); "
-                "it must be a folder that ComfyUI may write to. Make it one, or name another in "
-                "extra_model_paths.yaml."
+                "it must be a folder that ComfyUI may write to. Change that, or name another "
+                "folder in extra_model_paths.yaml."
             ) from error
         disks.setdefault(disk, []).append(folder)
     for disk, shared in disks.items():
@@ -236,11 +236,11 @@ def _require_space(name: str, lacking: Sequence[tuple[SetFile, FileStatus]]) -> 
             raise DownloadError(
                 f"set got {name!r}, which needs {size / 1e9:.1f} GB more in "
                 f"{' and '.join(map(str, shared))}; {free[disk] / 1e9:.1f} GB are free there. "
-                "Make room, then resume."
+                "Free some space, then resume."
             )
 
 
-# The one state that outlives a call: what is on its way belongs to the server, not to a page.
+# The only state that is kept between calls: a download belongs to the server, not to a page.
 DOWNLOADS = Downloads(lambda state: page.send("download", dict(state)))
 
 
@@ -250,7 +250,7 @@ async def show_models(_: dict[str, Any]) -> dict[str, Any]:
 
 
 async def start_download(values: dict[str, Any]) -> dict[str, Any]:
-    """Begin to fetch what is missing of the set that `values` names."""
+    """Start the download of the set that `values` names."""
     chosen = known_set(values.get("set"))
     return asdict(await asyncio.to_thread(DOWNLOADS.start, chosen))
 

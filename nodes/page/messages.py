@@ -1,6 +1,6 @@
-"""The server that the nodes run in, seen from the page: addresses that it answers, and news for it.
+"""The server of the nodes' process: adding routes to it, and sending events to open pages.
 
-In a process without a server all of it does nothing.
+In a process without a server these functions do nothing.
 """
 
 import sys
@@ -16,7 +16,7 @@ def server() -> Any | None:
 
 
 def add_route(method: str, path: str, respond: Respond) -> None:
-    """Let the server answer an address; the values are those of the query or of a JSON body."""
+    """Add a route to the server; `respond` gets the values of the query or of a JSON body."""
     if (running := server()) is None:
         return
     from aiohttp import web
@@ -35,6 +35,6 @@ def add_route(method: str, path: str, respond: Respond) -> None:
 
 
 def send(event: str, data: dict[str, Any]) -> None:
-    """Tell every open page something; from any thread."""
+    """Send an event to every open page; may be called from any thread."""
     if (running := server()) is not None:
         running.send_sync(f"animate_anyone.{event}", data)

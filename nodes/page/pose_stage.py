@@ -1,4 +1,4 @@
-"""The pose stage: where people look at a skeleton on the page, and correct it."""
+"""The pose stage: the panel on the page that shows skeletons and lets users correct them."""
 
 import json
 from typing import Any
@@ -11,16 +11,16 @@ from ..comfyui import convert, folders
 
 StageSocket = io.Custom("AA_POSE_STAGE")
 UI = "aa_pose_stage"  # key of a node's answer to the page
-PICTURE_PX = 768  # longer side of the picture below the skeletons
+PICTURE_PX = 768  # longer side of the picture behind the skeletons
 
 
 def corrections_input() -> io.Input:
-    """Return the input that holds what was corrected by hand; the page's pose stage fills it."""
+    """Return the input for corrections by hand; the page's pose stage writes it."""
     return StageSocket.Input(
         "corrections",
         optional=True,
-        tooltip="What was corrected by hand: joints moved or hidden, in one frame or several. The "
-        "pose stage writes it; it is saved with the workflow and sent with every prompt.",
+        tooltip="Corrections by hand: joints moved or hidden, in one frame or several. The pose "
+        "stage writes them; they are saved with the workflow and sent with every prompt.",
     )
 
 
@@ -33,10 +33,10 @@ def corrected(clip: PoseClip, corrections: str | None) -> tuple[PoseClip, tuple[
 
 def stage_ui(
     result: PoseClip,  # before corrections
-    image: Tensor | None,  # IMAGE to lay below the skeletons
-    **more: Any,  # of `stage_payload`
+    image: Tensor | None,  # IMAGE to show behind the skeletons
+    **more: Any,  # arguments of `stage_payload`
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return what a node tells the page: the names of the files that the pose stage shows."""
+    """Return a node's answer to the page: the names of the files that the pose stage shows."""
     from ...animate_anyone.pose.drawing.stage import stage_payload
 
     path, shown = folders.temporary_path("pose_stage.json")

@@ -1,4 +1,4 @@
-"""The clip in the making, shown while a sampler runs: all frames of the estimate on one sheet."""
+"""The live preview while a sampler runs: frames of the current estimate on one sheet."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ Callback = Callable[[int, Tensor, Tensor, int], None]  # step, estimate, state, 
 
 TILES = 24  # frames on a sheet, at most
 PAUSE_SECONDS = 0.25  # between two sheets, at least
-PAUSE_COSTS = 20  # the same in multiples of what a sheet took: a sheet is under 5 % of the time
+PAUSE_COSTS = 20  # in multiples of a sheet's own time, so that sheets take under 5 % of the time
 
 
 def clip_preview(
@@ -24,11 +24,11 @@ def clip_preview(
     frames: int,  # of the clip
     steps: int,
 ) -> Callback | None:
-    """Return what a sampler calls after each step; None leaves previews to the host alone.
+    """Return the callback that a sampler calls after each step, or None for the host's previews.
 
-    The host's own way makes the pictures, so that the user's choice of previews is kept.
+    Pictures are made by the preview method that the user has chosen in the host.
     """
-    picture = host.latent_pictures(model)
+    picture = host.preview_decoder(model)
     if picture is None:
         return None
     return ClipPreview(picture, host.show_steps(steps), spread(frames, TILES), steps)
@@ -36,7 +36,7 @@ def clip_preview(
 
 @dataclass(frozen=True)
 class Grid:
-    """How the tiles lie on a sheet: row by row, from the left."""
+    """The arrangement of tiles on a sheet: row by row, from the left."""
 
     columns: int
     rows: int
@@ -48,7 +48,7 @@ def choose_grid(
     size: tuple[int, int],  # width and height of a tile's picture
     side: int,  # pixels that the sheet may be wide and high
 ) -> Grid:
-    """Return the grid that shows the tiles largest."""
+    """Return the grid in which the tiles are largest."""
     grids = []
     for columns in range(1, tiles + 1):
         rows = -(-tiles // columns)
@@ -73,7 +73,7 @@ def lay_out(
 
 
 class ClipPreview:
-    """Sends a sheet of the estimate now and then, and always at the end."""
+    """Sends a sheet of the estimate from time to time, and always after the last step."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class ClipPreview:
         steps: int,
     ) -> None:
         self._picture, self._show, self._shown, self._steps = picture, show, shown, steps
-        self._next = 0.0  # when the next sheet may come
+        self._next = 0.0  # earliest time of the next sheet
 
     def __call__(self, step: int, estimate: Tensor, state: Tensor, steps: int) -> None:
         """Show the state after a step; the estimate is (f, c, h, w)."""
@@ -94,8 +94,8 @@ class ClipPreview:
             return
         pictures = [self._picture(estimate[frame : frame + 1]) for frame in self._shown]
         sheet, grid = lay_out(pictures, host.preview_side())
-        told = {"columns": grid.columns, "rows": grid.rows, "frames": list(self._shown)}
-        page.send("preview", {"node": host.executing_node(), **told, "total": len(estimate)})
+        layout = {"columns": grid.columns, "rows": grid.rows, "frames": list(self._shown)}
+        page.send("preview", {"node": host.executing_node(), **layout, "total": len(estimate)})
         self._show(step + 1, sheet)
         end = time.monotonic()
         self._next = end + max(PAUSE_SECONDS, PAUSE_COSTS * (end - begin))

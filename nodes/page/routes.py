@@ -1,7 +1,7 @@
-"""What the page asks the server beside prompts: addresses below /animate_anyone.
+"""The routes below /animate_anyone that the page requests.
 
-A handler takes the request's values and returns a value for JSON. An error of ours is answered
-with status 400 and its words, so that the page can show them.
+A handler takes the request's values and returns a value for JSON. For an `AnimateAnyoneError` the
+response has status 400 and the error's text, which the page shows.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ ROUTES: list[tuple[str, str, Handler]] = [  # method, path below /animate_anyone
 
 
 def add_routes() -> None:
-    """Make the addresses known to the running server; in a process without one do nothing."""
+    """Add the routes to the running server; in a process without one do nothing."""
     for method, path, handler in ROUTES:
         page.add_route(method, f"/animate_anyone{path}", _answering(handler))
 

@@ -1,4 +1,4 @@
-"""The published weight sets as ComfyUI wants them, and what of them is there."""
+"""The published weight sets in ComfyUI's folders, and which of their files are present."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,27 +10,27 @@ from ...animate_anyone.weights.sets import record as sets
 from ...animate_anyone.weights.sets.record import HubFile
 from ...animate_anyone.weights.sets.table import SETS
 
-FOLDER = "animate_anyone"  # below ComfyUI's models, as the two others
+FOLDER = "animate_anyone"  # in ComfyUI's models folder, like the two others
 VAE_FOLDER = "vae"
 CLIP_FOLDER = "clip_vision"
 
-State = Literal["present", "partial", "wrong", "missing"]  # wrong: there, but of another size
+State = Literal["present", "partial", "wrong", "missing"]  # wrong: present, with another size
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetFile:
     """One file of a weight set, and where ComfyUI's loaders find it."""
 
-    role: str  # the widget in which it is chosen; its own name where there is none
-    folder: str  # below ComfyUI's models
+    role: str  # the widget in which it is chosen; without one the file's own name
+    folder: str  # in ComfyUI's models folder
     file: HubFile  # `to` is its name in that folder
     licence: str
-    usual_size: int = 0  # bytes; of networks of this layout, where the table knows no size
+    usual_size: int = 0  # bytes; typical for this layout, if the table has no size
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSet:
-    """What belongs to one name, as the page shows it."""
+    """One weight set, as the page shows it."""
 
     name: str
     title: str
@@ -41,26 +41,26 @@ class WeightSet:
 
 @dataclass(frozen=True, kw_only=True)
 class FileStatus:
-    """One file as the page shows it."""
+    """One file, as the page shows it."""
 
     role: str
     folder: str
     name: str  # as ComfyUI's widgets list it, with /
-    size: int | None  # bytes; None: not known before it is fetched
-    estimate: int  # bytes; the size, or what networks of this layout usually have
+    size: int | None  # bytes; None: not known before the download
+    estimate: int  # bytes; the size, or the typical size for this layout
     state: State
     bytes_there: int  # of `size`
     licence: str
-    address: str  # where a browser gets it
+    address: str  # URL for a browser
 
 
-# What every set shares goes where Load CLIP Vision and Load VAE look; the second is ComfyUI's name.
+# Folder and widget of files that all sets share: those of Load VAE and Load CLIP Vision.
 _PLACES = {"autoencoder": (VAE_FOLDER, "vae"), "image_encoder": (CLIP_FOLDER, "clip_vision")}
-_UNUSED = {"image_encoder_config"}  # ComfyUI knows this network by its tensors
+_UNUSED = {"image_encoder_config"}  # ComfyUI recognises this network by its tensors
 
 
 def weight_sets() -> dict[str, WeightSet]:
-    """Return all weight sets by name, with their files where ComfyUI's loaders look for them."""
+    """Return all weight sets by name, with their files in the folders of ComfyUI's loaders."""
     return {
         name: WeightSet(
             name=name,
@@ -74,9 +74,9 @@ def weight_sets() -> dict[str, WeightSet]:
 
 
 def _set_file(owner: sets.WeightSet, file: HubFile) -> SetFile:
-    """Return a file under the names that the page uses; no role is unknown here.
+    """Return a file with the folder and role that the page uses; every role is accepted.
 
-    A file that no loader asks for lies with the others of its set and goes by its own name.
+    A file that no loader needs is put beside the other files of its set; its role is its own name.
     """
     folder, role = _PLACES.get(file.role, (FOLDER, file.role or file.to))
     return SetFile(
@@ -90,10 +90,10 @@ def _set_file(owner: sets.WeightSet, file: HubFile) -> SetFile:
 
 def file_status(
     part: SetFile,
-    found: Path | None,  # where ComfyUI finds a file of this name
-    folder: Path,  # where downloads of its kind go
+    found: Path | None,  # the file of this name that ComfyUI finds
+    folder: Path,  # for downloads of its kind
 ) -> FileStatus:
-    """Return whether a file is there. Its content is checked when it is fetched, not here."""
+    """Return the status of a file. Its content is checked during the download, not here."""
     size = part.file.size
     there = size_of(found or partial_path(part.file, folder))
     state: State

@@ -1,4 +1,4 @@
-"""How a clip is cut into windows, told to the page before anything runs."""
+"""The windows of a clip, for the page to draw before sampling."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,22 +7,22 @@ from typing import Any
 from ...animate_anyone.diffusion.windows import Window, WindowConfig, plan_windows
 from ...animate_anyone.errors import InputError
 
-MOST_FRAMES = 10_000  # more would fill no screen
-LONGEST = 512  # frames of a window: what the nodes allow
-MOST_DRAWN = 60  # windows: as many rows as a panel has pixels
+MAX_FRAMES = 10_000  # more do not fit on a screen
+MAX_WINDOW_LENGTH = 512  # frames; the limit of the nodes' inputs
+MAX_DRAWN = 60  # as many rows as a panel has pixels
 TRUE, FALSE = ("true", "1"), ("false", "0")
 
 
 async def show_windows(values: Mapping[str, str]) -> dict[str, Any]:
-    """Answer with `describe_windows`, while the server goes on answering others."""
+    """Return `describe_windows`, computed in a thread so that the server stays responsive."""
     return await asyncio.to_thread(describe_windows, values)
 
 
 def describe_windows(values: Mapping[str, str]) -> dict[str, Any]:
-    """Return the windows of a clip and the calls of the UNet that they make.
+    """Return the windows of a clip and the number of UNet calls for them.
 
-    The first `MOST_DRAWN` windows are described frame by frame; with `shift` as they lie at the
-    first step. Their number is the same at every step.
+    The first `MAX_DRAWN` windows are described frame by frame; with `shift`, those of
+    the first step. The number of windows is the same at every step.
     """
     config = WindowConfig(
         length=_whole(values, "length", WindowConfig.length),
@@ -32,14 +32,15 @@ def describe_windows(values: Mapping[str, str]) -> dict[str, Any]:
         shift=_truth(values, "shift", default=WindowConfig.shift),
     )
     frames, steps = _whole(values, "frames", 72), _whole(values, "steps", 1)
-    if frames > MOST_FRAMES:
+    if frames > MAX_FRAMES:
         raise InputError(
-            f"frames got {frames}; windows are drawn for {MOST_FRAMES} frames or fewer. Enter "
-            "fewer: longer clips run all the same."
+            f"frames got {frames}; windows are drawn for {MAX_FRAMES} frames or fewer. Enter "
+            "fewer; longer clips can be sampled, but not drawn."
         )
-    if config.length > LONGEST:
+    if config.length > MAX_WINDOW_LENGTH:
         raise InputError(
-            f"length got {config.length}; windows have {LONGEST} frames or fewer. Enter fewer."
+            f"length got {config.length}; a window has at most {MAX_WINDOW_LENGTH} frames. Enter "
+            "fewer."
         )
     if steps < 1:
         raise InputError(f"steps got {steps}; sampling needs 1 step or more.")
@@ -54,7 +55,9 @@ def describe_windows(values: Mapping[str, str]) -> dict[str, Any]:
         "windows": [
             {"frames": window.frames, "shares": shares}
             for window, shares in zip(
-                windows[:MOST_DRAWN], shares_of(windows, frames, MOST_DRAWN), strict=True
+                windows[:MAX_DRAWN],
+                shares_of(windows, frames, MAX_DRAWN),
+                strict=True,
             )
         ],
     }
@@ -63,11 +66,11 @@ def describe_windows(values: Mapping[str, str]) -> dict[str, Any]:
 def shares_of(
     windows: Sequence[Window],
     frames: int,  # of the clip
-    most: int,  # windows to tell of
+    most: int,  # windows to describe
 ) -> list[list[float]]:  # per window and frame, 0..1
-    """Return which part of each frame comes from each of the first windows.
+    """Return the share of each frame that comes from each of the first windows.
 
-    Over all windows the parts of a frame make 1.
+    The shares of a frame over all windows sum to 1.
     """
     sums = [0.0] * frames
     for window in windows:

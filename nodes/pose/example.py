@@ -11,7 +11,7 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "workflows" / "inputs"
 
 @dataclass(frozen=True)
 class Examples:
-    """Names of what there is to choose from."""
+    """Names of the bundled files, by kind."""
 
     characters: list[str]  # pictures
     motions: list[str]  # POSE_KEYPOINT files

@@ -1,4 +1,4 @@
-"""Nodes that give the bundled examples."""
+"""Nodes that load the bundled examples."""
 
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io
@@ -11,7 +11,7 @@ from .example import EXAMPLES, FOLDER, example
 
 
 class LoadExample(io.ComfyNode):
-    """Gives a picture and a motion that come with the pack."""
+    """Loads a picture and a motion that come with the pack."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,7 +23,7 @@ class LoadExample(io.ComfyNode):
             f"first run with {AA_MINI.name}. Replace it with Load Image and Load Keypoints.",
             inputs=[
                 io.Combo.Input(
-                    "character", options=EXAMPLES.characters, tooltip="Whom to animate."
+                    "character", options=EXAMPLES.characters, tooltip="The character to animate."
                 ),
                 io.Combo.Input("motion", options=EXAMPLES.motions, tooltip="The driving motion."),
             ],
@@ -41,7 +41,7 @@ class LoadExample(io.ComfyNode):
 
 
 class LoadExampleVideo(io.ComfyNode):
-    """Gives a clip that comes with the pack."""
+    """Loads a clip that comes with the pack."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

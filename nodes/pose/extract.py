@@ -1,4 +1,4 @@
-"""The networks that read poses: chosen, fetched where that was asked for, opened at first use."""
+"""Pose networks: choosing them, downloading them on request, running them on clips."""
 
 import logging
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ from ..clips.read import DrivingClip, driving_clip
 from ..comfyui import folders, host
 from ..comfyui.sockets import DwPose
 
-ENGINES = "tensorrt"  # folder in the model folder where TensorRT keeps what it builds
+ENGINES = "tensorrt"  # folder in the model folder where TensorRT stores its engines
 PUBLIC = {file.to: file for file in dwpose.SET.files}
 
 log = logging.getLogger(__name__)
 
 
 def model_names(role: str) -> list[str]:
-    """Return what there is to choose from for `detector` or `estimator`."""
+    """Return the choices for a role, `detector` or `estimator`."""
     public = next(file.to for file in dwpose.SET.files if file.role == role)
     found = list(folders.onnx_files())
     return [AA_MINI.name, *found, *([] if public in found else [public])]
@@ -39,15 +39,15 @@ def model_names(role: str) -> list[str]:
 def choose_networks(
     detector: str, estimator: str, provider: str, channel_order: str, *, download: bool
 ) -> DwPose:
-    """Return the networks of these names; none is opened yet."""
+    """Return the networks with these names; they are not opened yet."""
     paths = model_path("detector", detector, download), model_path("estimator", estimator, download)
     pool = SessionPool()
     size = 0 if provider == "cpu" else sum(path.stat().st_size for path in paths)
-    return DwPose(*paths, provider, channel_order, pool, host.tenant(size, pool.release))
+    return DwPose(*paths, provider, channel_order, pool, host.make_reservation(size, pool.release))
 
 
 def model_path(role: str, name: str, download: bool) -> Path:
-    """Return the file of a network; a public one that is missing is fetched if `download`."""
+    """Return the file of a network; with `download` a missing public file is downloaded."""
     if name == AA_MINI.name:
         return embedded_pose_models()[0 if role == "detector" else 1]
     files = folders.onnx_files()
@@ -66,9 +66,9 @@ def model_path(role: str, name: str, download: bool) -> Path:
     return fetch_all([PUBLIC[name]], target.parent, report)[0]
 
 
-def opened(networks: DwPose) -> PosePair:
-    """Return the networks ready to run; while they run, the user can interrupt."""
-    host.move_in(networks.patcher)
+def open_networks(networks: DwPose) -> PosePair:
+    """Return the networks ready to run; the user can interrupt them while they run."""
+    host.reserve(networks.patcher)
     cache = None
     if networks.provider == ENGINES:
         cache = folders.model_folder() / ENGINES
@@ -93,8 +93,8 @@ def extract_pose(
     image: Tensor | None,  # IMAGE
     video: VideoInput | None,  # or a clip, which is read frame by frame
     person: str | int,  # largest, all or a number
-    extract: dict[str, Any],  # of ExtractConfig
-    clean: dict[str, Any],  # of CleanConfig; a clip brings its own speed
+    extract: dict[str, Any],  # fields of ExtractConfig
+    clean: dict[str, Any],  # fields of CleanConfig; the speed of a video replaces its fps
 ) -> tuple[list[dict[str, Any]], str]:
     """Return POSE_KEYPOINT and a report."""
     from ...animate_anyone.pose.files.keypoints import to_keypoints
@@ -111,12 +111,15 @@ def extract_pose(
         )
         total = max(1, clip.total)
         report = host.progress(total)
-        found, told = follow(
-            clip.frames, *opened(networks), config, lambda done: report(min(done, total), total)
+        found, summary = follow(
+            clip.frames,
+            *open_networks(networks),
+            config,
+            lambda done: report(min(done, total), total),
         )
-        told = told.with_notes(clip.remarks(len(found)))
-    log.info("Poses: %s", told.text().splitlines()[0])
-    return to_keypoints(found), told.text()
+        summary = summary.with_notes(clip.remarks(len(found)))
+    log.info("Poses: %s", summary.text().splitlines()[0])
+    return to_keypoints(found), summary.text()
 
 
 def read_drawn_poses(
@@ -128,13 +131,13 @@ def read_drawn_poses(
     from ...animate_anyone.pose.files.keypoints import to_keypoints
 
     with driving_clip(image, video) as clip:
-        found, told = read_skeleton_frames(_reported(clip))
-        text = "\n".join([str(told), *clip.remarks(len(found))])
+        found, summary = read_skeleton_frames(_reported(clip))
+        text = "\n".join([str(summary), *clip.remarks(len(found))])
     return to_keypoints(found), text
 
 
 def _reported(clip: DrivingClip) -> Iterator[np.ndarray]:
-    """Yield the frames of a clip; the node's progress bar follows."""
+    """Yield the frames of a clip and advance the node's progress bar."""
     total = max(1, clip.total)
     report = host.progress(total)
     for done, frame in enumerate(clip.frames, 1):
@@ -143,7 +146,7 @@ def _reported(clip: DrivingClip) -> Iterator[np.ndarray]:
 
 
 class _Interruptible:
-    """A session that looks before every run whether the user has cancelled."""
+    """A session that checks before every run whether the user has cancelled."""
 
     def __init__(self, session: PoseSession) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""Poses out of pictures and clips."""
+"""Nodes that read poses from pictures and clips."""
 
 from comfy_api.input import VideoInput
 from comfy_api.latest import io, ui
@@ -16,7 +16,7 @@ NUMBER = "number"
 
 
 class LoadDWPose(io.ComfyNode):
-    """Chooses the networks that read poses."""
+    """Chooses the networks that read poses from pictures."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -27,15 +27,16 @@ class LoadDWPose(io.ComfyNode):
             display_name="Load DWPose (Animate Anyone)",
             category=CATEGORY,
             description="Chooses a person detector and a pose estimator. Those of aa-mini come "
-            "with the pack and know its drawn characters; for real people choose yolox_l.onnx and "
-            "dw-ll_ucoco_384.onnx. They are opened at the first use.",
+            "with the pack and recognise only its drawn characters; for real people choose "
+            "yolox_l.onnx and dw-ll_ucoco_384.onnx. The files are opened at the first use.",
             inputs=[
                 io.Combo.Input(
                     "detector",
                     options=model_names("detector"),
                     default=AA_MINI.name,
                     tooltip="Finds people: a YOLOX network as an ONNX file in "
-                    "models/animate_anyone. It is known by its inputs and outputs, not by name.",
+                    "models/animate_anyone. It is recognised by its inputs and outputs, not by its "
+                    "name.",
                 ),
                 io.Combo.Input(
                     "estimator",
@@ -47,15 +48,17 @@ class LoadDWPose(io.ComfyNode):
                 io.Combo.Input(
                     "provider",
                     options=["auto", *PROVIDERS],
-                    tooltip="What runs the networks. Auto takes the graphics card where "
-                    "onnxruntime can and says so in the report; any other is used or refused. "
-                    "tensorrt builds its engines for minutes at the first run.",
+                    tooltip="What runs the networks. auto uses the graphics card if onnxruntime "
+                    "can; the report states what was used. Any other choice is used, or is an "
+                    "error if it is not available. tensorrt takes minutes at the first run to "
+                    "build its engines.",
                 ),
                 io.Combo.Input(
                     "channel_order",
                     options=list(CHANNEL_ORDERS),
-                    tooltip="rgb is right for the networks. moore swaps red and blue, as was done "
-                    "when the skeletons for the public weights were made.",
+                    tooltip="rgb is what the networks expect. moore swaps red and blue, as the "
+                    "public implementation does, with which the skeletons for the public weights "
+                    "were made.",
                 ),
                 io.Boolean.Input(
                     "download",
@@ -85,40 +88,43 @@ class ExtractPose(io.ComfyNode):
             node_id="AnimateAnyone_ExtractPose",
             display_name="Extract Pose (Animate Anyone)",
             category=CATEGORY,
-            description="Finds people, follows them through the clip and steadies their joints. "
-            "The report tells who was found where, and what was mended. A clip that shows nobody "
-            "gives empty poses and says so.",
+            description="Finds people, follows them through the clip and smooths their joints. The "
+            "report lists who was found where, and what was repaired. A clip without people gives "
+            "empty poses, and the report says so.",
             inputs=[
                 DwPoseSocket.Input("dwpose", tooltip="From Load DWPose."),
                 io.Combo.Input(
                     "person",
                     options=["largest", "all", NUMBER],
-                    tooltip="Whom to keep: who fills most of the picture over the clip, everybody, "
-                    "or the one of this number in the report.",
+                    tooltip="Whom to keep: largest keeps the person who fills most of the picture "
+                    "over the clip, all keeps everybody, number keeps the person with this number "
+                    "in the report.",
                 ),
                 io.Int.Input(
                     "number",
                     default=0,
                     min=0,
                     max=99,
-                    tooltip="Which one if person is number; the first one is 0.",
+                    tooltip="The number of the person to keep, if person is number; the first "
+                    "person is 0.",
                 ),
                 io.Int.Input(
                     "detect_every",
                     default=1,
                     min=1,
                     max=60,
-                    tooltip="Frames from one run of the detector to the next. 5 is several times "
-                    "faster; people who are lost in between are looked for again. That many "
-                    "frames are held in memory: 6 MB each at 1080p.",
+                    tooltip="Run the detector once in this many frames. 5 is several times faster; "
+                    "people who are lost in between are searched for again. This many frames are "
+                    "held in memory: 6 MB each at 1080p.",
                 ),
                 io.Int.Input(
                     "max_gap",
                     default=8,
                     min=0,
                     max=1000,
-                    tooltip="Joints that are missing for up to so many frames are put between "
-                    "their neighbours in time. 0 fills nothing.",
+                    tooltip="The longest gap to fill, in frames: a joint that is missing for a "
+                    "while is placed between its positions before and after the gap. 0 fills "
+                    "nothing.",
                 ),
                 io.Boolean.Input(
                     "spikes", default=True, tooltip="Remove joints that jump away for one frame."
@@ -129,15 +135,15 @@ class ExtractPose(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.1,
-                    tooltip="How much to calm trembling joints, without delay. 0 is off; more "
-                    "also rounds quick movements.",
+                    tooltip="How strongly to smooth jitter of the joints, without delay. 0 is off; "
+                    "high values also smooth quick movements.",
                 ),
                 io.Int.Input(
                     "batch",
                     default=8,
                     min=1,
                     max=64,
-                    tooltip="People in the estimator at once. Fewer need less memory.",
+                    tooltip="People that the estimator processes together. Fewer need less memory.",
                 ),
                 io.Float.Input(
                     "fps",
@@ -145,7 +151,7 @@ class ExtractPose(io.ComfyNode):
                     min=1.0,
                     max=1000.0,
                     step=0.001,
-                    tooltip="Frames per second of image, for smooth. A video brings its own.",
+                    tooltip="Frames per second of image, which smooth needs. A video has its own.",
                 ),
                 *clip_inputs("People"),
             ],
@@ -189,7 +195,7 @@ class ReadPoseVideo(io.ComfyNode):
             category=CATEGORY,
             description="Reads the joints of one person from a clip of coloured skeletons on "
             "black, so that it can be retargeted. Clips whose red and blue are exchanged are "
-            "recognised. The report tells what was found.",
+            "recognised. The report lists what was found.",
             inputs=clip_inputs("Drawn skeletons"),
             outputs=[
                 KeypointsSocket.Output(display_name="keypoints"),

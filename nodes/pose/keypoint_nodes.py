@@ -1,4 +1,4 @@
-"""Keypoints from and to files, and drawn."""
+"""Nodes that load, save and draw keypoints."""
 
 from typing import Any
 
@@ -30,8 +30,9 @@ class LoadKeypoints(io.ComfyNode):
                         *folders.input_files((".json",)),
                         *folders.output_files(folders.FOLDER, (".json",)),
                     ],
-                    tooltip="A JSON file in ComfyUI's input folder, or in animate_anyone in its "
-                    "output folder: one record per frame, or one record alone.",
+                    tooltip="A JSON file in ComfyUI's input folder, or in the folder "
+                    "animate_anyone of its output folder: a list with one record per frame, or a "
+                    "single record.",
                 ),
                 io.Int.Input(
                     "width",
@@ -39,8 +40,9 @@ class LoadKeypoints(io.ComfyNode):
                     min=0,
                     max=16384,
                     optional=True,
-                    tooltip="Pixels of the picture on which the poses were found. Only for files "
-                    "that do not name it themselves, as OpenPose's own; 0: the file names it.",
+                    tooltip="Width in pixels of the picture on which the poses were found. Needed "
+                    "only for files that do not hold it, such as OpenPose's own; 0 if the file "
+                    "holds it.",
                 ),
                 io.Int.Input(
                     "height",
@@ -53,7 +55,7 @@ class LoadKeypoints(io.ComfyNode):
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="A picture to lay below the skeletons on the pose stage.",
+                    tooltip="A picture to show behind the skeletons on the pose stage.",
                 ),
                 corrections_input(),
             ],
@@ -95,14 +97,14 @@ class SaveKeypoints(io.ComfyNode):
             display_name="Save Keypoints (Animate Anyone)",
             category="animate_anyone/pose",
             description="Writes poses into a JSON file in the output folder, with confidences and "
-            "what was done to the points. Load Keypoints and other packs read it.",
+            "with marks on points that were changed. Load Keypoints and other packs can read it.",
             inputs=[
                 KeypointsSocket.Input("keypoints", tooltip="One record per frame."),
                 io.String.Input(
                     "filename_prefix",
                     default="animate_anyone/pose",
-                    tooltip="Folder and name in ComfyUI's output folder. Load Keypoints lists "
-                    "what lies in animate_anyone there.",
+                    tooltip="Folder and name in ComfyUI's output folder. Load Keypoints lists the "
+                    "files of its folder animate_anyone.",
                 ),
             ],
             outputs=[io.String.Output(display_name="file")],
@@ -156,7 +158,7 @@ class DrawPose(io.ComfyNode):
                     "feet",
                     default=False,
                     optional=True,
-                    tooltip="Draw toes and heels. The public weights never saw any.",
+                    tooltip="Draw toes and heels. The public weights were trained without them.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="image")],

@@ -1,4 +1,4 @@
-"""What the Retarget Pose node does: the core's retargeting, a preview, and the pose stage."""
+"""Work of the Retarget Pose node: the core's retargeting, a preview, and the pose stage."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def fit_to_reference(
     keypoints: Any,  # POSE_KEYPOINT
     reference: Any,  # POSE_KEYPOINT
     image: Tensor | None,  # IMAGE, for the preview
-    options: dict[str, Any],  # of RetargetConfig
+    options: dict[str, Any],  # fields of RetargetConfig
     corrections: str | None = None,  # made by hand on the pose stage
 ) -> tuple[list[dict[str, Any]], str, Tensor, dict[str, Any]]:
     """Return POSE_KEYPOINT, report, an IMAGE of both skeletons and the result, and the `ui`."""
@@ -37,7 +37,7 @@ def fit_to_reference(
 
 
 def _named(name: str, keypoints: Any) -> PoseClip:
-    """Return POSE_KEYPOINT as a clip; messages name the socket that it came from."""
+    """Return POSE_KEYPOINT as a clip; error messages name its socket."""
     from ...animate_anyone.pose.files.keypoints import parse_keypoints
 
     try:

@@ -1,4 +1,4 @@
-"""The driving skeleton with the proportions of the reference."""
+"""The node that gives the driving skeleton the proportions of the reference."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ class RetargetPose(io.ComfyNode):
             node_id="AnimateAnyone_RetargetPose",
             display_name="Retarget Pose (Animate Anyone)",
             category="animate_anyone/pose",
-            description="Gives the driving skeleton the proportions, the place and the canvas of "
-            "the reference, while every bone keeps its direction. The report tells by how much "
+            description="Gives the driving skeleton the proportions, the position and the canvas "
+            "of the reference, while every bone keeps its direction. The report lists by how much "
             f"each bone changes and why. The preview shows up to {PREVIEW_FRAMES} frames, spread "
             "over the clip: driver grey, result in colours, reference white.",
             inputs=[
@@ -43,22 +43,22 @@ class RetargetPose(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="How far limb goes from one scale for all bones (0) to the reference's "
-                    "own proportions (1). Less if the reference's pose is hard to read.",
+                    tooltip="For the mode limb: 0 scales all bones alike, 1 gives every bone the "
+                    "reference's proportions. Use less if the reference's pose is hard to read.",
                 ),
                 io.Combo.Input(
                     "anchor",
                     options=list(ANCHORS),
-                    tooltip="Which joint is laid on the reference's. Auto takes the best one that "
-                    "both show.",
+                    tooltip="The joint that is placed on the same joint of the reference. auto "
+                    "takes the best one that both show.",
                 ),
                 io.Int.Input(
                     "match_frame",
                     default=-1,
                     min=-1,
                     max=1_000_000,
-                    tooltip="The driving frame that is compared with the reference and laid on it, "
-                    "from 0. -1 finds the one whose pose is most alike.",
+                    tooltip="The number of the driving frame, from 0, that is compared with the "
+                    "reference and placed on it. -1 finds the frame with the most similar pose.",
                 ),
                 io.Boolean.Input(
                     "lock_x", default=False, tooltip="Keep the body in place sideways."

@@ -17,14 +17,14 @@ from ..comfyui.sockets import Pose, Reference
 
 SCENE = "animate_anyone_scene"
 ATTENDS = "animate_anyone_attends"
-RUN = "animate_anyone_run"
+RUN_CACHE = "animate_anyone_run"  # key in the host's transformer options
 Control = Mapping[str, list[Tensor | None]] | None  # ControlNet's residuals, as the host sorts them
 BETAS = {"linear": "sqrt_linear", "scaled_linear": "linear"}  # diffusers' names to the host's
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What one video is made from; both halves of a guidance pair hold the same record."""
+    """The inputs of one video; both halves of a guidance pair hold the same record."""
 
     reference: Reference
     pose: Pose
@@ -32,7 +32,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneRows:
-    """A scene, and which rows of a call see its reference picture."""
+    """A scene, and which rows of a call attend to its reference picture."""
 
     scene: Scene
     attends: tuple[bool, ...]
@@ -41,35 +41,39 @@ class SceneRows:
 
 @dataclass(frozen=True)
 class SceneCondition:
-    """A scene among the host's conditions, which are compared, joined and cropped."""
+    """A scene as one of the host's conditions: the host compares, joins and crops it."""
 
     rows: SceneRows
 
     def process_cond(self, batch_size: int, area: Any = None, **_: Any) -> "SceneCondition":
+        """Return the condition cropped to an area."""
         area = None if area is None else tuple(area)
         return SceneCondition(SceneRows(self.rows.scene, self.rows.attends, area))
 
     def can_concat(self, other: "SceneCondition") -> bool:
+        """Return whether both can run in one call: same scene and same area."""
         return self.rows.scene is other.rows.scene and self.rows.area == other.rows.area
 
     def concat(self, others: Sequence["SceneCondition"]) -> SceneRows:
+        """Return the rows of this condition and the others, for one call."""
         flags = [self.rows.attends, *(other.rows.attends for other in others)]
         return SceneRows(self.rows.scene, sum(flags, ()), self.rows.area)
 
     def size(self) -> list[int]:
+        """Return a small shape: the host estimates memory from it."""
         return [1]
 
 
 @dataclass
-class Run:
-    """What one sampling run derives and needs again at its next step."""
+class RunCache:
+    """Values that are computed once in a sampling run and reused at its later steps."""
 
     prepared: dict[Any, PreparedCondition] = field(default_factory=dict)
     controls: dict[Any, Any] = field(default_factory=dict)
 
 
 def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
-    """Return the host's attention; the options carry what other nodes put in its place."""
+    """Return the host's attention; `options` may hold replacements by other nodes."""
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return host.attention(
@@ -88,7 +92,7 @@ def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
 class HostDenoiser(UNet):
     """The denoising UNet behind the signature that the host calls.
 
-    It is the UNet, not a wrapper around it, so that weights and LoRA keep their names.
+    It is a subclass, not a wrapper, so that weights and LoRA keep their names.
     """
 
     def __init__(
@@ -98,10 +102,10 @@ class HostDenoiser(UNet):
         operations: Any,
         dtype: torch.dtype,
         device: torch.device | None = None,
-        **_: Any,  # what the host adds to every configuration
+        **_: Any,  # added by the host to every configuration
     ) -> None:
         super().__init__(preset.unet, operations=operations, dtype=dtype, device=device)
-        self.dtype = dtype  # the host asks for it
+        self.dtype = dtype  # the host reads it
 
     def forward(
         self,
@@ -110,7 +114,7 @@ class HostDenoiser(UNet):
         context: Tensor,  # (b*f, n, d)
         control: Control = None,
         transformer_options: Mapping[str, Any] | None = None,
-        **conditions: Any,  # those of `extra_conds`, and what other nodes add
+        **conditions: Any,  # from `extra_conds` and from other nodes
     ) -> Tensor:  # (b*f, c, h, w)
         """Return the prediction for every frame of a guidance pair's clips."""
         options = dict(transformer_options or {})
@@ -147,12 +151,12 @@ class HostDenoiser(UNet):
     def _condition(
         self, context: Tensor, scene: SceneRows | None, options: Mapping[str, Any]
     ) -> PreparedCondition:
-        """Return what context and reference become under this run's weights, made once."""
-        run: Run | None = options.get(RUN)
+        """Return context and reference prepared with this run's weights, cached for the run."""
+        run: RunCache | None = options.get(RUN_CACHE)
         key = (*options.get("uuids", ()), context.dtype, context.device)
         if run is not None and "uuids" in options and key in run.prepared:
             return run.prepared[key]
-        # The tokens come with the host's conditions: `bind` has made those of either half.
+        # `context` holds the image tokens: `bind` has put them into the conditions of both halves.
         features = None if scene is None else scene.scene.reference.features
         attends = (False,) * len(context) if scene is None else scene.attends
         prepared = self.prepare(context, features, attends)
@@ -162,7 +166,7 @@ class HostDenoiser(UNet):
 
 
 class AnimateAnyoneModel(host.BaseModel):
-    """The host's view of the denoiser: its noise schedule, conditions and memory."""
+    """The denoiser as the host's model class: noise schedule, conditions and memory."""
 
     def __init__(self, config: "ModelConfig", preset: Preset, device: Any = None) -> None:
         kind = model_type(preset.schedule)
@@ -180,14 +184,14 @@ class AnimateAnyoneModel(host.BaseModel):
         return conditions
 
     def _apply_model(self, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        # Weights that hooks change within a run must not leave anything behind.
+        # Hooks change weights within a run, so nothing that depends on weights may be cached.
         if getattr(self.current_patcher, "current_hooks", None) is not None:
-            args, kwargs = without_run(args, kwargs)
+            args, kwargs = without_run_cache(args, kwargs)
         return super()._apply_model(x, t, *args, **kwargs)
 
 
 class ModelConfig(host.SupportedModel):
-    """What the host's model class asks of a configuration."""
+    """The configuration that the host's model class expects."""
 
     def __init__(self, preset: Preset, rgb_factors: Mapping[str, Any] | None = None) -> None:
         # No `num_res_blocks`: with it the host expects LoRA names of the original SD layout.
@@ -223,12 +227,12 @@ def model_type(schedule: ScheduleConfig) -> host.ModelType:
     return host.ModelType.EPS if epsilon else host.ModelType.V_PREDICTION
 
 
-def without_run(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-    """Return the arguments of a model call without the run's memory in its options."""
+def without_run_cache(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Return the arguments of a model call without the run's cache in its options."""
 
     def clean(value: Any) -> Any:
-        if isinstance(value, dict) and RUN in value:
-            return {key: item for key, item in value.items() if key != RUN}
+        if isinstance(value, dict) and RUN_CACHE in value:
+            return {key: item for key, item in value.items() if key != RUN_CACHE}
         return value
 
     return tuple(map(clean, args)), {key: clean(value) for key, value in kwargs.items()}
@@ -237,7 +241,7 @@ def without_run(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, A
 def window_frames(
     options: Mapping[str, Any], frames: int, scene: SceneRows | None
 ) -> Sequence[int]:
-    """Return which frames of the clip this call sees, by the context window or all of them."""
+    """Return the frame numbers that this call processes: those of the context window, or all."""
     window = options.get("context_window")
     total = frames if scene is None else len(scene.scene.pose)
     if window is None:
@@ -249,7 +253,7 @@ def window_frames(
     if len(indices) != frames or max(indices) >= total or (window is None and frames != total):
         raise InputError(
             f"latent got {frames} frames, the pose has {total}; they must agree. Use the LATENT "
-            "that Apply gives, and leave batch nodes out between it and the sampler."
+            "of Apply, without batch nodes between it and the sampler."
         )
     return indices
 
@@ -257,7 +261,7 @@ def window_frames(
 def pose_features(
     rows: SceneRows,
     frames: Sequence[int],
-    latents: Tensor,  # (b, c, f, h, w), tells size, device and dtype
+    latents: Tensor,  # (b, c, f, h, w); their size, device and dtype are used
 ) -> Tensor:  # (1, C0, f, h, w)
     """Return the driving motion of these frames, cropped like the latents."""
     pose = rows.scene.pose
@@ -273,8 +277,8 @@ def pose_features(
         height, width = (8 * side for side in latents.shape[3:])
         raise InputError(
             f"latent got {width}x{height} pixels, the pose is for {pose.size.width}x"
-            f"{pose.size.height}; they must agree. Use the LATENT that Apply gives, or encode the "
-            "pose again at the latent's size."
+            f"{pose.size.height}; they must agree. Use the LATENT of Apply, or encode the pose "
+            "again at the latent's size."
         )
     return as_clips(features.to(latents))
 

@@ -1,4 +1,4 @@
-"""What the sampling nodes do: bind a scene to the model, choose noise levels, sample."""
+"""Work of the sampling nodes: bind a scene to the model, choose noise levels, sample."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,14 +16,14 @@ from ..comfyui import convert, host
 from ..comfyui.sockets import Pose, Reference
 from ..page.previews import clip_preview
 from .denoiser import ATTENDS, SCENE, AnimateAnyoneModel, Scene
-from .windows import keep_run, set_windows
+from .windows import add_run_cache, set_windows
 
 TRAILING = "trailing"
 
 
 @dataclass(frozen=True)
 class VideoNoise:
-    """Noise of a whole clip; the host asks it for the noise of a latent."""
+    """Noise for a whole clip; the host calls `generate_noise` with a latent."""
 
     seed: int
     shared: float  # 0..1, the part that all frames have in common
@@ -38,7 +38,7 @@ class VideoNoise:
 
 
 def preset_of(model: host.ModelPatcher) -> Preset:
-    """Return the weight set of a MODEL, refusing models that are not ours."""
+    """Return the preset of a MODEL; a model of another kind is an InputError."""
     if not isinstance(model.model, AnimateAnyoneModel):
         raise InputError(
             f"model got a {type(model.model).__name__}; connect the model of Load Models (Animate "
@@ -55,8 +55,8 @@ def bind(
 ) -> tuple[host.ModelPatcher, list, list, dict[str, Tensor]]:
     """Return MODEL, positive, negative and an empty LATENT for one video.
 
-    The negative half has the pose and not the reference, and a zero for the image token. Both
-    carry the same record, so that the host runs them in one call.
+    The negative half has the pose, no reference, and a zero image token. Both halves hold the same
+    `Scene`, so that the host runs them in one call.
     """
     preset = preset_of(model)
     for name, other in (("reference", reference.preset), ("pose", pose.guider.preset)):
@@ -66,14 +66,14 @@ def bind(
                 "networks of one Load Models node."
             )
     model = model.clone()
-    keep_run(model)
+    add_run_cache(model)
     shared: dict[str, Any] = {SCENE: Scene(reference, pose)}
     if pose.features is None:
         shared["additional_models"] = [pose.guider.patcher]
     texts = {} if control_text is None else {"cross_attn_controlnet": control_text[0][0]}
-    nothing = seen_tokens(reference.token, (False,))
+    no_token = seen_tokens(reference.token, (False,))
     positive = [[reference.token, {**shared, **texts, ATTENDS: True}]]
-    negative = [[nothing, {**shared, **texts, ATTENDS: False}]]
+    negative = [[no_token, {**shared, **texts, ATTENDS: False}]]
     channels, device = preset.unet.in_channels, host.intermediate_device()
     return model, positive, negative, convert.empty_latent(len(pose), channels, pose.size, device)
 
@@ -81,7 +81,7 @@ def bind(
 def windowed(
     model: host.ModelPatcher, config: WindowConfig, *, repeat_noise: bool = False
 ) -> host.ModelPatcher:
-    """Return the model, sampling in windows that its motion modules can take."""
+    """Return a copy of the model that samples in windows; they must fit its motion modules."""
     motion = preset_of(model).unet.motion
     if motion is not None and config.length > motion.max_frames:
         raise InputError(
@@ -96,7 +96,7 @@ def windowed(
 def trailing_sigmas(
     model: host.ModelPatcher, steps: int, denoise: float = 1.0
 ) -> Tensor:  # (steps + 1,)
-    """Return the noise levels at evenly spread timesteps that begin at the noisiest one."""
+    """Return the noise levels at evenly spread timesteps, beginning at pure noise."""
     schedule = NoiseSchedule(replace(preset_of(model).schedule, spacing="trailing"))
     total = schedule.config.train_timesteps
     if denoise <= 0 or round(steps / denoise) > total:
@@ -135,7 +135,7 @@ def animate(
     )
     if not convert.is_finite(samples):
         raise WeightsError(
-            "model got weights that give values beyond numbers; they are too large for this number "
-            "type, or damaged. Load the models again with dtype bf16 or fp32."
+            "model got weights whose results are NaN or infinite; they are too large for this "
+            "number type, or damaged. Load the models again with dtype bf16 or fp32."
         )
     return {"samples": samples}

@@ -8,7 +8,7 @@ from ...animate_anyone.diffusion.windows import WindowConfig
 from ..comfyui import host
 from ..comfyui.checks import checked
 from ..comfyui.sockets import Pose, PoseSocket, Reference, ReferenceSocket
-from ..page.window_view import LONGEST
+from ..page.window_view import MAX_WINDOW_LENGTH
 from .sample import TRAILING, VideoNoise, animate, bind, trailing_sigmas, windowed
 
 CATEGORY = "animate_anyone/sampling"
@@ -17,39 +17,41 @@ LARGEST_SEED = 2**63 - 1
 
 
 def scene_inputs() -> list[io.Input]:
-    """Return the inputs that say whom to animate and how they move."""
+    """Return the inputs for model, reference and driving motion."""
     return [
         io.Model.Input("model", tooltip="From Load Models; LoRA and other patches may follow it."),
         ReferenceSocket.Input("reference", tooltip="From Encode Reference."),
-        PoseSocket.Input("pose", tooltip="From Encode Pose; it decides length and size."),
+        PoseSocket.Input(
+            "pose", tooltip="From Encode Pose; it sets the length and the size of the video."
+        ),
     ]
 
 
 def window_inputs() -> list[io.Input]:
-    """Return the inputs that say how a long clip is cut."""
+    """Return the inputs for the windows into which a long clip is divided."""
     return [
         io.Int.Input(
             "length",
             default=24,
             min=1,
-            max=LONGEST,
-            tooltip="Frames that the motion modules see together. 24 suits the public weights; "
-            "longer needs more memory and may not exceed their table of positions. Shorter clips "
-            "are one window.",
+            max=MAX_WINDOW_LENGTH,
+            tooltip="Frames in a window, which the motion modules process together. 24 suits the "
+            "public weights; more needs more memory, and each weight set has a maximum. A clip "
+            "that is not longer is one window.",
         ),
         io.Int.Input(
             "overlap",
             default=4,
             min=0,
-            max=LONGEST - 1,
+            max=MAX_WINDOW_LENGTH - 1,
             tooltip="Frames that neighbouring windows share. More makes seams softer and costs "
             "time.",
         ),
         io.Combo.Input(
             "fusing",
             options=list(get_args(Fusing)),
-            tooltip="How shared frames are averaged: pyramid trusts the middle of a window more, "
-            "flat all of it alike.",
+            tooltip="How frames that several windows share are averaged: pyramid gives the middle "
+            "of a window more weight, flat gives all frames the same weight.",
         ),
     ]
 
@@ -67,15 +69,15 @@ def seed_input() -> io.Input:
 
 
 def shared_input() -> io.Input:
-    """Return the input for noise that frames have in common."""
+    """Return the input for the share of noise that all frames have in common."""
     return io.Float.Input(
         "shared_noise",
         default=0.0,
         min=0.0,
         max=1.0,
         step=0.05,
-        tooltip="The part of the noise that all frames have in common, 0 to 1. More is calmer; "
-        "too much glues the picture in place.",
+        tooltip="The share of the noise that all frames have in common, 0 to 1. More makes the "
+        "clip calmer; too much freezes the picture.",
     )
 
 
@@ -119,7 +121,7 @@ class Apply(io.ComfyNode):
 
 
 class Animate(io.ComfyNode):
-    """Makes the video's latents in one node."""
+    """Samples the latents of a video in one node."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -127,7 +129,8 @@ class Animate(io.ComfyNode):
             node_id="AnimateAnyone_Animate",
             display_name="Animate (Animate Anyone)",
             category=CATEGORY,
-            description="Makes the video: the character of the reference in the poses of the clip.",
+            description="Generates the video: the character of the reference in the poses of the "
+            "clip.",
             inputs=[
                 *scene_inputs(),
                 seed_input(),
@@ -145,8 +148,8 @@ class Animate(io.ComfyNode):
                     min=1.0,
                     max=30.0,
                     step=0.1,
-                    tooltip="How hard to follow the reference. 3.5 for the public weights, 1.5 for "
-                    "aa-mini; 1 takes half the time.",
+                    tooltip="How strongly to follow the reference. 3.5 for the public weights, 1.5 "
+                    "for aa-mini; 1 takes half the time.",
                 ),
                 io.Combo.Input(
                     "sampler",
@@ -157,7 +160,8 @@ class Animate(io.ComfyNode):
                 io.Combo.Input(
                     "scheduler",
                     options=[TRAILING, *host.SCHEDULERS],
-                    tooltip="trailing begins at pure noise, as these networks were trained.",
+                    tooltip="trailing starts from pure noise, as in the training of these "
+                    "networks.",
                 ),
                 *window_inputs(),
                 shared_input(),
@@ -190,7 +194,7 @@ class Animate(io.ComfyNode):
 
 
 class ContextWindows(io.ComfyNode):
-    """Cuts long clips into windows."""
+    """Samples long clips in windows."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -198,25 +202,27 @@ class ContextWindows(io.ComfyNode):
             node_id="AnimateAnyone_ContextWindows",
             display_name="Context Windows (Animate Anyone)",
             category=CATEGORY,
-            description="Lets a stock sampler make clips of any length, window by window. "
-            "ControlNet pictures are cut with the frames.",
+            description="Lets a stock sampler generate clips of any length, window by window. "
+            "ControlNet pictures are divided in the same way.",
             inputs=[
-                io.Model.Input("model", tooltip="Before or after Apply."),
+                io.Model.Input("model", tooltip="The model, before or after Apply."),
                 *window_inputs(),
                 io.Boolean.Input(
-                    "loop", default=False, tooltip="The last frame is followed by the first one."
+                    "loop",
+                    default=False,
+                    tooltip="Treat the clip as a loop, in which the first frame follows the last.",
                 ),
                 io.Boolean.Input(
                     "shift",
                     default=False,
-                    tooltip="Move the seams from step to step, so that none stays visible. May "
-                    "cost one window more.",
+                    tooltip="Move the seams between windows at every step, so that none becomes "
+                    "visible. May need one more window.",
                 ),
                 io.Boolean.Input(
-                    "shuffle_noise",  # saved workflows hold this name of `repeat_noise`
+                    "shuffle_noise",  # `repeat_noise`; saved workflows hold this id
                     default=False,
-                    tooltip="Start all windows from the same noise, each time in another order, so "
-                    "that windows far apart agree more on what does not move.",
+                    tooltip="Start all windows from the same noise, in a different order for each, "
+                    "so that distant windows agree better on parts that do not move.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model")],
@@ -239,7 +245,7 @@ class ContextWindows(io.ComfyNode):
 
 
 class TrailingSigmas(io.ComfyNode):
-    """Gives the noise levels that zero terminal SNR needs."""
+    """Provides the noise levels that zero terminal SNR needs."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -247,12 +253,12 @@ class TrailingSigmas(io.ComfyNode):
             node_id="AnimateAnyone_TrailingSigmas",
             display_name="Trailing Sigmas (Animate Anyone)",
             category=CATEGORY,
-            description="Noise levels for SamplerCustom: evenly spread, beginning at pure noise. "
-            "Equals the scheduler simple where the steps divide 1000.",
+            description="Noise levels for SamplerCustom: evenly spread, starting from pure noise. "
+            "They equal the scheduler simple if the number of steps divides 1000.",
             inputs=[
-                io.Model.Input("model", tooltip="The model whose noise schedule to take."),
+                io.Model.Input("model", tooltip="The model whose noise schedule is used."),
                 io.Int.Input(
-                    "steps", default=20, min=1, max=1000, tooltip="Sampling steps to make."
+                    "steps", default=20, min=1, max=1000, tooltip="Number of sampling steps."
                 ),
                 io.Float.Input(
                     "denoise",
@@ -260,7 +266,7 @@ class TrailingSigmas(io.ComfyNode):
                     min=0.01,
                     max=1.0,
                     step=0.01,
-                    tooltip="1 begins at noise. Less keeps more of the latent that goes in.",
+                    tooltip="1 starts from pure noise. Less keeps more of the input latent.",
                 ),
             ],
             outputs=[io.Sigmas.Output(display_name="sigmas")],
@@ -273,7 +279,7 @@ class TrailingSigmas(io.ComfyNode):
 
 
 class VideoNoiseNode(io.ComfyNode):
-    """Gives noise that is drawn for a clip as a whole."""
+    """Provides noise that is drawn for a whole clip at once."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -281,8 +287,8 @@ class VideoNoiseNode(io.ComfyNode):
             node_id="AnimateAnyone_VideoNoise",
             display_name="Video Noise (Animate Anyone)",
             category=CATEGORY,
-            description="Noise for SamplerCustomAdvanced: the same that the Animate node and the "
-            "command line draw from a seed.",
+            description="Noise for SamplerCustomAdvanced: the same as the Animate node and the "
+            "command line draw from this seed.",
             inputs=[seed_input(), shared_input()],
             outputs=[io.Noise.Output(display_name="noise")],
         )

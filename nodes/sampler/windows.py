@@ -1,8 +1,8 @@
-"""Sliding windows inside the host's sampling, for clips longer than the motion modules see.
+"""Sliding windows inside the host's sampling, for clips longer than the motion modules allow.
 
-The host's own handler cannot run frames-as-batch latents on 0.3.64, never cuts ControlNet's
-pictures, and by default adds a frame that a motion table may not have; this one does all three
-right, and plans and fuses its windows by the core's arithmetic.
+The host's own context handler is not used for three reasons: on 0.3.64 it cannot run latents with
+frames as batch, it does not split ControlNet's pictures, and by default it adds a frame for which
+the motion modules may have no position. Windows are planned and fused by the core.
 """
 
 import copy
@@ -16,15 +16,15 @@ from ...animate_anyone.diffusion.noise import repeat_noise
 from ...animate_anyone.diffusion.windows import WindowConfig, plan_windows
 from ...animate_anyone.errors import InputError
 from ..comfyui import convert, host
-from .denoiser import RUN, Run
+from .denoiser import RUN_CACHE, RunCache
 
 KEY, REPEAT = "animate_anyone", "animate_anyone_repeat_noise"  # of our wrappers
 
 
 class WindowHandler(host.ContextHandler):
-    """Runs the model once per window and averages what it says of shared frames.
+    """Runs the model once per window and averages its predictions for shared frames.
 
-    It holds numbers only: the host copies it deeply with every copy of the model.
+    It holds only numbers, because the host deep-copies it with every copy of the model.
     """
 
     dim = 0
@@ -61,7 +61,7 @@ class WindowHandler(host.ContextHandler):
     ) -> list[Tensor]:  # one (f, c, h, w) per entry of conds
         """Return the prediction of the whole clip for each guidance half."""
         options = model_options["transformer_options"]
-        run = options.get(RUN) or Run()
+        run = options.get(RUN_CACHE) or RunCache()
         total = x_in.shape[0]
         windows = plan_windows(total, self.config, step_of(options, timestep))
         parts: list[list[Tensor]] = []
@@ -85,16 +85,16 @@ def step_of(options: Mapping[str, Any], timestep: Tensor) -> int:
 
 
 def windowed_half(
-    cond: list[dict] | None, frames: tuple[int, ...], total: int, run: Run
+    cond: list[dict] | None, frames: tuple[int, ...], total: int, run: RunCache
 ) -> list[dict] | None:
-    """Return one guidance half cut to a window."""
+    """Return one guidance half for the frames of a window."""
     return None if cond is None else [windowed_cond(c, frames, total, run.controls) for c in cond]
 
 
 def windowed_cond(
     cond: Mapping[str, Any], frames: tuple[int, ...], total: int, controls: dict[Any, Any]
 ) -> dict[str, Any]:
-    """Return one condition with everything that is per frame cut to a window."""
+    """Return one condition; everything that exists per frame is cut to the window."""
     result = {}
     for key, value in cond.items():
         if key == "control":
@@ -107,36 +107,36 @@ def windowed_cond(
 
 
 def windowed_control(
-    control: Any, frames: tuple[int, ...], total: int, known: dict[Any, Any]
+    control: Any, frames: tuple[int, ...], total: int, cache: dict[Any, Any]
 ) -> Any:
-    """Return a copy of a ControlNet that sees this window's pictures alone.
+    """Return a copy of a ControlNet that holds only this window's pictures.
 
-    Both guidance halves get the same copy, else the host would not run them in one call. The
-    original stays in the key, so that its address cannot be taken by another one.
+    Both guidance halves get the same copy; otherwise the host would not run them in one call. The
+    cache's key holds the original, so that no other object can get its address meanwhile.
     """
     if control is None:
         return None
     key = (control, frames)
-    if key not in known:
+    if key not in cache:
         hint = control.cond_hint_original
         if hint is not None and len(hint) not in (1, total):
             raise InputError(
                 f"ControlNet's image got {len(hint)} frames for a clip of {total}; give one "
                 "picture, or one for every frame."
             )
-        known[key] = copied = copy.copy(control)
+        cache[key] = copied = copy.copy(control)
         copied.cond_hint = None
         copied.cond_hint_original = _cut(hint, frames, total)
         copied.extra_concat = None
         extra = getattr(control, "extra_concat_orig", [])
         copied.extra_concat_orig = [_cut(value, frames, total) for value in extra]
         previous = getattr(control, "previous_controlnet", None)
-        copied.previous_controlnet = windowed_control(previous, frames, total, known)
-    return known[key]
+        copied.previous_controlnet = windowed_control(previous, frames, total, cache)
+    return cache[key]
 
 
 def _cut(value: Any, frames: tuple[int, ...], total: int) -> Any:
-    """Return the window's entries of a tensor that has one per frame; all else as it is."""
+    """Return the window's entries of a tensor with one entry per frame; other values unchanged."""
     if isinstance(value, Tensor) and value.ndim and value.shape[0] == total > 1:
         return convert.take_frames(value, frames)
     return value
@@ -148,10 +148,10 @@ def _cut_cond(condition: Any, frames: tuple[int, ...], total: int) -> Any:
     return condition if cut is value else condition._copy_with(cut)
 
 
-def keep_run(model: host.ModelPatcher) -> None:
-    """Give every sampling run of the model a place for what it derives, gone when it ends."""
+def add_run_cache(model: host.ModelPatcher) -> None:
+    """Give each sampling run of the model its own `RunCache`, which is dropped at its end."""
     model.remove_wrappers_with_key(host.Wrappers.SAMPLER_SAMPLE, KEY)
-    model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, KEY, _with_run)
+    model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, KEY, _with_run_cache)
 
 
 def set_windows(model: host.ModelPatcher, config: WindowConfig, *, repeat: bool) -> None:
@@ -163,15 +163,15 @@ def set_windows(model: host.ModelPatcher, config: WindowConfig, *, repeat: bool)
         model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, REPEAT, _with_repeated_noise)
 
 
-def _with_run(
+def _with_run_cache(
     executor: Any, guider: Any, sigmas: Tensor, extra_args: dict[str, Any], *args: Any, **kw: Any
 ) -> Tensor:
     options = extra_args["model_options"].setdefault("transformer_options", {})
-    options[RUN] = Run()
+    options[RUN_CACHE] = RunCache()
     try:
         return executor(guider, sigmas, extra_args, *args, **kw)
     finally:
-        options.pop(RUN, None)
+        options.pop(RUN_CACHE, None)
 
 
 def _with_repeated_noise(

@@ -1,4 +1,4 @@
-"""What the Evaluate node does: the core's figures for clips and poses of the graph."""
+"""Work of the Evaluate node: the core's metrics for clips and poses of the graph."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ...animate_anyone.types import DEFAULT_FPS, PoseClip
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ..comfyui import convert, host
 from ..comfyui.sockets import DwPose
-from ..pose.extract import choose_networks, opened
+from ..pose.extract import choose_networks, open_networks
 
 
 def compare(
@@ -22,25 +22,26 @@ def compare(
     poses: Any | None,  # POSE_KEYPOINT
     networks: DwPose | None,
 ) -> Row:
-    """Return the figures of a clip by name; those of poses only where somebody is in them."""
+    """Return the metrics of a clip by name; pose metrics only if the poses show a person."""
     made, true = convert.image_to_frames(result, "result"), convert.image_to_frames(truth, "truth")
     if made.shape != true.shape:
         raise InputError(
-            f"result got {_told(result)} and truth {_told(truth)}; they must be the same. Cut the "
-            "longer one with ImageFromBatch, or bring one to the other's size with Upscale Image."
+            f"result got {_shape(result)} and truth {_shape(truth)}; they must be equal. Cut "
+            "the longer one with ImageFromBatch, or scale one to the size of the other with "
+            "Upscale Image."
         )
-    fps = float(DEFAULT_FPS)  # nothing that is measured here depends on it
+    fps = float(DEFAULT_FPS)  # no metric used here depends on it
     case, progress = Case(name="clip", truth=true, fps=fps), host.progress(len(made))
     if poses is None:
         return measure(made, case, Instruments(metrics=names_without_files()), progress)
     case = Case(name="clip", truth=true, fps=fps, skeletons=_skeletons(poses, truth))
     mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
-    reader = PoseReader(opened(networks or choose_networks(*mini, download=False)))
+    reader = PoseReader(open_networks(networks or choose_networks(*mini, download=False)))
     return measure(made, case, Instruments(metrics=names_without_files(), pose=reader), progress)
 
 
 def _skeletons(poses: Any, truth: Tensor) -> PoseClip:
-    """Return driving skeletons on the canvas of the clip, where Draw Pose puts them."""
+    """Return driving skeletons on the canvas of the clip, placed as by Draw Pose."""
     from ...animate_anyone.pose.files.keypoints import parse_keypoints
     from ...animate_anyone.pose.skeleton.fit import fit_pose
 
@@ -53,6 +54,6 @@ def _skeletons(poses: Any, truth: Tensor) -> PoseClip:
     return fit_pose(clip, convert.image_size(truth))
 
 
-def _told(image: Tensor) -> str:
+def _shape(image: Tensor) -> str:
     size = convert.image_size(image)
     return f"{len(image)} frames of {size.width}x{size.height}"

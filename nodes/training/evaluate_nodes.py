@@ -1,4 +1,4 @@
-"""How close a clip comes to the true one."""
+"""The node that compares a clip with the true clip."""
 
 from typing import Any
 
@@ -20,26 +20,27 @@ class Evaluate(io.ComfyNode):
             node_id="AnimateAnyone_Evaluate",
             display_name="Evaluate (Animate Anyone)",
             category="animate_anyone/evaluation",
-            description="Measures how close a clip comes to the true one, frame by frame, and "
-            "whether its figure takes the poses that it was driven by. Needs torchmetrics (pip "
-            "install torchmetrics).",
+            description="Measures how close a clip is to the true clip, frame by frame, and "
+            "whether its figure follows the driving poses. Needs torchmetrics (pip install "
+            "torchmetrics).",
             inputs=[
-                io.Image.Input("result", tooltip="The clip that was made."),
-                io.Image.Input("truth", tooltip="The true clip: as many frames, of the same size."),
-                io.String.Input(
-                    "title", default="result", tooltip="What to call the row in the table."
+                io.Image.Input("result", tooltip="The generated clip."),
+                io.Image.Input(
+                    "truth", tooltip="The true clip, with as many frames and of the same size."
                 ),
+                io.String.Input("title", default="result", tooltip="Name of the row in the table."),
                 KeypointsSocket.Input(
                     "poses",
                     optional=True,
-                    tooltip="The driving skeletons, one per frame. With them PCK, OKS and the "
-                    "error of the pose are measured, for one person.",
+                    tooltip="The driving skeletons, one per frame. With them PCK, OKS and the pose "
+                    "error are measured, for one person.",
                 ),
                 DwPoseSocket.Input(
                     "dwpose",
                     optional=True,
-                    tooltip="What reads the poses of the result, from Load DWPose. Without it "
-                    "aa-mini's own pair, which knows drawn characters alone.",
+                    tooltip="The networks that read the poses of the result, from Load DWPose. "
+                    "Without it aa-mini's own pair is used, which recognises only drawn "
+                    "characters.",
                 ),
             ],
             outputs=[
@@ -63,7 +64,9 @@ class Evaluate(io.ComfyNode):
     ) -> io.NodeOutput:
         row = compare(result, truth, poses, dwpose)
         text = table({title: row}, list(row))
-        pck = row.get("pck", host.missing("pck got nothing: connect poses that show somebody."))
+        pck = row.get(
+            "pck", host.blocked_output("pck got nothing: connect poses that show a person.")
+        )
         return io.NodeOutput(text, row["psnr"], row["ssim"], pck, ui=ui.PreviewText(text))
 
 

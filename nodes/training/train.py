@@ -1,6 +1,6 @@
-"""What the Train node does: examples from the graph, the core's training, networks for the graph.
+"""Work of the Train node: examples from the graph, the core's training, networks for the graph.
 
-The host runs nodes in inference mode, whose tensors cannot be trained; `host.training` leaves it.
+The host runs nodes in inference mode, whose tensors cannot be trained; `host.training` ends it.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ NAME = re.compile(r"\w[\w .+-]*")  # of a run: one that is a file name everywher
 
 
 class Material(NamedTuple):
-    """What the examples are made of."""
+    """The training data, and the encoders for it."""
 
     frames: Tensor | None  # IMAGE
     poses: Tensor | None  # IMAGE
@@ -44,7 +44,7 @@ class Material(NamedTuple):
 
 
 class HostAutoencoder:
-    """The host's VAE as the core asks for an autoencoder; its latents can be trained on."""
+    """The host's VAE as the core's autoencoder; its latents can be used in training."""
 
     def __init__(self, vae: host.Vae, preset: Preset) -> None:
         self.vae, self.preset = vae, preset
@@ -54,7 +54,7 @@ class HostAutoencoder:
         frames: Tensor,  # (f, 3, H, W), 0..1
     ) -> Tensor:  # (f, c, H/8, W/8)
         """Return the latents in the denoiser's scale."""
-        with torch.inference_mode():  # as the host's own weights may have been made
+        with torch.inference_mode():  # the host's weights may be inference tensors
             latents = latents_of(frames, self.vae, self.preset).to(frames.device).float()
         return latents.clone()
 
@@ -70,7 +70,7 @@ class HostAutoencoder:
 
 
 class HostImageEncoder:
-    """The host's CLIP vision as the core asks for an image encoder."""
+    """The host's CLIP vision model as the core's image encoder."""
 
     def __init__(self, clip_vision: host.ClipVision, preset: Preset) -> None:
         self.clip_vision, self.width = clip_vision, preset.unet.cross_attention_dim
@@ -86,14 +86,14 @@ class HostImageEncoder:
 
 
 def data_sets() -> list[str]:
-    """Return what there is to choose from beside a clip."""
+    """Return the choices of the input `data_set`."""
     return [NO_DATA_SET, *folders.input_folders(MANIFEST)]
 
 
 def train(
     preset: str,
     files: dict[str, str],  # by slot, as Load Models takes them
-    course: dict[str, Any],  # fields of TrainingConfig
+    settings: dict[str, Any],  # fields of TrainingConfig
     material: Material,
     save_as: str,
     if_exists: str,
@@ -104,20 +104,22 @@ def train(
     from ...animate_anyone.training.fine_tune import Start, claim, fine_tune, fine_tune_config
     from ...animate_anyone.training.loop.trainer import Surroundings
 
-    folder, target = _places(save_as)
+    folder, target = _run_paths(save_as)
     source = source_of(preset, files)
     if target in (vars(source).values() if isinstance(source, WeightPaths) else (source,)):
-        raise InputError(f"save_as got {save_as!r}, the file to begin with; choose another name.")
+        raise InputError(
+            f"save_as got {save_as!r}, which is the file to start from; choose another name."
+        )
     start = Start.open(source, None if preset in (DETECT, AA_MINI.name) else preset)
     encoders = (
         HostAutoencoder(material.vae, start.preset),
         HostImageEncoder(material.clip_vision, start.preset),
     )
     clip = _clip(material)
-    course["mixed_precision"] = PRECISIONS[precision] or host.training_precision()
+    settings["mixed_precision"] = PRECISIONS[precision] or host.training_precision()
     available = None if clip is None else len(clip[0])
-    config = fine_tune_config(start.preset, **course, available=available)
-    facts = {"start": _told(source), "material": _fingerprint(clip, material.data_set)}
+    config = fine_tune_config(start.preset, **settings, available=available)
+    facts = {"start": _file_names(source), "material": _fingerprint(clip, material.data_set)}
     claim(folder, target, config, facts, again=if_exists == AGAIN)
     examples = _examples(clip, material, encoders)
     around = Surroundings(
@@ -131,8 +133,8 @@ def train(
     return (*_loaded(target, dtype), f"{outcome.text()}\nThe run is kept in {folder}.")
 
 
-def _places(save_as: str) -> tuple[Path, Path]:
-    """Return the folder of a run and the file that it writes."""
+def _run_paths(save_as: str) -> tuple[Path, Path]:
+    """Return the folder of a run and the weight file that it writes."""
     if not NAME.fullmatch(save_as) or save_as.endswith((" ", ".")):
         raise InputError(
             f"save_as got {save_as!r}; it is the name of a file, without a folder and without an "
@@ -142,9 +144,9 @@ def _places(save_as: str) -> tuple[Path, Path]:
 
 
 def _clip(material: Material) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return frames and skeletons, (f, H, W, 3) uint8, fitted to multiples of 8; None: a data set.
+    """Return frames and skeletons, (f, H, W, 3) uint8, fitted to multiples of 8 pixels.
 
-    InputError unless there is exactly one of both.
+    None if a data set is chosen; InputError unless there is either a clip or a data set.
     """
     from ...animate_anyone.media import fit_picture, to_bytes
     from ...animate_anyone.training.sources.own_clip import check_clip
@@ -186,7 +188,7 @@ def _examples(
 
 
 def _loaded(target: Path, dtype: str) -> tuple[host.ModelPatcher, Network, Network]:
-    """Return the networks of a weight set as Load Models does."""
+    """Return the networks of a weight set, as from Load Models."""
     from ...animate_anyone.training.fine_tune import Start
 
     trained = Start.open(target)
@@ -197,15 +199,15 @@ def _loaded(target: Path, dtype: str) -> tuple[host.ModelPatcher, Network, Netwo
     )
 
 
-def _told(source: str | Path | WeightPaths) -> str:
-    """Return the files of a weight set in words."""
+def _file_names(source: str | Path | WeightPaths) -> str:
+    """Return the files of a weight set as one text."""
     if isinstance(source, WeightPaths):
         return ", ".join(str(path) for path in vars(source).values() if path)
     return str(source)
 
 
 def _fingerprint(clip: tuple[np.ndarray, np.ndarray] | None, data_set: str) -> str:
-    """Return what tells one material from another."""
+    """Return a text that differs for different training data."""
     if clip is None:
         return f"data set {data_set}"
     digest = hashlib.sha256()

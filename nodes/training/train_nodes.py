@@ -1,4 +1,4 @@
-"""Training a weight set further from the graph."""
+"""The node that trains a weight set further."""
 
 from comfy_api.latest import io, ui
 
@@ -19,8 +19,8 @@ class Train(io.ComfyNode):
             display_name="Train (Animate Anyone)",
             category="animate_anyone/training",
             description="Trains a weight set further, on a clip of your own character or on a "
-            "prepared data set, and saves the result for Load Models. A run that is cancelled is "
-            "kept and goes on when it is queued again. Needs accelerate (pip install accelerate).",
+            "prepared data set, and saves the result for Load Models. A cancelled run is kept and "
+            "resumes when it is queued again. Needs accelerate (pip install accelerate).",
             inputs=[
                 *LoadModels.define_schema().inputs,
                 io.Vae.Input("vae", tooltip="The autoencoder that belongs to the weights."),
@@ -31,17 +31,17 @@ class Train(io.ComfyNode):
                     "save_as",
                     default="my_character",
                     tooltip="Name of the new weight set: NAME.safetensors in models/animate_anyone "
-                    "and the run's folder animate_anyone/training/NAME in ComfyUI's output. Files "
-                    "that this run has not made itself are never overwritten.",
+                    "and the run's folder animate_anyone/training/NAME in ComfyUI's output. Only "
+                    "files that the run has written itself are overwritten.",
                 ),
                 io.Combo.Input(
                     "if_exists",
                     options=list(IF_EXISTS),
-                    tooltip="What to do with an earlier run of this name: go on, if everything "
-                    "but steps, learning_rate and accumulate is as it was, or drop it and begin "
-                    "again.",
+                    tooltip="What to do with an earlier run of this name: go on resumes it, if "
+                    "only steps, learning_rate and accumulate have changed; begin again deletes it "
+                    "first.",
                 ),
-                *_course_inputs(),
+                *_run_inputs(),
                 *_batch_inputs(),
                 *_material_inputs(),
             ],
@@ -85,17 +85,17 @@ class Train(io.ComfyNode):
         files: dict[str, str] = dict(
             zip(SLOTS, (denoiser, motion, reference_net, pose_guider), strict=True)
         )
-        course = {"stage": stage, "steps": steps, "learning_rate": learning_rate, "seed": seed}
-        course |= {"examples": examples, "frames": frames_each, "accumulate": accumulate}
-        course |= {"gradient_checkpointing": gradient_checkpointing, "save_every": save_every}
+        settings = {"stage": stage, "steps": steps, "learning_rate": learning_rate, "seed": seed}
+        settings |= {"examples": examples, "frames": frames_each, "accumulate": accumulate}
+        settings |= {"gradient_checkpointing": gradient_checkpointing, "save_every": save_every}
         material = Material(frames, poses, data_set, vae, clip_vision)
         run = (save_as, if_exists, precision, dtype)
-        *networks, report = train(preset, files, course, material, *run)
+        *networks, report = train(preset, files, settings, material, *run)
         return io.NodeOutput(*networks, report, ui=ui.PreviewText(report))
 
 
-def _course_inputs() -> list[io.Input]:
-    """Return what is trained, for how long and how fast."""
+def _run_inputs() -> list[io.Input]:
+    """Return the inputs for stage, steps, learning rate and seed."""
     return [
         io.Int.Input(
             "stage",
@@ -103,15 +103,15 @@ def _course_inputs() -> list[io.Input]:
             min=1,
             max=2,
             tooltip="1 trains how the character looks, on single frames. 2 trains how it moves: "
-            "the temporal layers alone, on runs of frames.",
+            "only the temporal layers, on consecutive frames.",
         ),
         io.Int.Input(
             "steps",
             default=200,
             min=1,
             max=1_000_000,
-            tooltip="Steps of the whole run, those of an earlier part included. One clip: some "
-            "hundreds; more learns the clip by heart.",
+            tooltip="Steps of the whole run, including steps before a resume. For one clip some "
+            "hundreds; more overfits to the clip.",
         ),
         io.Float.Input(
             "learning_rate",
@@ -119,8 +119,8 @@ def _course_inputs() -> list[io.Input]:
             min=1e-7,
             max=0.1,
             step=1e-7,
-            tooltip="How far a step goes: up to 0.001 for aa-mini, about 0.00001 for Stable "
-            "Diffusion 1.5 networks. It falls to zero in the second half.",
+            tooltip="The size of a step: up to 0.001 for aa-mini, about 0.00001 for Stable "
+            "Diffusion 1.5 networks. It falls to zero in the second half of the run.",
         ),
         io.Int.Input(
             "seed",
@@ -134,7 +134,7 @@ def _course_inputs() -> list[io.Input]:
 
 
 def _batch_inputs() -> list[io.Input]:
-    """Return how much is taken at once, and in which precision."""
+    """Return the inputs for batch, precision, memory and checkpoints."""
     return [
         io.Int.Input(
             "examples",
@@ -148,42 +148,42 @@ def _batch_inputs() -> list[io.Input]:
             default=0,
             min=0,
             max=512,
-            tooltip="Frames that are learned with each reference; 0: 4 in stage 1, up to 24 in a "
-            "row in stage 2.",
+            tooltip="Frames to learn with each reference. 0 means 4 in stage 1, and up to 24 "
+            "consecutive frames in stage 2.",
         ),
         io.Int.Input(
             "accumulate",
             default=1,
             min=1,
             max=1024,
-            tooltip="Parts into which the examples of a step are divided, which must go without "
-            "remainder. More needs less memory.",
+            tooltip="Parts into which the examples of a step are divided; it must divide examples "
+            "without remainder. More parts need less memory.",
         ),
         io.Combo.Input(
             "precision",
             options=list(PRECISIONS),
-            tooltip="What to compute in; weights are kept in fp32. Automatic is bf16 where the "
-            "device is good at it.",
+            tooltip="Number format of the computation; weights are kept in fp32. automatic is bf16 "
+            "if the device is fast at it.",
         ),
         io.Boolean.Input(
             "gradient_checkpointing",
             default=False,
-            tooltip="Compute intermediate values twice instead of keeping them: far less memory, "
-            "a third more time.",
+            tooltip="Compute intermediate values twice instead of keeping them: far less memory, a "
+            "third more time.",
         ),
         io.Int.Input(
             "save_every",
             default=200,
             min=1,
             max=1_000_000,
-            tooltip="Steps from one checkpoint to the next, in case of a crash. A cancelled run "
-            "is saved anyway.",
+            tooltip="Steps from one checkpoint to the next, in case of a crash. A cancelled run is "
+            "saved anyway.",
         ),
     ]
 
 
 def _material_inputs() -> list[io.Input]:
-    """Return the examples: a clip, or a data set."""
+    """Return the inputs for the training data: a clip, or a data set."""
     return [
         io.Image.Input(
             "frames",

@@ -19,7 +19,7 @@ import torch
 
 import in_child
 from comfy_hosts import REPOSITORY, why_no_host
-from in_child import (  # noqa: F401  (hooks, by which the child tells of its tests)
+from in_child import (  # noqa: F401  (hooks: the child reports its tests)
     pytest_runtest_logfinish,
     pytest_runtest_logreport,
     pytest_runtest_logstart,
@@ -37,7 +37,7 @@ def _on_every_host(comfy_host):
 
 
 def pytest_runtest_protocol(item, nextitem):
-    """Let a child run the tests, and report what it says of this one."""
+    """Run the tests in a child process and report its result for this test."""
     # pytest asks every conftest about every test, not only about those beside it.
     if in_child.EVENTS in os.environ or HERE not in item.path.parents:
         return None
@@ -53,7 +53,7 @@ _CHILDREN = pytest.StashKey[dict]()
 
 
 def _reports(item):
-    """Return the reports of one test, from the child that runs the tests of its host."""
+    """Return the reports of one test from the child process of its host."""
     host = item.callspec.params["comfy_host"]
     if host is None:
         place = (str(HERE), 0, why_no_host())
@@ -78,7 +78,7 @@ def _plain(item):
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
-    """Return the folder that the host takes for its own: models, input, output."""
+    """Return the host's base folder, with models, input and output."""
     folder = tmp_path_factory.mktemp("base")
     for name in ("models/animate_anyone", "input", "output", "temp", "user", "custom_nodes"):
         (folder / name).mkdir(parents=True)
@@ -130,7 +130,7 @@ def core(pack):
 
 @pytest.fixture(scope="session")
 def run_node(pack):
-    """Return a function that runs one of our nodes by its name and gives its outputs."""
+    """Return a function that runs one of our nodes by name and returns its outputs."""
     extension = asyncio.run(pack("").comfy_entrypoint())
     nodes = {node.GET_SCHEMA().node_id: node for node in asyncio.run(extension.get_node_list())}
 
@@ -144,7 +144,7 @@ def run_node(pack):
 
 @pytest.fixture(scope="session")
 def weights(base, core):
-    """Return a function that writes random weights and gives preset and networks of them."""
+    """Return a function that writes random weights; it returns their preset and networks."""
     known = {}
 
     def make(**kind):
@@ -174,7 +174,7 @@ def load(run_node, weights):
 
 @dataclass
 class Loaded:
-    """What Load Models gave, beside the same networks outside the host."""
+    """The outputs of Load Models, and the same networks outside the host."""
 
     preset: object
     networks: dict
@@ -187,7 +187,7 @@ class Loaded:
 
 @pytest.fixture
 def scene(run_node):
-    """Return a function that makes reference and pose of random pictures."""
+    """Return a function that makes reference and pose from random pictures."""
 
     def make(loaded, frames=6, width=48, height=56, keep="automatic"):
         generator = torch.Generator().manual_seed(frames)

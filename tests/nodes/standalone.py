@@ -1,4 +1,4 @@
-"""The same video without a host: our core's networks, schedule, windows and sampler."""
+"""Sampling without a host, to compare with: the core's networks, schedule and windows."""
 
 import torch
 

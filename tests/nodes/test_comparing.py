@@ -1,4 +1,4 @@
-"""Compare: what stands where in its picture and in the video that the page plays."""
+"""Compare: the parts in its picture and in the video that the page plays."""
 
 import av
 import pytest
@@ -17,7 +17,7 @@ RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
 @pytest.fixture
 def compare(run_node):
-    """Return a function that runs Compare; it gives its picture and what it tells the page."""
+    """Return a function that runs Compare; it returns the picture and the answer to the page."""
     node = run_node.nodes["AnimateAnyone_Compare"]
 
     def run(result, fps=12.0, **others):
@@ -29,7 +29,7 @@ def compare(run_node):
 
 
 def decoded(shown):
-    """Return the frames of the video that the page is told of, and its speed."""
+    """Return the frames and the speed of the video for the page."""
     import folder_paths
 
     root = folder_paths.get_temp_directory()

@@ -1,4 +1,4 @@
-"""Corrections made by hand, as a prompt hands them to the nodes that have a pose stage."""
+"""Corrections by hand, in prompts for the nodes that have a pose stage."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def text(*edits, canvas=None):
 
 @pytest.fixture(params=["RetargetPose", "LoadKeypoints"])
 def run(request, run_node, base, core):
-    """Return a function that runs a node with corrections and gives its clip and its `ui`."""
+    """Return a function that runs a node with corrections; it returns its clip and `ui`."""
     shutil.copy(INPUTS / "motion.json", base / "input/corrected.json")
     inputs = {"file": "corrected.json"}
     if request.param == "RetargetPose":
@@ -56,7 +56,7 @@ def run(request, run_node, base, core):
 
 @pytest.fixture
 def notes(run, base):
-    """Return a function that gives what a node's answer says of its corrections."""
+    """Return a function from a node's answer to its notes about corrections."""
 
     def read(answer):
         (shown,) = answer.ui["aa_pose_stage"]
@@ -132,7 +132,7 @@ def test_a_span_has_both_its_ends(run, core):
 
 
 def test_the_stage_shows_the_clip_before_its_corrections(run, base):
-    """The page applies them itself: applied twice a joint would fly off."""
+    """The page applies them itself; applied twice, a joint would move twice as far."""
 
     def result(answer):
         (shown,) = answer.ui["aa_pose_stage"]
@@ -145,7 +145,7 @@ def test_the_stage_shows_the_clip_before_its_corrections(run, base):
 @pytest.mark.parametrize(
     "beyond", [edit(WRIST, FRAMES, FRAMES, move=[9, 9]), edit(WRIST, 0, 5, person=1, hide=True)]
 )
-def test_a_correction_beyond_the_clip_does_nothing_and_is_told(run, core, notes, beyond):
+def test_a_correction_beyond_the_clip_does_nothing_and_is_reported(run, core, notes, beyond):
     before, _ = run()
     after, answer = run(text(edit(WRIST, 3, 3, move=[5, 5]), beyond))
     assert changed(before, after) == edited(core, after) == {(3, WRIST)}
@@ -190,7 +190,7 @@ def test_a_span_that_goes_on_beyond_the_clip_ends_with_it(run, core):
     ],
     ids=str,
 )
-def test_malformed_corrections_are_refused_in_words(run, core, value, words):
+def test_malformed_corrections_are_an_error_with_a_text(run, core, value, words):
     with pytest.raises(core("errors").InputError) as told:
         run(value)
     assert words in str(told.value)

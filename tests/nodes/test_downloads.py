@@ -15,11 +15,11 @@ UNET = b"u" * 400_000
 GUIDER = b"g" * 50_000
 VAE = b"v" * 30_000
 NAME = "someone/weights"
-WAIT_SECONDS = 300  # after so long something hangs; a busy machine may need many of them
+WAIT_SECONDS = 300  # limit for a test that hangs; a busy machine may need much of it
 
 
 class Page:
-    """Takes what the server tells, and lets a test wait for it."""
+    """Receives the events of a download, and lets a test wait for one."""
 
     def __init__(self):
         self.told = []
@@ -84,7 +84,7 @@ def chosen(pack, core):
 
 @pytest.fixture
 def downloads(pack, run_node, hub, models):  # run_node: the host knows the model folder
-    """Return a manager that tells a page of its own."""
+    """Return a download manager that reports to the test's own page."""
     page = Page()
     manager = pack("nodes.page.downloads").Downloads(page)
     manager.page = page
@@ -101,7 +101,7 @@ def states(pack, chosen):
     return [pack("nodes.page.downloads").status_of(part).state for part in chosen.files]
 
 
-def test_a_set_comes_to_where_the_loaders_list_it(pack, host_nodes, downloads, chosen, models):
+def test_a_set_is_saved_where_the_loaders_find_it(pack, host_nodes, downloads, chosen, models):
     before = files_below(models)
     started = downloads.start(chosen)
     assert (started.state, started.total, started.exact) == ("running", 430_000, False)
@@ -127,16 +127,16 @@ def test_a_set_comes_to_where_the_loaders_list_it(pack, host_nodes, downloads, c
     assert downloads.page.told[-1]["state"] == "done"
 
 
-def test_progress_is_told_at_a_bounded_rate(pack, downloads, chosen, monkeypatch):
-    monkeypatch.setattr(pack("nodes.page.downloads"), "TELL_SECONDS", 3600)
+def test_progress_is_sent_at_a_bounded_rate(pack, downloads, chosen, monkeypatch):
+    monkeypatch.setattr(pack("nodes.page.downloads"), "REPORT_SECONDS", 3600)
     downloads.start(chosen)
     downloads.wait(WAIT_SECONDS)
     # For each file that it began and that it is being checked, and the end.
     assert len(downloads.page.told) == 7
 
 
-def test_a_cancelled_download_goes_on_where_it_was(pack, downloads, chosen, hub, monkeypatch):
-    monkeypatch.setattr(pack("nodes.page.downloads"), "TELL_SECONDS", 0)
+def test_a_cancelled_download_resumes(pack, downloads, chosen, hub, monkeypatch):
+    monkeypatch.setattr(pack("nodes.page.downloads"), "REPORT_SECONDS", 0)
     hub.hold_after = 100_000
     downloads.start(chosen)
     downloads.page.wait(lambda state: state["done"] >= 100_000)
@@ -158,10 +158,10 @@ def test_a_cancelled_download_goes_on_where_it_was(pack, downloads, chosen, hub,
     assert states(pack, chosen) == ["present"] * 3
 
 
-def test_one_set_is_fetched_at_a_time(core, downloads, chosen, hub):
+def test_one_set_is_downloaded_at_a_time(core, downloads, chosen, hub):
     hub.hold_after = 100_000
     downloads.start(chosen)
-    with pytest.raises(core("errors").DownloadError, match="while 'tiny' is being fetched"):
+    with pytest.raises(core("errors").DownloadError, match="while 'tiny' is being downloaded"):
         downloads.start(replace(chosen, name="other"))
     hub.go_on.set()
     downloads.wait(WAIT_SECONDS)
@@ -183,7 +183,7 @@ def test_a_wrong_file_is_refused_and_leaves_nothing(pack, downloads, chosen, hub
     assert downloads.state.state == "done"
 
 
-def test_a_hub_that_cannot_be_reached_is_told_in_words(downloads, chosen, hub):
+def test_a_hub_that_cannot_be_reached_is_reported(downloads, chosen, hub):
     hub.files.clear()
     downloads.start(chosen)
     downloads.wait(WAIT_SECONDS)
@@ -191,15 +191,15 @@ def test_a_hub_that_cannot_be_reached_is_told_in_words(downloads, chosen, hub):
     assert "could not be fetched (HTTPError: HTTP Error 404" in downloads.state.error
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_words(downloads, chosen, models):
+def test_a_folder_that_cannot_be_written_is_reported(downloads, chosen, models):
     (models / "animate_anyone/tiny").write_text("a file where a folder must be")
     downloads.start(chosen)
     downloads.wait(WAIT_SECONDS)
     assert downloads.state.state == "failed"
-    assert "tiny/unet.pth could not be kept (FileExistsError" in downloads.state.error
+    assert "tiny/unet.pth could not be saved (FileExistsError" in downloads.state.error
 
 
-def test_too_small_a_disk_is_told_before_anything_is_fetched(core, downloads, chosen, hub):
+def test_too_small_a_disk_is_reported_before_a_download(core, downloads, chosen, hub):
     huge = replace(chosen.files[0], file=replace(chosen.files[0].file, size=10**18))
     with pytest.raises(
         core("errors").DownloadError, match=r"needs 1000000000.0 GB more in .* free"
@@ -219,7 +219,7 @@ def sized(chosen):
     return replace(chosen, files=(chosen.files[0], chosen.files[2]))
 
 
-def test_folders_on_one_disk_share_its_room(
+def test_folders_on_one_disk_share_its_space(
     pack, core, downloads, chosen, hub, models, monkeypatch
 ):
     room_of(monkeypatch, pack, len(UNET) + len(VAE) - 1)
@@ -233,7 +233,7 @@ def test_folders_on_one_disk_share_its_room(
     assert downloads.state.state == "done"
 
 
-def test_folders_on_two_disks_need_room_each(pack, downloads, chosen, models, monkeypatch):
+def test_folders_on_two_disks_need_space_each(pack, downloads, chosen, models, monkeypatch):
     import folder_paths
 
     memory = Path("/dev/shm")
@@ -248,7 +248,7 @@ def test_folders_on_two_disks_need_room_each(pack, downloads, chosen, models, mo
         assert downloads.state.state == "done"
 
 
-def test_a_folder_that_cannot_be_one_is_told_before_anything_is_fetched(
+def test_an_impossible_folder_is_reported_before_a_download(
     core, downloads, chosen, hub, models, monkeypatch
 ):
     import folder_paths
@@ -260,12 +260,12 @@ def test_a_folder_that_cannot_be_one_is_told_before_anything_is_fetched(
         downloads.start(chosen)
     assert "set got 'tiny', whose files go into" in str(told.value)
     assert f"{models / 'no_folder'}, which cannot be used (" in str(told.value)
-    assert "it must be a folder that ComfyUI may write to. Make it one" in str(told.value)
+    assert "it must be a folder that ComfyUI may write to. Change that" in str(told.value)
     assert hub.asked == []
 
 
 @pytest.mark.parametrize("where", [0, 2], ids=["animate_anyone", "vae"])
-def test_of_several_files_the_one_in_the_download_folder_counts(
+def test_a_file_in_the_download_folder_is_preferred(
     pack, downloads, chosen, models, monkeypatch, tmp_path, where
 ):
     import folder_paths
@@ -287,9 +287,7 @@ def test_of_several_files_the_one_in_the_download_folder_counts(
         assert folders.model_path(part.file.to) == found(part)
 
 
-def test_of_several_pose_networks_the_one_in_the_download_folder_counts(
-    pack, models, monkeypatch, tmp_path
-):
+def test_a_pose_network_in_the_download_folder_is_preferred(pack, models, monkeypatch, tmp_path):
     import folder_paths
 
     part = pack("nodes.page.downloads").weight_sets()["dwpose"].files[0]
@@ -303,13 +301,13 @@ def test_of_several_pose_networks_the_one_in_the_download_folder_counts(
     assert folders.onnx_files()[part.file.to] == own / part.file.to
 
 
-def test_there_must_be_something_to_fetch_and_to_cancel(core, downloads, chosen):
+def test_complete_sets_and_idle_cancels_are_errors(core, downloads, chosen):
     error = core("errors").DownloadError
     with pytest.raises(error, match="cancel got no running download"):
         downloads.cancel()
     downloads.start(chosen)
     downloads.wait(WAIT_SECONDS)
-    with pytest.raises(error, match="all files are there"):
+    with pytest.raises(error, match="files are all present"):
         downloads.start(chosen)
 
 
@@ -317,20 +315,20 @@ def test_there_must_be_something_to_fetch_and_to_cancel(core, downloads, chosen)
     ("name", "words"),
     [
         ("more", "set got 'more'; .* Did you mean 'moore'"),
-        ("aa-mini", "comes with the pack: there is nothing to fetch"),
-        ("paper", "nobody published"),
-        ("../etc", "sets that can be fetched are moore, novita, musepose, dwpose"),
+        ("aa-mini", "comes with the pack; sets that can be downloaded are"),
+        ("paper", "has no published files"),
+        ("../etc", "sets that can be downloaded are moore, novita, musepose, dwpose"),
         (None, "set got None"),
         (["moore"], r"set got \['moore'\]"),
     ],
     ids=str,
 )
-def test_only_known_sets_are_fetched(pack, core, name, words):
+def test_only_known_sets_are_downloaded(pack, core, name, words):
     with pytest.raises(core("errors").InputError, match=words):
         asyncio.run(pack("nodes.page.downloads").start_download({"set": name}))
 
 
-def test_pose_networks_of_other_folders_count(pack, models):
+def test_pose_networks_in_other_packs_folders_are_found(pack, models):
     status_of = pack("nodes.page.downloads").status_of
     detector = pack("nodes.page.downloads").weight_sets()["dwpose"].files[0]
     assert status_of(detector).state == "missing"

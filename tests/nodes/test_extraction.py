@@ -143,7 +143,7 @@ def test_a_clip_that_ends_early_is_reported(run_node, dwpose, base, node):
     assert f"{len(keypoints)} of 20 frames could be read" in report
 
 
-def test_nobody_in_the_clip_is_a_report(run_node, core, dwpose):
+def test_a_clip_without_people_gives_a_report(run_node, core, dwpose):
     keypoints, report = run_node(
         "ExtractPose", dwpose=dwpose, image=torch.zeros(3, 64, 64, 3), **WIDGETS
     )
@@ -152,7 +152,7 @@ def test_nobody_in_the_clip_is_a_report(run_node, core, dwpose):
     assert not core("pose.files.keypoints").parse_keypoints(keypoints).body.confidence.any()
 
 
-def test_nobody_in_driver_or_reference_is_a_report(run_node, dwpose, image):
+def test_driver_or_reference_without_people_gives_a_report(run_node, dwpose, image):
     nobody, _ = run_node("ExtractPose", dwpose=dwpose, image=torch.zeros(2, 64, 64, 3), **WIDGETS)
     person, _ = run_node("ExtractPose", dwpose=dwpose, image=image(2), **WIDGETS)
     for driver, reference in ((nobody, person), (person, nobody), (nobody, nobody)):
@@ -195,7 +195,7 @@ def test_an_interrupt_stops_before_the_next_run(run_node, dwpose, image):
     assert keypoints[0]["people"]
 
 
-def test_a_public_file_that_is_missing_is_not_fetched_unasked(run_node):
+def test_a_missing_public_file_is_not_downloaded_by_default(run_node):
     options = {"provider": "auto", "channel_order": "rgb", "download": False}
     with pytest.raises(ValueError, match=r"detector got yolox_l.onnx; .* Set download to true, or"):
         run_node("LoadDWPose", detector="yolox_l.onnx", estimator="aa-mini", **options)
@@ -240,7 +240,7 @@ def test_a_retargeted_clip_has_the_canvas_and_a_preview_of_the_reference(run_nod
     assert (preview - black).abs().max() > 0.1
 
 
-def test_a_mode_that_is_only_in_the_table_is_offered_told_and_used(run_node, core, monkeypatch):
+def test_a_new_mode_in_the_table_is_offered_described_and_used(run_node, core, monkeypatch):
     modes, node = core("pose.retarget.modes"), run_node.nodes["AnimateAnyone_RetargetPose"]
     made_up = modes.Mode(summary="made up in a test", scales=lambda measured, _: measured)
     monkeypatch.setitem(modes.MODES, "made_up", made_up)

@@ -12,12 +12,12 @@ PARTS = {"en": ("## Outputs", "## Errors"), "zh": ("## 输出", "## 可能的错
 
 
 def rows(text):
-    """Return what the rows of a page's tables begin with."""
+    """Return the first cells of the rows in a page's tables."""
     return ROW.findall(text)
 
 
 def wrong_rows(node_id, schema, language, root=ROOT):
-    """Return what a page's tables hold other than the schema: where, and what must stand there."""
+    """Yield where a page's tables differ from the schema, and what the tables must hold."""
     outputs_at, errors_at = PARTS[language]
     path = f"web/docs/{node_id}/{language}.md"
     inputs, rest = (root / path).read_text(encoding="utf-8").split(f"{outputs_at}\n")
@@ -30,7 +30,7 @@ def wrong_rows(node_id, schema, language, root=ROOT):
 
 
 def untold(node_id, schema, root=ROOT):
-    """Return which sentences of a schema its English page does not hold."""
+    """Yield the texts of a schema that its English page does not hold."""
     path = f"web/docs/{node_id}/en.md"
     text = (root / path).read_text(encoding="utf-8")
     if not text.startswith(f"# {schema.display_name}\n"):
@@ -41,7 +41,7 @@ def untold(node_id, schema, root=ROOT):
 
 
 def untranslated(node_id, schema, translated):
-    """Return what the words of a locale lack of a node."""
+    """Yield the texts of a node that a locale does not hold."""
     words = translated.get(node_id, {})
     where = f'locales/zh/nodeDefs.json, "{node_id}"'
     for part in ("display_name", "description"):

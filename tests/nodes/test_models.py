@@ -192,7 +192,7 @@ def test_files_beside_the_built_in_preset_are_refused(run_node, separate):
 
 @pytest.fixture
 def broken(base, weights):
-    """Return a function that writes a bundle after something was done to its tensors."""
+    """Return a function that writes a bundle with changed tensors."""
     folder = base / "models/animate_anyone"
 
     def write(change):
@@ -238,7 +238,7 @@ def test_code_in_a_pickle_does_not_run(run_node, base):
         run_node("LoadModels", **files("trap.pth"), dtype="automatic")
 
 
-def test_weights_without_encoders_stop_what_needs_them(core, base, run_node, weights):
+def test_weights_without_encoders_stop_the_nodes_that_need_them(core, base, run_node, weights):
     from comfy_execution.graph_utils import ExecutionBlocker
 
     path = base / "models/animate_anyone/bare.safetensors"
@@ -252,5 +252,5 @@ def test_weights_without_encoders_stop_what_needs_them(core, base, run_node, wei
 def test_vae_of_another_kind_is_refused(load, scene):
     loaded, other = load(), load(prediction="sample", latents=16)
     loaded.vae = other.vae
-    with pytest.raises(ValueError, match=r"vae got one with 16 latent channels; .* needs 4"):
+    with pytest.raises(ValueError, match=r"vae got a VAE with 16 latent channels; .* needs 4"):
         scene(loaded)

@@ -1,4 +1,4 @@
-"""A node is one new file: written here into a copy of the pack, it arrives with everything else."""
+"""A new node needs one new file: added to a copy of the pack, it is listed with all others."""
 
 import asyncio
 import copy
@@ -44,7 +44,7 @@ NODES = {105: Wave}  # by place in the menu
 
 @pytest.fixture
 def wider(tmp_path, pack, monkeypatch):
-    """Return a copy of the pack with one file more, and its nodes as the host gets them."""
+    """Return a copy of the pack with one more file, and the nodes that the host gets from it."""
     import folder_paths
 
     folders = copy.deepcopy(folder_paths.folder_names_and_paths)  # the copy adds its own to them
@@ -81,7 +81,7 @@ def test_one_new_file_is_a_node_at_its_place(wider, run_node):
         wave.execute(times=10)
 
 
-def test_its_words_are_missed_by_name(wider):
+def test_its_missing_texts_are_listed(wider):
     from test_help_pages import untranslated
 
     _, nodes = wider

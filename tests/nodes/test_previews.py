@@ -95,7 +95,7 @@ def test_no_previews_where_the_user_wants_none(animate, told):
 def test_a_tile_is_the_hosts_own_preview_of_that_frame(pack, previews, load, told, choose):
     choose("latent2rgb")
     model = load().model
-    picture = pack("nodes.comfyui.host").latent_pictures(model)
+    picture = pack("nodes.comfyui.host").preview_decoder(model)
     shown = []
     call = previews.ClipPreview(picture, lambda done, sheet: shown.append(sheet), [0, 3], 1)
     estimate = torch.randn(4, 4, 8, 8)

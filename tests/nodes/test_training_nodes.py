@@ -141,7 +141,7 @@ def test_files_of_others_are_not_overwritten(train, base):
     with pytest.raises(ValueError, match="pictures is there and is no training run"):
         train(save_as="pictures")
     assert folder.is_dir()
-    with pytest.raises(ValueError, match="plain', the file to begin with"):
+    with pytest.raises(ValueError, match="plain', which is the file to start from"):
         train(save_as="plain")
 
 
@@ -174,7 +174,7 @@ def test_bad_input_is_named(train, clip, change, words):
 
 
 def test_a_vae_of_another_kind_is_refused(train, load):
-    with pytest.raises(ValueError, match=r"vae got one with 16 latent channels; .* needs 4"):
+    with pytest.raises(ValueError, match=r"vae got a VAE with 16 latent channels; .* needs 4"):
         train(vae=load(prediction="sample", latents=16).vae)
 
 

@@ -1,4 +1,4 @@
-"""What a user gets wrong is answered with input, value, rule and way out; the server lives on."""
+"""A user's error is answered with input, value, rule and way out; the server keeps running."""
 
 import json
 import pickle
@@ -23,7 +23,7 @@ class Trap:
 
 @pytest.fixture(scope="module")
 def prompt(server, base):
-    """Return a function that gives a quick prompt: two frames, one step."""
+    """Return a function that makes a quick prompt: two frames, one step."""
     motion = json.loads(
         (base / "custom_nodes/animate_anyone/workflows/inputs/motion.json").read_text()
     )
@@ -68,7 +68,7 @@ def weight_files(base, server):
 
 
 def refusal(server, prompt):
-    """Return the text with which a prompt is refused, at once or when it runs."""
+    """Return the error text of a prompt, from its validation or from its run."""
     try:
         answer = server.post("/prompt", {"prompt": prompt})
     except ServerError as error:

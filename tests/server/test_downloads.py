@@ -1,4 +1,4 @@
-"""The addresses of model files: what they tell, and what they refuse. Nothing is fetched here."""
+"""The routes for model files: answers and errors. These tests download nothing."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def refusal(server, path, value):
     return caught.value.body["error"]
 
 
-def test_files_are_told_with_size_licence_and_address(server, base):
+def test_files_are_listed_with_size_licence_and_address(server, base):
     folder = base / "models/animate_anyone/musepose"
     partial = base / "models/animate_anyone/.partial/TMElyralab/MusePose/MusePose"
     partial.mkdir(parents=True)
@@ -48,18 +48,18 @@ def test_files_are_told_with_size_licence_and_address(server, base):
     [
         ({"set": "more"}, "Did you mean 'moore'?"),
         ({"set": "aa-mini"}, "comes with the pack"),
-        ({"set": "https://example.org/x.pth"}, "sets that can be fetched are moore"),
-        ({"set": {"a": 1}}, "sets that can be fetched are moore"),
+        ({"set": "https://example.org/x.pth"}, "sets that can be downloaded are moore"),
+        ({"set": {"a": 1}}, "sets that can be downloaded are moore"),
         ({}, "set got None"),
     ],
     ids=str,
 )
-def test_only_sets_of_the_table_are_fetched(server, value, words):
+def test_only_sets_of_the_table_are_downloaded(server, value, words):
     assert words in refusal(server, START, value)
     assert server.get(MODELS)["download"] is None
 
 
-def test_nothing_is_cancelled_where_nothing_runs(server):
+def test_cancel_without_a_download_is_an_error(server):
     assert "no running download" in refusal(server, CANCEL, {})
 
 

@@ -1,4 +1,4 @@
-"""From a driving video to retargeted keypoints on a real server, and what goes wrong on the way."""
+"""From a driving video to retargeted keypoints on a real server, and errors on the way."""
 
 import importlib.util
 import json
@@ -10,13 +10,13 @@ from comfy_client import WORKFLOWS, events, message, node_of, workflow
 
 pytestmark = pytest.mark.server
 
-INTERRUPT_SECONDS = 4  # a busy machine needs some of them; an idle one less than 1
+INTERRUPT_SECONDS = 4  # enough for a busy machine; an idle one needs less than 1
 TESTS = WORKFLOWS.parent.parent / "tests"
 
 
 @pytest.fixture(scope="module")
 def models(server, base):
-    """Put tiny networks that find colours, and files that are none, into the model folder."""
+    """Put tiny networks that find colours, and invalid files, into the model folder."""
     path = TESTS / "core/pose/fake_models.py"
     spec = importlib.util.spec_from_file_location("fake_models", path)
     fake = importlib.util.module_from_spec(spec)
@@ -27,7 +27,7 @@ def models(server, base):
     whole = (folder / "estimator.onnx").read_bytes()
     (folder / "cut.onnx").write_bytes(whole[: len(whole) // 2])
     (folder / "text.onnx").write_text("<html>not found</html>")
-    server.get("/object_info")  # the lists of files are made anew
+    server.get("/object_info")  # makes the server list the files again
 
 
 def extraction(**networks):
@@ -51,7 +51,7 @@ def extraction(**networks):
 
 
 def saved(outputs):
-    """Return the file that Save Keypoints names."""
+    """Return the file that Save Keypoints has written."""
     (shown,) = (file for output in outputs.values() for file in output.get("keypoints", ()))
     return shown
 

@@ -9,7 +9,7 @@ from comfy_client import events, message, node_of, workflow
 
 pytestmark = pytest.mark.server
 
-STEPS = 16  # a few less than the workflow's own: enough to be seen
+STEPS = 16  # fewer than in the workflow, but enough for a visible effect
 
 
 def figures(outputs, title):
@@ -34,7 +34,7 @@ def test_the_workflow_shows_that_training_helps(server, base):
 
 
 def interrupt_after_a_step(server, run):
-    """Wait for the first checkpoint of a run, then cancel what the server does."""
+    """Wait for the first checkpoint of a run, then cancel the run."""
     for _ in range(1200):
         if any(path.suffix != ".partial" for path in run.glob("stage1/checkpoints/step-*")):
             break
@@ -42,7 +42,7 @@ def interrupt_after_a_step(server, run):
     server.post("/interrupt")
 
 
-def test_a_cancelled_run_goes_on(server, base):
+def test_a_cancelled_run_resumes(server, base):
     prompt = {
         key: node
         for key, node in workflow("fine_tune").items()

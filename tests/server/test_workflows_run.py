@@ -13,7 +13,7 @@ from comfy_client import WORKFLOWS, events, node_of, workflow
 
 pytestmark = pytest.mark.server
 
-STEPS = 2  # instead of the workflow's: what is looked at here does not hang on them
+STEPS = 2  # fewer than in the workflows; these tests do not depend on the number
 FRAMES = {
     "first_run": 24,
     "stock_ksampler": 24,
@@ -78,7 +78,7 @@ def test_a_second_run_is_taken_from_the_cache(server):
 
 
 def shown(outputs):
-    """Return files alone: hosts differ in whether other outputs are kept for a cached node."""
+    """Return only the files: hosts differ in other outputs that they keep for a cached node."""
     return {key: output for key, output in outputs.items() if "images" in output}
 
 
@@ -154,6 +154,6 @@ def _watch(server, prompt):
                 if event["type"] in ends and event["data"]["prompt_id"] == prompt_id:
                     return seen, previews
 
-    # In a thread of its own: the browser's tests, where they came before, leave a loop in this one.
+    # In its own thread, because browser tests that ran before leave an event loop in this one.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, watch()).result()
