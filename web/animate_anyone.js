@@ -1,10 +1,10 @@
-/** The page's side of the pack. Nodes work without it; it adds what people touch and look at. */
+/** The pack's extension of the page. Nodes work without it; it adds their panels. */
 
 import { app } from "./lib/host.js";
 import { addStyle } from "./lib/dom.js";
 
 /**
- * One part of the page's side: what a file beside this one exports as `feature`.
+ * One part of the extension: what a file beside this one exports as `feature`.
  *
  * @typedef {object} Feature
  * @property {Record<string, (node: any) => void>} [nodes] by node id without the prefix: called for
@@ -12,7 +12,7 @@ import { addStyle } from "./lib/dom.js";
  * @property {Record<string, (node: any, name: string, data: any) => any>} [widgets] by input type
  */
 
-// One line for each file that exports a feature. Several panels of a node lie in this order.
+// One line for each file that exports a feature. A node with several panels has them in this order.
 const FILES = [
   import("./models.js"),
   import("./pose_stage.js"),

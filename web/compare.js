@@ -1,4 +1,4 @@
-/** A finished clip beside reference and another clip: one video, looked at in three ways. */
+/** The panel of Compare Clips: a clip beside reference and another clip, in three views. */
 
 import { addPanel, addressOf, after } from "./lib/host.js";
 import { ComparePlayer, VIEWS } from "./views/compare_player.js";

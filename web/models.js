@@ -1,4 +1,4 @@
-/** Which model files a loader has, where they come from, and fetching the missing ones. */
+/** The panel of a loader: its model files, their sources, and downloading the missing ones. */
 
 import { addPanel, after, api, app, ask, onChange, widgetOf } from "./lib/host.js";
 import { describe } from "./models/describe.js";
@@ -28,7 +28,7 @@ function addModelsPanel(node, loader) {
   /** @type {import("./models/sets.js").Models | null} */
   let known = null;
   let failure = "";
-  let refused = ""; // why the last button did nothing
+  let refused = ""; // why the server refused the last button
   let stopping = false;
   let asking = false;
   let events = 0;
@@ -41,13 +41,13 @@ function addModelsPanel(node, loader) {
     view.show(describe(node, loader, known, { failure, refused, stopping }));
   }
 
-  /** Ask for all files; a state that was told meanwhile is the newer one. */
+  /** Request all files; a download state from an event that came meanwhile is newer and is kept. */
   async function refresh() {
     const before = events;
     try {
-      const told = await ask("/models");
-      const download = before === events ? told.download : (known?.download ?? told.download);
-      known = { ...told, download };
+      const answer = await ask("/models");
+      const download = before === events ? answer.download : (known?.download ?? answer.download);
+      known = { ...answer, download };
       stopping = stopping && download?.state === "running";
       failure = "";
     } catch (error) {
@@ -57,7 +57,7 @@ function addModelsPanel(node, loader) {
   }
 
   /** @param {any} event */
-  async function told(event) {
+  async function onDownload(event) {
     events += 1;
     const before = known?.download;
     const now = event.detail;
@@ -83,7 +83,7 @@ function addModelsPanel(node, loader) {
    * @param {string} path
    * @param {any} body
    */
-  async function tell(path, body) {
+  async function post(path, body) {
     if (asking) {
       return;
     }
@@ -105,7 +105,7 @@ function addModelsPanel(node, loader) {
   }
 
   function fetch() {
-    return tell("/download", { set: chosenSet() });
+    return post("/download", { set: chosenSet() });
   }
 
   function cancel() {
@@ -114,7 +114,7 @@ function addModelsPanel(node, loader) {
     }
     stopping = true;
     update();
-    return tell("/download/cancel", {});
+    return post("/download/cancel", {});
   }
 
   async function use() {
@@ -138,10 +138,10 @@ function addModelsPanel(node, loader) {
     }
   }
   after(node, "onConfigure", changed);
-  api.addEventListener(EVENT, told);
+  api.addEventListener(EVENT, onDownload);
   api.addEventListener("reconnected", refresh);
   after(node, "onRemoved", () => {
-    api.removeEventListener(EVENT, told);
+    api.removeEventListener(EVENT, onDownload);
     api.removeEventListener("reconnected", refresh);
     fitting.disconnect();
   });
@@ -150,12 +150,12 @@ function addModelsPanel(node, loader) {
 }
 
 /**
- * Keep a panel as high as its content, and the node with it unless somebody has enlarged it.
+ * Keep a panel as high as its content, and the node too, unless the user has enlarged the node.
  *
  * @param {any} node
  * @param {any} widget
  * @param {HTMLElement} content
- * @param {number} height to begin with
+ * @param {number} height at first
  */
 function fit(node, widget, content, height) {
   widget.options.getMinHeight = () => height;

@@ -1,4 +1,4 @@
-/** The clip in the making: plays the sheet of frames that Animate sends while it samples. */
+/** The live preview: plays the sheet of frames that Animate sends while it samples. */
 
 import { el, ownEvents } from "./lib/dom.js";
 import { addPanel, after, api, namesOf } from "./lib/host.js";
@@ -7,10 +7,10 @@ import { texts } from "./lib/texts.js";
 const QUIET_HEIGHT = 34; // of the canvas, while there is nothing to play
 const HEIGHT = 190; // of the canvas
 const FPS = 8;
-const EDGE = 1; // pixels of a tile into which its neighbours may bleed
+const EDGE = 1; // pixels at the border of a tile, in which its neighbours may show
 
 /**
- * How the tiles of a sheet lie.
+ * The arrangement of the tiles on a sheet.
  *
  * @typedef {object} Grid
  * @property {string} node that sends it
@@ -22,7 +22,7 @@ const EDGE = 1; // pixels of a tile into which its neighbours may bleed
 
 const words = texts({
   en: {
-    label: "Clip in the making",
+    label: "Live preview",
     empty: "While it samples, the clip plays here.",
     play: "Play",
     pause: "Pause",
@@ -50,9 +50,9 @@ export const feature = { nodes: { Animate: addPreview } };
 function addPreview(node) {
   const view = playerView();
   const widget = addPanel(node, "live_preview", view.element, { height: QUIET_HEIGHT });
-  node.onDrawBackground = () => {}; // the page's own way to show the sheet, once more and still
-  let gone = false; // the node, while a sheet was still being read
-  let came = 0; // sheets so far
+  node.onDrawBackground = () => {}; // the page would also draw the sheet itself, as a still picture
+  let gone = false; // whether the node was removed, perhaps while a sheet was being read
+  let came = 0; // sheets received so far
   let shown = 0; // the newest of them that is read; they may become ready in another order
   /** @type {Map<string, Grid>} */
   const grids = new Map(); // by the node that runs; a subgraph runs several
@@ -103,7 +103,7 @@ function widen(node, widget) {
   node.setDirtyCanvas?.(true, true);
 }
 
-/** Return the player's element, how to let it show a sheet, and how to end it. */
+/** Return the player's element and its functions `show` (of a sheet) and `stop`. */
 function playerView() {
   const canvas = el("canvas", { class: "aa-grow aa-preview-picture", role: "img" });
   const place = el("span", { class: "aa-grow" }, words("empty"));

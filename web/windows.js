@@ -1,4 +1,4 @@
-/** Which frames each window covers, and what that costs. The server plans; this draws. */
+/** The window view: which frames each window covers, and how many UNet calls they need. */
 
 import { el, ownEvents } from "./lib/dom.js";
 import { addPanel, after, ask, onChange, widgetOf } from "./lib/host.js";
@@ -7,9 +7,9 @@ import { drawWindows } from "./views/windows_drawing.js";
 
 const HEIGHT = 130; // of the canvas
 const WAIT_MS = 200; // after the last change of a widget
-const FRAMES = 72; // until a run, or somebody, says how many
+const FRAMES = 72; // until a run or the user sets another number
 const REMEMBERED = "aa_window_frames"; // in the node's properties
-/** Widgets of the node, by the name that the server has for them. */
+/** Widgets of the node, by the server's names for them. */
 const ASKED = {
   length: "length",
   overlap: "overlap",
@@ -18,13 +18,13 @@ const ASKED = {
   shift: "shift",
   steps: "steps",
 };
-const ONE_LOOK = ["euler", "ddim"]; // samplers that surely call the model once per step
+const ONE_CALL = ["euler", "ddim"]; // samplers that call the model once per step
 
 const words = texts({
   en: {
     label: "Windows",
     frames: "Frames",
-    framesTip: "Length of the clip to draw. A run of Animate fills in its own.",
+    framesTip: "Length of the clip to draw. A run of Animate sets it to the length of its clip.",
     drawing: "{count} windows over {frames} frames",
     one: "1 window of {length}",
     many: "{count} windows of {length}",
@@ -36,8 +36,8 @@ const words = texts({
     moving: "Seams move: the first step is drawn.",
     someDrawn: "The first {drawn} windows are drawn.",
     sum: "{frames} frames: {windows}, {calls}.",
-    tip: "A call is one pass of the UNet over one window. With guidance it has two rows, with and without the reference; where memory is short ComfyUI runs them one after the other, which doubles the calls. Samplers such as heun look twice per step.",
-    unreachable: "The windows are not known: {reason}",
+    tip: "A call is one pass of the UNet over one window. With guidance it has two rows, with and without the reference; if memory is short, ComfyUI runs them one after the other, which doubles the calls. Samplers such as heun call the UNet twice per step.",
+    unreachable: "The server did not return the windows: {reason}",
   },
   zh: {
     label: "窗口",
@@ -113,7 +113,7 @@ function addWindowView(node) {
       return;
     }
     element.toggleAttribute("data-problem", Boolean(problem));
-    sum.textContent = problem || told(plan, node);
+    sum.textContent = problem || describe(plan, node);
     drawing.replaceChildren(...(plan ? [drawWindows(plan)] : []));
     drawing.setAttribute("aria-label", plan ? words("drawing", plan) : "");
     drawing.hidden = !plan;
@@ -142,7 +142,7 @@ function addWindowView(node) {
 }
 
 /**
- * Return what to ask the server of a node's windows.
+ * Return the query for a node's windows.
  *
  * @param {any} node
  * @param {string} frames
@@ -159,12 +159,12 @@ function question(node, frames) {
 }
 
 /**
- * Return in words what a plan means.
+ * Return the text that describes a plan.
  *
  * @param {any} plan of the server
  * @param {any} node
  */
-function told(plan, node) {
+function describe(plan, node) {
   const parts = [
     words("sum", {
       frames: plan.frames,
@@ -191,7 +191,7 @@ function callsOf(plan, node) {
     return words(plan.calls === 1 ? "callPerStep" : "callsPerStep", plan);
   }
   const sampler = widgetOf(node, "sampler")?.value;
-  const exact = ONE_LOOK.includes(sampler);
+  const exact = ONE_CALL.includes(sampler);
   const rows = cfg.value === 1 || !exact ? "" : words("rows", { rows: 2 * plan.calls });
   return words(exact ? "calls" : "callsAtLeast", { ...plan, sampler }) + rows;
 }

@@ -28,7 +28,7 @@ WORKFLOWS = REPOSITORY / "workflows"
 PICTURES = os.environ.get("ANIMATE_ANYONE_PICTURES")
 
 
-EVERY_HOST = "test_bundled_workflows.py"  # what further hosts are asked for
+EVERY_HOST = "test_bundled_workflows.py"  # the tests for further hosts
 
 
 def pytest_collection_modifyitems(config, items):
@@ -66,13 +66,13 @@ def chromium():
 
 
 class ComfyPage:
-    """A page with ComfyUI in it, and what a test does with it."""
+    """A page with ComfyUI, and the actions of tests on it."""
 
     def __init__(self, page, server, pictures):
         """Wrap a page that is open already."""
         self.page, self.server, self.pictures = page, server, pictures
         self.timeout_error = sys.modules["playwright.sync_api"].TimeoutError
-        self.errors = []  # what our scripts complained of
+        self.errors = []  # error messages of our scripts
         page.on("pageerror", lambda error: self._note(error.stack or str(error)))
         page.on("console", lambda line: line.type == "error" and self._note(self._told(line)))
 
@@ -84,11 +84,11 @@ class ComfyPage:
             self.errors.append(text)
 
     def evaluate(self, script, value=None):
-        """Return what a function in the page gives."""
+        """Return the result of a function in the page."""
         return self.page.evaluate(script, value)
 
     def wait(self, script, value=None, timeout=WAIT_MS):
-        """Wait until a function in the page gives something true."""
+        """Wait until a function in the page returns a true value."""
         return self.page.wait_for_function(script, arg=value, timeout=timeout)
 
     def ready(self):
@@ -98,7 +98,7 @@ class ComfyPage:
         self.wait("() => document.getElementById('animate-anyone-style')")
 
     def reload(self):
-        """Open the page anew, as F5 does."""
+        """Reload the page, as F5 does."""
         self.page.reload()
         self.ready()
 
@@ -137,7 +137,7 @@ class ComfyPage:
         return self.server.get(f"/history/{new.pop()}").popitem()[1]
 
     def alerts(self):
-        """Return the texts of the page's own messages that are in sight."""
+        """Return the texts of the page's own visible messages."""
         return self.page.locator(".p-toast-message").all_inner_texts()
 
     def fit(self):
@@ -192,7 +192,7 @@ class Pages:
         return comfy
 
     def take(self, key):
-        """Return a page that was left, as good as new, or None."""
+        """Return a page that an earlier test has left, reset to a new state, or None."""
         comfy = self.kept.pop(key, None)
         if comfy is not None:
             comfy.page.set_default_timeout(WAIT_MS)
@@ -208,7 +208,7 @@ class Pages:
         self.kept[key] = comfy
 
     def close(self):
-        """Close what is left."""
+        """Close the kept pages."""
         for comfy in self.kept.values():
             comfy.page.context.close()
 
@@ -223,7 +223,7 @@ def pages(chromium, server, pictures):
 
 @contextmanager
 def opener(pages):
-    """Give a function that opens ComfyUI in a page, for as long as the block lasts."""
+    """Yield a function that opens ComfyUI in a page; pages are closed after the block."""
     used = []
 
     def open_one(

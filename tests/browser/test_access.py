@@ -1,4 +1,4 @@
-"""Our panels for whoever cannot use a mouse or sees less: names, roles, contrast, keyboard."""
+"""Accessibility of our panels: names, roles, contrast, keyboard."""
 
 import pytest
 

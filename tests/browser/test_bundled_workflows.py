@@ -1,4 +1,4 @@
-"""Every bundled workflow opens in the page, says what its twin says, runs, and shows its result."""
+"""Every bundled workflow opens in the page, equals its API file, runs, and shows its result."""
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_runs_and_shows_its_result(shared_page, name):
 
 
 def test_a_newcomer_needs_five_clicks_at_most(open_page):
-    """From the empty page to a finished clip, with nothing but what the page shows."""
+    """From the empty page to a finished clip, using only what the page shows."""
     comfy = open_page(newcomer=True, fresh=True)
     clicks = 0
 
@@ -70,7 +70,7 @@ def test_a_newcomer_needs_five_clicks_at_most(open_page):
 
     templates = comfy.page.locator("button.templates-tab-button")
     pack = comfy.page.get_by_text("animate_anyone", exact=True)
-    try:  # the newer page opens the templates by itself for who is new
+    try:  # the newer page opens the templates itself for a new user
         pack.first.wait_for(timeout=8000)
     except comfy.timeout_error:
         click(templates)

@@ -1,4 +1,4 @@
-"""The panel of model files: what it tells, and downloads that it starts, follows and stops."""
+"""The panel of model files: its texts, and downloads that it starts, shows and stops."""
 
 import json
 
@@ -31,7 +31,7 @@ TELL = """(detail) => window.comfyAPI.api.api.dispatchEvent(
 
 
 class Hub:
-    """Stands for the server's part: knows the files, and takes what pages ask for."""
+    """A substitute for the server: lists files and answers the requests of pages."""
 
     def __init__(self, server):
         self.models = server.get("/animate_anyone/models")
@@ -56,7 +56,7 @@ class Hub:
     def _start(self, route):
         self.body = json.loads(route.request.post_data)
         if self.models["download"] and self.models["download"]["state"] == "running":
-            route.fulfill(status=400, json={"error": "one set is fetched at a time"})
+            route.fulfill(status=400, json={"error": "one set is downloaded at a time"})
             return
         state = {"set": self.body["set"], "state": "running", "file": "", "done": 0}
         state |= {"total": 10_250_911_763, "exact": False, "checking": False}
@@ -67,12 +67,12 @@ class Hub:
         route.fulfill(json=self.models["download"])
 
     def file(self, name, role, **changes):
-        """Change what is known of a file."""
+        """Change the state of a file."""
         found = next(f for f in self.models["sets"][name]["files"] if f["role"] == role)
         found |= changes
 
     def tell(self, **changes):
-        """Change the download and tell all pages, as the server does."""
+        """Change the download and send it to all pages, as the server does."""
         self.models["download"] = self.models["download"] | changes
         for comfy in self.pages:
             comfy.evaluate(TELL, self.models["download"])
@@ -85,7 +85,7 @@ def hub(server):
 
 @pytest.fixture
 def panel(open_page, hub, comfy_host):
-    """Return a function that opens a page with one loader, and gives how to read its panel."""
+    """Return a function that opens a page with one loader and returns its panel."""
 
     def open_one(kind="LoadModels", *, nodes2=False, **values):
         if nodes2 and comfy_host.version.startswith("0.3."):
@@ -110,7 +110,7 @@ class Panel:
         return seen
 
     def wait(self, *words):
-        """Wait until all of these words are shown; return what is."""
+        """Wait until all of these words are shown; return the content of the panel."""
         self.comfy.wait(
             "(words) => words.every((word) =>"
             " document.querySelector('.aa-models')?.innerText.includes(word))",
@@ -150,21 +150,21 @@ def contrasts(comfy):
 
 
 @pytest.mark.parametrize("nodes2", [False, True], ids=["canvas", "nodes2"])
-def test_a_set_is_fetched_from_the_panel(panel, hub, nodes2):
+def test_a_set_is_downloaded_from_the_panel(panel, hub, nodes2):
     mine = panel(nodes2=nodes2)
     comfy = mine.comfy
     seen = mine.wait("aa-mini comes with the pack: nothing to download", "Apache-2.0")
     assert (seen["rows"], seen["buttons"]) == ([], [])
 
     mine.set("preset", "moore")
-    seen = mine.wait("Moore-AnimateAnyone", "0 of 6 files here", "CreativeML OpenRAIL-M")
+    seen = mine.wait("Moore-AnimateAnyone", "0 of 6 files present", "CreativeML OpenRAIL-M")
     assert ["missing", "denoising_unet.pth", "3.44 GB"] in seen["rows"]
     assert ["missing", "pose_guider.pth", "about 4.00 MB"] in seen["rows"]
     assert seen["buttons"] == ["Download missing (about 10.3 GB)"]
     mine.set("preset", "files (detect the kind)")
     assert mine.wait("choose it as preset")["rows"] == []
     mine.set("preset", "moore")
-    mine.wait("0 of 6 files here")
+    mine.wait("0 of 6 files present")
     assert contrasts(comfy) >= 4.5
     assert hub.asked == []
 
@@ -176,7 +176,7 @@ def test_a_set_is_fetched_from_the_panel(panel, hub, nodes2):
     hub.tell(done=1_700_000_000, **first)
     seen = mine.wait("1.70 GB of about 10.3 GB, 50.0 MB/s, 3 min left")
     assert seen["bar"] == pytest.approx(0.166, abs=0.01)
-    assert ["fetching", "denoising_unet.pth", "3.44 GB"] in seen["rows"]
+    assert ["downloading", "denoising_unet.pth", "3.44 GB"] in seen["rows"]
     comfy.picture(f"models_running_{'nodes2' if nodes2 else 'canvas'}")
     hub.tell(done=3_400_000_000, **first)
     assert mine.wait("3.40 GB of")["bar"] == pytest.approx(0.332, abs=0.01)
@@ -187,7 +187,7 @@ def test_a_set_is_fetched_from_the_panel(panel, hub, nodes2):
     mine.wait("Stopping")
     hub.file("moore", "denoiser", state="partial", bytes_there=1_719_187_146)
     hub.tell(state="cancelled", checking=False)
-    seen = mine.wait("Stopped. What has arrived is kept.", "49 %")
+    seen = mine.wait("Stopped. Downloaded parts are kept.", "49 %")
     assert ["49 %", "denoising_unet.pth", "3.44 GB"] in seen["rows"]
     assert seen["buttons"] == ["Resume (about 8.53 GB)"]
     mine.press("Resume")
@@ -196,15 +196,15 @@ def test_a_set_is_fetched_from_the_panel(panel, hub, nodes2):
     assert mine.wait("has the sha256 0")["buttons"] == ["Resume (about 8.53 GB)"]
     comfy.picture(f"models_failed_{'nodes2' if nodes2 else 'canvas'}")
     assert comfy.errors == []
-    hub.models["download"]["state"] = "running"  # of which this page was not told
+    hub.models["download"]["state"] = "running"  # without an event to this page
     mine.press("Resume")
-    assert mine.wait("one set is fetched at a time", "Cancel")["bar"] is not None
+    assert mine.wait("one set is downloaded at a time", "Cancel")["bar"] is not None
     assert len(comfy.errors) == 1  # the browser's own line on status 400
 
 
 def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_base):
     mine = panel(preset="moore")
-    mine.wait("0 of 6 files here")
+    mine.wait("0 of 6 files present")
     mine.press("Download missing")
     mine.wait("Cancel")
     hub.tell(done=1_000_000_000, file="moore/denoising_unet.pth")
@@ -218,7 +218,7 @@ def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_b
     assert mine.wait("1.00 GB of", "Cancel")["bar"] == pytest.approx(0.098, abs=0.01)
 
     second = panel(preset="musepose")
-    seen = second.wait("Moore-AnimateAnyone is being fetched; one set at a time")
+    seen = second.wait("Moore-AnimateAnyone is being downloaded; one set at a time")
     assert second.comfy.page.locator(".aa-models").get_by_role("button").is_disabled()
     second.set("preset", "moore")
     second.wait("1.00 GB of")
@@ -234,7 +234,7 @@ def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_b
     try:
         hub.tell(state="done", done=10_250_911_763)
         for one in (mine, second):
-            seen = one.wait("6 of 6 files here", "in Load CLIP Vision")
+            seen = one.wait("6 of 6 files present", "in Load CLIP Vision")
             assert seen["buttons"] == ["Use these files"]
         second.press("Use these files")
         second.comfy.wait("() => app.graph._nodes[0].widgets[1].value !== '(none)'")
@@ -267,7 +267,7 @@ def test_a_workflow_whose_model_is_missing_says_which_and_keeps_everything(panel
         hub.file("dwpose", role, state="present")
     hub.models["download"] = {"set": "dwpose", "file": "", "done": 1, "total": 1, "error": None}
     hub.tell(state="done", exact=True, checking=False, speed=0)
-    mine.wait("2 of 2 files here")
+    mine.wait("2 of 2 files present")
     mine.press("Use these files")
     mine.comfy.wait("() => app.graph._nodes[0].widgets[1].value === 'dw-ll_ucoco_384.onnx'")
     assert mine.read()["buttons"] == []
@@ -283,7 +283,7 @@ def test_a_workflow_whose_model_is_missing_says_which_and_keeps_everything(panel
     )
     seen = mine.wait(
         r"Not on this server: denoiser musepose\denoising_unet.pth. Part of MusePose, which",
-        "Not on this server: motion mine.safetensors. No published set has it",
+        "Not on this server: motion mine.safetensors. It belongs to no published set",
         "non-commercial research only",
     )
     assert seen["buttons"] == ["Download missing (about 9.31 GB)"]

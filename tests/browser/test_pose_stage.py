@@ -112,14 +112,14 @@ DRAWN = """
 
 @pytest.fixture(scope="module")
 def keypoints_file(server_base):
-    """Put the bundled motion where Load Keypoints lists it."""
+    """Put the bundled motion into a folder that Load Keypoints lists."""
     source = server_base / "custom_nodes/animate_anyone/workflows/inputs/motion.json"
     (server_base / "input/stage.json").write_bytes(source.read_bytes())
     return "stage.json"
 
 
 def alone(file):
-    """Return a prompt with Load Keypoints and what draws its poses."""
+    """Return a prompt with Load Keypoints and a node that draws its poses."""
     return {
         "1": {"class_type": "AnimateAnyone_LoadKeypoints", "inputs": {"file": file}},
         "2": {
@@ -142,7 +142,7 @@ def opened(comfy, file):
     comfy.page.wait_for_timeout(1000)
     comfy.evaluate(LOOK, "LoadKeypoints")
     before = set(comfy.server.get("/history"))
-    comfy.page.get_by_role("button", name="Run this node and what it needs").click()
+    comfy.page.get_by_role("button", name="Run only this node and the nodes that it needs").click()
     entry = comfy.ended(before)
     assert entry["status"]["status_str"] == "success"
     comfy.wait(f"() => ({DRAWN})() > 50")
@@ -150,7 +150,7 @@ def opened(comfy, file):
 
 
 def corrections(comfy):
-    """Return what the prompt says about corrections."""
+    """Return the corrections in the prompt."""
     for node in comfy.prompt().values():
         if node["class_type"] == "AnimateAnyone_LoadKeypoints":
             text = node["inputs"]["corrections"]
@@ -241,7 +241,7 @@ def test_hide_span_undo_and_clear_by_keyboard(open_page, keypoints_file):
     page.get_by_role("button", name="Undo").click()
     page.wait_for_timeout(100)
     assert corrections(comfy)["edits"][0]["move"] == [10, 0]
-    page.get_by_role("button", name="Drop all corrections").click()
+    page.get_by_role("button", name="Delete all corrections").click()
     assert corrections(comfy) is None
     assert comfy.errors == []
 
@@ -267,7 +267,7 @@ def test_a_span_without_the_shown_frame_is_refused(open_page, keypoints_file):
     page.get_by_label("frames that a correction is for").select_option("span")
     page.get_by_label("first frame").fill("6")
     page.get_by_label("last frame").fill("9")
-    page.get_by_text("The shown frame is not among these frames").wait_for()
+    page.get_by_text("The shown frame is outside this span").wait_for()
     page.locator(CANVAS).focus()
     page.keyboard.press("Delete")
     assert corrections(comfy) is None
@@ -302,7 +302,7 @@ def test_a_correction_made_during_a_run_waits_for_the_next_one(open_page, keypoi
     assert comfy.errors == []
 
 
-def test_each_drag_is_one_step_of_undo_however_many_there_were(open_page, server, keypoints_file):
+def test_each_drag_is_one_step_of_undo(open_page, server, keypoints_file):
     comfy = open_page()
     opened(comfy, keypoints_file)
     page = comfy.page
@@ -334,7 +334,7 @@ def test_update_runs_a_node_inside_of_a_subgraph(open_page, keypoints_file):
     }""")
     comfy.evaluate(LOOK.replace("window.app.graph", "window.app.canvas.graph"), "LoadKeypoints")
     before = set(comfy.server.get("/history"))
-    comfy.page.get_by_role("button", name="Run this node and what it needs").click()
+    comfy.page.get_by_role("button", name="Run only this node and the nodes that it needs").click()
     entry = comfy.ended(before)
     assert entry["status"]["status_str"] == "success"
     (ran,) = (key for key, output in entry["outputs"].items() if "aa_pose_stage" in output)
@@ -356,7 +356,7 @@ def test_malformed_corrections_are_named_and_cleared(open_page, server, keypoint
     entry = comfy.queue()
     assert entry["status"]["status_str"] == "error"
     assert "corrections got" in json.dumps(entry["status"])
-    clear = comfy.page.get_by_role("button", name="Drop all corrections")
+    clear = comfy.page.get_by_role("button", name="Delete all corrections")
     clear.click()
     comfy.page.get_by_role("button", name="Undo").click()
     comfy.page.get_by_text("cannot be read").wait_for()

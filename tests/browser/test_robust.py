@@ -1,4 +1,4 @@
-"""What goes wrong on a page without anybody's fault: old files, reloads, several tabs."""
+"""Situations that must not break the page: old files, reloads, several tabs."""
 
 import json
 from pathlib import Path

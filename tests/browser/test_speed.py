@@ -1,4 +1,4 @@
-"""What the pack costs the page when it opens."""
+"""The time that the pack adds to the start of the page."""
 
 SCRIPT_MS = 150
 BYTES = 300_000
@@ -6,7 +6,7 @@ OURS = "/extensions/animate_anyone/"
 
 
 def share_of_ours(profile):
-    """Return the share of our scripts in what a profile of the page caught at work."""
+    """Return our scripts' share of the working time in a profile of the page."""
     frames = {node["id"]: node["callFrame"] for node in profile["nodes"]}
     at_work = [frames[node] for node in profile["samples"]]
     at_work = [frame for frame in at_work if frame["functionName"] not in ("(idle)", "(program)")]

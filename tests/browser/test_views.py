@@ -1,11 +1,11 @@
-"""What the page draws: windows before a run, the clip while it runs, a comparison after it."""
+"""The panels: windows before a run, the live preview during it, a comparison after it."""
 
 import pytest
 
 from comfy_client import workflow
 
 RENDERERS = pytest.mark.parametrize("nodes2", [False, True], ids=["canvas", "nodes2"])
-SEED = 424_242  # of no other test, so that nothing comes from the cache
+SEED = 424_242  # not used by other tests, so that nothing comes from the cache
 WIDTH = 330  # pixels of the nodes
 SHOWN_MS = 120_000  # a busy machine needs many of them
 
@@ -103,7 +103,7 @@ def views(open_page):
 
 
 def shown_windows(comfy, text):
-    """Wait for a panel that says this; return what it shows."""
+    """Wait for a panel with this text; return its content."""
     found = f"(text) => ({WINDOWS})().find((panel) => panel.text.includes(text))"
     return comfy.wait(found, text, timeout=SHOWN_MS).json_value()
 
@@ -153,7 +153,7 @@ def test_windows_are_remembered_with_the_workflow(views):
     assert comfy.errors == []
 
 
-def test_windows_count_rows_as_guidance_and_sampler_make_them(views):
+def test_rows_follow_guidance_and_sampler(views):
     comfy = views(None, "Animate")
     node = comfy.node("Animate")
     node.evaluate(SET, ["steps", 20])
@@ -165,7 +165,7 @@ def test_windows_count_rows_as_guidance_and_sampler_make_them(views):
 
 
 @RENDERERS
-def test_the_clip_plays_while_it_is_made_and_stays(views, nodes2):
+def test_the_clip_plays_while_it_is_sampled_and_stays(views, nodes2):
     comfy = views(with_views(steps=8, seed=SEED + nodes2), "Animate", nodes2=nodes2)
     player = comfy.page.locator(".aa-preview")
     assert player.inner_text() == "While it samples, the clip plays here."
@@ -278,7 +278,7 @@ def test_a_run_is_compared_in_three_ways(views, nodes2):
     for each in graph["nodes"][0]["inputs"]:
         each["link"] = None
     comfy.load(graph)
-    comfy.page.get_by_text("The video is not on the server any more").wait_for()
+    comfy.page.get_by_text("The video is no longer on the server").wait_for()
     ours = [error for error in comfy.errors if "gone.mp4" not in error]
     assert ours == []
 

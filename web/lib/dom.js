@@ -8,7 +8,7 @@ const STYLE_ID = "animate-anyone-style";
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Record<string, any>} [properties] `class`, `data-*`, `aria-*` and `role` become
- *   attributes, functions that begin with "on" become listeners, all else is set as it is
+ *   attributes, functions whose name begins with "on" become listeners, all else is set as it is
  * @param {...(Node | string | null | undefined)} children
  * @returns {HTMLElementTagNameMap[K]}
  */
@@ -40,7 +40,7 @@ export function addStyle() {
 }
 
 /**
- * Keep the canvas from taking what is meant for an element inside a node: dragging, wheel, keys.
+ * Keep the canvas from handling events of an element inside a node: dragging, wheel, keys.
  *
  * @template {HTMLElement} T
  * @param {T} element

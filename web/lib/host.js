@@ -1,5 +1,5 @@
 /**
- * ComfyUI's page as this pack sees it: the only file that imports the page's own modules.
+ * The interface to ComfyUI's page: the only file that imports the page's own modules.
  *
  * Works with front ends 1.27 (ComfyUI 0.3.64) and 1.49 (0.33), with nodes on the canvas and with
  * nodes as elements (Nodes 2.0). Hence panels are DOM widgets, and nothing is drawn on the canvas.
@@ -10,7 +10,7 @@ import { api } from "../../../scripts/api.js";
 
 export { app, api };
 
-/** What a file in the input, output or temp folder is called in a node's `ui` answer. */
+/** A file in the input, output or temp folder, as named in a node's `ui` answer. */
 /** @typedef {{filename: string, subfolder: string, type: string}} ShownFile */
 
 /**
@@ -87,7 +87,7 @@ export function addressOf(file) {
 }
 
 /**
- * Ask one of the pack's own addresses; an error carries the server's words.
+ * Request one of the pack's own routes; an error has the server's text.
  *
  * @param {string} path below /animate_anyone
  * @param {any} [body] sent as JSON by POST; without it the request is a GET
@@ -124,7 +124,7 @@ export function namesOf(node) {
 /**
  * @param {any} wanted graph
  * @param {any} graph in which to look for it
- * @param {string} [way] that led here
+ * @param {string} [way] the ids on the way to this graph
  * @returns {string[]}
  */
 function waysTo(wanted, graph, way = "") {
@@ -137,7 +137,7 @@ function waysTo(wanted, graph, way = "") {
 }
 
 /**
- * Queue this node and what it needs, without the other ends of the graph.
+ * Queue this node and the nodes that it needs, and no other output node.
  *
  * @param {any} node an output node
  */

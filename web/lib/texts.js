@@ -1,9 +1,9 @@
-/** Words of the widgets in the page's language. */
+/** Texts of the panels in the page's language. */
 
 import { language } from "./host.js";
 
 /**
- * Return a function that gives the text of a key, with `{name}` replaced.
+ * Return a function from a key to its text, in which `{name}` is replaced.
  *
  * @template {Record<string, string>} T
  * @param {{en: T, zh: {[K in keyof T]: string}}} tables

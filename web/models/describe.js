@@ -1,4 +1,4 @@
-/** What the model panel says about a loader's widgets and the server's files. No elements here. */
+/** The model panel's content, from a loader's widgets and the server's files. No elements here. */
 
 import { LOADERS, absentChoices, canUse, choices, lacking, ownerOf, shownSet } from "./sets.js";
 import { size, words } from "./words.js";
@@ -12,7 +12,7 @@ import { size, words } from "./words.js";
 /** @typedef {import("./view.js").Shown} Shown */
 
 /**
- * Return what the panel has to say.
+ * Return the content of the panel.
  *
  * @param {any} node
  * @param {Loader} loader
@@ -49,7 +49,7 @@ export function describe(node, loader, known, { failure, refused, stopping }) {
 }
 
 /**
- * Return what a published set has to say.
+ * Return the content for a published set.
  *
  * @param {Models} known
  * @param {string} name
@@ -87,7 +87,7 @@ function underWay(file, running) {
 /**
  * @param {Models} known
  * @param {ModelSet} set
- * @param {boolean} ours whether this set is being fetched
+ * @param {boolean} ours whether this set is being downloaded
  * @param {Download | null} last of this set
  */
 function remark(known, set, ours, last) {
@@ -112,7 +112,7 @@ function restText({ bytes, exact }) {
 }
 
 /**
- * Return which chosen files the server lacks, and whether they can be fetched.
+ * Return which chosen files the server lacks, and whether they can be downloaded.
  *
  * @param {Models} known
  * @param {string} chosen

@@ -1,15 +1,15 @@
-/** What the chosen widgets of a loader ask for, and what of it the server has. No elements here. */
+/** The files that a loader's widgets choose, and which of them the server has. No elements here. */
 
 import { widgetOf } from "../lib/host.js";
 
-/** @typedef {"present" | "partial" | "wrong" | "missing" | "fetching"} FileState the last by us */
+/** @typedef {"present" | "partial" | "wrong" | "missing" | "fetching"} FileState */
 /**
- * @typedef {object} ModelFile as the server tells it
+ * @typedef {object} ModelFile as the server describes it
  * @property {string} role the widget in which it is chosen
  * @property {string} folder below models
  * @property {string} name in the folder, as the widget lists it
  * @property {number | null} size in bytes
- * @property {number} estimate in bytes: the size, or what such files usually have
+ * @property {number} estimate in bytes: the size, or the typical size of such files
  * @property {FileState} state
  * @property {number} bytes_there
  * @property {string} licence
@@ -31,7 +31,7 @@ import { widgetOf } from "../lib/host.js";
 /** @typedef {{sets: Record<string, ModelSet>, download: Download | null}} Models */
 /** @typedef {{role: string, name: string}} Choice */
 
-/** What a loader node looks like: which widgets choose files, and which set they are of. */
+/** The loader nodes: which widgets choose files, and which set the files belong to. */
 export const LOADERS = {
   LoadModels: {
     roles: ["denoiser", "motion", "reference_net", "pose_guider"],
@@ -77,14 +77,14 @@ export function absentChoices(node, loader, models) {
   return choices(node, loader).filter(({ role, name }) => {
     const options = widgetOf(node, role)?.options?.values;
     const listed = Array.isArray(options) && options.map(plain).includes(plain(name));
-    // Load DWPose offers the public pair even where it is not there yet.
+    // Load DWPose offers the public pair even before it is downloaded.
     const known = models.sets.dwpose?.files.find((file) => file.role === role && file.name === name);
     return known ? known.state !== "present" && known.state !== "wrong" : !listed;
   });
 }
 
 /**
- * Return the name of the set that a missing file belongs to, if any does.
+ * Return the name of the set that a missing file belongs to, if there is one.
  *
  * @param {Models} models
  * @param {Choice} choice
@@ -104,7 +104,7 @@ export function ownerOf(models, choice, preferred) {
 }
 
 /**
- * Return the set to show: the one whose files are asked for and missing, or else the chosen one.
+ * Return the set to show: the set of a file that is chosen and missing, otherwise the chosen set.
  *
  * @param {Models} models
  * @param {string} chosen
@@ -115,7 +115,7 @@ export function shownSet(models, chosen, absent) {
 }
 
 /**
- * Return what is still to fetch of a set.
+ * Return how much of a set is still to be downloaded.
  *
  * @param {ModelSet} set
  */
@@ -133,7 +133,7 @@ export function lacking(set) {
 const kept = (file) => (file.state === "partial" ? file.bytes_there : 0);
 
 /**
- * Return whether the widgets choose other files than those of a set that is there.
+ * Return whether the widgets choose other files than those of a set that is present.
  *
  * @param {any} node
  * @param {Loader} loader

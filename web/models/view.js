@@ -1,4 +1,4 @@
-/** The elements of the model panel. They stay; what they show changes. */
+/** The elements of the model panel; they are created once and then updated. */
 
 import { el, ownEvents } from "../lib/dom.js";
 import { size, words } from "./words.js";
@@ -6,7 +6,7 @@ import { size, words } from "./words.js";
 /** @typedef {import("./sets.js").ModelFile} ModelFile */
 /** @typedef {import("./sets.js").Download} Download */
 /**
- * @typedef {object} Shown what the panel says
+ * @typedef {object} Shown the content of the panel
  * @property {string} title
  * @property {string} count
  * @property {string} licence
@@ -24,7 +24,7 @@ import { size, words } from "./words.js";
 /** @typedef {{fetch: () => void, cancel: () => void, use: () => void, again: () => void}} Actions */
 
 /**
- * Return the panel's element and how to let it show something.
+ * Return the panel's element and a function that shows content in it.
  *
  * @param {Actions} actions
  */
@@ -97,7 +97,7 @@ export function modelsView(actions) {
 }
 
 /**
- * Put a text into an element, which is hidden without one.
+ * Put a text into an element; without a text the element is hidden.
  *
  * @param {HTMLElement} element
  * @param {string} text
@@ -110,7 +110,7 @@ function write(element, text) {
 }
 
 /**
- * Give the focus of a button that has gone to the one that took its place.
+ * Move the focus from a button that has disappeared to the button in its place.
  *
  * @param {Element | null} active
  * @param {HTMLButtonElement[]} buttons

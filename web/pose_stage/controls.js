@@ -10,7 +10,7 @@ const LAYERS = /** @type {const} */ (["driver", "result", "reference", "picture"
 const SCOPES = /** @type {const} */ (["this", "rest", "all", "span"]);
 
 /**
- * Build the elements; `refresh` brings them up to date with the state.
+ * Build the elements; `refresh` updates them from the state.
  *
  * @param {StageState} state
  * @param {object} act what the buttons do

@@ -1,6 +1,6 @@
 /**
- * Corrections by hand, by the rule of animate_anyone/pose/corrections.py: of the edits that cover
- * a joint in a frame, the last one alone counts.
+ * Corrections by hand, by the rule of animate_anyone/pose/files/corrections.py: of the edits that
+ * cover a joint in a frame, only the last one counts.
  */
 
 export const VERSION = 1;
@@ -35,7 +35,7 @@ const LARGEST_PX = 16_384;
  */
 
 /**
- * Return what a text says; throws where it cannot be understood.
+ * Return the corrections that a text holds; throws if the text is not valid.
  *
  * @param {string} text
  * @returns {Corrections}
@@ -66,7 +66,7 @@ export function readCorrections(text) {
 }
 
 /**
- * Return the text of corrections; empty without any.
+ * Return corrections as text; empty if there are none.
  *
  * @param {Corrections} corrections
  */
@@ -75,7 +75,7 @@ export function writeCorrections({ canvas, edits }) {
 }
 
 /**
- * Return edits with one more, without those that it makes meaningless.
+ * Return edits with one more, without earlier ones that it replaces.
  *
  * @param {Edit[]} edits
  * @param {Edit} added
@@ -85,7 +85,7 @@ export function withEdit(edits, added) {
 }
 
 /**
- * Return edits without any of a joint in these frames; longer ones are cut.
+ * Return edits without those of a joint in these frames; longer edits are cut.
  *
  * @param {Edit[]} edits
  * @param {{person: number, part: string, joint: number, first: number, last: number}} where
@@ -102,7 +102,7 @@ export function withoutEdits(edits, where) {
 }
 
 /**
- * Return the edit that counts for each joint of a frame.
+ * Return the edit in effect for each joint of a frame.
  *
  * @param {Edit[]} edits
  * @param {number} frame
@@ -169,7 +169,7 @@ function isWhole(value, largest) {
 
 /**
  * @param {any} value
- * @param {number} largest of either number, without its sign
+ * @param {number} largest absolute value of either number
  */
 function isPair(value, largest) {
   const fits = (/** @type {any} */ part) => Number.isFinite(part) && Math.abs(part) <= largest;

@@ -66,7 +66,7 @@ export function jointsAt(stage, frame, corrections) {
 }
 
 /**
- * Return the seen joint that is nearest to a place, or null where none is near.
+ * Return the visible joint that is nearest to a point, or null if none is near.
  *
  * @param {Joint[][]} figures
  * @param {number} x pixels of the stage's canvas
@@ -79,7 +79,7 @@ export function nearest(figures, x, y, reach) {
   figures.forEach((joints, person) => {
     joints.forEach((joint, point) => {
       const distance = Math.hypot(joint.x - x, joint.y - y);
-      // A joint of the body wins over one of face or hand that lies as near.
+      // At equal distance a joint of the body is taken before one of face or hand.
       const cost = point < BODY ? distance : distance * 1.5;
       if (joint.seen && cost < least) {
         least = cost;
@@ -202,7 +202,7 @@ function drawThin(context, stage, layer, frame, width, colour) {
 }
 
 /**
- * Draw rings: around corrected joints, around those that extraction had to guess, and the chosen.
+ * Draw rings around corrected joints, around joints that extraction guessed, and the chosen one.
  *
  * @param {CanvasRenderingContext2D} context
  * @param {Stage} stage

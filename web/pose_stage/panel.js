@@ -1,4 +1,4 @@
-/** One pose stage: its elements, playing, looking and dragging. */
+/** One pose stage: its elements, playing, zooming and dragging. */
 
 import { addressOf, runOnly } from "../lib/host.js";
 import { buildControls } from "./controls.js";
@@ -46,7 +46,7 @@ export class PoseStage {
     this.redraw();
   }
 
-  /** Stop what would go on by itself. */
+  /** Stop playing and drawing. */
   remove() {
     this.observer.disconnect();
     cancelAnimationFrame(this.playing);
@@ -74,12 +74,12 @@ export class PoseStage {
     }
   }
 
-  /** Run this node alone. */
+  /** Run only this node and the nodes that it needs. */
   update() {
     runOnly(this.node);
   }
 
-  /** Draw again, once before the page is painted next. */
+  /** Draw again before the next paint of the page, once. */
   redraw() {
     if (!this.pending) {
       this.pending = requestAnimationFrame(() => {
@@ -89,7 +89,7 @@ export class PoseStage {
     }
   }
 
-  /** Bring elements and canvas up to date. */
+  /** Update elements and canvas. */
   drawNow() {
     this.controls.refresh();
     const { stage, frame, layers, picture, chosen } = this.state;
@@ -106,7 +106,7 @@ export class PoseStage {
     }
   }
 
-  /** Return how the stage's canvas lies in the element's. */
+  /** Return the position and scale of the stage's canvas in the element's canvas. */
   view() {
     const { width, height } = this.state.stage?.canvas ?? { width: 1, height: 1 };
     const fit = Math.min(this.canvas.width / width, this.canvas.height / height);
@@ -176,7 +176,7 @@ export class PoseStage {
     this.redraw();
   }
 
-  /** Let pointer, wheel and keys act on the canvas. */
+  /** Connect pointer, wheel and keys to the canvas. */
   listen() {
     this.canvas.addEventListener("pointerdown", (event) => this.grab(event));
     this.canvas.addEventListener("keydown", (event) => this.press(event));
@@ -275,7 +275,7 @@ export class PoseStage {
 
 /**
  * @param {string} address
- * @returns {Promise<HTMLImageElement | null>} null where the picture is gone
+ * @returns {Promise<HTMLImageElement | null>} null if the picture is gone
  */
 function loaded(address) {
   return new Promise((resolve) => {

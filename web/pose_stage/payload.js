@@ -1,4 +1,4 @@
-/** What the server tells the pose stage, unpacked once so that drawing a frame is only arithmetic. */
+/** The server's payload for the pose stage, unpacked once so that drawing a frame is fast. */
 
 /**
  * Skeletons over frames, flat arrays in the order frame, person, point.
@@ -35,7 +35,7 @@
 export const VERSION = 2;
 
 /**
- * Return the record that a payload holds.
+ * Return a payload as a record.
  *
  * @param {any} payload
  * @returns {Stage}
@@ -69,7 +69,7 @@ export function readPayload(payload) {
 }
 
 /**
- * Return what a point is called, such as "right wrist" or "left hand 8".
+ * Return the name of a point, such as "right wrist" or "left hand 8".
  *
  * @param {Stage} stage
  * @param {number} point

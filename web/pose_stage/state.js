@@ -1,4 +1,4 @@
-/** What one pose stage knows: the clip, the corrections, what is chosen and how it is looked at. */
+/** The state of one pose stage: the clip, the corrections, the chosen joint and the view. */
 
 import { readCorrections, withEdit, withoutEdits, writeCorrections } from "./corrections.js";
 import { addressIn, jointsAt } from "./drawing.js";
@@ -20,11 +20,11 @@ export class StageState {
     this.picture = null;
     /** @type {Corrections} */
     this.corrections = { canvas: null, edits: [] };
-    /** The text as it came, where it cannot be read. @type {string | null} */
+    /** The original text, if it cannot be read. @type {string | null} */
     this.unreadable = null;
     this.reason = "";
     this.problem = ""; // why the last answer cannot be shown
-    /** What undo goes back to. @type {Before[]} */
+    /** States for undo. @type {Before[]} */
     this.past = [];
     this.frame = 0;
     /** @type {Chosen} */
@@ -32,7 +32,7 @@ export class StageState {
     this.layers = { driver: true, result: true, reference: true, picture: true };
     this.scope = "this";
     this.span = [0, 0];
-    this.dirty = false; // other corrections than the last run had
+    this.dirty = false; // whether corrections have changed since the last run
   }
 
   /** Return the value for the prompt and the workflow. */
@@ -40,7 +40,7 @@ export class StageState {
     return this.unreadable ?? writeCorrections(this.corrections);
   }
 
-  /** @param {string} text anything else, such as the null of an older workflow, is nothing */
+  /** @param {string} text anything else, such as the null of an older workflow, counts as empty */
   set text(text) {
     const given = typeof text === "string" ? text : "";
     this.unreadable = null;
@@ -73,7 +73,7 @@ export class StageState {
     return this.figures()[this.chosen.person]?.[this.chosen.point];
   }
 
-  /** Return the frames that a correction is for, as the scope says. */
+  /** Return the frames of a correction, by the chosen scope. */
   reach() {
     const last = Math.max((this.stage?.frames ?? 1) - 1, 0);
     const [from, to] = this.span.map((frame) => Math.min(Math.max(Math.trunc(frame), 0), last));
@@ -87,7 +87,7 @@ export class StageState {
     return { first, last: end };
   }
 
-  /** Whether a correction would not be seen in the frame that is shown; then none is made. */
+  /** Whether the shown frame is outside the scope; then no correction is made. */
   get outside() {
     const { first, last } = this.reach();
     return this.frame < first || this.frame > last;
@@ -121,7 +121,7 @@ export class StageState {
     this.add({ hide: true });
   }
 
-  /** Drop the corrections of the chosen joint. */
+  /** Delete the corrections of the chosen joint. */
   reset() {
     if (this.stage) {
       const where = { ...addressIn(this.stage, this.chosen), ...this.reach() };
@@ -129,12 +129,12 @@ export class StageState {
     }
   }
 
-  /** Drop all corrections. */
+  /** Delete all corrections. */
   clear() {
     this.replace([]);
   }
 
-  /** Take the last change back. */
+  /** Undo the last change. */
   undo() {
     const before = this.past.pop();
     if (before) {
@@ -164,7 +164,7 @@ export class StageState {
     this.changed();
   }
 
-  /** Return the edits in pixels of the stage's canvas, wherever they were made. */
+  /** Return the edits converted to pixels of the stage's canvas. */
   ownEdits() {
     const { canvas, edits } = this.corrections;
     const size = this.stage?.canvas;

@@ -1,4 +1,4 @@
-/** What the pose stage says. */
+/** Texts of the pose stage. */
 
 import { texts } from "../lib/texts.js";
 
@@ -8,36 +8,36 @@ export const say = texts({
     canvas: "Skeleton. Arrow keys move the chosen joint, Shift moves it further, Delete hides it.",
     changed: "Corrections changed: press Update, or run the workflow.",
     clear: "Clear",
-    clearTitle: "Drop all corrections",
+    clearTitle: "Delete all corrections",
     driver: "Driver",
     edits: "{count} corrections",
-    empty: "Press Update: this node alone runs, and the skeletons appear here.",
+    empty: "Press Update: only this node runs, and the skeletons appear here.",
     failed: "The pose stage cannot be shown: {reason}",
     fit: "Fit",
-    fps: "frames a second",
+    fps: "frames per second",
     frame: "frame",
     from: "first frame",
     hide: "Hide",
     hideTitle: "Hide the chosen joint",
     joint: "joint",
     malformed:
-      "The saved corrections cannot be read ({reason}). Clear drops them; until then this node " +
+      "The saved corrections cannot be read ({reason}). Clear deletes them; until then this node " +
       "refuses to run.",
     missing: "missing",
     none: "no corrections",
     notes: "notes",
-    outside: "The shown frame is not among these frames: go to one of them to correct it.",
+    outside: "The shown frame is outside this span: go to a frame inside it to correct it.",
     pause: "Pause",
     person: "person",
     picture: "Picture",
     place: "Place",
-    placeTitle: "Put a joint that is not seen into the middle, to drag it from there",
+    placeTitle: "Put a joint that is not visible into the middle, to drag it from there",
     play: "Play",
     ratios: "length of each bone, result to driver",
     reference: "Reference",
     report: "Report",
     reset: "Reset",
-    resetTitle: "Drop the corrections of the chosen joint in these frames",
+    resetTitle: "Delete the corrections of the chosen joint in these frames",
     rest: "from here on",
     result: "Result",
     running: "Running",
@@ -48,7 +48,7 @@ export const say = texts({
     to: "last frame",
     undo: "Undo",
     update: "Update",
-    updateTitle: "Run this node and what it needs, nothing else",
+    updateTitle: "Run only this node and the nodes that it needs",
     zoomIn: "Zoom in",
     zoomOut: "Zoom out",
   },

@@ -1,6 +1,6 @@
-/** The three ways to look at one video that holds several clips beside each other. */
+/** The three views of one video that holds several clips side by side. */
 
-const DOUBLINGS = 2; // of the difference: four times
+const DOUBLINGS = 2; // of the difference, which is so shown 4 times amplified
 const LINE = 2; // pixels of the panel, of the divider
 const HANDLE = 6; // pixels of the panel, radius
 
@@ -9,7 +9,7 @@ const HANDLE = 6; // pixels of the panel, radius
 /** @typedef {import("./compare_player.js").View} View */
 
 /**
- * Draw the video's frame of now.
+ * Draw the current frame of the video.
  *
  * @param {HTMLCanvasElement} canvas
  * @param {HTMLVideoElement} video
@@ -50,7 +50,7 @@ export function drawView(canvas, video, shown, view, divider) {
 }
 
 /**
- * Draw the columns of a part from one share of its width to another.
+ * Draw a part's columns between two fractions of its width.
  *
  * @param {CanvasRenderingContext2D} context
  * @param {HTMLVideoElement} video

@@ -17,7 +17,7 @@ const ENDS = /** @type {Record<string, number>} */ ({ Home: 0, End: 1 });
 /** @typedef {typeof VIEWS[number]} View */
 /** @typedef {{title: "reference" | "other" | "result", left: number, width: number}} Part pixels of the video */
 /**
- * @typedef {object} Shown what a run has shown
+ * @typedef {object} Shown the result of a run
  * @property {Part[]} parts from left to right, the result last
  * @property {number} width
  * @property {number} height
@@ -26,7 +26,7 @@ const ENDS = /** @type {Record<string, number>} */ ({ Home: 0, End: 1 });
  */
 
 export class ComparePlayer {
-  /** @param {(view: View) => void} remember called when somebody chooses a view */
+  /** @param {(view: View) => void} remember called when the user chooses a view */
   constructor(remember) {
     /** @type {Shown | null} */
     this.shown = null;
@@ -34,7 +34,7 @@ export class ComparePlayer {
     this.wanted = VIEWS[0];
     this.divider = 0.5; // part of the width, from the left
     this.waiting = 0; // for the next frame of the video
-    this.lost = false; // the video, which the server keeps until it is started anew
+    this.lost = false; // whether the video is gone; the server keeps it until a restart
 
     this.video = el("video", { muted: true, loop: true, playsInline: true, preload: "auto" });
     this.canvas = el("canvas", { class: "aa-compare-picture" });
@@ -81,7 +81,7 @@ export class ComparePlayer {
     return el("button", { type: "button", onclick }, text);
   }
 
-  /** Let video, pointer and keys act. */
+  /** Connect the events of video, pointer and keys. */
   listen() {
     for (const kind of ["play", "loadeddata", "seeked"]) {
       this.video.addEventListener(kind, () => this.follow());
@@ -122,7 +122,7 @@ export class ComparePlayer {
     this.update();
   }
 
-  /** Stop what would go on by itself. */
+  /** Stop playing and drawing. */
   stop() {
     cancelAnimationFrame(this.waiting);
     this.video.pause();
@@ -130,7 +130,7 @@ export class ComparePlayer {
     this.video.load();
   }
 
-  /** Play; the page may not let it begin by itself, and a lost video is told elsewhere. */
+  /** Play. The page may forbid it, and a lost video is reported elsewhere. */
   begin() {
     this.video.play().catch(() => {});
   }
@@ -156,7 +156,7 @@ export class ComparePlayer {
     }
   }
 
-  /** Draw each frame as it comes, for as long as the video plays. */
+  /** Draw each frame while the video plays. */
   follow() {
     this.update();
     cancelAnimationFrame(this.waiting);
@@ -165,17 +165,17 @@ export class ComparePlayer {
     }
   }
 
-  /** Return whether there is a clip to hold the result against. */
+  /** Return whether there is a clip to compare the result with. */
   hasOther() {
     return Boolean(this.shown?.parts.some((part) => part.title === "other"));
   }
 
-  /** Return the view that can be shown: without another clip there is but one. */
+  /** Return the view that can be shown: without another clip there is only one. */
   possible() {
     return this.shown && !this.hasOther() ? VIEWS[0] : this.wanted;
   }
 
-  /** Show view, divider and frame as they are now. */
+  /** Show the current view, divider and frame. */
   update() {
     const { shown, video } = this;
     const view = this.possible();

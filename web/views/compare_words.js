@@ -1,4 +1,4 @@
-/** What the comparison says. */
+/** Texts of the comparison. */
 
 import { texts } from "../lib/texts.js";
 
@@ -10,7 +10,7 @@ export const words = texts({
     slider: "Slider",
     difference: "Difference",
     needsOther: "Connect the input other for this view.",
-    amplified: "Absolute difference, 4 times amplified; video compression adds a little of its own.",
+    amplified: "Absolute difference, amplified 4 times; video compression adds a little to it.",
     sliderNote: "Left of the line: other. Right of it: the result.",
     reference: "reference",
     other: "other",
@@ -22,7 +22,7 @@ export const words = texts({
     loop: "Loop",
     scrub: "Frame",
     frame: "{frame} / {total}",
-    lost: "The video is not on the server any more; run the node again.",
+    lost: "The video is no longer on the server; run the node again.",
   },
   zh: {
     label: "对比",

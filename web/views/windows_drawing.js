@@ -1,4 +1,4 @@
-/** The drawing of windows: a row each, frames from left to right, height for its part of a frame. */
+/** The drawing of windows: one row per window, frames from left to right, height is the share. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -26,7 +26,7 @@ export function drawWindows({ frames, windows }) {
 }
 
 /**
- * Return the parts of a window whose frames follow each other; one that wraps has two.
+ * Return the runs of consecutive frames of a window; a window that wraps around has two.
  *
  * @param {Window} window
  * @returns {{first: number, shares: number[]}[]}
