@@ -95,8 +95,11 @@ WRONG = {
         {"detector": "estimator.onnx", "estimator": "detector.onnx"},
         ("detector got estimator.onnx", "must turn pictures", "swap the two files"),
     ),
-    "cut short": ({"estimator": "cut.onnx"}, ("cut.onnx", "not a whole ONNX file", "Download")),
-    "no network": ({"detector": "text.onnx"}, ("text.onnx", "not a whole ONNX file", "Download")),
+    "cut short": ({"estimator": "cut.onnx"}, ("cut.onnx", "not a complete ONNX file", "Download")),
+    "no network": (
+        {"detector": "text.onnx"},
+        ("text.onnx", "not a complete ONNX file", "Download"),
+    ),
     "not there": ({"detector": "yolox_l.onnx"}, ("detector got yolox_l.onnx", "Set download to")),
     "no such provider": ({"provider": "cuda"}, ("provider got 'cuda'", "Install", "choose auto")),
 }

@@ -13,7 +13,7 @@ from ...errors import InputError, WeightsError
 from ..skeleton.layouts import LAYOUTS, WHOLEBODY, Layout, known_layouts
 from .sessions import PoseSession, require_kind, run_batches
 
-MARGIN = 1.25  # size of the crop over that of the box
+MARGIN = 1.25  # size of the crop relative to the box
 # Of the pictures in training, on a scale of 0..255: red, green, blue.
 MEAN = (123.675, 116.28, 103.53)
 DEVIATION = (58.395, 57.12, 57.375)

@@ -94,7 +94,7 @@ def read_header(path: Path) -> Header:
     except (ValueError, IndexError) as error:
         why = str(error) or "it ends within a record"
         raise WeightsError(
-            f"path got {path}; it is not a whole ONNX file: {why}. Download it again."
+            f"path got {path}; it is not a complete ONNX file: {why}. Download it again."
         ) from error
 
 

@@ -56,8 +56,8 @@ class FollowReport:
 
     def with_notes(self, notes: Iterable[str]) -> "FollowReport":
         """Return the report with these notes added, for example about the video file."""
-        told = replace(self.extract, notes=(*self.extract.notes, *notes))
-        return replace(self, extract=told)
+        extract = replace(self.extract, notes=(*self.extract.notes, *notes))
+        return replace(self, extract=extract)
 
     def data(self) -> dict[str, Any]:
         """Return the report as values that JSON can hold."""

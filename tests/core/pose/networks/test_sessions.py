@@ -106,7 +106,7 @@ def test_a_truncated_file_raises(model: Path, share: float) -> None:
     data = model.read_bytes()
     model.write_bytes(data[: int(len(data) * share)])
 
-    with pytest.raises(WeightsError, match=r"e\.onnx; it is not a whole ONNX file.*again"):
+    with pytest.raises(WeightsError, match=r"e\.onnx; it is not a complete ONNX file.*again"):
         open_session(model)
 
 
@@ -124,7 +124,7 @@ def test_a_file_of_another_format_raises(tmp_path: Path, content: bytes) -> None
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
 
-    with pytest.raises(WeightsError, match=r"x\.onnx; it is not a whole ONNX file"):
+    with pytest.raises(WeightsError, match=r"x\.onnx; it is not a complete ONNX file"):
         open_session(path)
 
 
