@@ -1,6 +1,6 @@
 /** The panel of a loader: its model files, their sources, and downloading the missing ones. */
 
-import { addPanel, after, api, app, ask, onChange, widgetOf } from "./lib/host.js";
+import { addPanel, after, api, app, request, onChange, widgetOf } from "./lib/host.js";
 import { describe } from "./models/describe.js";
 import { LOADERS, absentChoices, shownSet, useFiles } from "./models/sets.js";
 import { modelsView } from "./models/view.js";
@@ -45,7 +45,7 @@ function addModelsPanel(node, loader) {
   async function refresh() {
     const before = events;
     try {
-      const answer = await ask("/models");
+      const answer = await request("/models");
       const download = before === events ? answer.download : (known?.download ?? answer.download);
       known = { ...answer, download };
       stopping = stopping && download?.state === "running";
@@ -91,7 +91,7 @@ function addModelsPanel(node, loader) {
     refused = "";
     const before = events;
     try {
-      const download = await ask(path, body);
+      const download = await request(path, body);
       if (known && before === events) {
         known = { ...known, download };
       }

@@ -1,7 +1,7 @@
 /** The window view: which frames each window covers, and how many UNet calls they need. */
 
 import { el, ownEvents } from "./lib/dom.js";
-import { addPanel, after, ask, onChange, widgetOf } from "./lib/host.js";
+import { addPanel, after, request, onChange, widgetOf } from "./lib/host.js";
 import { texts } from "./lib/texts.js";
 import { drawWindows } from "./views/windows_drawing.js";
 
@@ -104,7 +104,7 @@ function addWindowView(node) {
     let plan;
     let problem = "";
     try {
-      plan = await ask(`/windows?${question(node, frames.value)}`);
+      plan = await request(`/windows?${question(node, frames.value)}`);
     } catch (error) {
       const reason = /** @type {Error} */ (error).message;
       problem = error instanceof TypeError ? words("unreachable", { reason }) : reason;

@@ -1,6 +1,6 @@
 """ComfyUI as the nodes see it: devices, memory, progress, interruption, sampling.
 
-The only file that imports `comfy`; `folders` alone imports `folder_paths`. Everything here works on
+The only file that imports `comfy`; only `folders` imports `folder_paths`. Everything here works on
 both supported versions (0.3.64 and 0.33); differences between them are handled here.
 """
 

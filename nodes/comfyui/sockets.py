@@ -33,7 +33,7 @@ class Network:
 
 
 class Reference(NamedTuple):
-    """What the denoiser reads from the reference picture."""
+    """The encoded reference picture, as input for the denoiser."""
 
     features: tuple[Tensor, ...]  # one per transformer block: (1, n, c)
     token: Tensor  # (1, 1, d), the picture's image embedding

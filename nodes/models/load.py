@@ -151,8 +151,8 @@ def load_vae(parts: Parts, preset: Preset) -> Any:
     """Return the weight set's autoencoder as the host's VAE."""
     if parts.autoencoder is None:
         return host.blocked_output(
-            f"vae got nothing: the weights of {preset.title} bring no autoencoder; connect a Load "
-            "VAE node, for Stable Diffusion 1.5 networks sd-vae-ft-mse."
+            f"vae got nothing: the weights of {preset.title} contain no autoencoder; connect a "
+            "Load VAE node, for Stable Diffusion 1.5 networks sd-vae-ft-mse."
         )
     tensors = dict(parts.autoencoder)
     if identify(parts.autoencoder.shapes) == "autoencoder_tiny":
@@ -164,7 +164,7 @@ def load_clip_vision(parts: Parts, preset: Preset) -> Any:
     """Return the weight set's image encoder as the host's CLIP vision model."""
     if parts.image_encoder is None:
         return host.blocked_output(
-            f"clip_vision got nothing: the weights of {preset.title} bring no image encoder; "
+            f"clip_vision got nothing: the weights of {preset.title} contain no image encoder; "
             "connect a Load CLIP Vision node with CLIP ViT-L/14 of sd-image-variations."
         )
     config = image_encoder_config(parts.image_encoder) | {

@@ -59,7 +59,7 @@ def model_path(role: str, name: str, download: bool) -> Path:
         raise InputError(f"{role} got {name}; there is no such file. Choose another.")
     if not download:
         raise InputError(
-            f"{role} got {name}; it must lie in {target.parent}. Set download to true, or get "
+            f"{role} got {name}; it must be in {target.parent}. Set download to true, or get "
             f"{PUBLIC[name].address} and put it there."
         )
     report = host.progress(PUBLIC[name].size or 1)

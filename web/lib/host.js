@@ -92,7 +92,7 @@ export function addressOf(file) {
  * @param {string} path below /animate_anyone
  * @param {any} [body] sent as JSON by POST; without it the request is a GET
  */
-export async function ask(path, body) {
+export async function request(path, body) {
   const post = { method: "POST", headers: { "Content-Type": "application/json" } };
   const options = body === undefined ? {} : { ...post, body: JSON.stringify(body) };
   const answer = await api.fetchApi(`/animate_anyone${path}`, options);

@@ -2,7 +2,7 @@
 
 import { el, ownEvents } from "../lib/dom.js";
 import { nameOf } from "./payload.js";
-import { say } from "./words.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./state.js").StageState} StageState */
 
@@ -24,58 +24,58 @@ export function buildControls(state, act) {
     class: "aa-stage-canvas",
     tabIndex: 0,
     role: "application",
-    "aria-label": say("canvas"),
+    "aria-label": words("canvas"),
   });
   const hint = el("div", { class: "aa-stage-hint" });
-  const play = button(say("play"), act.toggle);
-  const frame = field("range", say("frame"), (value) => {
+  const play = button(words("play"), act.toggle);
+  const frame = field("range", words("frame"), (value) => {
     state.frame = value;
     act.redraw();
   });
   const counter = el("span", { class: "aa-stage-counter" });
-  const fps = field("number", say("fps"), () => {});
-  Object.assign(fps, { min: "1", max: "60", value: "12", title: say("fps") });
+  const fps = field("number", words("fps"), () => {});
+  Object.assign(fps, { min: "1", max: "60", value: "12", title: words("fps") });
   const layers = LAYERS.map((name) =>
-    toggle(say(name), () => {
+    toggle(words(name), () => {
       state.layers[name] = !state.layers[name];
       act.redraw();
     }),
   );
   const zoom = [
-    button("−", () => act.zoom(1 / 1.25), say("zoomOut")),
-    button("+", () => act.zoom(1.25), say("zoomIn")),
-    button(say("fit"), () => act.zoom(null)),
+    button("−", () => act.zoom(1 / 1.25), words("zoomOut")),
+    button("+", () => act.zoom(1.25), words("zoomIn")),
+    button(words("fit"), () => act.zoom(null)),
   ];
-  const person = select(say("person"), (value) => {
+  const person = select(words("person"), (value) => {
     state.chosen = { ...state.chosen, person: Number(value) };
     act.redraw();
   });
-  const joint = select(say("joint"), (value) => {
+  const joint = select(words("joint"), (value) => {
     state.chosen = { ...state.chosen, point: Number(value) };
     act.redraw();
   });
-  const scope = select(say("scope"), (value) => {
+  const scope = select(words("scope"), (value) => {
     state.scope = value;
     if (value === "span") {
       state.span = [state.frame, Math.max((state.stage?.frames ?? 1) - 1, 0)];
     }
     act.redraw();
   });
-  scope.append(...SCOPES.map((name) => el("option", { value: name, textContent: say(name) })));
+  scope.append(...SCOPES.map((name) => el("option", { value: name, textContent: words(name) })));
   const ends = [0, 1].map((end) =>
-    field("number", say(end ? "to" : "from"), (value) => {
+    field("number", words(end ? "to" : "from"), (value) => {
       state.span[end] = value - 1; // the fields count from 1, as the counter does
       act.redraw();
     }),
   );
-  const hide = button(say("hide"), () => (state.joint()?.seen ? state.hide() : state.reset()), say("hideTitle"));
-  const place = button(say("place"), () => putIntoTheMiddle(state), say("placeTitle"));
-  const reset = button(say("reset"), () => state.reset(), say("resetTitle"));
-  const undo = button(say("undo"), () => state.undo());
-  const clear = button(say("clear"), () => state.clear(), say("clearTitle"));
-  const update = button(say("update"), act.update, say("updateTitle"));
+  const hide = button(words("hide"), () => (state.joint()?.seen ? state.hide() : state.reset()), words("hideTitle"));
+  const place = button(words("place"), () => putIntoTheMiddle(state), words("placeTitle"));
+  const reset = button(words("reset"), () => state.reset(), words("resetTitle"));
+  const undo = button(words("undo"), () => state.undo());
+  const clear = button(words("clear"), () => state.clear(), words("clearTitle"));
+  const update = button(words("update"), act.update, words("updateTitle"));
   const status = el("span", { class: "aa-grow", role: "status" });
-  const report = el("details", { class: "aa-stage-report" }, el("summary", { textContent: say("report") }));
+  const report = el("details", { class: "aa-stage-report" }, el("summary", { textContent: words("report") }));
   const facts = el("div");
   report.append(facts);
 
@@ -119,7 +119,7 @@ export function buildControls(state, act) {
       Object.assign(element, { min: "1", max: String(last + 1), value: String(state.span[end] + 1) });
     });
     const shown = state.joint();
-    hide.textContent = say(shown && !shown.seen && shown.edited ? "show" : "hide");
+    hide.textContent = words(shown && !shown.seen && shown.edited ? "show" : "hide");
     hide.disabled = !shown || state.outside || (!shown.seen && !shown.edited);
     place.disabled = !shown || state.outside || shown.seen;
     reset.disabled = !shown?.edited;
@@ -131,7 +131,7 @@ export function buildControls(state, act) {
     status.textContent = statusOf(state);
     report.hidden = !stage;
     hint.textContent =
-      state.unreadable !== null ? say("malformed", { reason: state.reason }) : state.problem || (stage ? "" : say("empty"));
+      state.unreadable !== null ? words("malformed", { reason: state.reason }) : state.problem || (stage ? "" : words("empty"));
     hint.hidden = !hint.textContent;
   }
 
@@ -142,15 +142,15 @@ export function buildControls(state, act) {
 function statusOf({ corrections, dirty, outside, stage }) {
   const count = corrections.edits.length;
   if (outside) {
-    return say("outside");
+    return words("outside");
   }
   if (dirty) {
-    return say("changed");
+    return words("changed");
   }
   if (count) {
-    return say("edits", { count });
+    return words("edits", { count });
   }
-  return stage ? say("none") : "";
+  return stage ? words("none") : "";
 }
 
 /** @param {StageState} state */
@@ -170,7 +170,7 @@ function fillChoices(state, person, joint) {
   const stage = /** @type {import("./payload.js").Stage} */ (state.stage);
   const people = Array.from({ length: stage.people }, (_, i) => i);
   person.replaceChildren(
-    ...people.map((i) => el("option", { value: String(i), textContent: `${say("person")} ${i + 1}` })),
+    ...people.map((i) => el("option", { value: String(i), textContent: `${words("person")} ${i + 1}` })),
   );
   joint.replaceChildren(
     ...Object.entries(stage.parts).map(([part, [start, stop]]) =>
@@ -190,7 +190,7 @@ function factsOf(stage) {
   const lines = [];
   const bones = Object.entries(stage.report?.bones ?? {});
   if (bones.length) {
-    lines.push(el("strong", { textContent: say("ratios") }));
+    lines.push(el("strong", { textContent: words("ratios") }));
     for (const [bone, [ratio, source]] of bones) {
       lines.push(el("div", { textContent: `${bone}: ×${ratio.toFixed(3)} (${source})` }));
     }
@@ -198,11 +198,11 @@ function factsOf(stage) {
   const missing = Object.entries(stage.missing).filter(([, share]) => share > 0.001);
   if (missing.length) {
     const shares = missing.map(([part, share]) => `${part.replace("_", " ")} ${(100 * share).toFixed(0)} %`);
-    lines.push(el("strong", { textContent: say("missing") }), el("div", { textContent: shares.join(", ") }));
+    lines.push(el("strong", { textContent: words("missing") }), el("div", { textContent: shares.join(", ") }));
   }
   const notes = [...stage.notes, ...(stage.report?.warnings ?? [])];
   if (notes.length) {
-    lines.push(el("strong", { textContent: say("notes") }));
+    lines.push(el("strong", { textContent: words("notes") }));
     lines.push(...notes.map((note) => el("div", { textContent: note })));
   }
   return lines;

@@ -1,4 +1,4 @@
-/** Skeletons on a canvas, and where their joints lie. */
+/** Drawing skeletons on a canvas, and finding their joints. */
 
 import { editsAt } from "./corrections.js";
 import { placeOf } from "./payload.js";

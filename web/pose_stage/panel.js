@@ -5,7 +5,7 @@ import { buildControls } from "./controls.js";
 import { draw, nearest } from "./drawing.js";
 import { readPayload } from "./payload.js";
 import { StageState } from "./state.js";
-import { say } from "./words.js";
+import { words } from "./words.js";
 
 const REACH_PX = 14; // of the pointer around a joint, pixels of the screen
 const STEP_PX = 1; // of the arrow keys, pixels of the stage's canvas
@@ -54,7 +54,7 @@ export class PoseStage {
   }
 
   /**
-   * Show what a run has told.
+   * Show the result of a run.
    *
    * @param {{payload: any, picture?: any}} answer
    */
@@ -69,7 +69,7 @@ export class PoseStage {
       this.redraw();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.state.problem = say("failed", { reason });
+      this.state.problem = words("failed", { reason });
       this.redraw();
     }
   }
@@ -139,10 +139,10 @@ export class PoseStage {
     if (this.playing) {
       cancelAnimationFrame(this.playing);
       this.playing = 0;
-      this.controls.play.textContent = say("play");
+      this.controls.play.textContent = words("play");
       return;
     }
-    this.controls.play.textContent = say("pause");
+    this.controls.play.textContent = words("pause");
     let last = performance.now();
     const next = (/** @type {number} */ now) => {
       const pace = 1000 / Math.min(Math.max(Number(this.controls.fps.value) || 12, 1), 60);
@@ -217,7 +217,7 @@ export class PoseStage {
   }
 
   /**
-   * Return what a movement of the pointer does while a joint is held; all of it is one step of undo.
+   * Return the handler of pointer movements while a joint is held; one drag is one step of undo.
    *
    * @param {{x: number, y: number}} start
    */
@@ -235,7 +235,7 @@ export class PoseStage {
   }
 
   /**
-   * Return what a movement of the pointer does while the picture is held.
+   * Return the handler of pointer movements while the picture is held.
    *
    * @param {PointerEvent} start
    */

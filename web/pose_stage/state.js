@@ -94,7 +94,7 @@ export class StageState {
   }
 
   /**
-   * Put the chosen joint somewhere, as it lies in the frame that is shown.
+   * Put the chosen joint at a position in the frame that is shown.
    *
    * @param {number} x pixels of the stage's canvas
    * @param {number} y

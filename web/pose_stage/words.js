@@ -2,7 +2,7 @@
 
 import { texts } from "../lib/texts.js";
 
-export const say = texts({
+export const words = texts({
   en: {
     all: "all frames",
     canvas: "Skeleton. Arrow keys move the chosen joint, Shift moves it further, Delete hides it.",
