@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from .config import Preset
@@ -168,13 +168,15 @@ def denoise(
 
     def predict(timestep: int, latents: Tensor, windows: Sequence[Window]) -> Tensor:
         nonlocal done
-        rows = latents.to(like).repeat(condition.rows, 1, 1, 1, 1)
+        rows = repeat(latents.to(like), "k c f h w -> (rows k) c f h w", rows=condition.rows)
         poses = torch.cat([pose.of(window.frames) for window in windows])
+        if len(windows) > 1:
+            poses = repeat(poses, "k c f h w -> (rows k) c f h w", rows=condition.rows)
         prediction = models.denoiser(
             rows,
             torch.full((len(rows),), timestep, device=like.device),
             condition.for_windows(len(windows)),
-            poses if len(windows) == 1 else poses.repeat(condition.rows, 1, 1, 1, 1),
+            poses,
         ).float()
         done += len(windows)
         if progress is not None:

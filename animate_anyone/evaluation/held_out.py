@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ..drawn import PICTURE_SIZE
@@ -57,4 +58,4 @@ def held_out_pair(
 
 
 def _pixels(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+    return rearrange(torch.from_numpy(picture), "H W c -> c H W").float() / 255

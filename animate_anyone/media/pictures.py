@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange, repeat
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -38,7 +39,7 @@ def to_pixels(
     frames: np.ndarray,  # (f, H, W, 3) uint8
 ) -> Tensor:  # (f, 3, H, W) float32, 0..1
     """Convert 8-bit frames into the core's tensors."""
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255)
+    return rearrange(torch.from_numpy(frames), "f H W c -> f c H W").float().div_(255)
 
 
 def to_bytes(
@@ -46,7 +47,7 @@ def to_bytes(
 ) -> np.ndarray:  # (f, H, W, 3) uint8
     """Convert the core's tensors into 8-bit frames, rounded to the nearest value."""
     scaled = frames.detach().float().clamp(0, 1).mul(255).round_().to(torch.uint8)
-    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return rearrange(scaled, "f c H W -> f H W c").contiguous().cpu().numpy()
 
 
 def read_bytes(
@@ -67,7 +68,7 @@ def read_bytes(
             )
         if image.mode.startswith("I"):  # 16-bit grey, which PIL would clip at 255
             grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            return np.repeat(grey[:, :, None], 3, 2)
+            return repeat(grey, "H W -> H W 3")
         if image.has_transparency_data:
             image = image.convert("RGBA")
             if np.asarray(image.getchannel("A")).min() < 255:

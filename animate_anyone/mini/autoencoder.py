@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..drawn import PICTURE_SIZE
@@ -89,9 +90,10 @@ def _start_encoder(encoder: Any, count: int, crops: Tensor) -> None:  # noqa: AN
             for place in range(4):
                 halving.weight[4 * channel + place, channel, 1 + place // 2, 1 + place % 2] = 1
     mean, variances, vectors = _components((crops + 1) / 2, count)
-    # (count, 48 channels of a 4x4 patch, 2x2 of those patches)
-    kernel = vectors.unflatten(1, (3, 2, 2, 2, 2, 2, 2)).permute(0, 1, 4, 7, 3, 6, 2, 5)
-    kernel = kernel.reshape(count, 3 * 4, 4, 2, 2).flatten(1, 2)
+    # (count, 48 channels of a 4x4 patch, 2x2 of those patches). Each halving takes one binary
+    # digit of a pixel's row (y2 y1 y0) and column (x2 x1 x0) in its 8x8 patch, the last one first.
+    digits = dict.fromkeys(("y2", "y1", "y0", "x2", "x1", "x0"), 2)
+    kernel = rearrange(vectors, "n (c y2 y1 y0 x2 x1 x0) -> n (c y0 x0 y1 x1) y2 x2", **digits)
     halvings[2].weight[: 2 * count] = 0
     halvings[2].weight[:count, :48, 1:, 1:] = kernel  # what is positive, and below what is
     halvings[2].weight[count : 2 * count, :48, 1:, 1:] = -kernel  # negative: ReLUs keep one each
@@ -105,8 +107,7 @@ def _start_encoder(encoder: Any, count: int, crops: Tensor) -> None:  # noqa: AN
 
 def _components(pixels: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean (192,), variances (count,) and directions (count, 192) of 8x8 patches."""
-    patches = pixels.unfold(2, 8, 8).unfold(3, 8, 8).permute(0, 2, 3, 1, 4, 5).flatten(3)
-    patches = patches.flatten(0, 2)
+    patches = rearrange(pixels, "b c (h y) (w x) -> (b h w) (c y x)", y=8, x=8)
     mean = patches.mean(0)
     centred = patches - mean
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
@@ -200,7 +201,7 @@ def corner_of(
 
 def as_pixels(crops: Sequence[np.ndarray]) -> Tensor:
     """Return crops (H, W, 3) uint8 as one batch in -1..1."""
-    pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+    pixels = rearrange(torch.from_numpy(np.stack(crops)), "b H W c -> b c H W").float()
     return (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ..drawn.clip import paint_clip
+from ..media import to_pixels
 from ..protocols import Autoencoder
 from ..types import Size
 
@@ -24,7 +26,7 @@ def preview_colours(
     """
     rng = np.random.default_rng(PREVIEW_SEED)
     pictures = [paint_clip(rng, np.zeros(1), size)[0].picture for _ in range(characters)]
-    frames = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    frames = to_pixels(np.stack(pictures))
     latents = _cells(autoencoder.encode(frames).float())
     colours = _cells(torch.nn.functional.avg_pool2d(frames, CELL)) * 2 - 1
     known = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
@@ -36,4 +38,4 @@ def preview_colours(
 def _cells(
     maps: Tensor,  # (f, c, h, w)
 ) -> Tensor:  # (f*h*w, c)
-    return maps.movedim(1, -1).flatten(0, 2)
+    return rearrange(maps, "f c h w -> (f h w) c")

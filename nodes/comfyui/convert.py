@@ -119,7 +119,7 @@ def first_frames(
     clips: int,  # b
 ) -> Tensor:  # (b, ...)
     """Return one value per clip of values that the host has repeated for every frame."""
-    return values.unflatten(0, (clips, -1))[:, 0]
+    return rearrange(values, "(b f) ... -> b f ...", b=clips)[:, 0]
 
 
 def to_denoiser_scale(latents: Tensor, latent_scale: float) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -215,8 +216,7 @@ def cut_clips(
     frames = video.float()[(places + 1e-9).long()]
     size = (protocol.size, protocol.size)
     frames = functional.interpolate(frames, size, mode="bilinear", align_corners=False)
-    clips = frames.unflatten(0, (count, protocol.frames))
-    return clips.transpose(1, 2) * 2 - 1
+    return rearrange(frames, "(b f) c H W -> b c f H W", f=protocol.frames) * 2 - 1
 
 
 @torch.no_grad()

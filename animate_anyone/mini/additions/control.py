@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from ...config import ControlConfig
@@ -32,7 +33,7 @@ def attach_control(base: FrozenBase, generator: torch.Generator) -> Addition:
 
     def predict(noisy: Tensor, timesteps: Tensor, conditions: Conditions, hints: Tensor) -> Tensor:
         def control(rows: Tensor, times: Tensor, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
-            return network(rows, times, tokens, hints.flatten(0, 1))
+            return network(rows, times, tokens, rearrange(hints, "b f c H W -> (b f) c H W"))
 
         return base.predict(noisy, timesteps, conditions, control)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor
 
 from ...drawn import PICTURE_SIZE
@@ -187,4 +187,4 @@ def as_batch(rows: dict[str, np.ndarray]) -> tuple[Batch, Tensor]:
         masks=torch.from_numpy(rows["masks"]).float()[:, None] / 255,
     )
     hints = torch.from_numpy(np.unpackbits(rows["hints"], axis=-1)).float()
-    return batch, hints[:, :, None].expand(-1, -1, 3, -1, -1)
+    return batch, repeat(hints, "b f H W -> b f 3 H W")

@@ -3,10 +3,12 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ...diffusion.samplers import sample
 from ...evaluation.metrics.frames import psnr, psnr_inside
+from ...media import to_pixels
 from ...networks.condition import Conditions
 from .base import FrozenBase
 from .examples import Draw, Drawn, as_batch, encoded, held_out
@@ -47,7 +49,7 @@ def sampled(base: FrozenBase, draw: Draw, predict: Predict, *, characters: int) 
     for index in range(characters):
         drawn = held_out(draw, index, FRAMES)
         frames = _frames_of(base, drawn, predict, generator)
-        truth = torch.from_numpy(drawn.targets).permute(0, 3, 1, 2).float() / 255
+        truth = to_pixels(drawn.targets)
         masks = torch.from_numpy(drawn.masks).float()[:, None]
         near = F.max_pool2d(masks, NEAR, 1, NEAR // 2)[:, 0] > 127
         pair = psnr(frames, truth).mean(), psnr_inside(frames, truth, near).mean()
@@ -68,4 +70,4 @@ def _frames_of(
 
     noise = torch.randn(batch.targets.shape, generator=generator)
     latents = sample(model, noise, base.schedule, STEPS)
-    return base.autoencoder.decode(latents[0].transpose(0, 1))
+    return base.autoencoder.decode(rearrange(latents, "1 c f h w -> f c h w"))

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ...pose.networks.estimator import DEVIATION, MEAN, crop_windows
@@ -22,7 +23,7 @@ def detector_batch(
         image, found = _letterboxed(scenes, index, rng, size)
         images.append(disturbed(image, rng)[..., ::-1])
         boxes.append(found)
-    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+    pixels = rearrange(torch.from_numpy(np.stack(images)), "b H W c -> b c H W").float()
     return pixels, torch.from_numpy(np.stack(boxes)).float()
 
 
@@ -79,7 +80,7 @@ def estimator_batch(
         crops.append(normalised(disturbed(np.ascontiguousarray(crop), rng)))
         points.append(xy)
         shown.append(visible & (xy >= 0).all(1) & (xy < size[::-1]).all(1))
-    pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    pixels = rearrange(torch.from_numpy(np.stack(crops)), "b H W c -> b c H W")
     return pixels, torch.from_numpy(np.stack(points)).float(), torch.from_numpy(np.stack(shown))
 
 

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from torch import Tensor
 
 from .networks import BOXES, SIMCC_RATIO, STRIDES
@@ -67,7 +68,8 @@ def assign(
     stride: Tensor,
 ) -> Tensor:  # (b, n): which person each cell must find, -1 for none
     """Give each person the cells about its centre, on the level that fits its size."""
-    centre, extent = boxes.view(*boxes.shape[:2], 2, 2).mean(2), boxes[..., 2:] - boxes[..., :2]
+    centre = reduce(boxes, "b p (corners xy) -> b p xy", "mean", corners=2)
+    extent = boxes[..., 2:] - boxes[..., :2]
     longer = extent.amax(-1)
     level = sum((longer >= side).long() for side in LEVEL_SIDES)
     wanted = torch.tensor(STRIDES, dtype=stride.dtype)[level]

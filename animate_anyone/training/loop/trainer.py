@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -221,10 +222,11 @@ class Trainer:
         if batch.encoded:
             return batch.reference.to(self.device), batch.targets.to(self.device)
         encode = _needed(self.around.autoencoder, "autoencoder", "pictures into latents").encode
-        b, _, f = batch.targets.shape[:3]
-        frames = torch.cat([batch.reference, batch.targets.transpose(1, 2).flatten(0, 1)])
+        b = len(batch.reference)
+        targets = rearrange(batch.targets, "b c f H W -> (b f) c H W")
+        frames = torch.cat([batch.reference, targets])
         latents = encode(frames.to(self.device).float() / 255)
-        return latents[:b], latents[b:].unflatten(0, (b, f)).transpose(1, 2)
+        return latents[:b], rearrange(latents[b:], "(b f) c h w -> b c f h w", b=b)
 
     @torch.no_grad()
     def _picture(self, batch: Batch) -> Tensor:

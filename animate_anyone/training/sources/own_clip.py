@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from einops import rearrange
 
 from ...errors import InputError
 from ...media import to_pixels
@@ -70,11 +71,12 @@ class OwnClip:
         chosen = [self._chosen(draw, room, step, row) for row in rows]
         reference = np.array([first for first, _ in chosen])
         targets = np.stack([numbers for _, numbers in chosen])
+        latents, poses = (torch.from_numpy(part[targets]) for part in (self.latents, self.poses))
         return Batch(
             encoded=True,
             reference=torch.from_numpy(self.latents[reference]),
-            targets=torch.from_numpy(self.latents[targets]).transpose(1, 2),
-            poses=torch.from_numpy(self.poses[targets]).permute(0, 1, 4, 2, 3),
+            targets=rearrange(latents, "b f c h w -> b c f h w"),
+            poses=rearrange(poses, "b f H W c -> b f c H W"),
             tokens=torch.from_numpy(self.tokens[reference]),
             names=tuple(f"reference frame {number}" for number in reference),
         )

@@ -163,8 +163,8 @@ def _gathered(
         encoded=True,
         reference=torch.from_numpy(shard["latents"][rows, reference]).float(),
         thumbs=torch.from_numpy(shard["thumbs"][rows, reference]),
-        targets=stacked("latents").float().transpose(1, 2),
-        poses=stacked("poses").permute(0, 1, 4, 2, 3),
+        targets=rearrange(stacked("latents").float(), "b f c h w -> b c f h w"),
+        poses=rearrange(stacked("poses"), "b f H W c -> b f c H W"),
         masks=stacked("masks").float()[:, None] / 255,
         names=tuple(f"{shard['name']} character {row}" for row in rows),
     )
