@@ -1,4 +1,4 @@
-"""The command `ablations`: the paper's claims in miniature, from nothing to the table."""
+"""The command `ablations`: the paper's table 3 with small networks, from training to the table."""
 
 import argparse
 import json
@@ -15,30 +15,35 @@ log = logging.getLogger(__name__)
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `ablations`."""
-    text = "train and measure the rows of the paper's table 3 in miniature"
+    text = "train and measure the rows of the paper's table 3 with small networks"
     parser = subparsers.add_parser("ablations", help=text, description=sentence(text))
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("--folder", type=Path, required=True, help="where the runs live; goes on if begun")
+    text = "folder of the training runs; an interrupted command resumes"
+    add("--folder", type=Path, required=True, help=text)
     add_run_steps(parser, "600 for every variant")
-    add("--shards", type=int, default=20, help="of 100 drawn characters, for training (20)")
-    add("--pairs", type=int, default=64, help="held-out characters, single frames (64)")
-    add("--clips", type=int, default=6, help="held-out clips, for flicker (6)")
-    add("--frames", type=int, default=24, help="of a clip (24)")
-    add("--sampling-steps", type=int, default=10, help="of what is measured (10)")
+    text = "files of training examples, each with 100 drawn characters (default: 20)"
+    add("--shards", type=int, default=20, help=text)
+    text = "held-out characters, of which single frames are measured (default: 64)"
+    add("--pairs", type=int, default=64, help=text)
+    text = "held-out clips, on which flicker is measured (default: 6)"
+    add("--clips", type=int, default=6, help=text)
+    add("--frames", type=int, default=24, help="length of these clips (default: 24)")
+    text = "sampling steps for measured results (default: 10)"
+    add("--sampling-steps", type=int, default=10, help=text)
     add_threads(parser)
     models = add(
         "--models",
         nargs="*",
         default=[],
         metavar="NAME=SOURCE",
-        help="further rows: a preset, bundle or folder under a name of your choice",
+        help="additional rows of the table: a name of your choice, and a preset, bundle or folder",
     )
     add_old_name(parser, "--weights", models)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train what is missing, measure everything, write and print the table."""
+    """Train the missing variants, measure all, write and print the table; return the exit code."""
     from ..evaluation.ablation import without_motion
     from ..evaluation.tables import compare, compare_data
     from ..media.pictures import whole_file
@@ -82,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _named(text: str) -> tuple[str, str]:
-    """Return name and source of a further row."""
+    """Return name and source of an additional row."""
     name, _, source = text.partition("=")
     if not source:
         raise InputError(f"--models got {text!r}; it must be NAME=SOURCE, as v0=weights/v0.")

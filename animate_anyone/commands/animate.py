@@ -1,4 +1,4 @@
-"""`python -m animate_anyone animate`: one picture and one motion in, a video out."""
+"""`python -m animate_anyone animate`: make a video from one picture and one motion."""
 
 import argparse
 import logging
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHEET_FRAMES = 8
-# Keypoints and drawn skeletons may have been fitted to the reference before.
+# Keypoints and drawn skeletons may already be fitted to the reference.
 _USUAL_MODES = {"keypoints": "none", "skeleton": "none", "video": USUAL_MODE}
 
 
@@ -37,40 +37,47 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "animate",
-        help="animate the character of a picture by a motion",
-        description="Animate the character of a picture by a motion; writes a video.",
+        help="animate the character of a picture with a motion; writes a video",
+        description="Animate the character of a picture with a motion; writes a video.",
     )
     add = parser.add_argument
-    add("--reference", type=Path, required=True, metavar="PICTURE", help="the character")
+    add("--reference", type=Path, required=True, metavar="PICTURE", help="picture of the character")
     add(
         "--poses",
         type=Path,
         required=True,
         metavar="FILE",
-        help="the motion: keypoints (.json), or a video or folder of pictures, of a person or "
-        "of drawn skeletons",
+        help="the motion: keypoints (.json), or a video or a folder of pictures that show a person "
+        "or drawn skeletons",
     )
     add(
         "--driving",
         choices=("auto", "skeleton", "video"),
         default="auto",
-        help="what the pictures of --poses show (auto: told by looking at a few)",
+        help="what the pictures of --poses show: drawn skeletons or a person (default: auto, "
+        "decided from a few frames)",
     )
-    add("--out", type=Path, required=True, metavar="CLIP.mp4", help="the result")
+    add("--out", type=Path, required=True, metavar="CLIP.mp4", help="the video to write")
     add(
         "--models",
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="a bundle, a folder, or the files of a weight set (the embedded aa-mini)",
+        help="a bundle, a folder, or the files of a weight set (default: the embedded aa-mini)",
     )
-    add("--preset", choices=presets(), help="what the files are, where their shapes cannot tell")
-    add("--size", type=parse_size, metavar="WxH", help="pixels (short side of the preset)")
-    add("--fps", type=parse_fps, help="of the result (the motion's; 30 for keypoints and folders)")
-    add("--frames", type=int, help="stop after so many frames")
-    add("--no-audio", action="store_true", help="leave the sound of the motion's clip out")
-    add("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet")
-    add("--dry-run", action="store_true", help="only tell what would be done")
+    text = "the weight set that the files belong to, if their tensor shapes fit several"
+    add("--preset", choices=presets(), help=text)
+    text = "size of the video in pixels (default: the motion's shape at the preset's short side)"
+    add("--size", type=parse_size, metavar="WxH", help=text)
+    text = "frames per second of the video (default: the motion's; 30 for keypoints and folders)"
+    add("--fps", type=parse_fps, help=text)
+    add("--frames", type=int, help="write at most this many frames")
+    text = "do not copy the sound of the motion's video"
+    add("--no-audio", action="store_true", help=text)
+    text = "also write a contact sheet: one picture with some frames of the result"
+    add("--sheet", type=Path, metavar="PICTURE", help=text)
+    text = "only print size, number of windows and estimated memory; compute nothing"
+    add("--dry-run", action="store_true", help=text)
     add_retarget_arguments(parser, f"{USUAL_MODE} for a video of a person, else none")
     add_follow_arguments(parser)
     add_sampling_arguments(parser)
@@ -78,7 +85,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Animate as the command line says; return the exit code."""
+    """Run the command; return the exit code."""
     from ..animate import animate, check_plan
     from ..media import VideoWriter, picture_size, read_picture, to_bytes
     from ..weights.load import load_models
@@ -101,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
 
     sheet = _Sheet(len(driving.frames))
     audio = options.poses if driving.has_audio and not options.no_audio else None
-    # Opened first, so that a place that cannot be written to is found before the long part.
+    # The file is opened first, so that an error in writing it comes before the long computation.
     with VideoWriter(options.out, size, driving.fps, audio_from=audio) as writer:
         driving = _ready_to_draw(driving, fit, follower, to_bytes(reference)[0])
         poses = read_driving(driving, size)
@@ -121,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
 def _ready_to_draw(
     driving: "Driving", fit: "RetargetConfig", follower: Follower, reference: "np.ndarray"
 ) -> "Driving":
-    """Return the motion ready to be drawn; drawn skeletons that fit already stay pictures."""
+    """Return the motion ready to be drawn; drawn skeletons stay pictures without retargeting."""
     from .driving import fit_to_reference, read_skeletons
 
     if driving.kind != "video" and not fit.compares:
@@ -135,7 +142,7 @@ def _ready_to_draw(
 def describe(
     preset: Preset, driving: "Driving", size: Size, sampling: "Sampling", value_bytes: int
 ) -> str:
-    """Return what a run would do and take, as lines of text."""
+    """Return a summary of a run as lines of text: weights, size, windows, estimated memory."""
     from ..diffusion.windows import plan_windows
     from ..estimate import estimate_memory
 
@@ -159,7 +166,7 @@ def describe(
         "size": f"{size.width}x{size.height} (motion {driving.size.width}x{driving.size.height})",
         "frames": f"{frames} at {float(driving.fps):g} fps, {float(seconds):.2f} s"
         + (", with sound" if driving.has_audio else ""),
-        "windows": f"{max(counts)} of {length} frames a step, overlap {windows.overlap}",
+        "windows": f"{max(counts)} of {length} frames per step, overlap {windows.overlap}",
         "steps": f"{sampling.steps} of {sampling.sampler}, cfg {sampling.guidance:g}",
         "UNet calls": f"{calls} of {rows * length * min(per_call, max(counts))} frame rows",
         "memory": f"{need.total / 2**20:.0f} MB estimated: weights {need.weights / 2**20:.0f}, "
@@ -174,7 +181,7 @@ def _row(name: str, text: str) -> str:
 
 
 class _Sheet:
-    """Keeps a few frames of a clip that passes by."""
+    """Collects a few frames of a clip for a contact sheet."""
 
     def __init__(self, frames: int) -> None:
         from ..media import spread
@@ -206,7 +213,7 @@ def _source(options: argparse.Namespace) -> list[Path] | str:
 
 
 def _preset(options: argparse.Namespace) -> Preset:
-    """Return what the weights are, without loading them; a dry run needs no files."""
+    """Return the weights' preset without loading them; a dry run needs no files."""
     from ..weights.load import resolve_preset
     from ..weights.sources import open_parts
 
@@ -216,7 +223,7 @@ def _preset(options: argparse.Namespace) -> Preset:
 
 
 def _size(asked: Size | None, motion: Size, preset: Preset) -> Size:
-    """Return the size asked for, or the motion's shape at the preset's short side."""
+    """Return the given size in multiples of 8, or the motion's shape at the preset's short side."""
     from ..animate import snap_size
 
     if asked is None:

@@ -1,4 +1,4 @@
-"""`python -m animate_anyone convert`: the files of a weight set into one file."""
+"""`python -m animate_anyone convert`: put the files of a weight set into one file."""
 
 import argparse
 from pathlib import Path
@@ -13,16 +13,21 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     parser = subparsers.add_parser(
         "convert",
         help="put the files of a weight set into one file",
-        description="Files are recognised by their contents; name those where that cannot decide.",
+        description="Put the files of a weight set into one file. Files are recognised by their "
+        "tensors; if a file cannot be recognised, name it with the option of its network.",
     )
     add = parser.add_argument
     add("inputs", nargs="*", type=Path, help="weight files, or one folder with them")
     for slot in SLOTS:
-        add(f"--{slot.replace('_', '-')}", type=Path, metavar="FILE", help="this file is the one")
-    add("--out", type=Path, required=True, metavar="FILE.safetensors")
-    add("--dtype", choices=("fp16", "bf16", "fp32"), default="fp16", help="of the weights (fp16)")
-    add("--preset", choices=presets(), help="instead of the one that the files tell")
-    add("--licence", metavar="TEXT", help="to be stored, instead of the preset's")
+        option, network = slot.replace("_", "-"), slot.replace("_", " ")
+        add(f"--{option}", type=Path, metavar="FILE", help=f"file that holds the {network}")
+    add("--out", type=Path, required=True, metavar="FILE.safetensors", help="the file to write")
+    text = "number type of the weights (default: fp16)"
+    add("--dtype", choices=("fp16", "bf16", "fp32"), default="fp16", help=text)
+    text = "the weight set that the files belong to (default: recognised from the files)"
+    add("--preset", choices=presets(), help=text)
+    text = "licence to store in the file (default: the preset's)"
+    add("--licence", metavar="TEXT", help=text)
     parser.set_defaults(run=run)
 
 

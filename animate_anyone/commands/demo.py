@@ -1,4 +1,4 @@
-"""`python -m animate_anyone demo`: a drawn character moved by the video of another one, offline."""
+"""`python -m animate_anyone demo`: animate a drawn character with the video of another one."""
 
 import argparse
 import json
@@ -27,22 +27,22 @@ from .options import add_sampling_arguments, machine_from, sampling_from
 
 logger = logging.getLogger(__name__)
 
-STRIDE = 2  # frames of the motion per frame of the clip: a lively one
-CHARACTER = 3  # of the held-out test
-DRIVER = 20  # of the held-out test: who performs in the video
-OVERLAY = Size(384, 384)  # larger than the clip, for lines to be told apart
-SHOWN = 8  # frames on the sheet
+STRIDE = 2  # frames of the motion per frame of the clip; gives a faster motion
+CHARACTER = 3  # number of the animated character in the held-out test
+DRIVER = 20  # number of the character in the driving video
+OVERLAY = Size(384, 384)  # larger than the clip, so that lines can be distinguished
+SHOWN = 8  # frames on the contact sheet
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "demo",
-        help="animate a bundled drawn character; needs nothing else",
-        description="Animate a drawn character by the video of another one, with the embedded "
-        "weights; training never saw either. Leaves the clip, and beside it a contact sheet "
-        "(.png), the video (.driving.mp4), the skeletons over the reference (.overlay.mp4) and "
-        "a report (.json).",
+        help="animate a drawn character; needs no files and no downloads",
+        description="Animate a drawn character with the video of another one, using the embedded "
+        "weights, which were not trained on either. Writes the clip, and in the same folder a "
+        "contact sheet (.png), the driving video (.driving.mp4), the skeletons over the reference "
+        "(.overlay.mp4) and a report (.json).",
     )
     add = parser.add_argument
     add(
@@ -50,13 +50,16 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         type=Path,
         default=Path("demo.mp4"),
         metavar="CLIP.mp4",
-        help="the result (demo.mp4)",
+        help="the video to write (default: demo.mp4)",
     )
-    add("--sheet", type=Path, metavar="PICTURE", help="contact sheet (beside the clip, .png)")
-    add("--models", default="aa-mini", metavar="BUNDLE", help="weights of the same kind (aa-mini)")
-    add("--frames", type=int, default=24, help="length of the clip (24)")
-    text = "another one of the held-out test ({})"
+    text = "the contact sheet to write (default: the clip's name with .png)"
+    add("--sheet", type=Path, metavar="PICTURE", help=text)
+    text = "other weights with aa-mini's layout (default: aa-mini)"
+    add("--models", default="aa-mini", metavar="BUNDLE", help=text)
+    add("--frames", type=int, default=24, help="length of the clip (default: 24)")
+    text = "number of the animated character in the held-out test (default: {})"
     add("--character", type=int, default=CHARACTER, metavar="N", help=text.format(CHARACTER))
+    text = "number of the character in the driving video (default: {})"
     add("--driver", type=int, default=DRIVER, metavar="N", help=text.format(DRIVER))
     add_retarget_arguments(parser, USUAL_MODE)
     add_follow_arguments(parser)
@@ -66,7 +69,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 @dataclass(frozen=True)
 class _Scene:
-    """One motion, performed twice; all uint8 RGB at PICTURE_SIZE."""
+    """One motion performed by two characters; pictures are uint8 RGB of PICTURE_SIZE."""
 
     reference: np.ndarray  # (H, W, 3): the character in another pose
     driving: np.ndarray  # (f, H, W, 3): the driver
@@ -74,7 +77,7 @@ class _Scene:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Paint, follow, retarget, animate, compare; return the exit code."""
+    """Run the command; return the exit code."""
     from ..animate import animate, check_plan
     from ..media import VideoWriter, to_bytes, to_pixels
     from ..weights.load import load_models
@@ -103,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _paint(character: int, driver: int, frames: int) -> _Scene:
-    """Let two held-out characters perform the motion of the first one's test pair."""
+    """Draw two held-out characters that perform the motion of the first one's test pair."""
     from ..drawn.characters import make_character
     from ..drawn.motions import make_motion
     from ..drawn.painting import paint
@@ -125,18 +128,18 @@ def _paint(character: int, driver: int, frames: int) -> _Scene:
 
 @dataclass(frozen=True)
 class _Skeletons:
-    """What was read from the video and the reference, and what became of it."""
+    """Skeletons read from video and reference, the retargeted ones, and reports."""
 
     driver: PoseClip
     reference: PoseClip
     fitted: PoseClip
     following: FollowReport
-    found: FollowReport  # in the reference
+    found: FollowReport  # of the reference
     retargeting: RetargetReport
 
 
 def _skeletons(options: argparse.Namespace, scene: _Scene) -> _Skeletons:
-    """Write the driving video, and go on from that file alone."""
+    """Write the driving video and read its skeletons back from the file, as a user would."""
     from ..media import VideoWriter, frames_of
 
     path = options.out.with_suffix(".driving.mp4")

@@ -1,4 +1,4 @@
-"""`python -m animate_anyone download`: published weights from their hub repositories."""
+"""`python -m animate_anyone download`: download published weights from Hugging Face."""
 
 import argparse
 import logging
@@ -19,12 +19,13 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "download",
-        help="fetch a published weight set, or DWPose",
-        description="Every file is checked; an interrupted download goes on where it stopped.",
+        help="download a published weight set, or DWPose's pose networks",
+        description="Download a published weight set. The checksum of every file is verified; an "
+        "interrupted download resumes where it stopped.",
     )
-    text = f"one of {', '.join(published())}"
+    text = f"the weight set: one of {', '.join(published())}"
     parser.add_argument("preset", metavar="NAME", help=text)
-    add_out(parser, "FOLDER", "where the files go", "--to", "--folder")
+    add_out(parser, "FOLDER", "folder for the files", "--to", "--folder")
     parser.set_defaults(run=run)
 
 
@@ -38,14 +39,14 @@ def run(options: argparse.Namespace) -> int:
     found = dict(zip(roles, paths, strict=True))
     if {"detector", "estimator"} <= set(found):
         logger.info(
-            "use them by --detector %s --estimator %s", found["detector"], found["estimator"]
+            "use them with --detector %s --estimator %s", found["detector"], found["estimator"]
         )
     return 0
 
 
 @contextmanager
 def _terminal_bar() -> "Iterator[Progress]":
-    """Show how far the file is that is being fetched."""
+    """Show the progress of the current file on the terminal."""
     from tqdm import tqdm
 
     with tqdm(unit="B", unit_scale=True, leave=False) as bar:

@@ -23,41 +23,43 @@ from .following import Follower
 logger = logging.getLogger(__name__)
 
 HINT = (
-    "The embedded networks know drawn characters; for people fetch DWPose's "
+    "The embedded networks find only drawn characters; for people download DWPose's "
     "(python -m animate_anyone download dwpose) and name them with --detector and --estimator."
 )
 
 Kind = Literal["keypoints", "skeleton", "video"]
 
-LOOKED_AT = 5  # frames that tell a skeleton clip from a video
-_DARK = 40  # of 0..255: what is below is the black that a skeleton lies on, compressed or not
-_LEAST_DARK = 0.6  # share of a skeleton clip's pixels
-_LEAST_PALETTE = 0.5  # share of the other pixels; edges and compression grey some of them
+LOOKED_AT = 5  # frames that are examined to distinguish skeletons from a video of a person
+_DARK = 40  # of 0..255: darker pixels count as the black background of a skeleton
+_LEAST_DARK = 0.6  # share of dark pixels in a skeleton clip
+# Share of full colours or white among the other pixels; edges and compression make some grey.
+_LEAST_PALETTE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Driving:
-    """A motion that is known but not yet read or drawn."""
+    """A driving motion: its file and properties. Its frames are read and drawn later."""
 
     path: Path
     kind: Kind
-    size: Size  # of its canvas or frames
+    size: Size  # pixels of its canvas or frames
     fps: Fraction  # of the result
-    frames: tuple[int, ...]  # which source frame each frame of the result takes, rising
+    frames: tuple[int, ...]  # the source frame of each frame of the result, in rising order
     clip: PoseClip | None  # None: the file holds pictures
-    source_fps: Fraction | None  # None: it has no speed of its own
+    source_fps: Fraction | None  # None: the source has no frame rate
     has_audio: bool
-    info: ClipInfo | None  # of pictures
+    info: ClipInfo | None  # None: the file holds keypoints
 
 
 def open_driving(
     path: Path,
-    fps: Fraction | None = None,  # of the result; None: as the source
-    limit: int | None = None,  # frames of the result
-    kind: Literal["auto", "skeleton", "video"] = "auto",  # of pictures; auto: by looking at some
+    fps: Fraction | None = None,  # of the result; None: the source's
+    limit: int | None = None,  # most frames of the result
+    kind: Literal["auto", "skeleton", "video"] = "auto",  # of pictures; auto: examine some frames
 ) -> Driving:
-    """Describe a motion. A video of another speed keeps its duration: frames are left out or
-    repeated.
+    """Return the properties of a motion without reading its frames.
+
+    With an `fps` other than the source's the duration stays: frames are left out or repeated.
     """
     clip, source, has_audio, found, info = None, None, False, "keypoints", None
     if path.suffix.lower() == ".json":
@@ -88,7 +90,7 @@ _MEANINGS = {"skeleton": "a clip of drawn skeletons", "video": "a video of a per
 
 
 def kind_of(path: Path, count: int) -> Literal["skeleton", "video"]:
-    """Tell a clip of drawn skeletons from one of people, by a few frames from its beginning."""
+    """Return what a clip shows, drawn skeletons or people, judged by a few of its first frames."""
     every = max(1, min(count, 10 * LOOKED_AT) // LOOKED_AT)
     looked_at = list(islice(frames_of(path), 0, every * LOOKED_AT, every))
     votes = sum(is_skeleton(frame) for frame in looked_at)
@@ -98,9 +100,9 @@ def kind_of(path: Path, count: int) -> Literal["skeleton", "video"]:
 def is_skeleton(
     frame: np.ndarray,  # (H, W, 3) uint8 RGB
 ) -> bool:
-    """Whether a frame is mostly black, and the rest in full colours or white.
+    """Return whether a frame is mostly black, and the rest in full colours or white.
 
-    An empty frame is a skeleton that is not there.
+    A black frame counts as a skeleton frame without people.
     """
     brightest, darkest = frame.max(-1), frame.min(-1)
     drawn = brightest >= _DARK
@@ -112,7 +114,7 @@ def is_skeleton(
 
 
 def read_skeletons(driving: Driving, follower: Follower) -> Driving:
-    """Return the motion with its keypoints; pictures are read once, up to the last one needed."""
+    """Return the motion with keypoints; pictures are read once, up to the last needed one."""
     if driving.clip is not None:
         return driving
     needed = driving.frames[-1] + 1
@@ -128,7 +130,7 @@ def read_skeletons(driving: Driving, follower: Follower) -> Driving:
 
 
 def follow_video(driving: Driving, follower: Follower) -> tuple[PoseClip, FollowReport]:
-    """Return the people of a video, up to the last frame needed, and how they were found."""
+    """Return the skeletons in a video, up to the last needed frame, and a report."""
     needed = driving.frames[-1] + 1
     frames = islice(frames_of(driving.path), needed)
     clip, report = follower.clip(frames, needed, driving.source_fps)
@@ -137,7 +139,7 @@ def follow_video(driving: Driving, follower: Follower) -> tuple[PoseClip, Follow
     if driving.info is not None:
         report = report.with_notes(driving.info.remarks(len(clip), needed))
     if not report.found:
-        logger.warning("%s: nobody was found; all skeletons are empty. %s", driving.path, HINT)
+        logger.warning("%s: no people were found; all skeletons are empty. %s", driving.path, HINT)
     return clip, report
 
 
@@ -147,12 +149,14 @@ def fit_to_reference(
     follower: Follower,
     config: RetargetConfig,
 ) -> Driving:
-    """Return the motion on the body and canvas of the reference picture."""
+    """Return the motion fitted to the body and canvas of the reference picture."""
     if driving.clip is None:
-        raise InputError(f"poses got {driving.path}, not read yet; read its skeletons first.")
+        raise InputError(
+            f"poses got {driving.path} without keypoints; call read_skeletons on it first."
+        )
     pose, found = follower.picture(reference)
     if not found.found:
-        logger.warning("reference: nobody was found in the picture. %s", HINT)
+        logger.warning("reference: no person was found in the picture. %s", HINT)
     clip, report = retarget(driving.clip, pose, config)
     logger.info("retargeting: %s", report.text())
     for warning in report.warnings:
@@ -164,7 +168,7 @@ def read_driving(
     driving: Driving,
     size: Size,
 ) -> np.ndarray:  # (f, H, W, 3) uint8
-    """Return the pose pictures at a size; the source is read once, frame by frame."""
+    """Return the pictures of skeletons at a size; the source is read once, frame by frame."""
     pictures = np.empty((len(driving.frames), size.height, size.width, 3), np.uint8)
     if driving.clip is not None:
         for row, frame in enumerate(driving.frames):
@@ -180,7 +184,7 @@ def read_driving(
 
 
 def _repeated(driving: Driving) -> Iterator[np.ndarray]:
-    """Yield the frames of the result from the pictures of the source."""
+    """Yield the source's pictures, left out or repeated as `driving.frames` says."""
     wanted = iter(driving.frames)
     next_one = next(wanted, None)
     for index, frame in enumerate(frames_of(driving.path)):
@@ -194,7 +198,7 @@ def _repeated(driving: Driving) -> Iterator[np.ndarray]:
 def _frames(
     count: int, source: Fraction | None, chosen: Fraction, limit: int | None
 ) -> tuple[int, ...]:
-    """Return which frame of the source each frame of the result takes."""
+    """Return the source frame of each frame of the result."""
     if not 1 <= chosen <= 1000:
         raise InputError(f"fps got {chosen}; it must lie in 1..1000. Choose for instance 30.")
     pace = source / chosen if source else Fraction(1)

@@ -1,4 +1,4 @@
-"""The command `evaluate`: a test under a fixed protocol, as a table and as JSON."""
+"""The command `evaluate`: measure a model under a fixed protocol; prints a table."""
 
 import argparse
 import json
@@ -52,48 +52,52 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("evaluate", help=text, description=sentence(text))
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("--protocol", default="mini", help="mini, ubc, tiktok, or a record of your own (.json)")
-    add("--pairs", type=int, help="clips or characters (all of the protocol)")
-    add("--first", type=int, default=0, help="number of the first one (0)")
-    add("--frames", type=int, help="length of each clip (the protocol's)")
-    add("--json", type=Path, metavar="FILE", help="write every figure here")
-    add("--markdown", type=Path, metavar="FILE", help="write the table here too")
+    text = "mini, ubc, tiktok, or a JSON file with your own protocol (default: mini)"
+    add("--protocol", default="mini", help=text)
+    text = "how many clips or characters to measure (default: all of the protocol)"
+    add("--pairs", type=int, help=text)
+    add("--first", type=int, default=0, help="number of the first clip or character (default: 0)")
+    add("--frames", type=int, help="most frames of each clip (default: the protocol's)")
+    add("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    add("--markdown", type=Path, metavar="FILE", help="write the table to this file too")
     _add_generated(parser)
     _add_finished(parser)
     _add_networks(parser)
 
 
 def _add_generated(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("clips that are generated now")
+    group = parser.add_argument_group("to generate the clips now")
     add = group.add_argument
-    add("--models", default="aa-mini", help="preset, bundle, folder, or a run's folder (aa-mini)")
+    text = "a preset, bundle, folder of weights, or folder of a training run (default: aa-mini)"
+    add("--models", default="aa-mini", help=text)
     add_encoders(group, "that of --models")
     add_data(group, ", for the protocols ubc and tiktok")
     add_steps_and_guidance(group)
-    add("--without-motion", action="store_true", help="leave the temporal layers out")
+    add("--without-motion", action="store_true", help="generate without the temporal layers")
     add_machine(group)
 
 
 def _add_finished(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("finished clips of any model").add_argument
-    add("--results", type=Path, metavar="FOLDER", help="videos or folders of pictures")
-    add("--truth", type=Path, metavar="FOLDER", help="the true ones, under the same names")
-    add = parser.add_argument_group("a clip of your own, whose truth is not known").add_argument
-    add("--result", type=Path, metavar="CLIP", help="what `animate` wrote")
-    add("--poses", type=Path, metavar="FILE", help="its skeletons: .json, or a skeleton clip")
+    add = parser.add_argument_group("to measure finished clips of any model").add_argument
+    add("--results", type=Path, metavar="FOLDER", help="a model's videos or picture folders")
+    add("--truth", type=Path, metavar="FOLDER", help="the true clips, with the same names")
+    add = parser.add_argument_group("to measure a clip without a true clip").add_argument
+    add("--result", type=Path, metavar="CLIP", help="a clip that `animate` wrote")
+    add("--poses", type=Path, metavar="FILE", help="its keypoints (.json) or drawn skeletons")
 
 
 def _add_networks(parser: argparse.ArgumentParser) -> None:
-    text = "Detector and estimator are for PCK, OKS and the pose error; see `download dwpose`."
-    group = parser.add_argument_group("networks that metrics look through", text)
+    text = "PCK, OKS and pose error need detector and estimator; see `download dwpose`."
+    group = parser.add_argument_group("networks that metrics use", text)
     add_pose_pair(group)
     add = group.add_argument
-    add("--lpips-backbone", type=Path, metavar="FILE", help="torchvision's, as the protocol says")
-    add("--fvd-network", type=Path, metavar="FILE", help="I3D as TorchScript")
+    text = "for LPIPS: torchvision's weights of the network that the protocol names"
+    add("--lpips-backbone", type=Path, metavar="FILE", help=text)
+    add("--fvd-network", type=Path, metavar="FILE", help="for FVD: I3D as a TorchScript file")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and tell."""
+    """Measure, print and write the results; return the exit code."""
     if options.result or options.poses:
         return _run_on_clip(options)
     from ..evaluation.compared import not_whole
@@ -190,7 +194,7 @@ def _drop_unused(
 def _tested(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[Protocol, dict[str, tuple[Any, Any]]]":
-    """Return the protocol as options and data set change it, and every change."""
+    """Return the protocol with the changes of options and data set, and a record of these."""
     changed: dict[str, tuple[Any, Any]] = {}
     fit = protocol.fit
     if options.data:
@@ -339,7 +343,7 @@ def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":
 
 
 def _pose_reader(options: argparse.Namespace, *, drawn: bool) -> Any:  # noqa: ANN401
-    """Return what reads poses: the named pair, for drawn characters aa-mini's, or None."""
+    """Return the pose reader: of the named pair, aa-mini's for drawn characters, or None."""
     from ..evaluation.pose_reader import PoseReader
     from ..weights.pose_models import open_pose_pair
 
@@ -357,7 +361,7 @@ def _files(options: argparse.Namespace, instruments: "Instruments") -> dict[str,
 
 
 def _write(options: argparse.Namespace, text: str, data: dict[str, Any]) -> None:
-    """Print the table; write it and every figure where the options say, whole or not at all."""
+    """Print the table; write table and figures to the named files, each completely or not."""
     from ..media import whole_file
 
     sys.stdout.write(text)

@@ -1,4 +1,4 @@
-"""People in videos and pictures, followed as the options of a command say."""
+"""Options for finding and following people, and a class that does it as the options say."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add everything that decides how people are found in a video and followed."""
+    """Add the options for finding and following people in a video."""
     group = parser.add_argument_group("people")
     add = group.add_argument
     add(
@@ -35,60 +35,76 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
         type=parse_person,
         default="largest",
         metavar="largest|all|N",
-        help="whom to follow, N in the order of appearance from 0 (largest)",
+        help="which people to follow; N counts them from 0 in order of appearance (default: "
+        "largest)",
     )
     add_pose_pair(group)
     add_pose_runs(group)
-    add("--score", type=float, default=0.3, help="least certainty of a person, 0..1 (0.3)")
-    add("--batch", type=int, default=8, help="people per run of the estimator (8)")
-    add = parser.add_argument_group("cleaning of what was found").add_argument
-    add("--max-gap", type=int, default=8, metavar="FRAMES", help="longest gap that is filled (8)")
-    add("--hold", action="store_true", help="keep points where they were seen last")
-    add("--keep-spikes", action="store_true", help="keep points that jump away for one frame")
-    add("--smooth", type=float, default=0.0, help="0 off, 1 against jitter, 2 stronger (0)")
+    text = "lowest score at which a detection counts as a person, 0..1 (default: 0.3)"
+    add("--score", type=float, default=0.3, help=text)
+    add("--batch", type=int, default=8, help="people per run of the estimator (default: 8)")
+    add = parser.add_argument_group("cleaning of keypoints").add_argument
+    text = "longest gap in a keypoint's track that is filled (default: 8)"
+    add("--max-gap", type=int, default=8, metavar="FRAMES", help=text)
+    text = "keep lost keypoints at their last seen position"
+    add("--hold", action="store_true", help=text)
+    text = "do not remove keypoints that jump away for one frame"
+    add("--keep-spikes", action="store_true", help=text)
+    text = "strength of smoothing over time; 0: off, 1: removes jitter, 2: stronger (default: 0)"
+    add("--smooth", type=float, default=0.0, help=text)
 
 
 def add_pose_pair(group: Options) -> None:
-    """Add the two networks that read poses."""
-    usual = "(aa-mini's, for drawn characters)"
+    """Add the options for the two pose networks."""
+    usual = "(default: aa-mini's, for drawn characters)"
     add = group.add_argument
-    detector = add("--detector", type=Path, metavar="FILE.onnx", help=f"finds people {usual}")
-    text = f"finds their joints {usual}"
+    text = f"network that finds people {usual}"
+    detector = add("--detector", type=Path, metavar="FILE.onnx", help=text)
+    text = f"network that finds their keypoints {usual}"
     estimator = add("--estimator", type=Path, metavar="FILE.onnx", help=text)
     add_old_name(group, "--pose-models", detector, estimator)
 
 
 def add_pose_runs(group: Options) -> None:
-    """Add how these networks are run."""
+    """Add the options that decide how the pose networks run."""
     add = group.add_argument
     runners = ("auto", *PROVIDERS)
-    add("--provider", choices=runners, default="auto", help="what runs the two (the fastest)")
-    add("--engine-cache", type=Path, metavar="FOLDER", help="where tensorrt keeps its engines")
-    add("--channel-order", choices=CHANNEL_ORDERS, default="rgb", help="of the estimator (rgb)")
-    add("--detect-every", type=int, default=1, metavar="FRAMES", help="5 to 10 are faster (1)")
+    text = "what runs detector and estimator (default: the fastest available)"
+    add("--provider", choices=runners, default="auto", help=text)
+    text = "folder for the engines that tensorrt builds"
+    add("--engine-cache", type=Path, metavar="FOLDER", help=text)
+    text = "colours of the networks' inputs; rgb: BGR for the detector and RGB for the estimator, "
+    text += "as they were trained; moore: BGR for both, as the public implementation (default: rgb)"
+    add("--channel-order", choices=CHANNEL_ORDERS, default="rgb", help=text)
+    text = "run the detector on every N-th frame only; 5 to 10 are faster (default: 1)"
+    add("--detect-every", type=int, default=1, metavar="N", help=text)
 
 
 def add_retarget_arguments(parser: argparse.ArgumentParser, usual: str, *before: str) -> None:
-    """Add everything that decides how a skeleton is fitted to the reference.
+    """Add the options for fitting a skeleton to the reference.
 
-    `usual` is the mode where none is named, `before` the names that the option had.
+    `usual` is the default mode, for the help text; `before` are former names of `--retarget`.
     """
-    group = parser.add_argument_group("retargeting")
+    group = parser.add_argument_group("retargeting: fit the motion to the reference's body")
     add = group.add_argument
-    text = f"{describe_modes('; ')} ({usual})"
+    text = f"{describe_modes('; ')} (default: {usual})"
     retarget = add("--retarget", choices=MODES, help=text)
     for name in before:
         add_old_name(group, name, retarget)
-    add("--strength", type=float, default=1.0, help="of the single bones in limb, 0..1 (1)")
-    add("--anchor", default="auto", metavar="JOINT", help="laid on the reference's (auto)")
-    add("--match-frame", type=int, help="frame laid on the reference (the best)")
-    add("--lock-x", action="store_true", help="no walking sideways")
-    add("--lock-y", action="store_true", help="no moving up and down")
-    add("--fit-canvas", action="store_true", help="shrink the clip until all points are inside")
+    text = "strength of mode limb, 0..1; 0: one scale for all bones, 1: one for each (default: 1)"
+    add("--strength", type=float, default=1.0, help=text)
+    text = "joint that is placed where the reference has it (default: auto)"
+    add("--anchor", default="auto", metavar="JOINT", help=text)
+    text = "frame of the motion that is aligned with the reference (default: the best match)"
+    add("--match-frame", type=int, metavar="FRAME", help=text)
+    add("--lock-x", action="store_true", help="remove movement of the whole body to the sides")
+    add("--lock-y", action="store_true", help="remove movement of the whole body up and down")
+    text = "scale the clip down until all keypoints are inside the canvas"
+    add("--fit-canvas", action="store_true", help=text)
 
 
 def parse_person(text: str) -> str | int:
-    """Read whom to follow: largest, all, or a number."""
+    """Parse the value of `--person`: largest, all, or a number."""
     if text in ("largest", "all"):
         return text
     if text.isdecimal():
@@ -97,7 +113,7 @@ def parse_person(text: str) -> str | int:
 
 
 def retarget_config(options: argparse.Namespace, mode: str) -> RetargetConfig:
-    """Return how a skeleton is fitted; InputError for what cannot be meant."""
+    """Return the retargeting that the options describe; InputError for invalid values."""
     return RetargetConfig(
         mode=mode,
         strength=options.strength,
@@ -110,7 +126,7 @@ def retarget_config(options: argparse.Namespace, mode: str) -> RetargetConfig:
 
 
 def follow_config(options: argparse.Namespace) -> FollowConfig:
-    """Return how people are followed; ConfigError or InputError for what cannot be meant."""
+    """Return how people are followed; ConfigError or InputError for invalid options."""
     return FollowConfig(
         extract=ExtractConfig(
             detect_every=options.detect_every, score=options.score, batch=options.batch
@@ -126,10 +142,10 @@ def follow_config(options: argparse.Namespace) -> FollowConfig:
 
 
 class Follower:
-    """Follows people with the networks that the options name; these are loaded at first use."""
+    """Follows people with the networks that the options name; they are loaded at first use."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        """Refuse options that contradict each other, and files that are not there."""
+        """Check the options; InputError for contradictions and missing files."""
         from ..weights.pose_models import chosen_pose_models
 
         self._options = options
@@ -140,10 +156,10 @@ class Follower:
     def clip(
         self,
         frames: Iterable[np.ndarray],  # (H, W, 3) uint8 RGB
-        count: int,  # how many there will be, as far as it is known
+        count: int,  # expected number of frames, for the progress bar
         fps: Fraction | None,
     ) -> tuple[PoseClip, FollowReport]:
-        """Follow people through a video; frames are read once and not kept."""
+        """Return the skeletons of people in a video and a report; frames are not kept."""
         clean = replace(self._config.clean, fps=float(fps or DEFAULT_FPS))
         with progress_bar("following", "frame") as show:
             return follow(
@@ -157,7 +173,7 @@ class Follower:
         self,
         picture: np.ndarray,  # (H, W, 3) uint8 RGB
     ) -> tuple[PoseClip, FollowReport]:
-        """Return the largest person of the reference picture."""
+        """Return the skeleton of the largest person in the reference picture and a report."""
         config = replace(self._config, person="largest")
         try:
             return follow([picture], *self._opened(), config)
@@ -181,7 +197,7 @@ class Follower:
 
 @contextmanager
 def progress_bar(title: str, unit: str = "window") -> "Iterator[Progress]":
-    """Show the progress of a long loop on the terminal."""
+    """Show a progress bar on the terminal; yields a callback progress(done, total)."""
     from tqdm import tqdm
 
     with tqdm(desc=title, unit=unit, leave=False) as bar:

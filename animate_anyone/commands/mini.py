@@ -1,4 +1,4 @@
-"""The command `mini`: how aa-mini is made, step by step, each resumable."""
+"""The command `mini`: the steps that make aa-mini; each can be resumed."""
 
 import argparse
 import logging
@@ -11,10 +11,10 @@ from .options import (
     add_out,
     add_run_steps,
     add_threads,
+    log_sizes,
     parse_size,
     sentence,
     set_threads,
-    tell_sizes,
 )
 
 log = logging.getLogger(__name__)
@@ -22,33 +22,39 @@ log = logging.getLogger(__name__)
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `mini` and its steps, in the order in which they are run."""
-    parser = subparsers.add_parser("mini", help="make aa-mini: its autoencoder, pose pair, ...")
+    text = "make the weights of aa-mini: autoencoder, pose networks and others"
+    parser = subparsers.add_parser("mini", help=text)
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     _add(steps, "autoencoder", _autoencoder, "train the autoencoder")
-    _add(steps, "decoder", _autoencoder, "go on with the autoencoder's decoder alone")
-    data = _add(steps, "data", _data, "paint and encode the examples of both stages")
-    data.add_argument("--shards", type=int, default=10, help="files of examples (10)")
-    data.add_argument("--first", type=int, default=0, help="seed of the first shard (0)")
-    data.add_argument("--clips", type=int, default=100, help="characters per shard (100)")
-    data.add_argument("--frames", type=int, default=7, help="pictures per character (7)")
-    data.add_argument("--consecutive", action="store_true", help="running clips, for stage 2")
-    pixels = "of the pictures, pixels (128x128)"
-    data.add_argument("--size", type=parse_size, default="128x128", metavar="WxH", help=pixels)
+    _add(steps, "decoder", _autoencoder, "train only the autoencoder's decoder further")
+    data = _add(steps, "data", _data, "draw and encode training examples for both stages")
+    data.add_argument("--shards", type=int, default=10, help="files of examples (default: 10)")
+    data.add_argument("--first", type=int, default=0, help="seed of the first file (default: 0)")
+    text = "characters per file (default: 100)"
+    data.add_argument("--clips", type=int, default=100, help=text)
+    text = "pictures per character (default: 7)"
+    data.add_argument("--frames", type=int, default=7, help=text)
+    text = "draw consecutive frames, which stage 2 needs"
+    data.add_argument("--consecutive", action="store_true", help=text)
+    text = "size of the pictures in pixels (default: 128x128)"
+    data.add_argument("--size", type=parse_size, default="128x128", metavar="WxH", help=text)
     results = _add(steps, "results", _results, "sample new characters with stage 1, for `polish`")
-    results.add_argument("--shards", type=int, default=12, help="of 60 characters (12)")
-    _add(steps, "polish", _autoencoder, "go on with the decoder on those results too")
-    _add_out(_add(steps, "export", _export, "write the weight files of a run"))
-    scenes = _add(steps, "pose-data", _pose_data, "paint scenes for the pose pair")
-    scenes.add_argument("--shards", type=int, default=6, help="files of scenes (6)")
-    scenes.add_argument("--first", type=int, default=0, help="seed of the first shard (0)")
-    scenes.add_argument("--scenes", type=int, default=1000, help="pictures per shard (1000)")
+    text = "files with 60 characters each (default: 12)"
+    results.add_argument("--shards", type=int, default=12, help=text)
+    _add(steps, "polish", _autoencoder, "train the decoder further, also on these results")
+    _add_out(_add(steps, "export", _export, "write the weight files of a training run"))
+    scenes = _add(steps, "pose-data", _pose_data, "draw training pictures for the pose networks")
+    scenes.add_argument("--shards", type=int, default=6, help="files of pictures (default: 6)")
+    scenes.add_argument("--first", type=int, default=0, help="seed of the first file (default: 0)")
+    text = "pictures per file (default: 1000)"
+    scenes.add_argument("--scenes", type=int, default=1000, help=text)
     _add(steps, "detector", _pose_network, "train the person detector")
     _add(steps, "estimator", _pose_network, "train the keypoint estimator")
-    _add_out(_add(steps, "pose-export", _pose_export, "write the pose pair as ONNX files"))
-    test = _add(steps, "pose-test", _pose_test, "measure ONNX files on characters kept apart")
-    test.add_argument("--count", type=int, default=300, help="pictures per test (300)")
-    _add_out(_add(steps, "lora", _addition, "train the LoRA that draws in ink"))
-    _add_out(_add(steps, "control", _addition, "train the ControlNet on edges"))
+    _add_out(_add(steps, "pose-export", _pose_export, "write the pose networks as ONNX files"))
+    test = _add(steps, "pose-test", _pose_test, "measure the ONNX files on held-out characters")
+    test.add_argument("--count", type=int, default=300, help="pictures per test (default: 300)")
+    _add_out(_add(steps, "lora", _addition, "train a LoRA for ink drawings"))
+    _add_out(_add(steps, "control", _addition, "train a ControlNet for edges"))
     for name in ("autoencoder", "decoder", "polish", "lora", "control"):
         add_run_steps(steps.choices[name])
 
@@ -61,14 +67,15 @@ def _add(
 ) -> argparse.ArgumentParser:
     step = steps.add_parser(name, help=text, description=sentence(text))
     step.set_defaults(run=run)
-    where = "with the two ONNX files" if name == "pose-test" else "where the run lives"
+    onnx = name == "pose-test"
+    where = "folder with the two ONNX files" if onnx else "folder of the training run"
     step.add_argument("--folder", type=Path, required=True, help=where)
     add_threads(step)
     return step
 
 
 def _add_out(step: argparse.ArgumentParser) -> None:
-    add_out(step, "FOLDER", "folder of aa-mini's files", "--target")
+    add_out(step, "FOLDER", "folder for aa-mini's files", "--target")
 
 
 def _steps(options: argparse.Namespace) -> dict[str, Any]:
@@ -121,7 +128,7 @@ def _results(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from ..mini.export import export_mini
 
-    tell_sizes(export_mini(options.folder, options.out))
+    log_sizes(export_mini(options.folder, options.out))
     return 0
 
 
@@ -153,7 +160,7 @@ def _pose_network(options: argparse.Namespace) -> int:
 def _pose_export(options: argparse.Namespace) -> int:
     from ..mini.pose_pair.export import export_pair
 
-    tell_sizes(export_pair(options.folder, options.out))
+    log_sizes(export_pair(options.folder, options.out))
     return 0
 
 
@@ -175,5 +182,5 @@ def _addition(options: argparse.Namespace) -> int:
     set_threads(options)
     config, train = (INK, train_lora) if options.step == "lora" else (EDGES, train_control)
     path = train(replace(config, **_steps(options)), options.folder, options.out)
-    tell_sizes({path.name: path.stat().st_size})
+    log_sizes({path.name: path.stat().st_size})
     return 0

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and what they mean."""
+"""Options that several commands share, and functions that evaluate them."""
 
 import argparse
 import logging
@@ -26,54 +26,63 @@ Options = argparse._ActionsContainer  # a parser, or a group of its options
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add everything that decides how a clip is sampled."""
+    """Add the options for sampling a clip."""
     group = parser.add_argument_group("sampling")
     add_steps_and_guidance(group)
     add = group.add_argument
     methods = "; ".join(f"{name}: {sampler.summary}" for name, sampler in SAMPLERS.items())
-    add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=f"{methods} ({USUAL_SAMPLER})")
-    add("--seed", type=int, default=0, help="of the noise (0)")
-    add("--shared-noise", type=float, default=0.0, help="0..1, what frames have in common (0)")
+    text = f"{methods} (default: {USUAL_SAMPLER})"
+    add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=text)
+    add("--seed", type=int, default=0, help="seed of the noise (default: 0)")
+    text = "share of the noise that all frames have in common, 0..1 (default: 0)"
+    add("--shared-noise", type=float, default=0.0, help=text)
     add(
         "--repeat-noise",
         action="store_true",
-        help="start all windows from the same noise, each time in another order, so that windows "
-        "far apart agree more on what does not move",
+        help="start all windows from the same noise in shuffled order, so that windows far apart "
+        "agree more on what does not move",
     )
     add = parser.add_argument_group("windows").add_argument
-    add("--window", type=int, metavar="FRAMES", help="frames sampled together (the preset's)")
-    add("--overlap", type=int, metavar="FRAMES", help="frames that windows share (4)")
-    add("--fuse", choices=("pyramid", "flat"), default="pyramid", help="how they are averaged")
-    add("--loop", action="store_true", help="the last frame is followed by the first")
-    add("--shift", action="store_true", help="move the seams from step to step")
-    add("--windows-per-call", type=int, default=1, help="more are faster and need more memory (1)")
+    text = "frames that are sampled together (default: the preset's)"
+    add("--window", type=int, metavar="FRAMES", help=text)
+    text = "frames that neighbouring windows share (default: 4, or less for a short window)"
+    add("--overlap", type=int, metavar="FRAMES", help=text)
+    text = "weights where windows overlap; pyramid: the middle of a window counts most; flat: all "
+    text += "frames count the same (default: pyramid)"
+    add("--fuse", choices=("pyramid", "flat"), default="pyramid", help=text)
+    text = "make a clip that can be played in a loop: the first frame follows the last"
+    add("--loop", action="store_true", help=text)
+    add("--shift", action="store_true", help="move the seams between windows at every step")
+    text = "windows sampled in one call; more are faster and need more memory (default: 1)"
+    add("--windows-per-call", type=int, default=1, help=text)
     add_machine(parser.add_argument_group("machine"))
 
 
 def add_steps_and_guidance(group: Options) -> None:
-    """Add what a result depends on most."""
+    """Add the number of sampling steps and the guidance scale."""
     add = group.add_argument
-    add("--steps", type=int, help="sampling steps (the preset's, mostly 20)")
-    add("--cfg", type=float, help="guidance, 1 is none and twice as fast (the preset's)")
+    add("--steps", type=int, help="sampling steps (default: the preset's, mostly 20)")
+    text = "guidance scale; higher values follow the reference more closely, 1 is without guidance "
+    text += "and twice as fast (default: the preset's)"
+    add("--cfg", type=float, help=text)
 
 
 def add_machine(group: Options) -> None:
-    """Add where networks run, and in which numbers."""
+    """Add the device and the number type of networks."""
     add_device(group)
     numbers = ("auto", "fp32", "bf16", "fp16")
-    group.add_argument(
-        "--dtype", choices=numbers, default="auto", help="number type (fp32 on CPUs, else fp16)"
-    )
+    text = "number type of the networks (default: fp32 on CPUs, else fp16)"
+    group.add_argument("--dtype", choices=numbers, default="auto", help=text)
 
 
 def add_device(group: Options) -> None:
-    """Add where networks run."""
-    text = "cpu, cuda, mps, ... (the fastest there is)"
+    """Add the device of networks."""
+    text = "where networks run: cpu, cuda, mps, ... (default: the fastest available)"
     group.add_argument("--device", default="auto", help=text)
 
 
 def sampling_from(options: argparse.Namespace, preset: Preset) -> "Sampling":
-    """Return the sampling that the options describe; what they leave open is the preset's."""
+    """Return the sampling that the options describe; unset options take the preset's values."""
     from ..animate import sampling_of
 
     usual = sampling_of(preset)
@@ -102,7 +111,7 @@ def sampling_from(options: argparse.Namespace, preset: Preset) -> "Sampling":
 
 
 def machine_from(options: argparse.Namespace) -> "tuple[torch.device, torch.dtype]":
-    """Return device and number type; `auto` is the best that this machine has."""
+    """Return device and number type; `auto` chooses the fastest device of this machine."""
     import torch
 
     name = options.device
@@ -142,8 +151,8 @@ def parse_fps(text: str) -> Fraction:
 
 
 def add_out(group: Options, metavar: str, text: str, *before: str) -> None:
-    """Add where the result goes, which must be said; `before` are the names that this had."""
-    # argparse requires one option of such a group; an old name alone has to do.
+    """Add the required option `--out`; `before` are its former names, which still work."""
+    # argparse requires exactly one option of such a group: --out, or one of its former names.
     either = group.add_mutually_exclusive_group(required=True)
     new = either.add_argument("--out", type=Path, metavar=metavar, help=text)
     for name in before:
@@ -151,34 +160,34 @@ def add_out(group: Options, metavar: str, text: str, *before: str) -> None:
 
 
 def add_data(group: Options, text: str) -> None:
-    """Add a prepared data set; `text` says what for."""
+    """Add the option for a prepared data set; `text` is the end of its help text."""
     group.add_argument(
         "--data", type=Path, metavar="FOLDER", help=f"a data set made by `prepare`{text}"
     )
 
 
 def add_encoders(group: Options, usual: str) -> None:
-    """Add the frozen networks beside the trained ones; `usual` says which there are without."""
+    """Add the options for frozen encoders; `usual` describes the default in the help text."""
     add = group.add_argument
-    add("--vae", type=Path, metavar="FILE", help=f"the autoencoder ({usual})")
-    text = f"CLIP vision model with projection ({usual})"
+    add("--vae", type=Path, metavar="FILE", help=f"weights of the autoencoder (default: {usual})")
+    text = f"weights of a CLIP vision model with projection (default: {usual})"
     add("--image-encoder", type=Path, metavar="FILE", help=text)
 
 
 def add_run_steps(group: Options, usual: str = "the recipe's") -> None:
     """Add the length of a training run."""
-    group.add_argument("--steps", type=int, help=f"of training ({usual})")
+    group.add_argument("--steps", type=int, help=f"training steps (default: {usual})")
 
 
 def add_threads(group: Options) -> None:
     """Add the number of threads."""
-    group.add_argument("--threads", type=int, help="of torch (its own)")
+    group.add_argument("--threads", type=int, help="CPU threads of torch (default: torch's own)")
 
 
 def add_old_name(group: Options, name: str, *new: argparse.Action) -> None:
-    """Let an option, or several that take one value each, be given by the name it had before.
+    """Accept the former name of an option, or of several options that take one value each.
 
-    Help does not show the old name; who uses it is told the new one.
+    The old name is not listed in the help; using it logs a warning with the new name.
     """
     group.add_argument(name, action=_OldName, new=new)
 
@@ -214,7 +223,7 @@ class _OldName(argparse.Action):
 
 
 def set_threads(options: argparse.Namespace) -> None:
-    """Compute with as many threads as the options say; OpenCV with one, torch uses the others."""
+    """Set the number of torch's threads; OpenCV gets one, so that it does not compete."""
     import cv2
     import torch
 
@@ -229,8 +238,8 @@ def sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def tell_sizes(sizes: dict[str, int]) -> None:
-    """Log the files that were written, with their sizes."""
+def log_sizes(sizes: dict[str, int]) -> None:
+    """Log the files that were written, with their sizes (given in bytes) in MB."""
     for name, size in sizes.items():
         log.info("%-28s %6.2f MB", name, size / 1e6)
     log.info("%-28s %6.2f MB", "together", sum(sizes.values()) / 1e6)

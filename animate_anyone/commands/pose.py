@@ -1,4 +1,4 @@
-"""`python -m animate_anyone pose`: skeletons from videos, fitted, drawn, read back."""
+"""`python -m animate_anyone pose`: extract, retarget, draw and read skeletons."""
 
 import argparse
 import json
@@ -32,61 +32,72 @@ from .options import parse_fps, parse_size, sentence
 
 logger = logging.getLogger(__name__)
 
+KEYPOINTS = "the keypoints to write, in ComfyUI's format POSE_KEYPOINT"
+
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     """Add the command and its parts to the command line."""
-    parser = subparsers.add_parser("pose", help="skeletons: extract, retarget, draw, read back")
+    text = "extract, retarget, draw and read skeletons"
+    parser = subparsers.add_parser("pose", help=text, description=sentence(text))
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for add in (_add_extract, _add_retarget, _add_draw, _add_read):
         add(actions)
 
 
 def _add_extract(actions: "argparse._SubParsersAction") -> None:
-    parser = _action(actions, "extract", "a video or picture of people to keypoints")
+    parser = _action(actions, "extract", "find the keypoints of people in a video or picture")
     add = parser.add_argument
     add("video", type=Path, metavar="VIDEO", help="a video, a picture or a folder of pictures")
-    add("--out", type=Path, required=True, metavar="K.json", help="POSE_KEYPOINT")
-    add("--frames", type=int, help="stop after so many frames")
-    add("--report", type=Path, metavar="R.json", help="also write the report")
+    add("--out", type=Path, required=True, metavar="K.json", help=KEYPOINTS)
+    add("--frames", type=int, help="read at most this many frames")
+    add("--report", type=Path, metavar="R.json", help="write the report to this file too")
     add_follow_arguments(parser)
     parser.set_defaults(run=extract)
 
 
 def _add_retarget(actions: "argparse._SubParsersAction") -> None:
-    parser = _action(actions, "retarget", "keypoints onto the body of a reference")
+    parser = _action(actions, "retarget", "fit keypoints to the body of a reference")
     add = parser.add_argument
     add("driver", type=Path, metavar="DRIVER.json", help="keypoints of the motion")
-    add("reference", type=Path, metavar="REFERENCE", help="its keypoints (.json) or picture")
-    add("--out", type=Path, required=True, metavar="OUT.json", help="POSE_KEYPOINT")
-    add("--report", type=Path, metavar="R.json", help="also write the report")
-    add("--overlay", type=Path, metavar="CLIP.mp4", help="driver, result, reference in one clip")
-    add("--fps", type=parse_fps, default=DEFAULT_FPS, help="of the overlay (30)")
+    text = "the reference: its keypoints (.json) or its picture"
+    add("reference", type=Path, metavar="REFERENCE", help=text)
+    add("--out", type=Path, required=True, metavar="OUT.json", help=KEYPOINTS)
+    add("--report", type=Path, metavar="R.json", help="write the report to this file too")
+    text = "also write a video that shows driver, result and reference together"
+    add("--overlay", type=Path, metavar="CLIP.mp4", help=text)
+    text = "frames per second of this video (default: 30)"
+    add("--fps", type=parse_fps, default=DEFAULT_FPS, help=text)
     add_retarget_arguments(parser, USUAL_MODE, "--mode")
     add_follow_arguments(parser)
     parser.set_defaults(run=retarget)
 
 
 def _add_draw(actions: "argparse._SubParsersAction") -> None:
-    parser = _action(actions, "draw", "keypoints to a clip as the Pose Guider sees it")
+    text = "draw keypoints as a video of skeletons, the input of the Pose Guider"
+    parser = _action(actions, "draw", text)
     add = parser.add_argument
-    add("keypoints", type=Path, metavar="K.json")
-    add("--out", type=Path, required=True, metavar="CLIP.mp4")
-    add("--size", type=parse_size, metavar="WxH", help="pixels (of the keypoints' canvas)")
-    add("--fps", type=parse_fps, default=DEFAULT_FPS, help="(30)")
+    add("keypoints", type=Path, metavar="K.json", help="the keypoints to draw")
+    add("--out", type=Path, required=True, metavar="CLIP.mp4", help="the video to write")
+    text = "size in pixels (default: the canvas of the keypoints)"
+    add("--size", type=parse_size, metavar="WxH", help=text)
+    text = "frames per second (default: 30)"
+    add("--fps", type=parse_fps, default=DEFAULT_FPS, help=text)
     for part in ("body", "hands", "face"):
-        add(f"--no-{part}", dest=part, action="store_false", help=f"leave the {part} out")
-    add("--feet", action="store_true", help="draw the feet, which public weights never saw")
-    add("--fixed-width", action="store_true", help="strokes of 512 pixels at any size")
+        add(f"--no-{part}", dest=part, action="store_false", help=f"do not draw the {part}")
+    text = "draw the feet too; public weights were not trained with feet"
+    add("--feet", action="store_true", help=text)
+    text = "draw lines as wide as for 512 pixels at every size"
+    add("--fixed-width", action="store_true", help=text)
     parser.set_defaults(run=draw)
 
 
 def _add_read(actions: "argparse._SubParsersAction") -> None:
-    text = "a clip of drawn skeletons (256 pixels or more) back to keypoints"
+    text = "read the keypoints from a clip of drawn skeletons of 256 pixels or more"
     parser = _action(actions, "read", text)
     add = parser.add_argument
     add("skeletons", type=Path, metavar="SKELETON.mp4", help="a video or folder of pictures")
-    add("--out", type=Path, required=True, metavar="K.json", help="POSE_KEYPOINT")
-    add("--report", type=Path, metavar="R.json", help="also write the report")
+    add("--out", type=Path, required=True, metavar="K.json", help=KEYPOINTS)
+    add("--report", type=Path, metavar="R.json", help="write the report to this file too")
     parser.set_defaults(run=read)
 
 
@@ -113,7 +124,7 @@ def retarget(options: argparse.Namespace) -> int:
     pose, picture, found = _reference(options)
     clip, report = retarget_clip(driver, pose, config)
     if found is not None and not found.found:
-        logger.warning("%s: nobody was found in the reference", options.reference)
+        logger.warning("%s: no person was found in the reference", options.reference)
     if options.overlay:
         _write_overlay(options.overlay, picture, [driver, clip, pose], options.fps)
     return _finished(options, clip, report.text(), report.data())
@@ -149,7 +160,7 @@ def read(options: argparse.Namespace) -> int:
 def _reference(
     options: argparse.Namespace,
 ) -> tuple[PoseClip, np.ndarray, FollowReport | None]:
-    """Return the reference's pose, its picture (black for keypoints), and how it was found."""
+    """Return the reference's pose, its picture (black for keypoints), and a report if found."""
     from ..media import read_picture, to_bytes
 
     if options.reference.suffix.lower() == ".json":
@@ -191,12 +202,13 @@ def _finished(options: argparse.Namespace, clip: PoseClip, text: str, data: dict
 
 
 def _check_places(options: argparse.Namespace) -> None:
-    """Refuse before the long part what could not be read again, or not be written."""
+    """Check the output files before the long computation: ending .json, writable folders."""
     from ..media.pictures import cannot_write
 
     if options.out.suffix.lower() != ".json":
         raise InputError(
-            f"out got {options.out.name!r}; keypoints are written as .json. Choose that."
+            f"out got {options.out.name!r}; keypoints are written as .json. Choose a name that "
+            "ends with .json."
         )
     for path in filter(None, (options.out, options.report)):
         try:

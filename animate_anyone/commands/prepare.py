@@ -1,4 +1,4 @@
-"""The command `prepare`: a folder of clips becomes a data set to train and to measure on."""
+"""The command `prepare`: make a data set for training and evaluation from a folder of clips."""
 
 import argparse
 import logging
@@ -29,28 +29,37 @@ logger = logging.getLogger(__name__)
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     """Add `prepare`."""
-    text = "a folder of clips to a data set for training and evaluation"
+    text = "make a data set for training and evaluation from a folder of clips"
     parser = subparsers.add_parser("prepare", help=text, description=sentence(text))
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("--clips", type=Path, required=True, metavar="DIR", help="videos and picture folders")
-    add("--out", type=Path, required=True, metavar="DIR", help="the data set; goes on if begun")
-    add("--recipe", choices=("ubc", "tiktok"), help="size, fit, split of a known data set")
+    text = "folder with videos and folders of pictures"
+    add("--clips", type=Path, required=True, metavar="DIR", help=text)
+    text = "folder of the data set to write; an interrupted command resumes"
+    add("--out", type=Path, required=True, metavar="DIR", help=text)
+    text = "take size, fit and split of a known data set"
+    add("--recipe", choices=("ubc", "tiktok"), help=text)
     add(
         "--split",
         type=Path,
         nargs="+",
         metavar="FILE",
-        help='JSON with lists "train" and "test", or a text file for each (folders of that name)',
+        help='a JSON file with lists "train" and "test", or one text file for each (default: '
+        "folders with these names in --clips)",
     )
-    add("--size", type=parse_size, metavar="WxH", help="of all frames, pixels (768x768)")
-    add("--fit", choices=("pad", "crop"), help="continue edges, or cut (the recipe's, or pad)")
-    add("--min-frames", type=int, default=24, help="least length of a usable span (24)")
-    text = "how frames are kept (png, exact)"
+    text = "size of all frames in pixels (default: the recipe's, or 768x768)"
+    add("--size", type=parse_size, metavar="WxH", help=text)
+    text = "how frames of another shape are fitted; pad: edges are continued, crop: edges are cut "
+    text += "off (default: the recipe's, or pad)"
+    add("--fit", choices=("pad", "crop"), help=text)
+    text = "shortest usable run of frames with a visible person (default: 24)"
+    add("--min-frames", type=int, default=24, help=text)
+    text = "format of the stored frames; png is lossless (default: png)"
     pictures = add("--pictures", choices=("png", "jpg"), default="png", help=text)
     add_old_name(parser, "--frames", pictures)
-    add("--fps", type=parse_fps, default=DEFAULT_FPS, help="of picture folders (30)")
-    add("--workers", type=int, default=1, help="processes (1)")
+    text = "frames per second of folders of pictures (default: 30)"
+    add("--fps", type=parse_fps, default=DEFAULT_FPS, help=text)
+    add("--workers", type=int, default=1, help="number of processes (default: 1)")
     _add_pose_arguments(parser)
     _add_cache_arguments(parser)
 
@@ -58,22 +67,25 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 def _add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("poses")
     add = group.add_argument
-    add("--poses", type=Path, metavar="DIR", help="keypoints that are there: JSON, or a data set")
+    text = "folder of existing keypoints: JSON files, or a data set (default: extract them)"
+    add("--poses", type=Path, metavar="DIR", help=text)
     add_pose_pair(group)
     add_pose_runs(group)
 
 
 def _add_cache_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("caches of what frozen encoders make")
+    group = parser.add_argument_group("caches of the frozen encoders' results")
     add = group.add_argument
-    add("--cache", default="", metavar="latents,tokens", help="one or both (neither)")
-    add("--models", default="aa-mini", help="weight set with the encoders (aa-mini)")
+    text = "what to store: latents, tokens, or both (default: nothing)"
+    add("--cache", default="", metavar="latents,tokens", help=text)
+    text = "weight set with the encoders (default: aa-mini)"
+    add("--models", default="aa-mini", help=text)
     add_encoders(group, "that of --models")
     add_device(group)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prepare, and tell what came of it."""
+    """Prepare the data set and print a report; return 1 if it has no clips, else 0."""
     from ..dataset.prepare import prepare
     from ..dataset.report import REPORT, report_text
     from ..dataset.settings import PrepareConfig
@@ -108,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _split(options: argparse.Namespace) -> "Split | None":
-    """Return the split that is named, or the one that folders make where no recipe has one."""
+    """Return the named split; without one and without a recipe, the split given by folders."""
     from ..dataset.find import find_clips
     from ..dataset.splits import read_split, split_by_folder
 
@@ -124,12 +136,12 @@ def _maker(options: argparse.Namespace) -> "ToolMaker":
 
     if options.poses and (options.detector or options.estimator):
         raise InputError(
-            "--poses was given with --detector or --estimator; poses are either there or extracted "
-            "now. Leave one out."
+            "--poses was given with --detector or --estimator; poses are either read from files or "
+            "extracted now. Leave one out."
         )
     if options.poses and not options.poses.is_dir():
         raise InputError(f"--poses got {options.poses}; there is no such folder. Check the path.")
-    options.dtype = "fp32"  # what is cached is made once, so as exactly as it goes
+    options.dtype = "fp32"  # cached values are computed only once, so with full precision
     caches = tuple(cache.strip() for cache in options.cache.split(",") if cache.strip())
     return ToolMaker(
         detector=options.detector,

@@ -1,4 +1,4 @@
-"""The command `train`: the two stages of the paper, and what they leave."""
+"""The command `train`: the paper's two training stages, and export of the weights."""
 
 import argparse
 from dataclasses import fields
@@ -12,26 +12,26 @@ from .options import (
     add_out,
     add_run_steps,
     add_threads,
+    log_sizes,
     sentence,
     set_threads,
-    tell_sizes,
 )
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `train` and its steps."""
-    parser = subparsers.add_parser("train", help="train on clips of your own")
+    parser = subparsers.add_parser("train", help="train on your own clips")
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, run, text in (
-        ("stage1", _stage, "train everything but the temporal layers on single frames"),
-        ("stage2", _stage, "train the temporal layers on clips"),
-        ("export", _export, "write the weight files of a run"),
+        ("stage1", _stage, "train all networks without temporal layers on single frames"),
+        ("stage2", _stage, "train only the temporal layers on clips"),
+        ("export", _export, "write the weight files of a training run"),
     ):
         step = steps.add_parser(name, help=text, description=sentence(text))
         step.set_defaults(run=run)
-        step.add_argument("--folder", type=Path, required=True, help="where the run lives")
+        step.add_argument("--folder", type=Path, required=True, help="folder of the training run")
         if name == "export":
-            add_out(step, "FOLDER", "where the files go", "--target")
+            add_out(step, "FOLDER", "folder for the weight files", "--target")
         else:
             add_threads(step)
             add_run_steps(step)
@@ -39,21 +39,26 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
-    """Add what a stage of the paper's training may be told."""
+    """Add the options of a training stage."""
     add = step.add_argument
-    add("--recipe", default="aa-mini", help="named settings: aa-mini, paper, 24gb (aa-mini)")
-    add("--config", type=Path, help="a JSON file that changes any of the recipe's settings")
-    add_data(step, " (drawn characters in the run's folder)")
-    group = step.add_argument_group("frozen networks, where data or validation need them")
+    text = "named settings: aa-mini, paper or 24gb (default: aa-mini)"
+    add("--recipe", default="aa-mini", help=text)
+    text = "a JSON file with settings that replace the recipe's"
+    add("--config", type=Path, help=text)
+    add_data(step, " (default: drawn characters in the run's folder)")
+    group = step.add_argument_group("frozen networks, if data or validation need them")
     add_encoders(group, "the run's own, if any")
     add_pose_pair(group)
-    group = step.add_argument_group("what a new run starts from")
+    group = step.add_argument_group("initial weights of a new run")
     add = group.add_argument
     models = add("--models", metavar="SOURCE", help="a weight set: preset, bundle or folder")
     add_old_name(group, "--weights", models)
-    add("--stable-diffusion", type=Path, metavar="PATH", help="SD 1.5: diffusers folder or file")
-    add("--animatediff", type=Path, metavar="FILE", help="motion modules: mm_sd_v15_v2.ckpt")
-    add("--controlnet-hint", type=Path, metavar="FILE", help="OpenPose ControlNet: hint encoder")
+    text = "Stable Diffusion 1.5 for both UNets: a diffusers folder or a file"
+    add("--stable-diffusion", type=Path, metavar="PATH", help=text)
+    text = "AnimateDiff's file mm_sd_v15_v2.ckpt for the temporal layers"
+    add("--animatediff", type=Path, metavar="FILE", help=text)
+    text = "an OpenPose ControlNet, whose hint encoder the Pose Guider starts from"
+    add("--controlnet-hint", type=Path, metavar="FILE", help=text)
 
 
 def _stage(options: argparse.Namespace) -> int:
@@ -76,5 +81,5 @@ def _stage(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from ..training.export import export
 
-    tell_sizes(export(options.folder, options.out))
+    log_sizes(export(options.folder, options.out))
     return 0

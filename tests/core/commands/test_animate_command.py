@@ -172,7 +172,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(inputs, capsys):
     assert "size        32x48 (motion 64x96)" in printed
     assert "motion      keypoints, retargeting none" in printed
     assert "frames      6 at 30 fps, 0.20 s" in printed
-    assert "windows     2 of 4 frames a step, overlap 2" in printed
+    assert "windows     2 of 4 frames per step, overlap 2" in printed
     assert "UNet calls  6 of 8 frame rows" in printed
     assert "MB estimated" in printed
     assert not options["out"].parent.exists()

@@ -241,7 +241,7 @@ def test_reference_without_anybody_passes_the_driver_through(
     clip = read_keypoints(tmp_path / "out.json")
     assert np.abs(clip.body.xy[0, 0] - 2 * FIGURE).max() < 1e-6
     assert "the reference shows no person" in capsys.readouterr().out
-    assert "nobody was found in the reference" in caplog.text
+    assert "no person was found in the reference" in caplog.text
 
 
 def test_draw_and_read_are_inverse(figure, tmp_path, capsys):
