@@ -202,15 +202,15 @@ class Pages:
         return comfy
 
     def leave(self, key, comfy):
-        """Keep a page for later tests."""
-        if key in self.kept:
-            self.kept[key].page.context.close()
+        """Keep a page for later tests, and only this one: a page that nobody sees draws as well."""
+        self.close()
+        comfy.evaluate("() => window.app.graph.clear()")
         self.kept[key] = comfy
 
     def close(self):
         """Close the kept pages."""
-        for comfy in self.kept.values():
-            comfy.page.context.close()
+        while self.kept:
+            self.kept.popitem()[1].page.context.close()
 
 
 @pytest.fixture(scope="session")
@@ -238,15 +238,15 @@ def opener(pages):
         options = {"nodes2": nodes2, "locale": locale, "size": size, "newcomer": newcomer}
         options["settings"] = settings
         key = None if fresh else json.dumps(options)
-        comfy = (pages.take(key) if key else None) or pages.open(**options)
+        comfy = pages.take(key) if key else None
+        if comfy is None:
+            pages.close()
+            comfy = pages.open(**options)
         used.append((key, comfy))
         return comfy
 
     try:
         yield open_one
-    except BaseException:
-        used = [(None, comfy) for _, comfy in used]
-        raise
     finally:
         for key, comfy in used:
             if key:
