@@ -21,7 +21,7 @@ from .diffusion.schedule import NoiseSchedule
 from .diffusion.windows import Window, WindowConfig, plan_windows
 from .errors import InputError, WeightsError
 from .media import fit_picture, to_pixels
-from .networks.condition import as_clips, seen_features, tell
+from .networks.condition import as_clips, prepare_condition, seen_features
 from .networks.unet import PreparedCondition, UNet
 from .protocols import Autoencoder, ImageEncoder, Progress
 from .types import Size
@@ -48,18 +48,18 @@ class Sampling:
     """How a clip is sampled."""
 
     steps: int = 20
-    guidance: float = 3.5  # 1: none, at half the cost; more follows the reference harder
+    guidance: float = 3.5  # 1: none, at half the cost; higher: follow the reference more closely
     sampler: str = USUAL_SAMPLER
     seed: int = 0
     windows: WindowConfig = field(default_factory=WindowConfig)
-    windows_per_call: int = 1  # more use the device better and need more memory
+    windows_per_call: int = 1  # higher values use the device better and need more memory
     shared_noise: float = 0.0  # 0..1, the part of the noise that all frames have in common
-    repeat_noise: bool = False  # all windows start from the same noise, in another order
-    frames_per_decode: int = 8  # bounds the memory of decoding
+    repeat_noise: bool = False  # all windows start from the same noise, in shuffled order
+    frames_per_decode: int = 8  # frames decoded together; limits the memory of decoding
 
 
 def sampling_of(preset: Preset) -> Sampling:
-    """Return the sampling that a weight set was made for."""
+    """Return a preset's default sampling."""
     overlap = min(4, preset.window_frames - 1)
     return Sampling(
         steps=preset.steps,
@@ -72,14 +72,14 @@ def animate(
     models: Networks,
     reference: Tensor,  # (1, 3, any H, any W), 0..1
     poses: np.ndarray,  # (f, H, W, 3) uint8 pictures of skeletons; their size is the clip's
-    sampling: Sampling | None = None,  # None: what the preset says
+    sampling: Sampling | None = None,  # None: the preset's default
     *,
     progress: Progress | None = None,  # called after each window of each step
 ) -> Iterator[Tensor]:  # chunks of (f', 3, H, W), 0..1, in order
-    """Sample a clip, then return an iterator that decodes it chunk by chunk.
+    """Sample a clip and return an iterator that decodes it chunk by chunk.
 
-    Of the whole clip only the latents, the pose pictures as bytes and, for a short clip, the pose
-    features are held; the frames never stand in memory together.
+    Only the latents, the pose pictures as bytes and, for a short clip, the pose features are kept
+    for the whole clip. Decoded frames are never all in memory.
     """
     sampling = sampling or sampling_of(models.preset)
     check_inputs(models, reference, poses, sampling)
@@ -93,7 +93,7 @@ def animate(
 
 
 class _Condition:
-    """What the reference picture says, encoded once for the whole clip."""
+    """The reference picture, encoded once for the whole clip."""
 
     @torch.no_grad()
     def __init__(self, models: Networks, reference: Tensor, size: Size, *, guided: bool) -> None:
@@ -110,18 +110,21 @@ class _Condition:
         self.rows = len(self._attends)
 
     def for_windows(self, count: int) -> PreparedCondition:
-        """Return it for so many windows in one call, in rows: all unconditional, all conditional.
+        """Return the condition for a call with `count` windows.
 
-        It depends on the weights as they are now, so it is made per sampling run.
+        With guidance its first rows are the unconditional ones of all windows, then the
+        conditional ones. It depends on the present weights, so each sampling run makes its own.
         """
         if count not in self._prepared:
             attends = [attends for attends in self._attends for _ in range(count)]
-            self._prepared[count] = tell(self._denoiser, self._token, self._features, attends)
+            self._prepared[count] = prepare_condition(
+                self._denoiser, self._token, self._features, attends
+            )
         return self._prepared[count]
 
 
 class PoseFeatures:
-    """The Pose Guider's features of frames: kept for a short clip, else made on demand."""
+    """The Pose Guider's features of frames: stored for a short clip, else computed on demand."""
 
     def __init__(
         self,
@@ -160,7 +163,7 @@ def denoise(
     sampling: Sampling,
     progress: Progress | None = None,
 ) -> Tensor:  # (1, c, f, h, w), float32
-    """Take the noise away, window by window, step by step."""
+    """Return the denoised latents of a clip, sampled in windows."""
     like = next(models.denoiser.parameters())
     frames = noise.shape[2]
     total = sum(len(plan_windows(frames, sampling.windows, i)) for i in range(sampling.steps))
@@ -209,7 +212,7 @@ def decode(
     latents: Tensor,  # (1, c, f, h, w)
     frames_per_decode: int = 8,
 ) -> Iterator[Tensor]:  # chunks of (f', 3, 8h, 8w)
-    """Yield the frames of latents, some at a time."""
+    """Decode latents; yield the frames in chunks of at most `frames_per_decode`."""
     assert models.autoencoder is not None
     for part in rearrange(latents, "1 c f h w -> f c h w").split(frames_per_decode):
         yield models.autoencoder.decode(part)
@@ -218,7 +221,7 @@ def decode(
 def check_inputs(
     models: Networks, reference: Tensor, poses: np.ndarray, sampling: Sampling
 ) -> None:
-    """Refuse what cannot be animated, before anything is computed."""
+    """Check the inputs before anything is computed; WeightsError or InputError if invalid."""
     if models.autoencoder is None or models.image_encoder is None:
         missing = "autoencoder" if models.autoencoder is None else "image_encoder"
         raise WeightsError(
@@ -235,7 +238,9 @@ def check_inputs(
             f"Choose one of them."
         )
     if not bool(torch.isfinite(reference).all()):
-        raise InputError("reference got values that are not numbers. Load the picture again.")
+        raise InputError(
+            "reference got NaN or infinite values; all must be finite. Load the picture again."
+        )
     if poses.ndim != 4 or poses.shape[3] != 3 or poses.dtype != np.uint8:
         raise InputError(
             f"poses got {poses.dtype} of shape {poses.shape}; they must be uint8 pictures "
@@ -245,7 +250,7 @@ def check_inputs(
 
 
 def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> None:
-    """Refuse lengths, sizes and settings that this weight set cannot do."""
+    """Check length, size and settings against a weight set; InputError if they do not fit."""
     if frames < 1:
         raise InputError("poses got 0 frames; a clip needs one or more. Choose a longer one.")
     if snap_size(size) != size:
@@ -257,7 +262,7 @@ def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> N
     motion, length = preset.unet.motion, min(sampling.windows.length, frames)
     if motion is not None and length > motion.max_frames:
         raise InputError(
-            f"window got {length} frames; the motion modules of {preset.title} know positions for "
+            f"window got {length} frames; the motion modules of {preset.title} have positions for "
             f"{motion.max_frames}. Choose a window of {motion.max_frames} frames or fewer."
         )
     if not sampling.guidance >= 1:
@@ -282,7 +287,7 @@ def snap_size(size: Size) -> Size:
 
 
 def _fit_reference(reference: Tensor, size: Size) -> Tensor:
-    """Return the picture at the clip's size; a picture of another shape is told."""
+    """Return the picture at the clip's size; log a warning if its shape differs."""
     H, W = reference.shape[-2:]
     if not 0.98 < (W * size.height) / (H * size.width) < 1.02:
         logger.warning(
@@ -298,7 +303,7 @@ def starting_noise(
     size: Size,  # pixels
     sampling: Sampling,
 ) -> Tensor:  # (1, c, f, h, w), float32, CPU
-    """Return the noise that a clip is made from; ComfyUI's nodes make the same of a seed."""
+    """Return the noise that sampling starts from; ComfyUI's nodes draw the same for a seed."""
     generator = torch.Generator().manual_seed(sampling.seed)
     h, w = size.height // PIXELS_PER_LATENT, size.width // PIXELS_PER_LATENT
     noise = draw_noise(
@@ -313,7 +318,7 @@ def starting_noise(
 def _refuse_nan(step: SamplingStep) -> None:
     if not bool(torch.isfinite(step.latents).all()):
         raise WeightsError(
-            f"denoiser got weights that give values beyond numbers (in step {step.index + 1} of "
+            f"denoiser got weights that give NaN or infinite values (in step {step.index + 1} of "
             f"{step.total}); they are damaged, or too large for this number type. Load them again, "
             f"or with --dtype bf16 or fp32."
         )

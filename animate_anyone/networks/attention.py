@@ -1,9 +1,9 @@
-"""Spatial transformers: self-attention that also sees the reference, and cross-attention.
+"""Spatial transformers: self-attention that includes the reference, and cross-attention.
 
-Paper, section 3.2: the reference's features stand beside the frame's own along the width, and of
-the result only the frame's half is kept. So a frame's queries see its own tokens and the
-reference's, and the reference's half needs no queries: its keys and values are all that counts,
-and they are the same for every frame and step.
+Paper, section 3.2: the reference's features are concatenated with the frame's along the width, and
+only the frame's half of the result is kept. So a frame's queries attend to its own tokens and to
+the reference's. The reference's half needs no queries, only keys and values, and these are the
+same for every frame and step.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class KeyValue(NamedTuple):
-    """What queries look at."""
+    """Keys and values that queries attend to."""
 
     key: Tensor  # (b, heads, n, d)
     value: Tensor  # (b, heads, n, d)
@@ -34,11 +34,11 @@ class KeyValue(NamedTuple):
 
 @dataclass(frozen=True)
 class BlockCondition:
-    """What one transformer block sees besides the frames, b rows of them."""
+    """The condition of one transformer block for b rows."""
 
-    cross: Tensor | KeyValue  # (b, 1, c): a one-token context's constant; else b rows of tokens
+    cross: Tensor | KeyValue  # result for a one-token context, (b, 1, c); else keys and values
     reference: KeyValue | None  # one row, or one per attending row
-    attends: tuple[bool, ...]  # per row: does it see the reference?
+    attends: tuple[bool, ...]  # per row: whether it attends to the reference
 
 
 def split_heads(
@@ -63,7 +63,7 @@ class Attention(nn.Module):
         heads: int,
         make: Factory,
         *,
-        context: int | None = None,  # width of what is looked at, if not of the tokens
+        context: int | None = None,  # channels of keys' and values' input; None: `channels`
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -90,7 +90,7 @@ class Attention(nn.Module):
         self,
         token: Tensor,  # (b, 1, context)
     ) -> Tensor:  # (b, 1, c)
-        """Return the result of attention to a single token, which no query can change."""
+        """Return the result of attention to a single token; it does not depend on the query."""
         return self.to_out[0](self.to_v(token))
 
 
@@ -105,7 +105,7 @@ class TransformerBlock(nn.Module):
         ff_mult: int,
         make: Factory,
         *,
-        tail: bool = True,  # False: norm1 only, for ReferenceNet's last block
+        tail: bool = True,  # False: only norm1 is built, for ReferenceNet's last block
     ) -> None:
         super().__init__()
         self.tail = tail
@@ -122,14 +122,14 @@ class TransformerBlock(nn.Module):
         self,
         context: Tensor,  # (b, n, context)
     ) -> Tensor | KeyValue:
-        """Return what cross-attention to this context will need: for one token, the result."""
+        """Return the result of cross-attention for one token, else keys and values."""
         one_token = context.shape[1] == 1
         return self.attn2.constant(context) if one_token else self.attn2.key_value(context)
 
     def forward(
         self,
         x: Tensor,  # (b*f, n, c)
-        seen: Tensor,  # (b*f, n, c), norm1 of x: what self-attention looks at
+        seen: Tensor,  # (b*f, n, c), norm1 of x: the input of self-attention
         condition: BlockCondition,
         attention: AttentionFunction,
     ) -> Tensor:  # (b*f, n, c)
@@ -162,7 +162,7 @@ class TransformerBlock(nn.Module):
         if isinstance(condition.cross, Tensor):
             clips = rearrange(x, "(b f) n c -> b f n c", b=b)
             return rearrange(clips + condition.cross.to(x)[:, None], "b f n c -> (b f) n c")
-        # All frames of a row look at the same tokens, so their queries form one long sequence.
+        # All frames of a row attend to the same tokens, so their queries form one long sequence.
         query = self.attn2.query(self.norm2(rearrange(x, "(b f) n c -> b (f n) c", b=b)))
         key, value = condition.cross
         seen = self.attn2.out(attention(query, key.to(x), value.to(x)))
@@ -170,7 +170,7 @@ class TransformerBlock(nn.Module):
 
 
 def _runs(attends: tuple[bool, ...]) -> Iterator[tuple[slice, slice, bool]]:
-    """Yield runs of rows that agree: the rows, their reference's rows, do they attend."""
+    """Yield runs of rows with equal `attends`: the rows, their reference rows, and `attends`."""
     row = reference_row = 0
     for value, group in groupby(attends):
         count = len(list(group))
@@ -180,10 +180,10 @@ def _runs(attends: tuple[bool, ...]) -> Iterator[tuple[slice, slice, bool]]:
 
 
 def _beside(own: KeyValue, reference: KeyValue, rows: slice, frames: int) -> KeyValue:
-    """Append the reference's tokens to those of every frame, copying each value once."""
+    """Append the reference's tokens to those of every frame; each value is copied only once."""
     joined = []
     for mine, theirs in zip(own, reference, strict=True):
-        # Heads beside their features, as the projections leave them.
+        # The layout of the projections' outputs, so that the views need no copy.
         mine = rearrange(mine, "(b f) heads n d -> b f n heads d", f=frames)
         theirs = theirs if theirs.shape[0] == 1 else theirs[rows]
         theirs = repeat(theirs.to(mine), "b heads n d -> b f n heads d", f=frames)
@@ -223,9 +223,9 @@ class SpatialTransformer(nn.Module):
         self,
         x: Tensor,  # (b*f, c, h, w)
         code: Tensor | None,  # (1, h*w, c) position code, in x's dtype
-        condition: BlockCondition | None,  # None: there is no tail, only `seen` is wanted
+        condition: BlockCondition | None,  # None: only `seen` is needed; the block has no tail
         attention: AttentionFunction,
-    ) -> tuple[Tensor, Tensor]:  # (b*f, c, h, w); (b*f, h*w, c) what self-attention looked at
+    ) -> tuple[Tensor, Tensor]:  # (b*f, c, h, w); (b*f, h*w, c) the input of self-attention
         hidden = tokens(self.proj_in(self.norm(x)))
         seen = self.block.norm1(hidden)
         if code is not None:

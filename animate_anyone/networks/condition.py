@@ -1,9 +1,9 @@
-"""What the denoiser is told beside the noisy frames: the image token, the reference, the pose.
+"""The denoiser's conditions: the image token, the reference, the pose.
 
-Sampling, training and both fronts say it by these functions, so that they agree on what a row is
-that is told nothing of the picture: guidance's unconditional row, and in training a row whose
-condition is dropped. Its token is zero and it sees no reference, but it does see the pose (paper,
-section 3.2). Everything is differentiable, and what depends on weights alone is computed once.
+Sampling, training, command line and nodes all use these functions, so that a row without the
+picture is the same everywhere: guidance's unconditional row, and in training a row whose condition
+is dropped. Its token is zero and it does not attend to the reference, but it has the pose (paper,
+section 3.2). All functions are differentiable.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from .unet import PreparedCondition, UNet
 
 
 class ReferenceNetwork(Protocol):
-    """ReferenceNet, or what stands in its place in a variant of the paper's table 3."""
+    """The interface of ReferenceNet and of its replacements in the variants of table 3."""
 
     def reference_features(
         self,
@@ -29,22 +29,22 @@ class ReferenceNetwork(Protocol):
 
 @dataclass(frozen=True)
 class Conditions:
-    """All that the denoiser is told of some clips, the same at every step."""
+    """The conditions of some clips, the same at every step."""
 
     prepared: PreparedCondition
     pose: Tensor  # (b, c, f, h, w)
     tokens: Tensor  # (b, n, d), zero in rows that do not see the picture
 
 
-def tell(
+def prepare_condition(
     denoiser: UNet,
     tokens: Tensor,  # (b, n, d) image tokens, or (1, n, d) for all rows
     features: Sequence[Tensor] | None,  # ReferenceNet's: 1 row, or one per row that attends
-    attends: Sequence[bool],  # (b,) does the row see the picture?
+    attends: Sequence[bool],  # (b,) whether the row has the picture
 ) -> PreparedCondition:
-    """Return what the denoiser makes of a picture, for rows that see it and rows that do not.
+    """Return the denoiser's keys and values for rows with and without the picture.
 
-    It holds for the weights as they are now: tell again after they have changed.
+    They depend on the denoiser's present weights: prepare again after the weights have changed.
     """
     return denoiser.prepare(seen_tokens(tokens, attends), features, attends)
 
@@ -63,8 +63,9 @@ def seen_features(
     tokens: Tensor,  # (b, n, d) image tokens
     attends: Sequence[bool],  # (b,)
 ) -> Sequence[Tensor] | None:  # one row for each that attends; None where none does
-    """Return ReferenceNet's features, computed for the rows that see them and no others."""
-    rows = [row for row, answer in enumerate(attends) if answer]  # by number: no device waits
+    """Return ReferenceNet's features, computed only for the rows that attend to them."""
+    # Indexing by a list of numbers needs no synchronisation with the device, a mask would.
+    rows = [row for row, answer in enumerate(attends) if answer]
     if not rows:
         return None
     return reference_net.reference_features(latents[rows], tokens[rows])
@@ -74,7 +75,7 @@ def pose_features(
     pose_guider: nn.Module,
     pictures: Tensor,  # (b, f, 3, H, W) of skeletons, 0..1
 ) -> Tensor:  # (b, c, f, h, w)
-    """Return what the Pose Guider makes of clips, frame by frame, as the denoiser takes it."""
+    """Return the Pose Guider's features of clips in the denoiser's layout."""
     frames = rearrange(pictures, "b f c H W -> (b f) c H W")
     return as_clips(pose_guider(frames), len(pictures))
 
@@ -83,5 +84,5 @@ def as_clips(
     features: Tensor,  # (b*f, c, h, w), of the Pose Guider
     clips: int = 1,  # b
 ) -> Tensor:  # (b, c, f, h, w), a view
-    """Return the features of single frames as those of clips."""
+    """Return features of single frames reshaped to clips."""
     return rearrange(features, "(b f) c h w -> b c f h w", b=clips)

@@ -1,10 +1,10 @@
-"""A ControlNet on the reference picture: what the paper compares ReferenceNet with.
+"""A ControlNet for the reference picture, which the paper compares with ReferenceNet.
 
 Paper, section 4.4: "training ControlNet with reference image". A copy of the denoiser's encoder
-and middle block sees each noisy frame with its pose, and the reference's latent as its hint; what
-it finds is added to the denoiser's skip connections through convolutions that start from zero
-(arXiv 2302.05543, section 3.1). Such residuals are meant for hints that lie where the frame's own
-content lies; a reference picture shows the same person in another place.
+and middle block gets each noisy frame with its pose, and the reference's latent as the hint. Its
+outputs are added to the denoiser's skip connections through convolutions that start from zero
+(arXiv 2302.05543, section 3.1). ControlNets are meant for hints that match the frame place by
+place; a reference picture shows the person at other places.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ from .unet import UNet
 
 
 class HintEncoder(nn.Module):
-    """The reference's latent to a map that is added to the ControlNet's first features.
+    """Encodes the reference's latent as a map that is added to the ControlNet's first features.
 
-    It stands where ReferenceNet stands otherwise and hands over a single feature map.
+    It has ReferenceNet's interface and returns a single feature map.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -45,7 +45,7 @@ class HintEncoder(nn.Module):
     def reference_features(
         self,
         latents: Tensor,  # (r, c, h, w), in the denoiser's scale
-        context: Tensor,  # (r, n, d) image tokens, of which it makes no use
+        context: Tensor,  # (r, n, d) image tokens, not used
     ) -> tuple[Tensor, ...]:  # one: (r, first width, h, w)
         """Return the hint of each reference picture."""
         hidden = functional.silu(self.conv_in(latents))
@@ -60,9 +60,9 @@ class ControlNet(UNet):
 
     def __init__(
         self,
-        config: UNetConfig,  # the denoiser's, or a slimmer one; temporal layers are not built
+        config: UNetConfig,  # the denoiser's, or a narrower one; temporal layers are not built
         *,
-        feeds: UNetConfig | None = None,  # the denoiser, if it has other widths
+        feeds: UNetConfig | None = None,  # the denoiser's, if its widths differ from `config`
         make: Factory | None = None,  # where modules come from
         attention: AttentionFunction = sdpa,
         checkpointing: bool = False,
@@ -85,7 +85,7 @@ class ControlNet(UNet):
         self.start_from_zero()
 
     def start_from_zero(self) -> None:
-        """Make every convolution on the way out zero: the denoiser is then left as it is."""
+        """Set all output convolutions to zero, so that the denoiser's result does not change."""
         _fill_zero(self.controlnet_down_blocks)
         _fill_zero(self.controlnet_mid_block)
 
@@ -121,21 +121,21 @@ class ControlNet(UNet):
 
 @dataclass(frozen=True)
 class ControlledCondition(PreparedCondition):
-    """What a controlled denoiser is conditioned on. Rows that see no reference get no residuals."""
+    """The condition of a `ControlledUNet`. Rows without the reference get no residuals."""
 
-    rows: tuple[int, ...]  # those that see the reference
-    control: PreparedCondition | None  # the ControlNet's own, of these rows
+    rows: tuple[int, ...]  # the rows with the reference
+    control: PreparedCondition | None  # the ControlNet's condition for these rows
     hint: Tensor | None  # (1 or len(rows), first width, h, w)
 
 
 class ControlledUNet(UNet):
-    """A denoiser that sees the reference through a ControlNet, with or without the image token."""
+    """A denoiser that gets the reference through a ControlNet, with or without the image token."""
 
     def __init__(
         self,
         config: UNetConfig,
         *,
-        image_token: bool,  # False: cross-attention is given zeros
+        image_token: bool,  # False: cross-attention gets zeros
         attention: AttentionFunction = sdpa,
         checkpointing: bool = False,
     ) -> None:
@@ -145,7 +145,7 @@ class ControlledUNet(UNet):
 
     @torch.no_grad()
     def copy_encoder(self) -> None:
-        """Let the ControlNet start from the denoiser's encoder and middle block."""
+        """Copy the denoiser's encoder and middle block into the ControlNet."""
         own = self.state_dict()
         for key, value in self.controlnet.state_dict().items():
             if key in own:
@@ -155,9 +155,9 @@ class ControlledUNet(UNet):
         self,
         context: Tensor,  # (b, n, d) image tokens
         reference: Sequence[Tensor] | None = None,  # the hint: 1 or `attends` rows
-        attends: Sequence[bool] | None = None,  # (b,) does the row see the reference? all do
+        attends: Sequence[bool] | None = None,  # (b,) whether the row has the reference; None: all
     ) -> ControlledCondition:
-        """Return what both networks make of context and hint, once for all steps."""
+        """Return the condition of both networks, which is the same at all steps."""
         if not self.image_token:
             context = torch.zeros_like(context)
         own = super().prepare(context)
@@ -180,7 +180,7 @@ class ControlledUNet(UNet):
         *,
         attention: AttentionFunction | None = None,
     ) -> Tensor:  # (b, c_out, f, h, w)
-        """Return the prediction for every frame, the ControlNet having run on it first."""
+        """Run the ControlNet, then the denoiser; return the prediction for every frame."""
         self._check(latents, condition)
         if timesteps.ndim == 1:
             timesteps = timesteps[:, None].expand(-1, latents.shape[2])
@@ -216,7 +216,7 @@ def _on_rows(
     count: int,
     frames: int,
 ) -> Tensor:  # (count*f, c, h, w)
-    """Return the residuals in their places among all rows, with zeros for the others."""
+    """Return residuals for all rows: the given ones at `rows`, zeros elsewhere."""
     if len(rows) == count:
         return residual
     places = torch.tensor([row * frames + i for row in rows for i in range(frames)])

@@ -1,4 +1,4 @@
-"""Starting weights for training from nothing."""
+"""Random initial weights for training from scratch."""
 
 import math
 
@@ -16,15 +16,15 @@ def initialise(
     module: nn.Module,
     *,
     generator: torch.Generator | None = None,
-    tie_query_key: bool = False,  # self-attention starts by looking at similar tokens
+    tie_query_key: bool = False,  # self-attention starts by attending to similar tokens
 ) -> nn.Module:
-    """Fill every weight and buffer of a network and return the network.
+    """Fill every weight and buffer of a network in place and return the network.
 
-    Convolutions and linear layers start uniform within 1/sqrt(fan-in). Motion modules and Pose
-    Guider end in zeros, so that they change nothing until they are trained (paper, sections 3.2
-    and 3.3). With `tie_query_key`, spatial self-attention starts with equal, orthogonal query and
-    key projections: a token then attends to its likes, and with a position code to the same place
-    of the reference, which is where learning to copy begins.
+    Convolutions and linear layers start uniform within 1/sqrt(fan-in). The last layers of motion
+    modules and Pose Guider start as zeros, so that these change nothing until they are trained
+    (paper, sections 3.2 and 3.3). With `tie_query_key`, spatial self-attention starts with equal,
+    orthogonal query and key projections: a token then attends to similar tokens, and with a
+    position code to the same place of the reference. So the network learns to copy sooner.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv2d):

@@ -1,8 +1,8 @@
 """The small parts of the networks: convolutional blocks, time embedding, feed-forward.
 
 Feature maps are (b*f, c, h, w), frames folded into the batch, in channels_last memory, so that
-`tokens` and `picture` only change the view. Modules come from `Factory`, never from torch.nn
-directly: inside a host its own classes cast, quantise and offload the weights.
+`tokens` and `picture` are views. Modules are made by `Factory`, never by torch.nn directly: in
+ComfyUI its own classes cast, quantise and offload the weights.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from .position import timestep_code
 
 
 class Operations(Protocol):
-    """Offers modules with the arguments of torch.nn: torch.nn itself, or a host's own."""
+    """Classes of modules with the arguments of torch.nn: torch.nn itself, or ComfyUI's own."""
 
     Linear: Callable[..., nn.Module]
     Conv2d: Callable[..., nn.Module]
@@ -31,7 +31,7 @@ TORCH = cast(Operations, torch.nn)
 
 @dataclass(frozen=True)
 class Factory:
-    """Where modules come from, and the dtype and device they are made in."""
+    """Makes modules of the given classes, dtype and device."""
 
     operations: Operations = TORCH
     dtype: torch.dtype | None = None
@@ -82,14 +82,14 @@ def normalise(
 ) -> Tensor:  # (b*f, c, h, w)
     if frames == 1:
         return norm(x)
-    # By way of tokens, so that the clip and what the norm makes of it are channels_last.
+    # The reshaping goes through tokens, so that input and output of the norm are channels_last.
     clip = picture(rearrange(x, "(b f) c h w -> b (f h w) c", f=frames), frames)
     normed = rearrange(tokens(norm(clip)), "b (f n) c -> (b f) n c", f=frames)
     return picture(normed, x.shape[2])
 
 
 class TimeEmbedding(nn.Module):
-    """Noise levels to the vectors that every residual block adds."""
+    """Turns timesteps into the vectors that every residual block adds."""
 
     def __init__(self, channels: int, make: Factory) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class TimeEmbedding(nn.Module):
 
 
 class ResnetBlock(nn.Module):
-    """Two normed convolutions around the time vector, beside a shortcut."""
+    """Two convolutions with norms, the time vector added between them, and a shortcut."""
 
     def __init__(
         self, inputs: int, outputs: int, time_channels: int, groups: int, make: Factory
@@ -124,7 +124,7 @@ class ResnetBlock(nn.Module):
         self,
         x: Tensor,  # (b*f, inputs, h, w)
         time: Tensor,  # (b*f, time_channels), activated
-        norm_frames: int = 1,  # frames that share their norms' statistics
+        norm_frames: int = 1,  # frames whose statistics the norms compute together
     ) -> Tensor:  # (b*f, outputs, h, w)
         hidden = self.conv1(functional.silu(normalise(self.norm1, x, norm_frames)))
         hidden = hidden + self.time_emb_proj(time)[:, :, None, None]
@@ -133,7 +133,7 @@ class ResnetBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halve the sides, rounding up."""
+    """Halves height and width, rounding up."""
 
     def __init__(self, channels: int, make: Factory) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Enlarge to the size of the next skip connection, which an odd side does not double to."""
+    """Enlarges to the size of the next skip connection, which for odd sides is not the double."""
 
     def __init__(self, channels: int, make: Factory) -> None:
         super().__init__()
@@ -167,12 +167,12 @@ class GatedLinear(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """The token-wise network of a transformer block."""
+    """The feed-forward network of a transformer block; it works on each token alone."""
 
     def __init__(self, channels: int, mult: int, make: Factory) -> None:
         super().__init__()
         inner = channels * mult
-        # Place 1 was dropout in the public networks; the names of the weights count it.
+        # The public networks have dropout at index 1, which counts in the names of the weights.
         self.net = nn.ModuleList(
             [
                 GatedLinear(channels, inner, make),

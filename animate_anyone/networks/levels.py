@@ -1,4 +1,4 @@
-"""The levels of the UNet: layers of one width, on the way down, in the middle, on the way up."""
+"""The levels of the UNet, each with layers of one width: down, middle and up."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -16,48 +16,48 @@ from .temporal import MotionModule
 
 @dataclass(frozen=True)
 class PreparedCondition:
-    """Everything that the denoiser derives from context, reference and its own weights.
+    """All that the denoiser computes from context, reference and its own weights before sampling.
 
-    It holds for a whole sampling run; after weights change (a LoRA) it must be made anew.
+    It is valid for a whole sampling run; after the weights change (a LoRA) prepare it again.
     """
 
     reference: tuple[KeyValue, ...] | None  # per transformer block, in order of execution
     cross: tuple[Tensor | KeyValue, ...]  # per block: (b, 1, c) for a one-token context
-    attends: tuple[bool, ...]  # per row: does it see the reference?
+    attends: tuple[bool, ...]  # per row: whether it attends to the reference
 
     def block(self, index: int) -> BlockCondition:
-        """Return the part that one transformer block sees."""
+        """Return the condition of one transformer block."""
         reference = None if self.reference is None else self.reference[index]
         return BlockCondition(self.cross[index], reference, self.attends)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What every level is told in one forward call of the network."""
+    """The arguments that all levels share in one forward call of the network."""
 
     time: Tensor  # (b*f, 4*c), activated
     frames: int
-    norm_frames: int  # frames that share the statistics of the residual blocks' norms
+    norm_frames: int  # frames whose statistics the norms of residual blocks compute together
     codes: tuple[Tensor | None, ...]  # per level: (1, n, c) position code
     condition: PreparedCondition
     attention: AttentionFunction
-    collect: bool  # keep what self-attention looked at: ReferenceNet's result
-    checkpointing: bool
+    collect: bool  # return the inputs of self-attention, which are ReferenceNet's features
+    checkpointing: bool  # recompute layers in the backward pass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layers:
-    """What a level is built of."""
+    """The layers of a level."""
 
     level: int  # 0 is full resolution
-    inputs: tuple[int, ...]  # channels that each residual block is given
-    first: int  # number of the first transformer, in order of execution
-    tails: tuple[bool, ...]  # one per transformer: False builds its entry only
-    motions: int  # motion modules
+    inputs: tuple[int, ...]  # input channels of each residual block
+    first: int  # index of the first transformer in the network, in order of execution
+    tails: tuple[bool, ...]  # one per transformer; False: build only its norms and proj_in
+    motions: int  # number of motion modules
 
 
 class Level(nn.Module):
-    """Layers of one width; each is a residual block, a spatial transformer, a motion module."""
+    """Layers of one width: a residual block, then maybe a transformer and a motion module."""
 
     def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Level(nn.Module):
         )
 
     def layer(self, number: int, x: Tensor, call: Call) -> tuple[Tensor, list[Tensor]]:
-        """Return the features after one layer, and what its self-attention looked at."""
+        """Return the features after one layer, and the input of its self-attention if collected."""
         if call.checkpointing and torch.is_grad_enabled():
             again = checkpoint(self._layer, number, x, call, use_reentrant=False)
             return cast(tuple[Tensor, list[Tensor]], again)
@@ -97,7 +97,7 @@ class Level(nn.Module):
 
 
 class DownLevel(Level):
-    """Layers, then half the resolution, except at the lowest level."""
+    """Layers, then a step to half the resolution, except at the lowest level."""
 
     def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
         super().__init__(config, layers, make)
@@ -107,7 +107,7 @@ class DownLevel(Level):
 
     def forward(
         self, x: Tensor, call: Call
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # features, skip connections, looked at
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # features, skip connections, attended inputs
         skips, looked_at = [], []
         for number in range(len(self.resnets)):
             x, seen = self.layer(number, x, call)
@@ -128,7 +128,7 @@ class MidLevel(Level):
 
 
 class UpLevel(Level):
-    """Layers on the features beside their skip connections, then the next resolution."""
+    """Layers on features concatenated with skip connections, then a step to the next resolution."""
 
     def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
         super().__init__(config, layers, make)
@@ -138,7 +138,7 @@ class UpLevel(Level):
     def forward(
         self,
         x: Tensor,
-        skips: list[Tensor],  # of the whole network; this level takes its own from the end
+        skips: list[Tensor],  # of the whole network; this level removes its own from the end
         call: Call,
     ) -> tuple[Tensor, list[Tensor]]:
         looked_at = []

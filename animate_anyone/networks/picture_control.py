@@ -1,8 +1,8 @@
-"""A ControlNet on pictures that lie where the frames lie: edges, depth, segments.
+"""A ControlNet for hints that match the frames place by place: edges, depth, segments.
 
-Unlike the one on a reference picture, this is what such residuals were made for (arXiv
-2302.05543): what stands in the hint stands at the same place in the frame. Frames are rows here,
-because a hint belongs to a frame and no layer of a ControlNet looks across frames.
+This is the purpose for which ControlNets were made (arXiv 2302.05543), unlike the ControlNet for a
+reference picture in controlnet.py. Frames are batch rows here, because every frame has its own
+hint and no layer of a ControlNet connects frames.
 """
 
 import torch
@@ -17,7 +17,7 @@ from .pose_guider import PoseGuider
 
 
 class PictureControlNet(ControlNet):
-    """A ControlNet with its own network to look at the hint; it may be slimmer than the denoiser.
+    """A ControlNet with its own network for the hint; it may be narrower than the denoiser.
 
     Parameter names are those of the public ControlNets.
     """

@@ -1,10 +1,10 @@
-"""The Pose Guider: pictures of skeletons to features that are added to the denoiser.
+"""The Pose Guider: turns pictures of skeletons into features that are added in the denoiser.
 
 Paper, section 3.2: "four convolution layers (4x4 kernels, 2x2 strides, using 16,32,64,128
-channels)", then a projection that starts from zero. Four halvings make 1/16 of the picture, but
-latents are 1/8 of it, and the paper does not say how the two meet. Skeletons are drawings, of any
-resolution one likes: so our literal form looks at the picture at twice the frame's size. The
-public weights use another form, 3x3 convolutions with three halvings.
+channels)", then a projection that starts from zero. Four strides of 2 give 1/16 of the picture's
+size, but latents have 1/8, and the paper does not explain the difference. Skeletons can be drawn at
+any resolution, so our form that follows the paper enlarges the picture to twice the frame's size.
+The public weights use another form: 3x3 convolutions, three of them with stride 2.
 """
 
 from itertools import pairwise
@@ -18,7 +18,7 @@ from .layers import TORCH, Factory, Operations
 
 
 class PoseGuider(nn.Module):
-    """The public form: features for the denoiser's first feature map, after conv_in."""
+    """The public form; its features are added to the output of the denoiser's conv_in."""
 
     form = "conv3"
 
@@ -44,7 +44,7 @@ class PoseGuider(nn.Module):
 
 
 class PaperPoseGuider(nn.Module):
-    """The paper's form: features for the noise latent, before conv_in."""
+    """The paper's form; its features are added to the noise latent, before conv_in."""
 
     form = "paper"
 
@@ -75,9 +75,9 @@ def build_pose_guider(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> nn.Module:
-    """Return the Pose Guider of this form; its attribute `form` names it.
+    """Return the Pose Guider of a configuration; its attribute `form` is the form's name.
 
-    The denoiser tells the two forms' features apart by their channels.
+    The denoiser recognises the form by the number of its features' channels.
     """
     make = Factory(operations, dtype, device)
     return {"conv3": PoseGuider, "paper": PaperPoseGuider}[config.form](config, make)

@@ -1,4 +1,4 @@
-"""Sine tables that tell attention where a token lies: in the clip, or in the picture."""
+"""Sine tables for positions: of a frame in the clip, of a token in the picture, of a timestep."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 SHORTEST_WAVE = 4.0  # latent rows or columns
-LONGEST_WAVE = 256.0  # longer than any picture that the networks see at once
+LONGEST_WAVE = 256.0  # longer than any picture that the networks process at once
 
 
 def frame_table(
@@ -29,14 +29,14 @@ def picture_code(
     columns: int,
     channels: int,
     *,
-    stride: int,  # latent cells per token, along either side
+    stride: int,  # latent cells per token, in both directions
     size: tuple[int, int],  # (h, w) of the whole latent picture
     device: torch.device | str | None = None,
 ) -> Tensor:  # (1, rows * columns, channels), float32, -1..1
-    """Return a code of each token's place, the same for the same place at every resolution.
+    """Return a code of each token's place, which is the same at every resolution.
 
-    Coordinates are latent cells from the middle of the picture, so that pictures of different
-    sizes agree about their middle and no size is out of range.
+    Coordinates are latent cells from the middle of the picture, so that the middle has the same
+    code in pictures of all sizes, and no size is out of range.
     """
     quarter = channels // 4
     steps = torch.linspace(0, 1, max(quarter, 2), device=device)[:quarter]

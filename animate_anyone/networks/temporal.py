@@ -1,6 +1,6 @@
-"""Motion modules: attention along the frames at every place of the picture.
+"""Motion modules: self-attention over the frames at every place of the picture.
 
-Paper, section 3.3, in the layout of AnimateDiff. The frames are never moved in memory: every
+Paper, section 3.3, in the layout of AnimateDiff. Frames are never copied to another layout: every
 projection works on tokens, and attention reads a strided view.
 """
 
@@ -15,7 +15,7 @@ from .position import frame_table
 
 
 class FramePosition(nn.Module):
-    """The table of frame positions. It lies in the weight files, so it is a buffer."""
+    """Adds the table of frame positions. The weight files contain it, so it is a buffer."""
 
     def __init__(self, frames: int, channels: int, device: torch.device | str | None) -> None:
         super().__init__()
@@ -26,12 +26,12 @@ class FramePosition(nn.Module):
         self,
         x: Tensor,  # (b, f, n, c)
     ) -> Tensor:
-        # Hosts may leave buffers on another device and in another dtype than the weights.
+        # ComfyUI may keep buffers on another device and in another dtype than the weights.
         return x + self.pe[0, : x.shape[1], None].to(x)
 
 
 class TemporalAttention(nn.Module):
-    """Self-attention of each place over the frames."""
+    """Self-attention over the frames, for each place of the picture alone."""
 
     def __init__(self, channels: int, config: MotionConfig, make: Factory) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class TemporalAttention(nn.Module):
     ) -> Tensor:  # (b, f, n, c)
         x = self.pos_encoder(x)
         rows = zip(self.to_q(x), self.to_k(x), self.to_v(x), strict=True)
-        # One row at a time: only then are the places a batch with a single stride.
+        # One row at a time, because only then the places form a batch with a single stride.
         seen = [attention(*(self._places(part) for part in row)) for row in rows]
         merged = [rearrange(part, "n heads f d -> f n (heads d)") for part in seen]
         return self.to_out[0](torch.stack(merged) if len(merged) > 1 else merged[0][None])
@@ -81,7 +81,7 @@ class TemporalBlock(nn.Module):
 
 
 class TemporalTransformer(nn.Module):
-    """The temporal block between two projections, added to its input."""
+    """A temporal block between two projections; its result is added to its input."""
 
     def __init__(self, channels: int, config: MotionConfig, make: Factory) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class TemporalTransformer(nn.Module):
 
 
 class MotionModule(nn.Module):
-    """A temporal transformer under the name that the weight files give it."""
+    """A temporal transformer as a child with the name that the weight files use."""
 
     def __init__(self, channels: int, config: MotionConfig, make: Factory) -> None:
         super().__init__()

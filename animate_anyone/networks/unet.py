@@ -1,8 +1,8 @@
-"""The denoising UNet and ReferenceNet: one class, as the paper has it.
+"""The denoising UNet and ReferenceNet: one class, because the paper gives them one architecture.
 
-ReferenceNet is the UNet without temporal layers and without an output: its features are returned
-as values, the denoiser turns them into keys and values once (`prepare`) and is given the result
-with every step. Parameter names are those of the public checkpoints.
+ReferenceNet is the UNet without temporal layers and without an output head. It returns features;
+the denoiser computes keys and values from them once (`prepare`) and gets these at every step.
+Parameter names are those of the public checkpoints.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ __all__ = ["PreparedCondition", "UNet"]
 
 
 class UNet(nn.Module):
-    """Denoising UNet, or ReferenceNet where the configuration has no output channels."""
+    """Denoising UNet, or ReferenceNet if the configuration has no output channels."""
 
     def __init__(
         self,
@@ -95,20 +95,20 @@ class UNet(nn.Module):
     def _up_tails(self, level: int) -> tuple[bool, ...]:
         if not self.config.attention_levels[level]:
             return ()
-        # Nobody reads what follows ReferenceNet's last features.
-        read = level > 0 or self.config.out_channels is not None
-        return (True,) * self.config.layers_per_block + (read,)
+        # Layers after ReferenceNet's last feature map are not needed and are left out.
+        needed = level > 0 or self.config.out_channels is not None
+        return (True,) * self.config.layers_per_block + (needed,)
 
     def reference_features(
         self,
         latents: Tensor,  # (r, c, h, w), in the denoiser's scale
         context: Tensor,  # (r, n, d) image tokens
     ) -> tuple[Tensor, ...]:  # per transformer block: (r, tokens, channels)
-        """Return what self-attention looked at, at timestep 0, in order of execution."""
+        """Return the inputs of self-attention at timestep 0, in order of execution."""
         if self.config.out_channels is not None:
             raise ConfigError(
-                "reference_features was asked of a denoiser; build ReferenceNet from "
-                "`config.reference()`."
+                "reference_features was called on a denoiser; only ReferenceNet has them. Build it "
+                "from `config.reference()`."
             )
         timesteps = torch.zeros(len(latents), 1, device=latents.device)
         call = self._call(latents[:, :, None], timesteps, self.prepare(context), collect=True)
@@ -118,9 +118,12 @@ class UNet(nn.Module):
         self,
         context: Tensor,  # (b, n, d) image tokens
         reference: Sequence[Tensor] | None = None,  # ReferenceNet's features: 1 or `attends` rows
-        attends: Sequence[bool] | None = None,  # (b,) does the row see the reference? all do
+        attends: Sequence[bool] | None = None,  # (b,) whether the row has the reference; None: all
     ) -> PreparedCondition:
-        """Return what this network's weights make of context and reference, once for all steps."""
+        """Return keys and values of context and reference by this network's weights.
+
+        They are the same at all steps of a sampling run, so one call is enough for a run.
+        """
         blocks = [block for block in self._transformer_blocks() if block.tail]
         attends = _attends(attends, len(context), reference)
         if reference is not None and len(reference) != len(blocks):
@@ -129,7 +132,7 @@ class UNet(nn.Module):
                 "transformer blocks. Use the ReferenceNet that belongs to the denoiser."
             )
         if not any(attends):
-            reference = None  # nobody looks: no keys, no values
+            reference = None  # no row attends, so no keys and values are needed
         return PreparedCondition(
             cross=tuple(block.cross(context) for block in blocks),
             reference=None
@@ -169,7 +172,7 @@ class UNet(nn.Module):
         down_residuals: Sequence[Tensor | None] | None = None,
         mid_residual: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Go down, through the middle and up; return the last features and those collected."""
+        """Run all levels; return the last features and the collected inputs of self-attention."""
         skips, looked_at = [x], []
         for down in self.down_blocks:
             x, more, seen = down(x, call)
@@ -187,10 +190,11 @@ class UNet(nn.Module):
         return x, tuple(looked_at)
 
     def _first_features(self, latents: Tensor, pose: Tensor | None) -> Tensor:
-        """Return conv_in's output with the pose added where its channels say it belongs.
+        """Return conv_in's output with the pose features added.
 
-        Features as wide as the latents are the paper's form and added to the noise; those as wide
-        as conv_in's output are the public form and added after it.
+        Features with as many channels as the latents come from the paper's form of the Pose Guider
+        and are added to the noise. Features with as many channels as conv_in's output come from
+        the public form and are added to that output.
         """
         inputs, width = self.config.in_channels, self.config.block_out_channels[0]
         shape = (latents.shape[0], *latents.shape[2:])
@@ -283,7 +287,7 @@ def _fold_frames(
 def _attends(
     attends: Sequence[bool] | None, rows: int, reference: Sequence[Tensor] | None
 ) -> tuple[bool, ...]:
-    """Return one answer per row, refusing counts that do not fit together."""
+    """Return `attends` with one value per row; InputError if the numbers of rows do not fit."""
     if reference is None:
         return (False,) * rows
     answers = (True,) * rows if attends is None else tuple(bool(value) for value in attends)
@@ -301,7 +305,7 @@ def _attends(
 
 
 def _add_residuals(skips: Sequence[Tensor], residuals: Sequence[Tensor | None]) -> list[Tensor]:
-    """Add a ControlNet's residuals, of which None is nothing, to the skip connections."""
+    """Add a ControlNet's residuals to the skip connections; None adds nothing."""
     if len(residuals) != len(skips):
         raise InputError(
             f"down_residuals got {len(residuals)} tensors; this network has {len(skips)} skip "

@@ -16,7 +16,7 @@ from ..diffusion.samplers import SamplingStep
 from ..diffusion.schedule import NoiseSchedule
 from ..diffusion.windows import Window
 from ..networks.attention import TransformerBlock
-from ..networks.condition import pose_features, tell
+from ..networks.condition import pose_features, prepare_condition
 from ..networks.levels import PreparedCondition
 from ..networks.unet import UNet
 from .golden import GoldenFolder, Networks, SamplingConfig, public_windows
@@ -236,7 +236,9 @@ def _sample(scene: Scene, config: SamplingConfig, schedule: NoiseSchedule) -> di
 
 def _pair(scene: Scene) -> PreparedCondition:
     """Return the guidance pair's condition: zero token without reference, then the picture's."""
-    return tell(scene.networks.denoiser, scene.inputs["clip_embed"], scene.features, (False, True))
+    return prepare_condition(
+        scene.networks.denoiser, scene.inputs["clip_embed"], scene.features, (False, True)
+    )
 
 
 def _predict(

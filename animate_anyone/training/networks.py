@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from ..config import Preset
 from ..errors import ConfigError, WeightsError
 from ..networks.attention import sdpa
-from ..networks.condition import Conditions, pose_features, seen_features, seen_tokens, tell
+from ..networks.condition import (
+    Conditions,
+    pose_features,
+    prepare_condition,
+    seen_features,
+    seen_tokens,
+)
 from ..networks.initialise import initialise
 from ..networks.pose_guider import build_pose_guider
 from ..protocols import AttentionFunction, Autoencoder, ImageEncoder
@@ -88,7 +94,7 @@ class AnimateNetworks(nn.Module):
         tokens = self.tokens(picture)
         features = seen_features(self.reference_net, reference, tokens, keep)
         return Conditions(
-            prepared=tell(self.denoiser, tokens, features, keep),
+            prepared=prepare_condition(self.denoiser, tokens, features, keep),
             pose=pose_features(self.pose_guider, poses),
             tokens=seen_tokens(tokens, keep),
         )

@@ -1,4 +1,4 @@
-"""A weight set small enough for a test: real networks of ours, encoders by plain arithmetic."""
+"""A tiny weight set for tests: our real networks, with encoders made of plain arithmetic."""
 
 from dataclasses import dataclass, replace
 

@@ -89,7 +89,7 @@ def test_ddim_of_one_window_equals_the_equations_written_out(tiny):
     assert torch.allclose(clip, expected, atol=1e-5)
 
 
-def test_guidance_of_one_runs_the_conditional_row_alone(tiny, monkeypatch):
+def test_guidance_of_one_runs_only_the_conditional_row(tiny, monkeypatch):
     rows = []
     forward = UNet.forward
     monkeypatch.setattr(
@@ -125,7 +125,7 @@ def test_windows_in_one_call_give_the_same_as_one_by_one(tiny, per_call):
     assert torch.allclose(single, together, atol=1e-5)
 
 
-def test_pose_features_on_demand_equal_those_kept(tiny):
+def test_pose_features_on_demand_equal_stored_ones(tiny):
     guider, poses = tiny.models().pose_guider, poses_of(19)
     kept, made = PoseFeatures(guider, poses), PoseFeatures(guider, poses, kept_bytes=0)
 
@@ -133,7 +133,7 @@ def test_pose_features_on_demand_equal_those_kept(tiny):
     assert torch.allclose(kept.of((3, 18, 7)), made.of((3, 18, 7)), atol=1e-6)
 
 
-def test_frames_are_decoded_when_they_are_asked_for(tiny):
+def test_frames_are_decoded_on_demand(tiny):
     models = tiny.models()
     decoded = []
     original = models.autoencoder.decode
@@ -216,7 +216,7 @@ def test_reference_of_any_size_is_fitted(tiny, size, caplog):
         (torch.rand(3, 3, 48, 32), "reference got 3 pictures; one picture is animated at a time"),
         (torch.rand(1, 4, 48, 32), r"reference got shape \(1, 4, 48, 32\); it must be \(1, 3"),
         (torch.rand(1, 3, 0, 32), r"reference got shape \(1, 3, 0, 32\)"),
-        (torch.full((1, 3, 48, 32), torch.nan), "reference got values that are not numbers"),
+        (torch.full((1, 3, 48, 32), torch.nan), "reference got NaN or infinite values"),
     ],
 )
 def test_references_that_cannot_be_used_are_named(tiny, reference, message):
@@ -252,7 +252,7 @@ def test_poses_that_cannot_be_used_are_named(tiny, poses, message):
         ({"shared_noise": 2.0}, "shared got 2.0"),
         (
             {"windows": WindowConfig(length=7)},
-            "window got 7 frames; the motion modules of tiny test weights know positions for 6",
+            "window got 7 frames; the motion modules of tiny test weights have positions for 6",
         ),
     ],
     ids=lambda value: str(value)[:40],
@@ -277,11 +277,11 @@ def test_weights_without_encoders_are_refused(tiny, part):
         clip_of(models)
 
 
-def test_weights_that_are_not_numbers_are_found_in_the_first_step(tiny):
+def test_nan_weights_are_reported_in_the_first_step(tiny):
     models = tiny.models()
     models.denoiser.conv_in.weight.data[0] = torch.nan
 
-    with pytest.raises(WeightsError, match=r"beyond numbers \(in step 1 of 3\)"):
+    with pytest.raises(WeightsError, match=r"NaN or infinite values \(in step 1 of 3\)"):
         clip_of(models)
 
 

@@ -14,8 +14,8 @@ def estimate(preset=MOORE, **changes):
 def test_weights_of_the_public_set_are_counted_exactly():
     numbers = estimate(value_bytes=1).weights
 
-    # The published counts, less ReferenceNet's tail that nobody reads and the 21 motion modules'
-    # 42 position tables, which are no parameters.
+    # The published counts, without ReferenceNet's unused last layers and the 21 motion modules'
+    # 42 position tables, which are not parameters.
     assert 2.15e9 < numbers < 859_508_800 + 1_312_730_244 + 1_086_480
 
 

@@ -1,4 +1,4 @@
-"""What is measured against what: both ways must compute the same."""
+"""Blocks with and without savings must compute the same."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ pytest.importorskip("resource", reason="the benchmark asks the system for its pe
 from benchmarks.denoise import PlainBlock, Step, gemm_speed
 
 
-def test_both_ways_agree_and_can_be_switched():
+def test_both_kinds_of_blocks_agree_and_can_be_switched():
     config = replace(AA_MINI.unet, block_out_channels=(16, 32, 32), position_code=0.0)
     with torch.inference_mode():
         step = Step((2, 5, 4), "cpu", torch.float32, config)

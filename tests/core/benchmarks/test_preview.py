@@ -1,4 +1,4 @@
-"""The preview's cost is measured on the node's own code, and without a host."""
+"""The preview's cost is measured with the node's own code, without ComfyUI."""
 
 import sys
 
@@ -21,7 +21,7 @@ def test_the_nodes_own_preview_runs_without_a_host():
     assert sheet.getextrema()[0][1] > 0, "tiles are on it"
 
 
-def test_a_sheet_costs_its_parts():
+def test_the_time_of_a_sheet_is_the_sum_of_its_parts():
     found = measure_sheet(load_previews(), torch.randn(3, 16, 4, 4), repeats=2)
     assert found["sheet_ms"] == found["tiles_and_layout_ms"] + found["jpeg_ms"] > 0
 

@@ -1,4 +1,4 @@
-"""The counter of memory against what a real step keeps; the stopwatch on a tiny run."""
+"""Counted memory compared with a real training step, and measured speed on a tiny run."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def settings(stage, **changes):
 
 
 def real_step(preset, config):
-    """Return a step's networks and what its graph keeps, in bytes, without parameters."""
+    """Return a step's networks and the bytes that its graph keeps, without parameters."""
     step = Step(preset, config, SIZE)
     kept = {}
 
@@ -59,7 +59,7 @@ def test_the_count_is_what_a_real_step_keeps(tiny, stage):
 
 @pytest.fixture(scope="module")
 def plain(tiny):
-    """Return what stage 1 needs by autocast's rules of CUDA."""
+    """Return the memory of stage 1 with autocast's rules for CUDA."""
     return count(tiny.preset, settings(1), SIZE)
 
 

@@ -1,4 +1,4 @@
-"""The command `ablations`: every variant is trained and measured, and the table says how."""
+"""The command `ablations`: it trains and measures every variant and writes a table."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_every_row_is_trained_and_measured(tmp_path, capsys):
     assert printed == (tmp_path / "table.md").read_text()
 
 
-def test_nothing_to_train_on_is_refused(tmp_path, capsys):
+def test_zero_shards_are_refused(tmp_path, capsys):
     assert main(["ablations", "--folder", str(tmp_path), "--shards", "0"]) == 2
     assert "--shards got 0" in capsys.readouterr().err
 

@@ -132,7 +132,7 @@ def test_video_of_a_person_is_followed_and_fitted_to_the_reference(
     assert len(drawn[-1]) == 2
 
 
-def test_reference_without_anybody_is_warned_of_and_animated(inputs, networks, caplog):
+def test_reference_without_a_person_gives_a_warning_and_a_clip(inputs, networks, caplog):
     _, options = inputs
     options = {**options, **networks, "retarget": "limb"}
 
@@ -208,7 +208,7 @@ def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_bad_input_is_told_in_one_line_without_a_file(inputs, capsys, changes, message):
+def test_bad_input_gives_one_line_and_no_file(inputs, capsys, changes, message):
     folder, options = inputs
     if changes.get("poses") == "long":
         xy = np.random.default_rng(0).uniform(10, 60, (9, 1, 18, 2))
@@ -250,9 +250,7 @@ def test_full_disk_while_decoding_is_named_and_leaves_no_file(inputs, small_disk
     assert not list((folder / "out").iterdir())
 
 
-def test_video_with_fewer_frames_than_announced_is_animated_as_far_as_it_goes(
-    inputs, caplog, monkeypatch
-):
+def test_video_with_fewer_frames_than_announced_gives_a_shorter_clip(inputs, caplog, monkeypatch):
     folder, options = inputs
     with VideoWriter(folder / "motion.mp4", Size(64, 96), 30) as writer:
         writer.write(np.zeros((5, 96, 64, 3), np.uint8))
@@ -264,7 +262,7 @@ def test_video_with_fewer_frames_than_announced_is_animated_as_far_as_it_goes(
     assert "5 frames were announced, 3 could be read" in caplog.text
 
 
-def test_a_sampler_that_is_only_in_the_table_is_taken_and_told(inputs, monkeypatch, capsys):
+def test_a_sampler_added_to_the_table_is_used_and_reported(inputs, monkeypatch, capsys):
     _, options = inputs
     seen = []
 

@@ -11,7 +11,7 @@ from animate_anyone.weights.sets.table import SETS
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Let the published pair be two small files, and return what the hub gives for them."""
+    """Replace the published pair by two small files; return the content that the hub serves."""
     content = {"bytes": b"network"}
     files = tuple(
         HubFile(
@@ -37,7 +37,7 @@ def hub(monkeypatch):
 
 
 @pytest.mark.parametrize("flag", ["--out", "--folder", "--to"])
-def test_pose_pair_is_fetched_and_its_use_is_told(hub, tmp_path, caplog, flag):
+def test_pose_pair_is_downloaded_and_its_options_are_shown(hub, tmp_path, caplog, flag):
     caplog.set_level("INFO")
     assert main(["download", "dwpose", flag, str(tmp_path)]) == 0
 
@@ -45,7 +45,7 @@ def test_pose_pair_is_fetched_and_its_use_is_told(hub, tmp_path, caplog, flag):
     assert f"--detector {tmp_path / 'detector.onnx'} --estimator" in caplog.text
 
 
-def test_wrong_file_is_told_with_the_way_by_hand(hub, tmp_path, capsys):
+def test_wrong_file_is_reported_with_manual_steps(hub, tmp_path, capsys):
     hub["bytes"] = b"NETWORK"
     assert main(["download", "dwpose", "--out", str(tmp_path)]) == 2
 

@@ -21,16 +21,16 @@ def performance():
 
 
 @pytest.mark.parametrize("size", [(96, 96), (128, 192), (512, 512)])
-def test_drawn_skeletons_are_told_from_pictures_of_a_character(performance, size):
+def test_drawn_skeletons_are_distinguished_from_a_character(performance, size):
     skeletons = draw_pose(skeletons_of(performance, Size(128, 128)), Size(*size))
     assert all(is_skeleton(frame) for frame in skeletons)
     assert not any(is_skeleton(painting.picture) for painting in performance)
 
 
-def test_a_night_scene_is_no_skeleton():
+def test_a_dark_scene_is_not_a_skeleton():
     rng = np.random.default_rng(0)
     frame = np.zeros((64, 64, 3), np.uint8)
-    frame[20:50, 25:40] = rng.integers(90, 130, (30, 15, 1))  # somebody in grey
+    frame[20:50, 25:40] = rng.integers(90, 130, (30, 15, 1))  # a grey person
     assert not is_skeleton(frame)
 
 
@@ -38,7 +38,7 @@ def test_an_empty_frame_counts_as_a_skeleton():
     assert is_skeleton(np.zeros((32, 32, 3), np.uint8))
 
 
-def test_kind_is_told_from_the_file(performance, tmp_path):
+def test_kind_is_recognised_from_the_file(performance, tmp_path):
     clips = {
         "skeleton": draw_pose(skeletons_of(performance, Size(128, 128))),
         "video": np.stack([painting.picture for painting in performance]),
@@ -57,6 +57,6 @@ def test_a_single_frame_at_a_lower_speed_is_still_a_clip(tmp_path):
     assert open_driving(tmp_path / "one.mp4", fps=10).frames == (0,)
 
 
-def test_two_people_are_a_skeleton_too():
+def test_two_skeletons_are_recognised_too():
     xy = np.random.default_rng(0).uniform(20, 100, (1, 2, 18, 2))
     assert is_skeleton(draw_pose(body_clip(Size(128, 128), xy))[0])

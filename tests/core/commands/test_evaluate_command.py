@@ -1,4 +1,4 @@
-"""The command `evaluate`: under a protocol, on a clip of one's own, and what it refuses."""
+"""The command `evaluate`: under a protocol, on a single clip, and refused options."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ INPUTS = Path(__file__).resolve().parents[3] / "workflows/inputs"
 SIZE = Size(64, 64)
 
 
-def test_a_skeleton_clip_moves_where_it_moves_itself(tmp_path):
+def test_a_skeleton_clip_covers_its_own_skeletons(tmp_path):
     clip, table = str(INPUTS / "motion.mp4"), tmp_path / "table.json"
     assert main(["evaluate", "--result", clip, "--poses", clip, "--json", str(table)]) == 0
     assert json.loads(table.read_text())["skeleton_covered"] > 0.99
@@ -121,7 +121,7 @@ def evaluated(prepared, tiny_bundle, tmp_path):
     return evaluate
 
 
-def test_a_prepared_data_set_is_animated_and_stands_beside_the_paper(prepared, evaluated, capsys):
+def test_a_prepared_data_set_is_animated_and_listed_beside_the_paper(prepared, evaluated, capsys):
     data = evaluated("ubc", 5)
     row = data["rows"]["result"]["clips"]["two"]
     assert {"psnr", "ssim", "psnr_uint8_legacy", "flicker"} <= set(row)
@@ -131,9 +131,7 @@ def test_a_prepared_data_set_is_animated_and_stands_beside_the_paper(prepared, e
     assert "| Animate Anyone (paper, Table 1, UBC Fashion) |" in capsys.readouterr().out
 
 
-def test_frames_that_were_prepared_in_another_way_than_the_protocols_are_told(
-    prepared, evaluated, capsys
-):
+def test_frames_prepared_differently_from_the_protocol_are_reported(prepared, evaluated, capsys):
     data = evaluated("tiktok", 2)
     assert data["changed"]["fit"] == {"protocol": "crop", "here": "pad"}
     assert "- fit: pad (protocol: crop)" in capsys.readouterr().out
@@ -143,9 +141,7 @@ def test_frames_that_were_prepared_in_another_way_than_the_protocols_are_told(
     assert "fit" not in evaluated("tiktok", 2)["changed"]
 
 
-def test_which_frames_of_a_prepared_clip_were_compared_is_told(
-    prepared, tiny_bundle, tmp_path, capsys
-):
+def test_compared_frames_of_a_prepared_clip_are_reported(prepared, tiny_bundle, tmp_path, capsys):
     table = tmp_path / "table.json"
     words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]
     words += ["--json", str(table), "--device", "cpu"]
@@ -167,7 +163,7 @@ def test_which_frames_of_a_prepared_clip_were_compared_is_told(
 
 
 def write_run(folder: Path, **settings) -> Path:
-    """Write what training leaves of a run: random weights of aa-mini's layout."""
+    """Write the files of a training run, with random weights of aa-mini's layout."""
     config = TrainingConfig(**settings)
     networks = build_networks(AA_MINI, config, torch.Generator().manual_seed(0))
     stage = folder / f"stage{config.stage}"
@@ -215,7 +211,7 @@ def test_export_of_a_variant_says_how_it_is_measured(tmp_path, capsys):
     assert not (tmp_path / "files").exists()
 
 
-def test_frozen_encoders_of_a_run_are_named_or_asked_for(prepared, tmp_path, capsys):
+def test_frozen_encoders_of_a_run_must_be_named(prepared, tmp_path, capsys):
     run = write_run(tmp_path / "run", train_image_encoder=False)
     words = ["--data", str(prepared), "--models", str(run), "--steps", "1", "--cfg", "1"]
     words += ["--frames", "1", "--device", "cpu"]
@@ -236,7 +232,7 @@ def test_frozen_encoders_of_a_run_are_named_or_asked_for(prepared, tmp_path, cap
 
 @pytest.fixture
 def finished(tmp_path):
-    """Return folders of results and truths: two short clips each, unlike by a little."""
+    """Return folders of results and truths: two short clips each, slightly different."""
     for index in range(2):
         truth = to_bytes(held_out_pair(index, 8, SIZE).truth)
         for side, frames in (("results", truth // 2 + 64), ("truth", truth)):

@@ -1,4 +1,4 @@
-"""Options have one name in every command, and those that had another one before still know it."""
+"""Options have the same name in every command; former names still work."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_an_old_name_means_the_new_one_and_says_so(command, old, new, caplog):
 
 
 @pytest.mark.parametrize(("command", "old", "new"), RENAMED, ids=IDS)
-def test_help_shows_the_new_name_alone(command, old, new, capsys):
+def test_help_shows_only_the_new_name(command, old, new, capsys):
     with pytest.raises(SystemExit):
         main([*command, "--help"])
     words = {word.strip("[],") for word in capsys.readouterr().out.split()}
@@ -52,7 +52,7 @@ def test_help_shows_the_new_name_alone(command, old, new, capsys):
 
 
 @pytest.mark.parametrize("command", [EXPORT, ["download", "moore"], ["mini", "lora", "--folder=r"]])
-def test_an_output_that_is_not_named_is_asked_for(command, capsys):
+def test_a_missing_output_is_refused(command, capsys):
     with pytest.raises(SystemExit):
         main(command)
     assert "--out is required" in capsys.readouterr().err
@@ -65,6 +65,6 @@ def test_both_names_at_once_are_refused(capsys):
 
 
 @pytest.mark.parametrize("command", [STAGE, EVALUATE, PREPARE, ["pose", "extract", "v", "--out=k"]])
-def test_every_command_knows_the_pose_pair_by_the_same_names(command):
+def test_every_command_has_the_same_options_for_the_pose_pair(command):
     options = command_line().parse_args([*command, *NEW_PAIR])
     assert (options.detector.name, options.estimator.name) == ("d.onnx", "e.onnx")

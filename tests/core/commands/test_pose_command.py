@@ -87,7 +87,7 @@ def test_extract_without_filling_leaves_the_gap(walk, networks, tmp_path):
     assert seen.tolist() == [True, True, True, False, True]
 
 
-def test_video_without_anybody_gives_empty_skeletons_and_says_so(
+def test_video_without_people_gives_empty_skeletons_and_a_message(
     networks, tmp_path, capsys, caplog
 ):
     with VideoWriter(tmp_path / "empty.mp4", Size(64, 48), 30) as writer:
@@ -117,7 +117,7 @@ def test_video_without_anybody_gives_empty_skeletons_and_says_so(
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_extract_tells_bad_options_and_writes_nothing(
+def test_extract_refuses_bad_options_and_writes_nothing(
     walk, networks, tmp_path, capsys, changes, message
 ):
     words = [] if any("detector" in word for word in changes) else networks
@@ -157,7 +157,7 @@ def cut(tmp_path):
 
 
 @pytest.mark.parametrize("action", ["extract", "read"])
-def test_reports_tell_of_a_video_that_ends_early(cut, networks, tmp_path, capsys, action):
+def test_reports_name_a_video_that_ends_early(cut, networks, tmp_path, capsys, action):
     out, report = tmp_path / "k.json", tmp_path / "r.json"
     words = networks if action == "extract" else []
     assert main(["pose", action, str(cut), f"--out={out}", f"--report={report}", *words]) == 0
@@ -197,14 +197,14 @@ def test_reference_picture_is_read_by_the_networks(figure, networks, tmp_path, c
 
 
 @pytest.mark.parametrize("option", ["out", "report"])
-def test_a_place_that_cannot_be_written_is_found_before_the_long_part(
+def test_an_unwritable_output_is_refused_before_the_long_computation(
     walk, tmp_path, capsys, option
 ):
     (tmp_path / "file").write_text("not a folder")
     places = {"out": tmp_path / "k.json", "report": tmp_path / "r.json"}
     places[option] = tmp_path / "file" / "x.json"
     words = [f"--{name}={path}" for name, path in places.items()]
-    # Networks that are not there would be told of first if they were looked for.
+    # Missing networks would be reported first if they were opened first.
     networks = ["--detector=gone.onnx", "--estimator=gone.onnx"]
     assert main(["pose", "extract", str(walk), *words, *networks]) == 2
 
@@ -231,7 +231,7 @@ def test_a_tiny_reference_is_named_as_such(figure, networks, tmp_path, capsys):
     assert not (tmp_path / "k.json").exists()
 
 
-def test_reference_without_anybody_passes_the_driver_through(
+def test_reference_without_a_person_leaves_the_driver_unchanged(
     figure, networks, tmp_path, capsys, caplog
 ):
     Image.new("RGB", (256, 320)).save(tmp_path / "ref.png")

@@ -58,7 +58,7 @@ def test_a_folder_of_clips_becomes_batches_with_the_embedded_networks(clips, cap
     assert int(batch.poses.max()) > 100
 
 
-def test_keypoints_that_are_there_are_taken_and_a_second_run_does_nothing(clips, caplog):
+def test_existing_keypoints_are_used_and_a_second_run_does_nothing(clips, caplog):
     kept = arguments(clips, "--size=64x64", f"--poses={clips.with_name('poses')}")
     assert main(kept) == 0
     out = clips.with_name("set")
@@ -69,7 +69,7 @@ def test_keypoints_that_are_there_are_taken_and_a_second_run_does_nothing(clips,
     assert all(entry.spans == (Span(0, 5),) for entry in dataset.clips)
 
 
-def test_a_recipe_brings_its_split_and_says_which_clips_lack(tmp_path, capsys):
+def test_a_recipe_has_a_split_and_lists_missing_clips(tmp_path, capsys):
     clips = tmp_path / "clips"
     for seed, number in enumerate(("00001", "00335")):
         frames, pose = character(seed, 4, SIZE)
@@ -94,7 +94,7 @@ def test_a_recipe_brings_its_split_and_says_which_clips_lack(tmp_path, capsys):
     assert "name them with --split" in text
 
 
-def test_a_fit_that_is_named_wins_over_that_of_the_recipe(clips):
+def test_a_named_fit_overrides_the_recipe(clips):
     told = ("--recipe=tiktok", "--fit=pad", "--size=64x64", f"--poses={clips.with_name('poses')}")
     assert main(arguments(clips, *told)) == 0
     assert ClipDataset.open(clips.with_name("set")).manifest.fit == "pad"
@@ -105,7 +105,7 @@ def test_a_recipe_prepares_frames_as_the_protocol_of_its_name_compares_them(name
     assert recipe(name).fit == load_protocol(name).fit
 
 
-def test_a_split_that_is_named_wins_over_folders(clips):
+def test_a_named_split_overrides_folders(clips):
     split = clips.with_name("mine.json")
     split.write_text(json.dumps({"train": ["b.mp4"], "test": ["a"]}))
     kept = f"--poses={clips.with_name('poses')}"
@@ -114,7 +114,7 @@ def test_a_split_that_is_named_wins_over_folders(clips):
     assert {entry.name: entry.split for entry in entries} == {"train/a": "test", "test/b": "train"}
 
 
-def test_nothing_usable_is_told_by_the_exit_code(tmp_path, capsys):
+def test_no_usable_clips_give_exit_code_1(tmp_path, capsys):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.mp4").write_bytes(b"nothing")
     assert main(arguments(tmp_path / "clips", "--size=64x64")) == 1
@@ -135,7 +135,7 @@ def test_nothing_usable_is_told_by_the_exit_code(tmp_path, capsys):
         (("--cache=latents", "--vae=nowhere.safetensors", "--device=cpu"), "nowhere"),
     ],
 )
-def test_options_that_cannot_be_meant_are_told(clips, options, message, capsys):
+def test_contradicting_options_are_refused(clips, options, message, capsys):
     assert main(arguments(clips, *options)) == 2
     assert message in capsys.readouterr().err
     assert not (clips.with_name("set") / "clips").exists()

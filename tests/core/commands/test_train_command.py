@@ -89,7 +89,7 @@ def test_a_named_encoder_must_be_that_of_the_cache(tmp_path, data):
     choices = Choices(folder=tmp_path, data=data, vae=VAE)
     config = get_recipe("aa-mini", 1)
     assert source_of(choices, config)
-    change("decoder.layers.0.bias")  # which says nothing of what is cached
+    change("decoder.layers.0.bias")  # not a part of the encoder, whose results are cached
     assert source_of(replace(choices, vae=other), config)
     change("encoder.layers.0.bias")
     with pytest.raises(ConfigError, match=r"other\.safetensors, but the latents in .* were cached"):
@@ -109,7 +109,7 @@ def test_clips_too_short_to_validate_with_are_left_out(tmp_path, data):
         surroundings_of(replace(choices, data=tmp_path), config)
 
 
-def test_what_was_named_is_kept_with_the_run(tmp_path, data):
+def test_named_networks_are_stored_with_the_run(tmp_path, data):
     choices = Choices(folder=tmp_path, data=data, models="aa-mini")
     config = get_recipe("aa-mini", 1)
     assert surroundings_of(choices, config).origin == {"data": str(data), "weights": "aa-mini"}
@@ -118,7 +118,7 @@ def test_what_was_named_is_kept_with_the_run(tmp_path, data):
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "controlnet_hint"])
-def test_stage_2_cannot_be_told_to_undo_stage_1(tmp_path, name):
+def test_stage_2_refuses_settings_that_contradict_stage_1(tmp_path, name):
     (tmp_path / "stage1").mkdir()
     (tmp_path / "stage1" / "weights.safetensors").touch()
     choices = replace(Choices(folder=tmp_path), **{name: tmp_path / "file"})

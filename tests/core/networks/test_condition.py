@@ -1,4 +1,4 @@
-"""What a row is told that does not see the picture, and that training can go through all of it."""
+"""Conditions of rows with and without the picture, and their gradients."""
 
 import pytest
 import torch
@@ -22,11 +22,13 @@ def said(models, prepared, rows):
 
 
 @torch.no_grad()
-def test_each_row_is_told_what_it_would_be_told_alone(scene):
+def test_each_row_has_the_condition_that_it_has_alone(scene):
     models, latents, tokens = scene
     attends = (True, False, True)
     features = condition.seen_features(models.reference_net, latents, tokens, attends)
-    together = said(models, condition.tell(models.denoiser, tokens, features, attends), 3)
+    together = said(
+        models, condition.prepare_condition(models.denoiser, tokens, features, attends), 3
+    )
     for row in (0, 2):
         own = models.reference_net.reference_features(latents[[row]], tokens[[row]])
         alone = said(models, models.denoiser.prepare(tokens[[row]], own), 1)
@@ -40,7 +42,7 @@ def test_one_token_and_one_reference_serve_all_rows(scene):
     models, latents, tokens = scene
     features = condition.seen_features(models.reference_net, latents[:1], tokens[:1], (True,))
     attends = (False, False, True, True)
-    prepared = condition.tell(models.denoiser, tokens[:1], features, attends)
+    prepared = condition.prepare_condition(models.denoiser, tokens[:1], features, attends)
     rows = said(models, prepared, 4)
     assert prepared.attends == attends
     assert torch.allclose(rows[0], rows[1], atol=1e-6)
@@ -48,24 +50,24 @@ def test_one_token_and_one_reference_serve_all_rows(scene):
     assert not torch.allclose(rows[1], rows[2], atol=1e-3)
 
 
-def test_where_no_row_sees_the_picture_nothing_is_computed_for_it(scene, monkeypatch):
+def test_reference_net_does_not_run_if_no_row_attends(scene, monkeypatch):
     models, latents, tokens = scene
     features = models.reference_net.reference_features(latents, tokens)
     monkeypatch.setattr(models.reference_net, "reference_features", None)  # must not be called
     none = (False,) * 3
     assert condition.seen_features(models.reference_net, latents, tokens, none) is None
     single = [feature[:1] for feature in features]
-    assert condition.tell(models.denoiser, tokens, single, none).reference is None
+    assert condition.prepare_condition(models.denoiser, tokens, single, none).reference is None
 
 
-def test_gradients_reach_what_is_seen_and_nothing_else(scene):
+def test_gradients_reach_only_the_rows_that_attend(scene):
     models, latents, tokens = scene
     latents.requires_grad_(True)
     tokens.requires_grad_(True)
     keep = (True, False, True)
     features = condition.seen_features(models.reference_net, latents, tokens, keep)
     said(
-        models, condition.tell(models.denoiser, tokens, features, keep), 3
+        models, condition.prepare_condition(models.denoiser, tokens, features, keep), 3
     ).square().sum().backward()
     for leaf in (latents, tokens):
         assert leaf.grad is not None

@@ -1,4 +1,4 @@
-"""A ControlNet on the reference: what it adds, to which rows, and when it adds nothing."""
+"""The ControlNet for the reference: which residuals it adds to which rows."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ TINY = UNetConfig(
 
 
 def trained(module):
-    """Give the convolutions that start from zero an effect."""
+    """Fill the convolutions that start from zero with other values."""
     for parameter in module.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.2)
@@ -80,13 +80,13 @@ def test_untrained_it_changes_nothing():
     torch.testing.assert_close(scene.run(features=features), scene.plain(), atol=1e-6, rtol=0)
 
 
-def test_untrained_hint_encoder_says_nothing():
+def test_untrained_hint_encoder_returns_zeros():
     (hint,) = HintedDenoiser(zeros=True).features
     assert hint.shape == (2, 8, 6, 5)
     assert not hint.any()
 
 
-def test_trained_it_shows_the_reference_at_every_frame():
+def test_trained_it_changes_every_frame():
     scene = HintedDenoiser()
     seen = scene.run(features=scene.features)
     other = scene.run(features=(scene.features[0].flip(0),))

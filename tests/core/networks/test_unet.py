@@ -1,4 +1,4 @@
-"""One class, two networks: shapes, conditions, and what must not change the result."""
+"""UNet and ReferenceNet: shapes, conditions, and options that must not change the result."""
 
 from dataclasses import replace
 
@@ -113,7 +113,7 @@ def test_no_attending_row_equals_no_reference(scene):
 
 
 def test_several_equal_tokens_give_what_one_gives(scene):
-    # Attention to copies of one token averages equal values: the long way must meet the short one.
+    # Attention to equal tokens averages equal values, so the result is that of a single token.
     short = scene.denoiser.prepare(scene.tokens)
     long = scene.denoiser.prepare(scene.tokens.expand(-1, 3, -1))
     assert isinstance(long.cross[0], KeyValue)
@@ -121,7 +121,7 @@ def test_several_equal_tokens_give_what_one_gives(scene):
     close(*ours)
 
 
-def test_tokens_of_a_long_context_all_matter(scene):
+def test_every_token_of_a_long_context_matters(scene):
     contexts = torch.randn(2, 5, 12)
     ways = [scene.denoiser.prepare(part) for part in (contexts, contexts.flip(1), contexts[:, :4])]
     same, flipped, shorter = (scene.denoiser(scene.latents, scene.timesteps, way) for way in ways)
@@ -233,12 +233,12 @@ def test_conditions_that_do_not_fit_are_refused(scene):
         prepare(scene.tokens, scene.features, [True, False])
     with pytest.raises(InputError, match="latents got 2 rows"):
         scene.denoiser(scene.latents, scene.timesteps, prepare(scene.tokens[:1]))
-    with pytest.raises(ConfigError, match="asked of a denoiser"):
+    with pytest.raises(ConfigError, match="called on a denoiser"):
         scene.denoiser.reference_features(scene.latents[:, :, 0], scene.tokens)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_stays_half_and_near(dtype):
+def test_half_precision_stays_half_and_is_close_to_float32(dtype):
     config = replace(TINY, position_code=1.0)
     with torch.no_grad():
         scene = ReferencedDenoiser(config)
@@ -341,7 +341,7 @@ def test_position_code_marks_the_same_place_at_every_level():
     assert torch.equal(alike.argmax(1), torch.arange(96))
 
 
-def test_reference_net_is_built_without_its_dead_tail():
+def test_reference_net_is_built_without_unused_layers():
     names = set(UNet(TINY.reference()).state_dict())
     last = "up_blocks.1.attentions.1."
     kept = {name.removeprefix(last) for name in names if name.startswith(last)}
