@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,8 +226,8 @@ def _measure_finished(
     if not chosen:
         raise InputError(f"--first got {options.first}; there are {len(pairs)} clips. Lower it.")
     with progress_bar("evaluate", "clip") as progress:
-        bar = partial(progress, total=len(chosen))
-        rows = measure_folders(chosen, protocol, instruments, bar)
+        count = len(chosen)
+        rows = measure_folders(chosen, protocol, instruments, lambda done: progress(done, count))
     made = {
         "results": str(options.results),
         "truth": str(options.truth),
@@ -251,8 +250,9 @@ def _measure_generated(
     sampling = _sampling(options, models)
     count = len(lengths)
     with progress_bar("evaluate", "pair") as progress:
-        bar = partial(progress, total=count)
-        rows = evaluate(models, sampling, pairs, instruments, progress=bar)
+        rows = evaluate(
+            *(models, sampling, pairs, instruments), progress=lambda done: progress(done, count)
+        )
     made = {
         "models": str(options.models),
         "preset": models.preset.title,

@@ -45,14 +45,14 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         nargs="+",
         metavar="FILE",
         help='a JSON file with lists "train" and "test", or one text file for each (default: '
-        "folders with these names in --clips)",
+        "the recipe's, or folders with these names in --clips)",
     )
     text = "size of all frames in pixels (default: the recipe's, or 768x768)"
     add("--size", type=parse_size, metavar="WxH", help=text)
     text = "how frames of another shape are fitted; pad: edges are continued, crop: edges are cut "
     text += "off (default: the recipe's, or pad)"
     add("--fit", choices=("pad", "crop"), help=text)
-    text = "shortest usable run of frames with a visible person (default: 24)"
+    text = "shortest run of usable frames that is kept (default: 24)"
     add("--min-frames", type=int, default=24, help=text)
     text = "format of the stored frames; png is lossless (default: png)"
     pictures = add("--pictures", choices=("png", "jpg"), default="png", help=text)

@@ -40,7 +40,7 @@ SAMPLERS: dict[str, Sampler] = {
         loop=ddim,
     ),
     "ddpm": Sampler(
-        summary="adds noise at every step; for many steps",
+        summary="adds noise at every step, for many steps",
         scheduler="DDPMScheduler",
         options={"clip_sample": False},
     ),
