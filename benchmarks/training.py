@@ -78,7 +78,7 @@ class RandomSource:
 def measure(
     config: TrainingConfig,
     source: Source,
-    around: Surroundings,
+    surroundings: Surroundings,
     folder: Path,  # of the run
     steps: int,  # after warm-up
 ) -> dict[str, float]:
@@ -92,8 +92,8 @@ def measure(
         if step == total:  # before anything is saved
             peaks.append(peak_mb())
 
-    around = replace(around, progress=watch, start=lambda networks: None)
-    trainer = Trainer(config, folder, around=around)
+    surroundings = replace(surroundings, progress=watch, start=lambda networks: None)
+    trainer = Trainer(config, folder, surroundings=surroundings)
     trainer.run(source)
     lines = (trainer.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     first, *reports = (json.loads(line) for line in lines)
@@ -179,9 +179,9 @@ def speed_row(options: argparse.Namespace) -> dict[str, float]:
     if options.optimizer:
         config = replace(config, optimizer=options.optimizer)
     source = source_of(data, options.folder, config, options.size)
-    around = Surroundings(autoencoder=load_mini().autoencoder if data == "pictures" else None)
+    surroundings = Surroundings(autoencoder=load_mini().autoencoder if data == "pictures" else None)
     with tempfile.TemporaryDirectory() as run:
-        return measure(config, source, around, Path(run), options.steps)
+        return measure(config, source, surroundings, Path(run), options.steps)
 
 
 def speed(options: argparse.Namespace) -> list[dict]:

@@ -74,7 +74,7 @@ def _stage(options: argparse.Namespace) -> int:
     config = recipe.changed(changes | steps)
     choices = Choices(**{entry.name: getattr(options, entry.name) for entry in fields(Choices)})
     source = source_of(choices, config)
-    Trainer(config, options.folder, around=surroundings_of(choices, config)).run(source)
+    Trainer(config, options.folder, surroundings=surroundings_of(choices, config)).run(source)
     return 0
 
 

@@ -1,1 +1,1 @@
-"""How good generated frames are: metrics as pure functions, and the held-out test of aa-mini."""
+"""Quality of generated frames: metrics as pure functions, and the held-out test of aa-mini."""

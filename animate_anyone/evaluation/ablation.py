@@ -1,4 +1,4 @@
-"""The paper's networks with a part taken out."""
+"""The paper's networks without one of their parts."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from ..weights.load import Models
 
 
 def without_motion(models: Models) -> Models:
-    """Return the same weights without temporal layers: every frame on its own."""
+    """Return the same weights without temporal layers: every frame is independent."""
     config = replace(models.preset.unet, motion=None)
     with torch.device("meta"):
         denoiser = UNet(config, attention=models.denoiser.attention)

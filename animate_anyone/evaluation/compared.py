@@ -1,4 +1,4 @@
-"""Which frames of real clips a test compared, and where that is not all that was asked for."""
+"""The frames of real clips that a test compared, and whether these are all that it should."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Compared:
-    """The frames of one clip."""
+    """The compared frames of one clip."""
 
     frames: range  # their numbers in the clip, from 0; the step is the protocol's stride
     of: int  # frames of the whole clip
-    asked: int | None  # how many were asked for at most; None: all
+    asked: int | None  # the protocol's greatest number of frames; None: all
 
     @property
     def from_start(self) -> bool:
-        """Return whether these are all that the clip could give, from its first frame on."""
+        """Return whether these are all frames that the protocol takes, from the first one on."""
         return self.frames == range(0, self.of, self.frames.step)[: self.asked]
 
     @property
     def short(self) -> bool:
-        """Return whether fewer were compared than asked for."""
+        """Return whether fewer frames were compared than the protocol asks for."""
         return self.asked is not None and len(self.frames) < self.asked
 
     def data(self) -> dict[str, int]:
-        """Return the record as JSON holds it."""
+        """Return the record as values for JSON."""
         return {
             "first": self.frames[0],
             "last": self.frames[-1],
@@ -34,16 +34,16 @@ class Compared:
 
 
 def not_whole(clips: Mapping[str, Compared]) -> dict[str, tuple[str, str]]:
-    """Return what is not as a protocol says, as `Report.changed`, where clips are not whole."""
+    """Return the entry for `Report.changed` if clips were not compared from their first frame."""
     cut = sum(not clip.from_start for clip in clips.values())
     if not cut:
         return {}
-    here = f"the longest usable span alone of {cut} of {len(clips)} clips"
+    here = f"only the longest usable span in {cut} of {len(clips)} clips"
     return {"frames of clips": ("from the first on", here)}
 
 
 def compared_lines(clips: Mapping[str, Compared]) -> list[str]:
-    """Return which frames of every clip were compared, and which clips were too short."""
+    """Return lines that list the compared frames of every clip, and the clips that were short."""
     if not clips:
         return []
     spans = ", ".join(
@@ -53,6 +53,6 @@ def compared_lines(clips: Mapping[str, Compared]) -> list[str]:
     short = {name: clip for name, clip in clips.items() if clip.short}
     if short:
         asked = max(clip.asked or 0 for clip in short.values())
-        told = ", ".join(f"{name} ({len(clip.frames)})" for name, clip in short.items())
-        lines.append(f"Shorter than the {asked} frames asked for: {told}.")
+        listed = ", ".join(f"{name} ({len(clip.frames)})" for name, clip in short.items())
+        lines.append(f"Shorter than the {asked} frames asked for: {listed}.")
     return lines

@@ -1,4 +1,4 @@
-"""Finished clips of any model against the true ones: two folders, matched by file name."""
+"""Compare finished clips of any model with the true ones: two folders, matched by file name."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ class ClipPair:
     name: str
     result: ClipInfo
     truth: ClipInfo
-    compared: Compared  # frames of each
+    compared: Compared  # the frames that are compared
 
 
 def match_folders(
     results: Path,  # video files, pictures, and folders of pictures: one clip each
-    truths: Path,  # the same, under the same names
-    protocol: Protocol,  # decides how many frames of each are taken
+    truths: Path,  # the same, with the same names
+    protocol: Protocol,  # gives the frames to compare
 ) -> list[ClipPair]:
-    """Return all clips by name; InputError, with the names, where two do not belong together."""
+    """Pair the clips by name; InputError, with the names, for clips that do not fit."""
     found, true = _clips_in(results, "--results"), _clips_in(truths, "--truth")
     lonely = [
         f"{what}: {_listed(names)}"
@@ -50,7 +50,7 @@ def match_folders(
     if lonely:
         raise InputError(
             f"--results and --truth got clips without partner ({'; '.join(lonely)}); every clip "
-            "needs one of the same name. Add what is missing, or move the others away."
+            "needs one of the same name. Add the missing clips, or move the others away."
         )
     pairs = [_paired(name, found[name], true[name], protocol) for name in sorted(found)]
     unlike = [
@@ -73,7 +73,7 @@ def _paired(name: str, result: Path, truth: Path, protocol: Protocol) -> ClipPai
 
 
 def compared_frames(pairs: list[ClipPair]) -> dict[str, Compared]:
-    """Return which frames of every clip are compared."""
+    """Return the compared frames of every clip, by name."""
     return {pair.name: pair.compared for pair in pairs}
 
 
@@ -83,9 +83,9 @@ def measure_folders(
     instruments: Instruments,
     progress: Callable[[int], None] | None = None,  # called with the number of clips done
 ) -> dict[str, Measured]:
-    """Return the figures of finished clips, read and measured one at a time.
+    """Return the figures of finished clips, which are read and measured one at a time.
 
-    Driving skeletons are not known: those of the true clip are read by the same pose pair.
+    The driving skeletons are not known. Instead the same pose pair reads those of the true clip.
     """
     lengths = ((p.name, len(p.compared.frames), _fps(p, protocol)) for p in pairs)
     check_sets(instruments, lengths)
@@ -106,7 +106,7 @@ def measure_folders(
 
 
 def _fps(pair: ClipPair, protocol: Protocol) -> float:
-    """Return the speed of the frames that are taken."""
+    """Return the frame rate of the compared frames."""
     return float(pair.truth.fps or protocol.fps) / protocol.stride
 
 
@@ -120,14 +120,14 @@ def _read(info: ClipInfo, pair: ClipPair, protocol: Protocol) -> Tensor:
     ]
     if len(frames) < asked:
         raise InputError(
-            f"{info.path} got {len(frames)} frames of {asked} that it announces; it is "
-            "damaged or cut short. Export it again."
+            f"{info.path} got {len(frames)} frames of {asked} in its header; it is damaged or cut "
+            "short. Export it again."
         )
     return torch.cat(frames)
 
 
 def _clips_in(folder: Path, option: str) -> dict[str, Path]:
-    """Return the clips of a folder by name, less their suffix."""
+    """Return the clips of a folder by name, without their suffix."""
     if not folder.is_dir():
         raise InputError(f"{option} got {folder}; there is no such folder. Check the path.")
     found: dict[str, Path] = {}

@@ -1,4 +1,4 @@
-"""What no training run has seen: drawn characters and motions, and the test clips of a data set."""
+"""Held-out test pairs: drawn characters and motions that are not used in training."""
 
 from collections.abc import Iterator
 
@@ -17,19 +17,19 @@ from ..types import Size
 from .pairs import Pair
 
 HELD_OUT = 1_000_000  # training seeds stay below
-MOTION_FPS = 30.0  # at which the motions look like people moving
+MOTION_FPS = 30.0  # frame rate at which the motions look natural
 
 
 def held_out_pairs(
     count: int = 64, frames: int = 1, size: Size = PICTURE_SIZE, first: int = 0
 ) -> Iterator[Pair]:
-    """Yield pairs of the test, from a number on."""
+    """Yield `count` pairs of the test, from the number `first` on."""
     for index in range(first, first + count):
         yield held_out_pair(index, frames, size)
 
 
 def held_out_pair(
-    index: int,  # names the character and its motion
+    index: int,  # number of the character and its motion
     frames: int = 1,
     size: Size = PICTURE_SIZE,
     stride: int = 1,  # frames of the motion per frame of the clip

@@ -1,4 +1,4 @@
-"""What metrics look through: networks from named files, opened as a protocol says."""
+"""The networks that metrics need, opened from named files as a protocol says."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,19 +16,19 @@ _WAYS_OUT = {
     "https://download.pytorch.org/models/{backbone}, and name it.",
     "fvd": "--fvd-network FILE was not given. Fetch i3d_torchscript.pt (universome/fvd-comparison "
     "tells where; its sha256 begins with {sha256}), and name it.",
-    "pose": "--detector and --estimator were not given, and aa-mini's own pair knows drawn "
-    "characters alone. `python -m animate_anyone download dwpose` fetches a pair for people.",
+    "pose": "--detector and --estimator were not given, and aa-mini's own pair reads only "
+    "drawn characters. `python -m animate_anyone download dwpose` fetches a pair for people.",
 }
 
 
 def measured(instruments: Instruments) -> dict[str, Metric]:
-    """Return the figures that are wanted and for which no instrument is missing, in order."""
+    """Return the requested metrics for which no instrument is missing, in order."""
     wanted = METRICS if instruments.metrics is None else instruments.metrics
     return {name: METRICS[name] for name in wanted if not _missing(METRICS[name], instruments)}
 
 
 def _missing(metric: Metric, instruments: Instruments) -> str | None:
-    """Return the first instrument that a metric needs and that is not open."""
+    """Return the first instrument that a metric needs and that is missing; None if none is."""
     needs = (need for need in metric.needs if need in INSTRUMENTS)
     return next((need for need in needs if getattr(instruments, need) is None), None)
 
@@ -40,9 +40,9 @@ def open_instruments(
     lpips_backbone: Path | None = None,  # torchvision's file
     fvd_network: Path | None = None,  # TorchScript
 ) -> Instruments:
-    """Return the instruments that a protocol asks for and whose files are named.
+    """Return the instruments that a protocol uses and whose files are named.
 
-    WeightsError for a file that is not there, damaged, or not the one that the protocol names.
+    WeightsError for a file that is missing, damaged, or not the one in the protocol.
     """
     wanted = Instruments(
         metrics=protocol.metrics,
@@ -68,7 +68,7 @@ def open_instruments(
 
 
 def absent(instruments: Instruments, protocol: Protocol) -> dict[str, str]:
-    """Return for each figure of a protocol that cannot be measured why, and the way out."""
+    """Return the metrics that a missing instrument prevents: the reason and the way out by name."""
     backbone = BACKBONES[protocol.lpips.net]
     words = {
         "backbone": f"{backbone.published}-{backbone.sha256}.pth",
@@ -85,7 +85,7 @@ def check_sets(
     instruments: Instruments,
     lengths: Iterable[tuple[str, int, float]],  # of every clip: name, frames, frames per second
 ) -> None:
-    """Refuse, before anything is computed, too few clips for a figure of the whole set."""
+    """Raise InputError, before anything is computed, if clips are too few for a set metric."""
     every = list(lengths)
     for metric in measured(instruments).values():
         if isinstance(metric.measure, OfSet):

@@ -1,4 +1,4 @@
-"""From clips to figures: what is measured of one clip, and what is gathered over many."""
+"""Measure clips: the figures of one clip, and the statistics over many."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -16,30 +16,30 @@ from .metrics.frames import same_clip
 from .metrics.metric import KNOWN, Case, Instruments, Look, Metric, OfClip, OfFrames, OfSet
 from .metrics.table import METRICS, Row
 
-AT_ONCE = 16  # frames that frame metrics see together: bounds their memory
+AT_ONCE = 16  # frames per call of a frame metric; limits its memory
 
 
 def measure(
     result: Tensor,  # (f, 3, H, W), 0..1
     case: Case,
     instruments: Instruments,
-    progress: Progress | None = None,  # in frames, each counted again where its poses are read
+    progress: Progress | None = None,  # in frames; if poses are read, each frame counts twice
 ) -> Row:
-    """Return every figure of one clip that the instruments and what is known allow."""
+    """Return every figure of one clip that the instruments and the case allow."""
     result, truth = same_clip(result, case.truth)
     case = _usable(case)
     wanted = {name: m for name, m in measured(instruments).items() if _allows(case, m)}
     pose = instruments.pose if any("pose" in m.needs for m in wanted.values()) else None
     total = len(result) * (1 if pose is None else 2)
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         if progress is not None:
             progress(done, total)
 
-    row = _frame_figures(result, truth, instruments, wanted, tell)
+    row = _frame_figures(result, truth, instruments, wanted, report)
     found = None
     if pose is not None:
-        found = pose.read_pixels(result, lambda done: tell(len(result) + done))
+        found = pose.read_pixels(result, lambda done: report(len(result) + done))
     look = Look(result, truth, case, instruments, found)
     for name, metric in wanted.items():
         if isinstance(metric.measure, OfClip):
@@ -49,7 +49,7 @@ def measure(
 
 
 def _usable(case: Case) -> Case:
-    """Return a case without skeletons of nobody, and without a single window: it has no seam."""
+    """Drop skeletons that show no person, and the windows if there is only one: it has no seam."""
     skeletons = case.skeletons
     return replace(
         case,
@@ -59,7 +59,7 @@ def _usable(case: Case) -> Case:
 
 
 def _allows(case: Case, metric: Metric) -> bool:
-    """Whether what a metric needs is known of a case."""
+    """Return whether a case has everything that a metric needs."""
     values = (getattr(case, need) for need in metric.needs if need in KNOWN)
     return not any(value is None or len(value) == 0 for value in values)
 
@@ -70,7 +70,7 @@ def _frame_figures(
     truth: Tensor,
     instruments: Instruments,
     wanted: Mapping[str, Metric],
-    tell: Callable[[int], None],  # called with the number of frames done
+    report: Callable[[int], None],  # called with the number of frames done
 ) -> Row:
     figures = {n: m.measure.values for n, m in wanted.items() if isinstance(m.measure, OfFrames)}
     values: dict[str, list[Tensor]] = {name: [] for name in figures}
@@ -79,27 +79,27 @@ def _frame_figures(
         for name, figure in figures.items():
             values[name].append(figure(ours, true, instruments))
         done += len(ours)
-        tell(done)
+        report(done)
     return {name: float(torch.cat(parts).mean()) for name, parts in values.items()}
 
 
 def _shows(skeletons: PoseClip) -> bool:
-    """Whether some frame has enough of a body to be compared."""
+    """Return whether some frame shows enough joints of a body to be compared."""
     seen = stack(skeletons).seen[:, :, SLICES["body"]]
     return bool((seen.sum(-1) > 2).any())
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One way of making clips: the figures of every clip, and those of the whole set."""
+    """The figures of one row of the table: those of every clip, and those of the whole set."""
 
     clips: dict[str, Row]  # by the clip's name
-    of_set: Row = field(default_factory=dict)  # by figures of the whole set, such as FVD
-    pieces: Mapping[str, int] = field(default_factory=dict)  # of clips that each of these goes over
+    of_set: Row = field(default_factory=dict)  # metrics of the whole set, such as FVD
+    pieces: Mapping[str, int] = field(default_factory=dict)  # pieces of clips, by set metric
 
     @property
     def mean(self) -> Row:
-        """Return the mean of every figure over the clips that have it, and those of the set."""
+        """Return the mean of every figure over the clips that have it, and the set's figures."""
         return {name: float(np.mean(values)) for name, values in self._columns()} | self.of_set
 
     @property
@@ -113,7 +113,7 @@ class Measured:
 
     @property
     def count(self) -> dict[str, int]:
-        """Return over how many clips each mean goes."""
+        """Return the number of clips in each mean."""
         return {name: len(values) for name, values in self._columns()}
 
     def _columns(self) -> Iterable[tuple[str, list[float]]]:
@@ -124,21 +124,21 @@ class Measured:
 
 
 class Measuring:
-    """Gathers several ways over clips, one clip at a time; for figures of sets only features."""
+    """Measures clips one at a time, for several rows; for set metrics it keeps only features."""
 
     def __init__(self, instruments: Instruments) -> None:
-        """Begin without clips."""
+        """Start without clips."""
         self.instruments = instruments
         wanted = measured(instruments)
         self._sets = {n: m.measure for n, m in wanted.items() if isinstance(m.measure, OfSet)}
         self._clips: dict[str, dict[str, Row]] = {}
-        # By figure; there by way, and by the name of the true clip.
+        # By metric: features of the results by row, and of the true clips by name.
         self._features: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in self._sets}
         self._true: dict[str, dict[str, np.ndarray]] = {name: {} for name in self._sets}
 
     def add(
         self,
-        way: str,  # who made it: a row of the table
+        way: str,  # how the clip was made: a row of the table
         result: Tensor,  # (f, 3, H, W), 0..1
         case: Case,
     ) -> None:
@@ -152,7 +152,7 @@ class Measuring:
             self._features[name].setdefault(way, []).append(features)
 
     def result(self) -> dict[str, Measured]:
-        """Return what was gathered; InputError if there are too few clips for a figure of sets."""
+        """Return the figures by row; InputError if there are too few clips for a set metric."""
         pieces = {name: sum(map(len, true.values())) for name, true in self._true.items()}
         return {
             way: Measured(clips, self._of_set(way), pieces) for way, clips in self._clips.items()

@@ -1,4 +1,4 @@
-"""A character and a motion whose true clip is known, and what networks make of them."""
+"""Pairs of a character and a motion whose true clip is known, and the clips generated for them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from ..types import PoseClip
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A character and a motion, with the truth."""
+    """A character and a motion, with the true clip."""
 
     name: str
     reference: Tensor  # (1, 3, H, W), 0..1
     poses: np.ndarray  # (f, H, W, 3), uint8: the skeletons as drawn for the Pose Guider
-    skeletons: PoseClip  # the same as numbers, on a canvas of the clip's size
+    skeletons: PoseClip  # the same as keypoints, on a canvas of the clip's size
     truth: Tensor  # (f, 3, H, W), 0..1
     fps: float | None = None  # None: the motion has no speed of its own
     background: Tensor | None = None  # (3, H, W), 0..1: the truth without the figure, if known
     near: Tensor | None = None  # (f, H, W), bool: the figure and a few pixels around it
 
 
-Fitting = Callable[[Tensor], Tensor]  # (f, 3, H, W) to frames of the size that is compared
+Fitting = Callable[[Tensor], Tensor]  # resizes frames (f, 3, H, W) to the compared size
 
 
 @torch.no_grad()
@@ -33,7 +33,7 @@ def generate(
     models: Networks,
     pair: Pair,
     sampling: Sampling,
-    fit: Fitting | None = None,  # of each chunk as it comes, so that large clips never stand whole
+    fit: Fitting | None = None,  # applied to each chunk, so that no large clip is held as a whole
 ) -> Tensor:  # (f, 3, H, W), 0..1, float32 on the CPU
     """Return the animated clip."""
     chunks = (x.float().cpu() for x in animate(models, pair.reference, pair.poses, sampling))
@@ -41,7 +41,7 @@ def generate(
 
 
 def still_clip(pair: Pair) -> Tensor:  # (f, 3, H, W)
-    """Return the reference picture as a still clip: what a model that does nothing would give."""
+    """Return the reference picture as a still clip, the result of a model that does nothing."""
     return pair.reference.expand_as(pair.truth)
 
 
@@ -49,10 +49,10 @@ def still_clip(pair: Pair) -> Tensor:  # (f, 3, H, W)
 def round_trip(
     models: Networks,
     frames: Tensor,  # (f, 3, H, W), 0..1
-    fit: Fitting | None = None,  # of each chunk, as in `generate`
-    frames_per_call: int = 8,  # bounds the memory
+    fit: Fitting | None = None,  # applied to each chunk, as in `generate`
+    frames_per_call: int = 8,  # limits the memory
 ) -> Tensor:  # (f, 3, H, W), 0..1, float32 on the CPU
-    """Return frames encoded and decoded: what no result can surpass."""
+    """Return frames encoded and decoded: an upper limit for any result."""
     assert models.autoencoder is not None
     coder = models.autoencoder
     chunks = (coder.decode(coder.encode(x)).float().cpu() for x in frames.split(frames_per_call))

@@ -1,4 +1,4 @@
-"""Skeletons of generated frames, read by a detector and an estimator as those of a video are."""
+"""Read skeletons from generated frames with a detector and an estimator, as from a video."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,13 @@ from ..weights.pose_models import PosePair
 
 
 class PoseReader:
-    """Reads the surest person of every frame, frame by frame.
+    """Reads the person with the best score in every frame, frame by frame.
 
-    Nothing is filled or smoothed over time: what a frame does not show is to count as missed.
+    Nothing is filled or smoothed over time, so that joints missing in a frame count as missed.
     """
 
     def __init__(self, pair: PosePair) -> None:
-        """Read with networks that are open."""
+        """Read with open networks."""
         self._pair, self.name = pair, pair.name  # the name is for reports
 
     def read(
@@ -26,7 +26,7 @@ class PoseReader:
         frames: np.ndarray,  # (f, H, W, 3) uint8 RGB
         progress: Callable[[int], None] | None = None,  # gets the frames done; may raise to stop
     ) -> PoseClip:
-        """Return the skeletons on a canvas of the frames' size, of one person or of none."""
+        """Return the skeletons of at most one person, on a canvas of the frames' size."""
         config = ExtractConfig(people=1)
         clip, _ = extract(frames, *self._pair, config, progress)
         return clip
@@ -34,7 +34,7 @@ class PoseReader:
     def read_pixels(
         self,
         frames: Tensor,  # (f, 3, H, W), 0..1
-        progress: Callable[[int], None] | None = None,  # as of `read`
+        progress: Callable[[int], None] | None = None,  # as in `read`
     ) -> PoseClip:
-        """Return the skeletons of frames as the core holds them."""
+        """Return the skeletons of frames in the core's tensor format."""
         return self.read(to_bytes(frames), progress)

@@ -16,21 +16,21 @@ def entries_to_test(dataset: ClipDataset) -> tuple[ClipEntry, ...]:
     entries = dataset.split("test")
     if not entries:
         raise InputError(
-            f"data got {dataset.folder}, none of whose {len(dataset.clips)} clips is a test clip. "
-            "Prepare it with --recipe or --split, which say which ones are."
+            f"data got {dataset.folder}, which has no test clip among its {len(dataset.clips)} "
+            "clips. Prepare it with --recipe or --split, which choose the test clips."
         )
     return entries
 
 
 def tested_span(entry: ClipEntry, protocol: Protocol) -> range:
-    """Return the frames of a clip that a protocol compares: of its longest usable span."""
+    """Return the frames of a clip that a protocol compares, all in its longest usable span."""
     span: Span = max(entry.spans, key=len)
     frames = range(span.start, span.stop, protocol.stride)
     return frames[: protocol.frames]
 
 
 def compared_frames(entries: tuple[ClipEntry, ...], protocol: Protocol) -> dict[str, Compared]:
-    """Return which frames of every clip a protocol compares."""
+    """Return the frames of every clip that a protocol compares, by name."""
     return {
         entry.name: Compared(tested_span(entry, protocol), entry.frames, protocol.frames)
         for entry in entries
@@ -42,9 +42,9 @@ def prepared_pairs(
     entries: tuple[ClipEntry, ...],
     protocol: Protocol,
 ) -> Iterator[Pair]:
-    """Yield real clips as the paper tests: the first frame, driven by the clip's own poses.
+    """Yield real clips as in the paper's test: the first frame, driven by the clip's own poses.
 
-    Only the longest usable span of a clip is compared, whose first frame then is the reference.
+    Only the longest usable span of a clip is compared; its first frame is the reference.
     """
     for entry in entries:
         frames = tested_span(entry, protocol)

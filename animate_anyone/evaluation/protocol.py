@@ -1,8 +1,8 @@
-"""What a result depends on besides the model: one frozen record per test, kept as data.
+"""Protocols: one frozen record per test, with all that a result depends on besides the model.
 
-The paper fixes the clips and the metrics but neither the size at which frames are compared nor the
-speed and length of FVD's clips; what stands in protocols.json for these is this project's choice,
-printed with every result.
+The paper defines the clips and the metrics, but neither the size at which frames are compared nor
+the frame rate and length of FVD's clips. For these, protocols.json has this project's choices; they
+are printed with every result.
 """
 
 import difflib
@@ -17,52 +17,52 @@ from ..types import Size
 from .metrics.lpips import BACKBONES, Net
 from .metrics.table import METRICS, names_for
 
-REST = "..."  # among the metrics of a record: all others, in the order of METRICS
+REST = "..."  # in the metrics of a record: all other metrics, in the order of METRICS
 RECORDS = Path(__file__).with_name("protocols.json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LpipsRule:
-    """Which network LPIPS looks through."""
+    """The network of LPIPS."""
 
     net: Net
-    sha256: str  # of torchvision's file of the backbone, its first 8 digits or more
+    sha256: str  # of torchvision's file of the backbone; its first 8 digits or more
 
 
 @dataclass(frozen=True, kw_only=True)
 class FvdRule:
-    """Which clips FVD compares, and through which network."""
+    """The clips that FVD compares, and its network."""
 
-    frames: int  # of each of the clips that a video is cut into
-    size: int  # pixels; frames are squashed to this square
-    fps: float  # at which frames are taken
+    frames: int  # of each clip that a video is cut into
+    size: int  # pixels; frames are resized to this square, whatever their shape
+    fps: float  # rate at which frames are taken
     sha256: str  # of the TorchScript file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A test; two results compare only if all of it agrees."""
+    """A test; two results can be compared only if all fields are equal."""
 
     name: str
     title: str
-    drawn: bool  # clips are drawn by this package; False: they are real, and given
+    drawn: bool  # True: this package draws the clips; False: the user gives real ones
     clips: int  # in the whole test
     width: int  # pixels at which frames are compared
     height: int
-    fit: Fit  # how frames of another shape get there: whole with edges continued, or cut
+    fit: Fit  # how frames of another shape are fitted: "pad" continues their edges, or they are cut
     frames: int | None  # of each clip, from its first; None: all
-    stride: int  # every so many-th frame of the clip is taken
-    fps: float  # of clips whose files do not say it
-    reference: str  # which picture is animated
-    skeletons: str  # which skeletons drive it
+    stride: int  # every stride-th frame of the clip is compared
+    fps: float  # for clips whose files do not give it
+    reference: str  # the picture that is animated, in words
+    skeletons: str  # the skeletons that drive it, in words
     metrics: tuple[str, ...]  # names of METRICS, in the order of the table; see `_all_metrics`
     pck_threshold: float  # torso lengths within which a joint is right
     lpips: LpipsRule
     fvd: FvdRule
-    paper: str | None  # whose row of the paper stands beside: a table of paper.json
+    paper: str | None  # table of paper.json whose rows are shown beside the results
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
+        """Raise ConfigError for values that cannot be measured with."""
         for name in ("clips", "width", "height", "stride", "fps", "pck_threshold"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} got {getattr(self, name)}; it must be above 0.")
@@ -82,12 +82,12 @@ class Protocol:
         return Size(self.width, self.height)
 
     def data(self) -> dict[str, Any]:
-        """Return the record as JSON holds it."""
+        """Return the record as values for JSON."""
         return asdict(self)
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "Protocol":
-        """Return the record that JSON holds; ConfigError for keys missing or unknown."""
+        """Return the record from values of JSON; ConfigError for missing or unknown keys."""
         try:
             return cls(
                 **{
@@ -99,15 +99,15 @@ class Protocol:
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(
-                f"protocol got a record that does not hold ({error}); it must have exactly the "
+                f"protocol got a record that is not valid ({error}); it must have exactly the "
                 f"fields of those in {RECORDS.name}. Copy one of them and change its values."
             ) from error
 
 
 def load_protocol(name: str | Path) -> Protocol:
-    """Return a test by name, or the record in a JSON file of one's own.
+    """Return a test by its name, or from the user's own JSON file.
 
-    ConfigError for an unknown name, answered with the nearest, and for a record that is wrong.
+    ConfigError for an unknown name, with the nearest known one, and for a record that is wrong.
     """
     records = _records()
     if str(name) in records:
@@ -125,7 +125,7 @@ def load_protocol(name: str | Path) -> Protocol:
 
 
 def _all_metrics(names: list[str], *, drawn: bool) -> tuple[str, ...]:
-    """Return the names with REST replaced by all figures that these clips can have beside them."""
+    """Return the names; REST is replaced by all other metrics that such clips can have."""
     rest = [name for name in names_for(drawn=drawn) if name not in names]
     return tuple(each for name in names for each in (rest if name == REST else [name]))
 

@@ -1,4 +1,4 @@
-"""Animating pairs of character and motion whose truth is known, and telling how close it came."""
+"""Animate pairs of character and motion whose truth is known, measure the results, report them."""
 
 import math
 import platform
@@ -30,16 +30,16 @@ CEILING = "autoencoder round trip"
 
 def evaluate(
     models: Networks,
-    sampling: Sampling,  # pair i takes the seed i more than this one's
+    sampling: Sampling,  # pair i uses its seed + i
     pairs: Iterable[Pair],
-    instruments: Instruments | None = None,  # None: what needs no network of its own
+    instruments: Instruments | None = None,  # None: only metrics that need no network
     *,
-    baselines: bool = True,  # also copy the reference, and only encode and decode the truth
+    baselines: bool = True,  # also measure a copy of the reference, and the decoded truth
     progress: Callable[[int], None] | None = None,  # called with the number of pairs done
 ) -> dict[str, Measured]:
     """Return the figures of the result, of copying the reference, and of the autoencoder.
 
-    Pairs are animated and measured one at a time, and nothing of them is kept.
+    Pairs are animated and measured one at a time; their frames are not kept.
     """
     instruments = instruments or Instruments()
     measuring, fit = Measuring(instruments), partial(_at_compared_size, instruments)
@@ -56,10 +56,10 @@ def evaluate(
 
 
 def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
-    """Return what a result of this pair is compared with, at the instruments' size.
+    """Return the case with which a result of this pair is compared, at the instruments' size.
 
-    Windows are those of the first step; with `shift` they move from step to step. What is known
-    of the figure's place is left out where the size changes.
+    Windows are those of the first step; with `shift` they move from step to step. Background and
+    the figure's mask are left out if the size changes.
     """
     truth = _at_compared_size(instruments, pair.truth)
     same = truth.shape == pair.truth.shape
@@ -85,18 +85,18 @@ def _at_compared_size(instruments: Instruments, frames: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A whole evaluation: what was measured, how, and what came out."""
+    """A whole evaluation: its protocol, settings and figures."""
 
     protocol: Protocol
     rows: dict[str, Measured]
-    changed: dict[str, tuple[Any, Any]]  # settings: the protocol's and what was used instead
-    made: dict[str, Any]  # how the clips came about: models, sampling, seeds, folders, device
-    absent: dict[str, str]  # figures of the protocol that were not measured, and why
-    instruments: dict[str, str]  # files that were looked through
-    compared: dict[str, Compared] = field(default_factory=dict)  # by clip; none of drawn ones
+    changed: dict[str, tuple[Any, Any]]  # by setting: the protocol's value, and the one used
+    made: dict[str, Any]  # how the clips were made: models, sampling, seeds, folders, device
+    absent: dict[str, str]  # metrics of the protocol that were not measured, and why
+    instruments: dict[str, str]  # the network files that were used
+    compared: dict[str, Compared] = field(default_factory=dict)  # by clip; empty for drawn ones
 
     def data(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it; figures that are no numbers become null."""
+        """Return everything as values for JSON; figures that are not finite become null."""
         rows = {
             way: {
                 "mean": measured.mean,
@@ -126,7 +126,7 @@ class Report:
 
 
 def unmeasured(rows: dict[str, Measured], protocol: Protocol) -> dict[str, str]:
-    """Return for each figure of a protocol that no clip allows why, but for lack of networks."""
+    """Return the metrics of a protocol that no clip has, each with its condition on clips."""
     return {
         name: METRICS[name].condition
         for name in protocol.metrics
@@ -135,13 +135,13 @@ def unmeasured(rows: dict[str, Measured], protocol: Protocol) -> dict[str, str]:
 
 
 def _pieces(measured: Measured) -> dict[str, int]:
-    """Return over how many pieces of clips each figure of the whole set goes, as JSON names it."""
+    """Return the number of pieces of clips for each set metric, under its name in JSON."""
     sets = (name for name, metric in METRICS.items() if isinstance(metric.measure, OfSet))
     return {f"{name}_clips": measured.pieces.get(name, 0) for name in sets}
 
 
 def versions() -> dict[str, str]:
-    """Return what computed the figures."""
+    """Return the versions of Python and of the packages that compute the figures."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -152,7 +152,7 @@ def versions() -> dict[str, str]:
 
 
 def sampling_data(sampling: Sampling) -> dict[str, Any]:
-    """Return how clips were sampled, but for their seeds."""
+    """Return the sampling settings without the seed."""
     return {name: value for name, value in asdict(sampling).items() if name != "seed"}
 
 

@@ -1,4 +1,4 @@
-"""Figures as Markdown: a table of rows, the paper's beside them, and how they came about."""
+"""Figures as Markdown: a table with the paper's rows, and how the figures were measured."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from .report import Report
 
 PAPER = Path(__file__).with_name("paper.json")
 LEGACY_NOTE = (
-    "The paper's PSNR is that of this field's tables, whose formula overflows (see "
+    "The paper's PSNR uses the formula of this field's tables, which overflows (see "
     "`psnr_uint8_legacy`): compare it with that column, not with PSNR."
 )
 
@@ -23,12 +23,12 @@ def paper_rows(table: str) -> tuple[str, dict[str, Row]]:
 
 
 def paper_source() -> str:
-    """Return where the paper's figures stand."""
+    """Return the source of the paper's figures."""
     return json.loads(PAPER.read_text(encoding="utf-8"))["source"]
 
 
 def as_markdown(report: Report) -> str:
-    """Return the table of a report, the paper's row beside ours, and its protocol."""
+    """Return a report's table with the paper's rows, and its protocol."""
     rows = {way: measured.mean for way, measured in report.rows.items()}
     notes = []
     if report.protocol.paper is not None:
@@ -45,9 +45,9 @@ def as_markdown(report: Report) -> str:
 def table(
     rows: Mapping[str, Row],
     columns: Sequence[str],  # names of METRICS
-    errors: Mapping[str, Row] | None = None,  # standard errors, of some rows
+    errors: Mapping[str, Row] | None = None,  # standard errors of some rows
 ) -> str:
-    """Return one line per row."""
+    """Return a Markdown table with one line per row."""
     lines = [
         _line(["", *(METRICS[name].title for name in columns)]),
         "|" + " --- |" * (1 + len(columns)),
@@ -63,12 +63,12 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def compare(
-    rows: Mapping[str, Row],  # measured models by name; those of Table 3 by its names
+    rows: Mapping[str, Row],  # measured models by name; names of Table 3 are matched with its rows
     errors: Mapping[str, Row] | None = None,  # their standard errors
 ) -> str:
-    """Return measured models beside the paper's Table 3, each row with the paper's of its name.
+    """Return a table of measured models, beside each the row of the paper's Table 3 of its name.
 
-    The paper's figures are of UBC Fashion at full size: the order may agree, values cannot.
+    The paper's figures are for UBC Fashion at full size: only the order of rows can be compared.
     """
     title, theirs = paper_rows("ablation")
     ours = [name for name in METRICS if any(name in row for row in rows.values())]
@@ -96,7 +96,7 @@ def compare_data(
 
 
 def _record(report: Report) -> list[str]:
-    """Return what the figures depend on, one line each."""
+    """Return the settings on which the figures depend, one per line."""
     protocol = report.protocol
     data = protocol.data()
     lines = [f"Protocol `{protocol.name}`: {protocol.title}."]
@@ -104,7 +104,7 @@ def _record(report: Report) -> list[str]:
         if name not in ("name", "title", "metrics", "paper"):
             lines.append(f"- {name}: {_value(data[name])}")
     if report.changed:
-        lines += ["", "Not as the protocol says; these figures compare only with their like:"]
+        lines += ["", "Changed from the protocol; compare only with results of the same changes:"]
         for name, (usual, here) in report.changed.items():
             lines.append(f"- {name}: {_value(here)} (protocol: {_value(usual)})")
     lines += ["", *(f"- {name}: {_value(value)}" for name, value in report.made.items())]
@@ -116,7 +116,7 @@ def _record(report: Report) -> list[str]:
 
 
 def _absent(absent: Mapping[str, str]) -> list[str]:
-    """Return one line per reason, with all the figures that it keeps away."""
+    """Return one line per reason, with all metrics that were not measured for it."""
     reasons: dict[str, list[str]] = {}
     for metric, why in absent.items():
         reasons.setdefault(why, []).append(METRICS[metric].title)
@@ -124,10 +124,10 @@ def _absent(absent: Mapping[str, str]) -> list[str]:
 
 
 def _partial(report: Report) -> list[str]:
-    """Return a line per figure that only some clips have."""
+    """Return a line per set metric with its number of pieces, and per metric that clips lack."""
     pieces = {n: p for measured in report.rows.values() for n, p in measured.pieces.items() if p}
     lines = [
-        f"{METRICS[name].title} goes over {count} pieces of clips; it falls with their number."
+        f"{METRICS[name].title} uses {count} pieces of clips; with more pieces it becomes lower."
         for name, count in pieces.items()
     ]
     for way, measured in report.rows.items():

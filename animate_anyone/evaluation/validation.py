@@ -1,6 +1,4 @@
-"""A learning signal while training runs: does the result move as it is told, and better than a
-still picture would?
-"""
+"""Validation while training: does the result follow the poses, and better than a still picture?"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,24 +18,24 @@ from .pose_reader import PoseReader
 class Validation:
     """Means over pairs; figures of poses are NaN where no poses were read."""
 
-    pose_error: float  # torso lengths, 0..1, joints that are missed count as 1
+    pose_error: float  # torso lengths, 0..1; missed joints count as 1
     pck: float  # share of joints within a tenth of the torso
     psnr: float  # dB
     gain_psnr: float  # over copying the reference frame, dB
-    gain_pck: float  # the same, share of joints
-    frames: list[Tensor]  # of every pair the generated clip, (f, 3, H, W), 0..1: for a sheet
+    gain_pck: float  # over copying the reference frame, share of joints
+    frames: list[Tensor]  # the generated clip of every pair, (f, 3, H, W), 0..1
 
 
 def validate(
     models: Networks,
     pairs: Iterable[Pair],
-    sampling: Sampling,  # pair i takes the seed i more than this one's
+    sampling: Sampling,  # pair i uses its seed + i
     pose: PoseReader | None,  # None: poses are not read
 ) -> Validation:
-    """Return how well networks animate pairs, and what that gains over doing nothing.
+    """Return how well networks animate pairs, and the gain over a copy of the reference.
 
-    The loss of a diffusion model is flat long before it has learnt to follow a pose; these figures
-    are not. InputError if there is no pair.
+    The loss of a diffusion model becomes flat long before the model has learnt to follow a pose;
+    these figures still improve then. InputError if there is no pair.
     """
     clips: list[Tensor] = []
     figures: list[tuple[float, ...]] = []

@@ -25,7 +25,7 @@ from ..weights.encoders import DiffusersAutoencoder
 from ..weights.sets.aa_mini import AA_MINI
 from .loop import LoopConfig, Run
 
-DECODERS = ("decoder.pt", "polished.pt")  # of a run: each goes on from the one before
+DECODERS = ("decoder.pt", "polished.pt")  # files of a run; each continues the one before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +53,14 @@ CropBatch = tuple[Tensor, Tensor | None]
 
 def build_autoencoder(
     latent_channels: int,
-    crops: Tensor,  # (b, 3, H, W) in -1..1, some hundred pictures of the kind to come
+    crops: Tensor,  # (b, 3, H, W) in -1..1, some hundred pictures like those of the training
     generator: torch.Generator,
 ) -> nn.Module:
     """Return an autoencoder in the layout of TAESD, before training.
 
-    Sixty plain convolutions without normalisation take long to find out what to keep of a patch.
-    Statistics know it at once: the encoder starts as the projection of 8x8 patches on their
-    principal components, scaled to unit variance, with every residual branch silent.
+    Sixty plain convolutions without normalisation need long to learn what to keep of a patch.
+    Statistics give a good start: the encoder starts as the projection of 8x8 patches on their
+    principal components, scaled to unit variance, with zero output from every residual branch.
     """
     from diffusers import AutoencoderTiny
 
@@ -83,7 +83,7 @@ def _start_encoder(encoder: Any, count: int, crops: Tensor) -> None:  # noqa: AN
     """Set the convolutions so that the latents are the leading components of each patch."""
     first, *halvings, final = (m for m in encoder.layers if isinstance(m, nn.Conv2d))
     first.weight[:3] = 0
-    first.weight[range(3), range(3), 1, 1] = 1  # pixels pass; they are positive, so ReLUs let them
+    first.weight[range(3), range(3), 1, 1] = 1  # identity; ReLUs pass pixels, which are positive
     for halving, channels in zip(halvings[:2], (3, 12), strict=True):
         halving.weight[: 4 * channels] = 0
         for channel in range(channels):
@@ -95,8 +95,8 @@ def _start_encoder(encoder: Any, count: int, crops: Tensor) -> None:  # noqa: AN
     digits = dict.fromkeys(("y2", "y1", "y0", "x2", "x1", "x0"), 2)
     kernel = rearrange(vectors, "n (c y2 y1 y0 x2 x1 x0) -> n (c y0 x0 y1 x1) y2 x2", **digits)
     halvings[2].weight[: 2 * count] = 0
-    halvings[2].weight[:count, :48, 1:, 1:] = kernel  # what is positive, and below what is
-    halvings[2].weight[count : 2 * count, :48, 1:, 1:] = -kernel  # negative: ReLUs keep one each
+    halvings[2].weight[:count, :48, 1:, 1:] = kernel  # the ReLU keeps positive values here,
+    halvings[2].weight[count : 2 * count, :48, 1:, 1:] = -kernel  # and negative ones here
     scale = variances.rsqrt()
     final.weight.zero_()
     final.weight[range(count), range(count), 1, 1] = scale
@@ -115,7 +115,7 @@ def _components(pixels: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
-    """Train, or continue a run in the same folder; return the averaged weights."""
+    """Train, or resume a run in the same folder; return the averaged weights."""
     generator = torch.Generator().manual_seed(config.seed)
     crops = crops_of(config)
     sample = torch.cat([next(crops)[0] for _ in range(50)])
@@ -128,13 +128,13 @@ def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Te
 
 def train_on(
     model: nn.Module,
-    trained: nn.Module,  # the model, or the part of it that moves
-    batches: Iterator[CropBatch],  # from the first step of the run on
+    trained: nn.Module,  # the model, or the part of it that is trained
+    batches: Iterator[CropBatch],  # starts with the batch of the run's first step
     path: Path,  # of the checkpoint
     config: AutoencoderTraining,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Train, continuing from the checkpoint if there is one; return the averaged weights."""
+    """Train, or resume from the checkpoint if there is one; return the averaged weights."""
     run = Run(path, trained.state_dict(keep_vars=True), config, generator)
     left = islice(batches, run.step, None)
     run.train(lambda _: _loss(model, next(left), config, generator))
@@ -192,7 +192,7 @@ def bounds_of(mask: np.ndarray) -> tuple[int, int, int, int]:
 def corner_of(
     rng: np.random.Generator, bounds: tuple[int, int, int, int], crop: int, size: Size
 ) -> tuple[int, int]:
-    """Return y and x of a crop whose middle is on the figure, as far as there is room."""
+    """Return y and x of a random crop, centred on the figure if the picture's borders allow it."""
     top, bottom, left, right = bounds
     y = np.clip(rng.integers(top, bottom + 1) - crop // 2, 0, size.height - crop)
     x = np.clip(rng.integers(left, right + 1) - crop // 2, 0, size.width - crop)
@@ -206,7 +206,7 @@ def as_pixels(crops: Sequence[np.ndarray]) -> Tensor:
 
 
 def trained_autoencoder(folder: Path) -> DiffusersAutoencoder:
-    """Return the autoencoder of a run, its decoder as far as it has come."""
+    """Return the autoencoder of a run, with the newest decoder."""
     found = own_autoencoder(folder, AA_MINI.latent_scale)
     if found is None:
         raise WeightsError(
@@ -216,7 +216,7 @@ def trained_autoencoder(folder: Path) -> DiffusersAutoencoder:
 
 
 def write_autoencoder(folder: Path) -> None:
-    """Write the averaged weights of a run's autoencoder, with the decoder as far as it has come."""
+    """Write the averaged weights of a run's autoencoder, with the newest decoder."""
     state = load_checkpoint(folder / "autoencoder.pt")
     assert state is not None
     values = dict(state["average"]["values"])

@@ -1,4 +1,4 @@
-"""Training of aa-mini's decoder alone: what the encoder says, and so every example, stays valid."""
+"""Training of aa-mini's decoder alone; the encoder, and so every encoded example, stays valid."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,25 +25,25 @@ from .autoencoder import (
 )
 from .results import read_results
 
-GRID = 8  # pixels of a latent
+GRID = 8  # pixels per latent, in each direction
 
 DECODER = AutoencoderTraining(steps=8000, latent_noise=0.1, pictures=12_000, seed=1)
 POLISH = replace(DECODER, steps=16_000, crop=96, batch=4, sampled=3, absolute=0.25, seed=2)
 
 
 def refine_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
-    """Go on with the decoder on encoded pictures; return its averaged weights."""
+    """Train the decoder further on encoded pictures; return its averaged weights."""
     done = load_checkpoint(folder / DECODERS[0])
     if (folder / DECODERS[1]).exists() and (done is None or done["step"] < config.steps):
         raise ConfigError(
-            f"steps got {config.steps}, more than the decoder in {folder} has taken, but "
-            f"{DECODERS[1]} already goes on from it. Delete that file first, and polish again."
+            f"steps got {config.steps}, more than the decoder in {folder} was trained for, but "
+            f"{DECODERS[1]} already continues it. Delete that file first, and polish again."
         )
     return _train_decoder(config, folder, DECODERS[0], crops_of(config))
 
 
 def polish_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:
-    """Go on with the decoder on what the networks sampled (`results`), beside encoded pictures."""
+    """Train the decoder further on sampled latents (`results`) and encoded pictures."""
     results = read_results(folder)
     return _train_decoder(config, folder, DECODERS[1], _with_results(config, results))
 
@@ -63,17 +63,17 @@ def _train_decoder(
 def _with_results(
     config: AutoencoderTraining, results: dict[str, np.ndarray]
 ) -> Iterator[CropBatch]:
-    """Yield crops of pictures and, after them, of results with what they should have become."""
+    """Yield crops of pictures, followed by crops of the results' true pictures and latents."""
     rng = np.random.default_rng(config.seed)
     latents, pictures = results["latents"], results["pictures"]
     bounds = [bounds_of(mask) for mask in results["masks"]]
     size, side = Size(pictures.shape[2], pictures.shape[1]), config.crop // GRID
     for pixels, _ in crops_of(config):
-        truth, said = [], []
+        truth, sampled = [], []
         for index in rng.integers(len(latents), size=config.sampled):
             y, x = (place // GRID for place in corner_of(rng, bounds[index], config.crop, size))
-            said.append(latents[index, :, y : y + side, x : x + side])
+            sampled.append(latents[index, :, y : y + side, x : x + side])
             y, x = y * GRID, x * GRID
             truth.append(pictures[index, y : y + config.crop, x : x + config.crop])
         both = torch.cat([pixels, as_pixels(truth)]).contiguous(memory_format=torch.channels_last)
-        yield both, torch.from_numpy(np.stack(said)).float()
+        yield both, torch.from_numpy(np.stack(sampled)).float()

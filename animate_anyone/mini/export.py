@@ -1,4 +1,4 @@
-"""From a run's folder to the files of aa-mini that are shipped."""
+"""Export a run's folder as the files of aa-mini that are shipped."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ LATENT_RGB = "latent_rgb.json"
 
 
 def export_mini(folder: Path, target: Path) -> dict[str, int]:
-    """Write the weights of a run, and how its latents look; return the size of each file."""
+    """Write a run's weights and the preview colours of its latents; return each file's size."""
     sizes = export(folder, target)
     colours = preview_colours(trained_autoencoder(folder), size=PICTURE_SIZE)
     (target / LATENT_RGB).write_text(json.dumps(colours) + "\n", encoding="utf-8")

@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from ..errors import ConfigError, TrainingError
 from ..training.learning_rate import learning_rate_at
 from ..training.loop.checkpoints import Average, load_checkpoint, save_checkpoint
-from ..training.loop.journal import forget_after, write_entry
+from ..training.loop.journal import drop_entries_after, write_entry
 from ..weights.report import compare_keys
 
 StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
-"""Of a step's number, from 0: the loss to descend on, and figures for the log."""
+"""Takes the number of a step, from 0; returns its loss, and figures for the log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """What the loop is told; each training adds settings of its own."""
+    """Settings of the loop; each training adds its own."""
 
     steps: int
     learning_rate: float
@@ -42,23 +42,23 @@ class LoopConfig:
         self.require_positive("steps", "report_every", "save_every")
 
     def require_positive(self, *names: str) -> None:
-        """Refuse fields below 1."""
+        """Raise ConfigError if one of these fields is below 1."""
         for name in names:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} got {getattr(self, name)}; it must be 1 or more.")
 
 
 class Run:
-    """Where a training stands, in memory and on disk."""
+    """The state of a training, in memory and on disk."""
 
     def __init__(
         self,
-        path: Path,  # of the checkpoint, NAME.pt; the log NAME.jsonl lies beside it
+        path: Path,  # of the checkpoint, NAME.pt; the log is NAME.jsonl in the same folder
         tensors: Mapping[str, Tensor],  # parameters, which are trained, and buffers
         config: LoopConfig,
-        generator: torch.Generator | None = None,  # of the steps, if one runs through them
+        generator: torch.Generator | None = None,  # saved with the run, if steps draw from one
     ) -> None:
-        """Continue from the checkpoint if there is one."""
+        """Resume from the checkpoint if there is one."""
         self.name, self.config = path.stem, config
         self.tensors, self.generator = tensors, generator
         self.parameters = {k: v for k, v in tensors.items() if isinstance(v, nn.Parameter)}
@@ -75,13 +75,13 @@ class Run:
             self._restore(state)
 
     def train(self, loss_of: StepLoss) -> None:
-        """Take all steps that are left.
+        """Take all remaining steps.
 
-        A step whose loss is no finite number ends the run before it spoils weights; one whose
-        gradient is none is left out.
+        A loss that is not finite ends the run before any weight is changed; a step whose gradient
+        is not finite is skipped.
         """
         config, history = self.config, []
-        forget_after(self._log, self.step)
+        drop_entries_after(self._log, self.step)
         started = time.process_time() - self.seconds
         while self.step < config.steps:
             loss, figures = loss_of(self.step)
@@ -101,7 +101,7 @@ class Run:
             values = {**values, "skipped_steps": self._skipped}
             self._skipped = 0
         values = {**values, "cpu_seconds": self.seconds}
-        write_entry(self._log, self.step, values, of=self.name)
+        write_entry(self._log, self.step, values, run=self.name)
 
     def _finite(self, loss: Tensor) -> float:
         if math.isfinite(value := float(loss.detach())):
@@ -144,14 +144,14 @@ class Run:
         save_checkpoint(self._path, state)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        """Take over a checkpoint; refuse one of other tensors."""
+        """Restore a checkpoint; TrainingError if its tensors have other names or shapes."""
         shapes = (
             {key: tuple(value.shape) for key, value in tensors.items()}
             for tensors in (self.tensors, state.get("tensors", {}))
         )
         if report := compare_keys(*shapes):
             raise TrainingError(
-                f"{self._path} is the checkpoint of other parameters: {report}. Remove it to begin "
+                f"{self._path} is the checkpoint of other parameters: {report}. Remove it to start "
                 "again, or choose another folder."
             )
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How latents look: a linear map from their channels to colour, for previews while sampling."""
+"""Preview colours of latents: a linear map from their channels to RGB, used while sampling."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from ..protocols import Autoencoder
 from ..types import Size
 
 CELL = 8  # pixels of a latent's side
-PREVIEW_SEED = 10_000_019  # no training run draws its characters from it
+PREVIEW_SEED = 10_000_019  # not used for the characters of any training run
 
 
 def preview_colours(

@@ -1,7 +1,7 @@
-"""What a trained stage 1 makes of new characters, kept on disk for the decoder to learn from.
+"""Latents that a trained stage 1 samples for new characters, stored as examples for the decoder.
 
-Sampled latents are not those that the encoder would say: they are smoother, and wrong in places. A
-decoder that has seen them beside their true pictures makes better ones of them.
+Sampled latents differ from those of the encoder: they are smoother, and wrong in places. A decoder
+that was trained on them and their true pictures decodes them better.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ from ..weights.sets.table import get_preset
 
 log = logging.getLogger(__name__)
 
-FIRST = 50_000  # seeds: of another kind than those of shards, so these characters are new
-SAMPLER = "stage1.sha256"  # tells the weights that have sampled what is there
+FIRST = 50_000  # first seed; shards are seeded in another form, so these characters are new
+SAMPLER = "stage1.sha256"  # hash of the weights that sampled the results
 STEPS = 10  # of sampling, without guidance
 ARRAYS = ("latents", "pictures", "masks")
 
@@ -40,10 +40,10 @@ def write_results(
     autoencoder: Autoencoder,
     *,
     shards: int,
-    clips: int = 60,  # characters of a shard
-    frames: int = 6,  # of each, beside its reference
+    clips: int = 60,  # characters per shard
+    frames: int = 6,  # of each, besides its reference
 ) -> None:
-    """Sample what is not there yet, with the stage 1 of the folder; each seed gives one file."""
+    """Sample the missing results with the stage 1 of the folder; each seed gives one file."""
     if not has_stage1(folder):
         raise InputError(f"folder got {folder}; it holds no stage 1. Train it first.")
     config, networks = trained_networks(folder, motion=False)
@@ -63,7 +63,7 @@ def write_results(
 
 
 def _claim(target: Path, weights: Path) -> None:
-    """Make the folder of results, or refuse one whose results other weights have sampled."""
+    """Create the folder of results; InputError if its results were sampled by other weights."""
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     target.mkdir(exist_ok=True)
     path = target / SAMPLER

@@ -1,7 +1,8 @@
-"""The paper's claims in miniature: table 3 on drawn characters, every row trained alike.
+"""The ablation of the paper's table 3 in miniature, on drawn characters.
 
-The variants see the same examples for the same number of steps, on one CPU core each in minutes.
-What they are compared with stays the paper's: UBC Fashion, full size. Only the order can agree.
+All variants train on the same examples for the same number of steps; on one CPU core each takes
+minutes. The paper's own figures are for UBC Fashion at full size, so only the order of the rows
+can be compared.
 """
 
 import logging
@@ -30,13 +31,13 @@ from .variants import Variant
 
 log = logging.getLogger(__name__)
 
-TITLES: dict[Variant, str] = {  # as table 3 has them
+TITLES: dict[Variant, str] = {  # as in table 3
     "clip": "CLIP only",
     "controlnet": "ControlNet",
     "clip_controlnet": "CLIP + ControlNet",
     "reference_net": "ReferenceNet",
 }
-MOVING = ("flicker",)  # figures that need clips; all others are of single frames
+MOVING = ("flicker",)  # metrics that need clips; all others are measured on single frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +48,11 @@ class Comparison:
     clips: int = 6
     frames: int = 24  # of a clip
     steps: int = 10  # of sampling
-    seed: int = 0  # pair i takes the seed i more
+    seed: int = 0  # pair i uses seed + i
 
 
 def paint_examples(folder: Path, autoencoder: Autoencoder, shards: int = 20) -> None:
-    """Paint the examples of all variants, 100 characters a shard; go on where it was stopped."""
+    """Paint the examples of all variants, 100 characters per shard; existing shards are kept."""
     square, tall = Size(128, 128), Size(128, 192)
     write_shards(folder, autoencoder, first=3000, shards=shards, size=square)
     write_shards(folder, autoencoder, first=5300, shards=(shards + 6) // 7, size=tall)
@@ -62,7 +63,7 @@ def train_variants(
     config: TrainingConfig,
     autoencoder: Autoencoder,
 ) -> dict[str, Models]:
-    """Train every variant, or go on; return them by their title in the table."""
+    """Train or resume every variant; return the models by their title in the table."""
     source = Shards(folder / "data", consecutive=False)
     models = {}
     for variant, title in TITLES.items():
@@ -70,8 +71,8 @@ def train_variants(
         trainer = Trainer(replace(config, variant=variant), folder / variant)
         if trainer.step > config.steps:
             raise ConfigError(
-                f"steps got {config.steps}; the run in {folder / variant} has taken {trainer.step} "
-                "already. Ask for as many, or choose a new folder."
+                f"steps got {config.steps}; the run in {folder / variant} is already at step "
+                f"{trainer.step}. Set steps to that number or more, or choose a new folder."
             )
         trainer.run(source)
         own, networks = trained_networks(folder / variant)
@@ -82,7 +83,7 @@ def train_variants(
 
 
 def measure(models: Models, how: Comparison) -> tuple[Row, Row]:
-    """Return means and standard errors: of single frames, and of clips where motion counts."""
+    """Return means and standard errors of all metrics; those in MOVING are measured on clips."""
     usual = sampling_of(models.preset)
     sampling = replace(usual, steps=how.steps, guidance=1.0, seed=how.seed)
     instruments = Instruments(pose=PoseReader(open_pose_pair()))

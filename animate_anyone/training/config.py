@@ -1,4 +1,4 @@
-"""Configuration of a training run; read back exactly from the JSON beside its results."""
+"""Configuration of a training run; the JSON beside its results restores it exactly."""
 
 import json
 import math
@@ -63,26 +63,26 @@ class TrainingConfig:
     steps: int = 20_000
     examples: int = 6  # references per step, over all processes and accumulated parts
     frames: int = 4  # stage 1: targets per reference; stage 2: length of the clip
-    accumulate: int = 1  # parts of a step that are worked off one after the other
+    accumulate: int = 1  # parts of a step that are computed one after the other
     learning_rate: float = 1.5e-3
     warm_up: int = 100  # steps
-    decay_from: float = 0.5  # share of the run after which the learning rate falls to zero; 1 never
+    decay_from: float = 0.5  # share of the run after which the learning rate falls; 1: never
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # adamw8bit needs bitsandbytes
     second_moment: float = 0.98  # Adam's beta 2
     weight_decay: float = 0.01
     clip: float = 1.0  # gradient norm
     average_decay: float = 0.999  # of the moving average of the weights; 0 keeps none
     condition_dropout: float = 0.1  # share of examples without reference and image token
-    figure_weight: float = 2.0  # extra weight of the loss inside the figure, where masks tell it
-    losses: Mapping[str, float] = field(default_factory=dict)  # weights of terms; the rest: usual
+    figure_weight: float = 2.0  # extra weight of the loss inside the figure, if there are masks
+    losses: Mapping[str, float] = field(default_factory=dict)  # weight by term; others: default
     min_snr_gamma: float = 0.0  # min-SNR weighting of the loss (arXiv 2303.09556); 0 is none
-    noise_offset: float = 0.0  # strength of noise that a whole channel has in common
+    noise_offset: float = 0.0  # strength of extra noise that is constant over a channel
     prediction_type: str | None = None  # None: the preset's
     zero_snr: bool | None = None  # None: the preset's
     train_image_encoder: bool = True  # stage 1; the paper freezes CLIP, aa-mini has none to freeze
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     gradient_checkpointing: bool = False  # less memory, a third more time
-    workers: int = 0  # processes that read data ahead
+    workers: int = 0  # processes that load data in advance
     seed: int = 0
     save_every: int = 200  # steps
     keep_checkpoints: int = 2
@@ -92,7 +92,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.losses, Mapping):
             raise ConfigError(f"losses got {self.losses!r}; it must give weights by name.")
-        # All of them, so that a run's file says what was minimised whatever is usual later.
+        # Every weight is stored, so that a run's file stays complete if defaults change later.
         object.__setattr__(self, "losses", loss_weights(self.losses))
         self._check_kinds()
         for name in _POSITIVE:
@@ -114,7 +114,7 @@ class TrainingConfig:
                 )
 
     def _check_kinds(self) -> None:
-        """Refuse what JSON can hold and a setting cannot: "10", 2.5 steps, null."""
+        """Raise ConfigError for values of the wrong type, such as "10", 2.5 steps or null."""
         for entry in fields(self):
             value, usual = getattr(self, entry.name), type(entry.default)
             if usual not in (bool, int, float):
@@ -125,11 +125,12 @@ class TrainingConfig:
                 fits = isinstance(value, (int, float) if usual is float else int)
             if not fits:
                 raise ConfigError(
-                    f"{entry.name} got {value!r}; it must be of the kind of {entry.default!r}."
+                    f"{entry.name} got {value!r}; it must be of the same type as "
+                    f"{entry.default!r}. Correct it."
                 )
 
     def changed(self, changes: Mapping[str, Any]) -> "TrainingConfig":
-        """Return other settings; of `losses` only those that are named change."""
+        """Return a copy with these changes; in `losses` only the given terms change."""
         named = changes.get("losses", {})
         losses = {**self.losses, **named} if isinstance(named, Mapping) else named
         return replace(self, **{**changes, "losses": losses})
@@ -155,7 +156,7 @@ class TrainingConfig:
 
 
 def read_changes(path: Path) -> dict[str, Any]:
-    """Return the fields that a JSON file gives; it may hold any of them and nothing else."""
+    """Return the fields that a JSON file sets; ConfigError for an unknown key."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -176,7 +177,7 @@ def read_changes(path: Path) -> dict[str, Any]:
 def scheduled(preset: Preset, config: TrainingConfig) -> Preset:
     """Return the preset with the configuration's changes to the noise schedule.
 
-    Training and sampling read the same object, so what is trained here is sampled alike.
+    Training and sampling read this preset, so both use the same schedule.
     """
     changes: dict[str, Any] = {}
     if config.prediction_type is not None:
@@ -186,7 +187,7 @@ def scheduled(preset: Preset, config: TrainingConfig) -> Preset:
     schedule = replace(preset.schedule, **changes)
     if schedule.zero_snr and schedule.prediction_type == "epsilon":
         raise ConfigError(
-            "prediction_type got 'epsilon' with zero_snr; the noisiest timestep holds nothing of "
-            "the picture, so its noise tells nothing. Choose v_prediction, or zero_snr false."
+            "prediction_type got 'epsilon' with zero_snr; the last timestep is nothing but noise, "
+            "so predicting it teaches nothing. Choose v_prediction, or zero_snr false."
         )
     return replace(preset, schedule=schedule)

@@ -1,4 +1,4 @@
-"""From a run's folder to the weight files that are shipped and loaded."""
+"""Export a run's folder as weight files."""
 
 import json
 import shutil
@@ -27,16 +27,16 @@ WEIGHT_FILES = {
 def export(folder: Path, target: Path) -> dict[str, int]:
     """Write the weights of a training folder in half precision; return the size of each file.
 
-    Averages stand in for the trained values where the run kept them. Without a stage 2 the motion
-    modules are absent. The preset, with the schedule that was trained, is in every file. Frozen
-    encoders are not written: they are used from where they came.
+    Averaged weights are used if the run kept them. Without a stage 2 there are no motion modules.
+    Every file holds the preset with the trained schedule in its metadata. Frozen encoders are not
+    written; load them from their own files.
     """
     config, state = read_stage(folder)
     if config.variant != "reference_net":
         raise WeightsError(
             f"folder got {folder}, a run of the variant {config.variant!r}; weight files hold a "
-            "ReferenceNet. Export a run of the variant 'reference_net'; evaluate --models takes "
-            "the folder of this one as it is."
+            "ReferenceNet. Export a run of the variant 'reference_net'; to measure this one, give "
+            "its folder to evaluate --models."
         )
     preset = scheduled(get_preset(config.preset), config)
     files = {name: _part(state, prefix) for name, prefix in WEIGHT_FILES.items()}

@@ -1,7 +1,7 @@
-"""A weight set trained further, and written as one file that loads like any other.
+"""Fine-tune a weight set and write the result as a bundle, which loads like any weight set.
 
-Everything of a run lies in one folder: what it was begun with, its checkpoints, its log, and which
-file it has written. So a run that was interrupted goes on, and nothing else is overwritten.
+The run's folder holds its start settings, checkpoints and log, and a record of the file that it
+wrote. So an interrupted run can be resumed, and no other file is overwritten.
 """
 
 import json
@@ -30,18 +30,18 @@ from .networks import AnimateNetworks
 from .recipes import get_recipe
 from .sources.batch import Source
 
-BEGUN = "begun.json"  # what the run started with
-WRITTEN = "written.json"  # the file that it has written: size and time, by which it is known
+BEGUN = "begun.json"  # the settings with which the run started
+WRITTEN = "written.json"  # path, size and time of the file that the run wrote
 TRAINED = ("denoiser", "reference_net", "pose_guider")
-FRAMES = {1: 4, 2: 24}  # to an example where nobody says otherwise, by stage
-REPORTS = 10  # over a whole run
+FRAMES = {1: 4, 2: 24}  # default frames per example, by stage
+REPORTS = 10  # log entries of a whole run
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """A weight set to begin with."""
+    """A weight set to start from."""
 
     source: str | Path | WeightPaths  # whatever `load_models` opens
     parts: Parts
@@ -49,23 +49,23 @@ class Start:
 
     @classmethod
     def open(cls, source: str | Path | WeightPaths, preset_name: str | None = None) -> "Start":
-        """Open a weight set; a preset's name settles what its files leave open."""
+        """Open a weight set; `preset_name` supplies what its files do not say."""
         parts = open_parts(source)
         return cls(source=source, parts=parts, preset=resolve_preset(parts, preset_name))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run has come to."""
+    """The result of a run."""
 
     file: Path
-    first_step: int  # from which it went on; 0 for a new run
+    first_step: int  # at which it was resumed; 0 for a new run
     steps: int  # of the whole run
     seconds: float  # of training, of the whole run
     losses: list[float]  # means over each tenth of the steps, as far as the log has them
 
     def text(self) -> str:
-        """Return a report for people."""
+        """Return a report as text."""
         earlier = f", of which {self.first_step} were taken earlier" if self.first_step else ""
         size = self.file.stat().st_size / 1e6
         lines = [f"Trained {self.steps} steps{earlier}, {self.seconds:.0f} seconds."]
@@ -79,11 +79,11 @@ def fine_tune_config(
     preset: Preset,
     stage: int,
     *,
-    frames: int = 0,  # to an example; 0: as is usual for the stage, and as there are
-    available: int | None = None,  # frames of the only clip, if there is but one
+    frames: int = 0,  # per example; 0: the stage's default, or fewer if the clip is shorter
+    available: int | None = None,  # frames of the clip, if there is only one
     **changes: Any,  # noqa: ANN401  (fields of TrainingConfig)
 ) -> TrainingConfig:
-    """Return the settings of a run: those with which such a weight set is trained, changed.
+    """Return the settings of a run: the recipe for this kind of weight set, with the changes.
 
     Encoders stay frozen. No average is kept: the learning rate falls to zero instead.
     """
@@ -94,8 +94,8 @@ def fine_tune_config(
             frames = max(1, min(frames, available - (stage == 1)))
     if stage == 2 and preset.unet.motion is not None and frames > preset.unet.motion.max_frames:
         raise InputError(
-            f"frames got {frames} to an example; the temporal layers of {preset.title} have "
-            f"positions for {preset.unet.motion.max_frames}. Choose that or less."
+            f"frames got {frames} per example; the temporal layers of {preset.title} have "
+            f"positions for {preset.unet.motion.max_frames}. Choose as many or fewer."
         )
     usual: dict[str, Any] = {
         "preset": preset.name,
@@ -119,10 +119,11 @@ def fine_tune(
     examples: Source,
     folder: Path,  # of the run, after `claim`
     target: Path,  # bundle file
-    around: Surroundings,  # its `start` is not used; `progress` may raise to interrupt
+    surroundings: Surroundings,  # its `start` is not used; `progress` may raise to interrupt
 ) -> Outcome:
-    """Train to the last step and write the bundle; an interrupted run is saved before it ends."""
+    """Train to the last step and write the bundle; an interrupted run saves a checkpoint first."""
     trainer: Trainer | None = None
+    progress = surroundings.progress
 
     def begin(networks: AnimateNetworks) -> None:
         parts = networks.denoiser, networks.reference_net, networks.pose_guider
@@ -131,13 +132,15 @@ def fine_tune(
     def report(done: int, total: int) -> None:
         assert trainer is not None
         try:
-            if around.progress is not None:
-                around.progress(done, total)
-        except BaseException:  # whatever the caller interrupts with; a step has just ended
+            if progress is not None:
+                progress(done, total)
+        except BaseException:  # whatever the caller raises to interrupt; a step has just ended
             trainer.save()
             raise
 
-    trainer = Trainer(config, folder, start.preset, replace(around, start=begin, progress=report))
+    trainer = Trainer(
+        config, folder, start.preset, replace(surroundings, start=begin, progress=report)
+    )
     first_step = trainer.step
     try:
         trainer.run(examples)
@@ -145,7 +148,7 @@ def fine_tune(
     finally:
         trainer.accelerator.free_memory()
     _write(start, trainer.preset, stage / "weights.safetensors", target)
-    _remember(folder, target)
+    _record_written(folder, target)
     return Outcome(
         file=target,
         first_step=first_step,
@@ -161,18 +164,18 @@ def claim(
     config: TrainingConfig,
     material: Mapping[str, Any],  # what else decides the result: start and examples, for JSON
     *,
-    again: bool,  # drop what an earlier run of this folder has left
+    again: bool,  # delete an earlier run in this folder
 ) -> None:
-    """Take a folder and a file for a run; InputError where they belong to something else."""
+    """Reserve a folder and a file for a run; InputError if they belong to something else."""
     path, written = folder / BEGUN, _read(folder / WRITTEN)
     if folder.exists() and not path.exists():
         raise InputError(
-            f"save_as got {target.stem!r}, but {folder} is there and is no training run. Choose "
+            f"save_as got {target.stem!r}, but {folder} exists and is not a training run. Choose "
             "another name, or move that folder away."
         )
-    if target.exists() and _signs(target) != written:
+    if target.exists() and _identity(target) != written:
         raise InputError(
-            f"save_as got {target.stem!r}, but {target} is there and was not written by the "
+            f"save_as got {target.stem!r}, but {target} exists and was not written by the "
             "training run of that name. Choose another name, or move that file away."
         )
     fixed = {name: value for name, value in asdict(config).items() if name not in CHANGEABLE_FIELDS}
@@ -185,7 +188,7 @@ def claim(
     folder.mkdir(parents=True)
     path.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
     if target.exists():
-        _remember(folder, target)  # the file of the dropped run is this one's to replace
+        _record_written(folder, target)  # this run may replace the file of the deleted one
 
 
 def _check_same(name: str, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -196,13 +199,14 @@ def _check_same(name: str, earlier: Mapping[str, Any], now: Mapping[str, Any]) -
     ]
     if changed:
         raise InputError(
-            f"save_as got {name!r}, whose run was begun differently ({'; '.join(changed)}). "
-            "Restore that to go on with it, begin again, or choose another name."
+            f"save_as got {name!r}, whose run was started with other settings "
+            f"({'; '.join(changed)}). Restore them to resume it, begin again, or choose another "
+            "name."
         )
 
 
 def _write(start: Start, preset: Preset, weights: Path, target: Path) -> None:
-    """Write the weight set with what was trained in place of what was there."""
+    """Write the weight set with the trained tensors in place of the original ones."""
     trained = read_weights(weights)
     changed = {
         name: getattr(start.parts, name).updated(trained.part(f"{name}.")) for name in TRAINED
@@ -216,11 +220,12 @@ def _losses(path: Path) -> list[float]:
     return [entry["loss"] for entry in entries if "loss" in entry]
 
 
-def _remember(folder: Path, target: Path) -> None:
-    (folder / WRITTEN).write_text(json.dumps(_signs(target)) + "\n", encoding="utf-8")
+def _record_written(folder: Path, target: Path) -> None:
+    (folder / WRITTEN).write_text(json.dumps(_identity(target)) + "\n", encoding="utf-8")
 
 
-def _signs(target: Path) -> dict[str, Any]:
+def _identity(target: Path) -> dict[str, Any]:
+    """Return path, size and time of a file; they differ if someone else has written it."""
     facts = target.stat()
     return {"file": str(target), "bytes": facts.st_size, "changed": facts.st_mtime_ns}
 

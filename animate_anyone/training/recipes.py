@@ -28,9 +28,9 @@ AA_MINI = {
 }
 
 # Section 4.1: 30,000 steps of 64 single frames at 768x768, then 10,000 of 4 clips of 24 frames,
-# learning rate 1e-5. On what the paper does not say: CLIP stays frozen as section 3.2 implies, the
-# learning rate is constant from the first step, weight decay 0.01, gradients clipped at norm 1, the
-# condition dropped for one example in ten, no moving average.
+# learning rate 1e-5. Our choices where the paper says nothing: CLIP stays frozen as section 3.2
+# implies, the learning rate is constant from the first step, weight decay is 0.01, gradients are
+# clipped at norm 1, the condition is dropped for one example in ten, no moving average.
 _PAPER = TrainingConfig(
     preset="paper",
     stage=1,

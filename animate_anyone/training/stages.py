@@ -1,4 +1,4 @@
-"""From files and folders to a stage of training: where examples come from and what surrounds it."""
+"""Set up a stage of training from the user's files and folders."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ CLIP_FRAMES = 12  # of a validation clip in stage 2
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Files and folders that a user names for a stage; None is left out or has a default."""
+    """Files and folders that a user names for a stage; None: not used, or the default."""
 
     folder: Path  # of the run
-    data: Path | None = None  # what a source knows; None: drawn characters in the run's folder
+    data: Path | None = None  # for a source of examples; None: drawn characters in `folder`
     vae: Path | None = None
     image_encoder: Path | None = None
     detector: Path | None = None  # of poses in validation, with the estimator
@@ -44,12 +44,12 @@ class Choices:
 
 
 def source_of(choices: Choices, config: TrainingConfig) -> Source:
-    """Return the examples, of the first kind in `sources` that knows what `data` names."""
+    """Open the examples with the first kind of source that recognises `data`."""
     return kind_of(choices).opens(choices, config)
 
 
 def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
-    """Return the frozen networks, the starting weights and the validation that files give."""
+    """Return the frozen networks, starting weights and validation that the choices name."""
     device = training_device()
     half = device.type != "cpu" and config.mixed_precision == "bf16"
     dtype = torch.bfloat16 if half else torch.float32
@@ -74,10 +74,10 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
 
 
 def _origin(choices: Choices) -> dict[str, str]:
-    """Return what decides a run beside its configuration, by name."""
+    """Return the data and the starting weights by name, as checkpoints record them."""
     origins = {
         "data": choices.data,
-        "weights": choices.models,  # kept under this name with the runs there are
+        "weights": choices.models,  # the name in the checkpoints of earlier versions
         "stable_diffusion": choices.stable_diffusion,
         "animatediff": choices.animatediff,
         "controlnet_hint": choices.controlnet_hint,
@@ -91,7 +91,7 @@ def _origin(choices: Choices) -> dict[str, str]:
 def _check_validation(
     config: TrainingConfig, autoencoder: Autoencoder | None, image_encoder: ImageEncoder | None
 ) -> None:
-    """Refuse now what would fail at the first validation, hours later."""
+    """Raise ConfigError now for what would fail at the first validation, hours later."""
     missing = "vae" if autoencoder is None else ""
     if image_encoder is None and not config.train_image_encoder:
         missing = " and ".join(filter(None, (missing, "image_encoder")))
@@ -103,12 +103,12 @@ def _check_validation(
 
 
 def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetworks], None] | None:
-    """Return what gives a new run its first weights; None leaves them to chance, or to stage 1."""
+    """Return a function that loads a new run's first weights; None: random, or stage 1's."""
     published = (choices.stable_diffusion, choices.animatediff, choices.controlnet_hint)
     if choices.models is not None and any(published):
         raise ConfigError(
-            f"models got {choices.models} beside other starting weights; a weight set is whole. "
-            "Name either it, or the parts."
+            f"models got {choices.models} together with other starting weights; a weight set "
+            "already has all networks. Name the weight set, or only the other files."
         )
     if choices.models is None and not any(published):
         return None
@@ -116,8 +116,9 @@ def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetwo
     for name in ("stable_diffusion", "controlnet_hint"):
         if config.stage == 2 and getattr(choices, name) and has_stage1(choices.folder):
             raise ConfigError(
-                f"{name} got {getattr(choices, name)} for stage 2, but {choices.folder} holds what "
-                "stage 1 has learned, which it would undo. Leave it out, or choose a new folder."
+                f"{name} got {getattr(choices, name)} for stage 2, but it would replace the "
+                f"weights that stage 1 has trained in {choices.folder}. Leave it out, or choose a "
+                "new folder."
             )
 
     def start(networks: AnimateNetworks) -> None:
@@ -131,7 +132,7 @@ def start_of(choices: Choices, config: TrainingConfig) -> Callable[[AnimateNetwo
                 choices.models,
                 image_encoder=networks.image_encoder,
             )
-            # What stage 1 made of a weight set goes before the set itself.
+            # If stage 1 was trained from this weight set, its results replace the set's weights.
             if config.stage == 2 and has_stage1(choices.folder):
                 load_stage1(networks, choices.folder)
         if choices.stable_diffusion is not None:

@@ -1,4 +1,4 @@
-"""A run's folder as a model that can be sampled and measured, of every variant, without export."""
+"""Load a run's folder as models to sample and measure: any variant, and no export is needed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +13,11 @@ from ..weights.sets.table import get_preset
 from .config import scheduled
 from .networks import as_models, trained_networks
 
-AUTOENCODER = "autoencoder.safetensors"  # in the folder of a run that has one of its own
+AUTOENCODER = "autoencoder.safetensors"  # in a run's folder, if the run has its own autoencoder
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether training has left weights in a folder."""
+    """Return whether a folder holds weights of a training run."""
     return any((folder / f"stage{stage}/weights.safetensors").is_file() for stage in (1, 2))
 
 
@@ -30,8 +30,8 @@ def load_run(
 ) -> Models:
     """Return the networks of a run with the schedule that they were trained with.
 
-    The autoencoder is the run's own, or aa-mini's for a run of its layout; other frozen encoders
-    are not in a run's folder, so they are None here.
+    The autoencoder is the run's own, or aa-mini's if the run has aa-mini's preset. Other frozen
+    encoders are not stored in a run's folder, so they are None here.
     """
     config, networks = trained_networks(folder, motion=motion)
     preset = scheduled(get_preset(config.preset), config)
@@ -52,7 +52,7 @@ def own_autoencoder(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> DiffusersAutoencoder | None:
-    """Return the autoencoder that lies in a run's folder, or None if there is none."""
+    """Return the autoencoder in a run's folder, or None if there is none."""
     path = folder / AUTOENCODER
     if not path.is_file():
         return None

@@ -1,8 +1,8 @@
 """Validation while training: held-out pairs are animated, measured and shown.
 
-The loss of a diffusion model says little: it is flat long before the network has learned anything
-visible, and long after. Whether the figure takes the pose that it is told, and how much better the
-result is than the reference picture left as it is, does tell.
+The loss of a diffusion model shows little: it becomes flat long before the network has learned
+anything visible. Better measures are whether the figure takes the driving pose, and how much
+closer the result is to the truth than the unchanged reference picture.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,13 +24,13 @@ STEPS = 8  # of sampling: enough to see
 
 @dataclass(frozen=True)
 class Validation:
-    """Measures networks on the same pairs whenever it is called; made to be a `Surroundings`."""
+    """Measures networks on the same pairs at every call; for `Surroundings.validate`."""
 
     pairs: Callable[[], Iterable[Pair]]
     pose: PoseReader | None = None  # None: poses are not measured
 
     def __call__(self, models: Models, journal: Journal, step: int) -> dict[str, float]:
-        """Return the figures by name, and keep pictures of the results in the journal."""
+        """Return the figures by name, and save pictures of the results in the journal."""
         sampling = replace(sampling_of(models.preset), steps=STEPS, guidance=1.0)
         pairs = list(self.pairs())
         found = validate(models, pairs, sampling, self.pose)

@@ -1,8 +1,8 @@
-"""The networks of the paper's Table 3: ways of telling a denoiser what the reference looks like.
+"""The networks of the paper's Table 3: ways to condition a denoiser on the reference.
 
-Every pair serves the path that training and `animate` share: `reference_net.reference_features`,
-`denoiser.prepare`, `denoiser(...)`. A row that does not attend to the reference gets nothing of it
-in any of them.
+Every pair of networks supports the calls that training and `animate` share:
+`reference_net.reference_features`, `denoiser.prepare`, `denoiser(...)`. In every variant, a row of
+the batch that does not attend to the reference receives no information from it.
 """
 
 import difflib
@@ -29,15 +29,15 @@ class TokenUNet(UNet):
     def prepare(
         self,
         context: Tensor,  # (b, n, d) image tokens
-        reference: Sequence[Tensor] | None = None,  # of no use, like `attends`
+        reference: Sequence[Tensor] | None = None,  # ignored, as is `attends`
         attends: Sequence[bool] | None = None,
     ) -> PreparedCondition:
-        """Return what this network's weights make of the context, once for all steps."""
+        """Return the prepared image token; it is computed once for all steps."""
         return super().prepare(context)
 
 
 class NoReference(nn.Module):
-    """Stands where ReferenceNet stands, has no weights and hands over no features."""
+    """Takes the place of ReferenceNet; it has no weights and returns no features."""
 
     def reference_features(self, latents: Tensor, context: Tensor) -> tuple[Tensor, ...]:
         return ()
@@ -62,7 +62,7 @@ def build_variant(
 
 
 def uses_image_token(variant: Variant) -> bool:
-    """Return whether the image encoder has a say; without it nothing would train it."""
+    """Return whether the variant uses the image token; if not, no gradient reaches the encoder."""
     _check_name(variant)
     return variant != "controlnet"
 
@@ -74,7 +74,7 @@ def initialise_variant(
     *,
     tie_query_key: bool = False,
 ) -> None:
-    """Fill both networks as `initialise` does; a ControlNet is a copy that ends in zeros."""
+    """Initialise both networks; a ControlNet starts as a copy of the encoder with zero outputs."""
     for network in (denoiser, reference_net):
         initialise(network, generator=generator, tie_query_key=tie_query_key)
         for part in network.modules():

@@ -122,14 +122,14 @@ def train(
     facts = {"start": _file_names(source), "material": _fingerprint(clip, material.data_set)}
     claim(folder, target, config, facts, again=if_exists == AGAIN)
     examples = _examples(clip, material, encoders)
-    around = Surroundings(
+    surroundings = Surroundings(
         autoencoder=encoders[0],
         image_encoder=encoders[1],
         cpu=host.on_cpu(),
         progress=host.progress(config.steps),
     )
     with host.training():
-        outcome = fine_tune(start, config, examples, folder, target, around)
+        outcome = fine_tune(start, config, examples, folder, target, surroundings)
     return (*_loaded(target, dtype), f"{outcome.text()}\nThe run is kept in {folder}.")
 
 

@@ -138,7 +138,7 @@ def test_files_of_others_are_not_overwritten(train, base):
     assert path.read_bytes() == b"theirs"
     folder = base / "output/animate_anyone/training/pictures"
     folder.mkdir(parents=True)
-    with pytest.raises(ValueError, match="pictures is there and is no training run"):
+    with pytest.raises(ValueError, match="pictures exists and is not a training run"):
         train(save_as="pictures")
     assert folder.is_dir()
     with pytest.raises(ValueError, match="plain', which is the file to start from"):

@@ -1,4 +1,4 @@
-"""Does a clip move where its skeleton moves? A test that needs no true frames."""
+"""Measure whether a clip moves where its skeleton moves; no true frames are needed."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -22,10 +22,11 @@ def following(
     reach: float = 0.035,  # limb radius around the skeleton as a share of the height
     threshold: float = 0.1,
 ) -> dict[str, float]:
-    """Return the overlap of what moves in the result with what moves in the skeletons.
+    """Return the overlap of the moving regions of the result and of the skeletons.
 
-    Skeletons are thickened to limbs first. `iou` compares each frame with its own skeleton,
-    `iou_other_time` with the skeleton half a clip away: what the figure's mere presence gives.
+    Skeletons are thickened to limbs first. `iou` compares each frame with its own skeleton.
+    `iou_other_time` compares it with the skeleton half a clip away; a figure that does not follow
+    the skeletons reaches this value too.
     """
     if result.shape != poses.shape or len(result) < 2:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Metrics of generated frames against the true ones."""
+"""Metrics that compare generated frames with the true ones."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ def psnr(
 ) -> Tensor:  # (f,)
     """Return the peak signal-to-noise ratio of each frame in dB, 100 at most.
 
-    -10 log10 of the mean squared difference, in float32 or better whatever the frames' type.
+    This is -10 log10 of the mean squared difference, computed in float32 or better.
     """
     result, truth = same_clip(result, truth)
     return -10 * (result - truth).square().mean((1, 2, 3)).clamp(min=1e-10).log10()
@@ -22,7 +22,7 @@ def psnr_uint8_legacy(
     result: Tensor,  # (f, 3, H, W), 0..1
     truth: Tensor,  # (f, 3, H, W), 0..1
 ) -> Tensor:  # (f,), float64
-    """Return what this field's tables call PSNR; it is wrong, and here to be compared with them.
+    """Return the value that this field's tables call PSNR; it is wrong, only for comparison.
 
     DisCo's evaluation, from which later papers took the 29 to 38 dB of their tables, subtracts
     and squares pictures as 8-bit integers (Wangt-CN/DisCo, issue 86). Both steps wrap modulo 256:
@@ -39,7 +39,7 @@ def psnr_uint8_legacy(
 
 
 def same_clip(result: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two clips of equal shape in float32 or better; InputError if they are not that."""
+    """Return both clips in float32 or better; InputError if their shapes or types do not fit."""
     if result.shape != truth.shape or result.ndim != 4 or not len(result):
         raise InputError(
             f"result got shape {tuple(result.shape)} and truth {tuple(truth.shape)}; both must be "
@@ -102,7 +102,7 @@ def intersection_over_union(
     first: Tensor,  # (f, H, W), bool
     second: Tensor,  # (f, H, W), bool
 ) -> Tensor:  # (f,)
-    """Return the share of the union of two masks that both have; 1 where both are empty."""
+    """Return intersection over union of two masks per frame; 1 if both are empty."""
     both = (first & second).sum((1, 2))
     either = (first | second).sum((1, 2))
     return torch.where(either > 0, both / either.clamp(min=1), 1.0)

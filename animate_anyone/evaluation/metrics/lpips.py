@@ -21,9 +21,9 @@ class Backbone:
     """A classifier of ImageNet whose activations LPIPS compares."""
 
     name: str  # of the function in torchvision.models
-    published: str  # what torchvision's file is called, before its hash
+    published: str  # name of torchvision's file, without its hash
     sha256: str  # the first digits, as in the published file's name
-    taps: tuple[int, ...]  # places in `features` after which activations are compared
+    taps: tuple[int, ...]  # indices in `features` of the layers whose activations are compared
 
 
 BACKBONES: dict[Net, Backbone] = {
@@ -36,7 +36,7 @@ _SCALE = (0.458, 0.448, 0.450)
 
 @dataclass(frozen=True)
 class LpipsNetwork:
-    """A backbone and how much each channel of its activations counts."""
+    """A backbone and the weight of each channel of its activations."""
 
     features: nn.Sequential
     heads: dict[int, Tensor]  # per tap, (1, c, 1, 1)
@@ -47,9 +47,9 @@ def load_lpips(
     net: Net = "alex",  # LPIPS's own default; "vgg" is in DisCo's evaluation
     sha256: str | None = None,  # None: that of torchvision's published file
 ) -> LpipsNetwork:
-    """Return the network of LPIPS 0.1; WeightsError if the file is not there or is another one.
+    """Return the network of LPIPS 0.1; WeightsError if the file is missing or has another hash.
 
-    The weights of the channels come with torchmetrics.
+    The weights of the channels are part of torchmetrics.
     """
     if net not in BACKBONES:
         raise InputError(f"net got {net!r}; choose {' or '.join(BACKBONES)}.")
@@ -70,10 +70,10 @@ def lpips(
 ) -> Tensor:  # (f,), 0 for equal frames
     """Return the perceptual distance of each frame (Zhang et al. 2018, version 0.1 of LPIPS).
 
-    Activations are scaled to unit length per place; their squared differences are weighted per
-    channel, averaged over places and summed over layers. Frames are scaled to -1..1, as the
-    network expects, and not resized; DisCo's evaluation leaves them in 0..1, so the LPIPS of its
-    tables is another number.
+    Activations are scaled to unit length per position; their squared differences are weighted per
+    channel, averaged over positions and summed over layers. Frames are scaled to -1..1, as the
+    network expects, and not resized. DisCo's evaluation leaves them in 0..1, so the LPIPS in its
+    tables cannot be compared with this one.
     """
     result, truth = same_clip(result, truth)
     shift, scale = (result.new_tensor(values)[:, None, None] for values in (_SHIFT, _SCALE))
@@ -93,7 +93,7 @@ def _unit(values: Tensor) -> Tensor:
 
 
 def _features(backbone: Backbone) -> nn.Sequential:
-    """Return the backbone's layers up to the last tap, without weights or work in place."""
+    """Return the backbone's layers up to the last tap, without weights; no layer works in place."""
     try:
         from torchvision import models
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A metric as one record, and what it may look at: a result, its case, the instruments."""
+"""The record of a metric, and its inputs: a result, its case and the instruments."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ KNOWN = ("skeletons", "windows", "background", "near")  # fields of Case that a 
 
 
 class ReadsPoses(Protocol):
-    """What reads skeletons from frames."""
+    """Reads skeletons from frames."""
 
     name: str  # for reports
 
@@ -28,49 +28,49 @@ class ReadsPoses(Protocol):
         frames: Tensor,  # (f, 3, H, W), 0..1
         progress: Callable[[int], None] | None = None,  # gets the frames done; may raise to stop
     ) -> PoseClip:
-        """Return the skeletons on a canvas of the frames' size, of one person or of none."""
+        """Return the skeletons of at most one person, on a canvas of the frames' size."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A true clip and what is known of it, at the size at which it is compared."""
+    """A true clip and the known facts about it, at the size at which it is compared."""
 
     name: str
     truth: Tensor  # (f, 3, H, W), 0..1
     fps: float
-    skeletons: PoseClip | None = None  # None, or nobody in them: poses are not measured
-    windows: Sequence[Sequence[int]] = ()  # with which the result was sampled, if known
+    skeletons: PoseClip | None = None  # None, or no person in them: poses are not measured
+    windows: Sequence[Sequence[int]] = ()  # of the sampling that made the result, if known
     background: Tensor | None = None  # (3, H, W), 0..1: the truth without the figure, if known
     near: Tensor | None = None  # (f, H, W), bool: the figure and a few pixels around it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instruments:
-    """The networks that there are, and how frames are compared; None: not measured."""
+    """The networks of the metrics, and how frames are compared; None: not available."""
 
-    metrics: tuple[str, ...] | None = None  # which figures are wanted, in this order; None: all
+    metrics: tuple[str, ...] | None = None  # the metrics to measure, in this order; None: all
     pose: ReadsPoses | None = None
     lpips: LpipsNetwork | None = None
     fvd: tuple[FvdProtocol, ScriptModule] | None = None
     pck_threshold: float = 0.1  # torso lengths
-    size: Size | None = None  # at which clips are compared; None: at their own
-    fit: Fit = "pad"  # how they get there
+    size: Size | None = None  # at which clips are compared; None: their own size
+    fit: Fit = "pad"  # how clips of another shape are fitted to it
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a metric of a clip is given. What the metric needs is there, all else may be None."""
+    """The input of a metric of a clip; fields that the metric does not need may be None."""
 
     result: Tensor  # (f, 3, H, W), float32 or better, 0..1
     truth: Tensor  # the same of the true clip
     case: Case
     instruments: Instruments
-    found: PoseClip | None  # the skeletons of the result; there where `pose` is needed
+    found: PoseClip | None  # the skeletons of the result, if the metric needs `pose`
 
     @property
     def poses(self) -> tuple[PoseClip, PoseClip]:
-        """Return the skeletons found in the result, and those that it was driven by."""
+        """Return the skeletons found in the result, and the driving ones."""
         assert self.found is not None
         assert self.case.skeletons is not None
         return self.found, self.case.skeletons
@@ -78,17 +78,17 @@ class Look:
 
 @dataclass(frozen=True)
 class OfFrames:
-    """A metric that looks at each frame alone; its figure is the mean over the clip."""
+    """A metric of single frames; its figure is the mean over the clip."""
 
-    # Gets some frames of the result and the true ones, (f, 3, H, W) in 0..1; gives (f,).
+    # Takes some frames of the result and of the truth, (f, 3, H, W) in 0..1; returns (f,).
     values: Callable[[Tensor, Tensor, Instruments], Tensor]
 
 
 @dataclass(frozen=True)
 class OfClip:
-    """A metric that looks at a whole clip; None where the clip has no such figure."""
+    """A metric of a whole clip."""
 
-    value: Callable[[Look], float | None]
+    value: Callable[[Look], float | None]  # returns None if the clip has no such figure
 
 
 Lengths = Iterable[tuple[str, int, float]]  # of every clip: name, frames, frames per second
@@ -96,32 +96,32 @@ Lengths = Iterable[tuple[str, int, float]]  # of every clip: name, frames, frame
 
 @dataclass(frozen=True)
 class OfSet:
-    """A metric that compares the clips of a way with the true ones, all together.
+    """A metric that compares a whole set of clips with the set of true ones.
 
-    Of each clip only features are kept: (pieces, d), a row for each piece that it is cut into.
+    Only the features of each clip are kept: (pieces, d), a row for each piece that it is cut into.
     """
 
     features: Callable[[Tensor, float, Instruments], np.ndarray]  # of a clip and its fps
-    value: Callable[[np.ndarray, np.ndarray], float]  # of all features: ours, and the true ones
-    # Refuses, before anything is computed, sets that are too small.
+    value: Callable[[np.ndarray, np.ndarray], float]  # of all features: the results', the truths'
+    # Raises InputError, before anything is computed, for a set that is too small.
     check: Callable[[Instruments, Lengths], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One figure: a column of the tables, and how it comes about."""
+    """One metric: a column of the tables, and how it is computed."""
 
-    title: str  # the column's
-    digits: int  # behind the point
+    title: str  # of the column
+    digits: int  # after the decimal point
     better: Literal["higher", "lower", "nearer 1"]
     measure: OfFrames | OfClip | OfSet
-    unit: str = ""  # "dB"; empty for shares and for what has none
-    needs: tuple[str, ...] = ()  # of INSTRUMENTS and KNOWN; the truth is always there
-    condition: str = ""  # on the clips, told where no clip has the figure
-    legacy: bool = False  # only there to be compared with tables of others
+    unit: str = ""  # "dB"; empty for shares and numbers without a unit
+    needs: tuple[str, ...] = ()  # of INSTRUMENTS and KNOWN; the truth is always available
+    condition: str = ""  # on clips; shown if no clip has the figure
+    legacy: bool = False  # only for comparison with tables of others
 
     def __post_init__(self) -> None:
-        """Refuse a need that nothing fulfils."""
+        """Raise ConfigError for an unknown name in `needs`."""
         for need in self.needs:
             if need not in (*INSTRUMENTS, *KNOWN):
                 raise ConfigError(
@@ -130,5 +130,5 @@ class Metric:
                 )
 
     def data(self) -> dict[str, Any]:
-        """Return what a reader of figures has to know, as JSON holds it."""
+        """Return title, unit and direction, as values for JSON."""
         return {"title": self.title, "unit": self.unit, "better": self.better}

@@ -1,4 +1,4 @@
-"""The files of the networks that metrics look through: named, and known by their hash."""
+"""The files of the metrics' networks: named by the user, and verified by their hash."""
 
 import string
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from ...errors import WeightsError
 from ...weights.hub.download import sha256_of
 
-SHORTEST = 8  # digits that PyTorch's own published names give
+SHORTEST = 8  # digits, as in the names of PyTorch's published files
 
 
 def verified(
@@ -14,9 +14,9 @@ def verified(
     sha256: str,  # hexadecimal; its first 8 digits or more
     what: str,  # "the network of FVD": named in errors
 ) -> Path:
-    """Return the path of a file that is there and has this sha256; WeightsError otherwise.
+    """Return the path if the file exists and has this sha256; WeightsError otherwise.
 
-    Nothing is downloaded: a metric that quietly takes another network gives other numbers.
+    Nothing is downloaded: with another network, a metric would silently give other numbers.
     """
     path = Path(path)
     if not is_sha256_start(sha256):
@@ -33,12 +33,12 @@ def verified(
     if not found.startswith(sha256.lower()):
         raise WeightsError(
             f"{what} got the file {path} with sha256 {found}, expected is {sha256}: it is damaged "
-            "or another network, and numbers would not compare. Fetch it again, or name its hash "
-            "if you mean this one."
+            "or another network, and figures could not be compared. Fetch it again, or name its "
+            "hash if you mean this file."
         )
     return path
 
 
 def is_sha256_start(digits: str) -> bool:
-    """Whether these are the first 8 or more hexadecimal digits of a sha256."""
+    """Return whether the text can be a sha256, or its first 8 or more hexadecimal digits."""
     return SHORTEST <= len(digits) <= 64 and set(digits) <= set(string.hexdigits)

@@ -1,4 +1,4 @@
-"""How close the skeletons of generated frames come to those they were driven by."""
+"""Metrics that compare the skeletons of generated frames with the driving ones."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from ...pose.skeleton.joints import BODY_JOINTS, VISIBLE
 from ...pose.skeleton.stack import SLICES, boxes, stack, torso_px
 from ...types import PoseClip
 
-# COCO's per-keypoint standard deviations as shares of the root of the area (cocoeval). The neck
-# is OpenPose's own and has none.
+# COCO's per-keypoint standard deviations as shares of the root of the area (cocoeval). COCO has no
+# neck, so it has no value.
 OKS_SIGMAS = {
     "nose": 0.026,
     "eye": 0.025,
@@ -33,9 +33,9 @@ def pck(
 ) -> float:
     """Return the share of the truth's visible body joints that the clip has within a distance.
 
-    PCK of Yang and Ramanan 2013 over all 18 joints, measured by the person's torso: the 90th
-    percentile over the clip from neck to the middle of the hips. What the clip misses counts as
-    wrong; what only the clip sees, people included, does not count.
+    PCK of Yang and Ramanan 2013 over all 18 joints. The unit is the person's torso length: the 90th
+    percentile over the clip of the distance from neck to the middle of the hips. Joints that the
+    clip misses count as wrong; joints and people that only the clip has do not count.
     """
     if not threshold > 0:
         raise InputError(f"threshold got {threshold}; it must be above 0. 0.1 is usual.")
@@ -50,8 +50,8 @@ def pose_error(
 ) -> float:
     """Return the mean distance of the truth's visible body joints, in torso lengths, 0..1.
 
-    The torso is that of `pck`. A joint that the clip misses, or has farther away than a torso,
-    counts as one torso off.
+    The torso length is defined as in `pck`. A joint that the clip misses, or that is more than one
+    torso away, counts as one torso.
     """
     distance, visible = _distances(clip, truth)
     torsos = distance / torso_px(truth, stack(truth))[None, :, None]
@@ -64,9 +64,9 @@ def oks(
 ) -> float:
     """Return COCO's object keypoint similarity, 0..1, averaged over frames and people.
 
-    For one person in one frame the mean over the truth's visible joints (17, no neck) of
-    exp(-d^2 / (2 area (2 sigma)^2)). The area is that of the box around these joints, not of
-    COCO's segment. Joints that the clip misses give 0; people whose box is empty are left out.
+    For one person in one frame it is the mean of exp(-d^2 / (2 area (2 sigma)^2)) over the truth's
+    visible joints (17, no neck). The area is that of the box around these joints, not of COCO's
+    segment. Joints that the clip misses give 0; people with an empty box are left out.
     """
     distance, visible = _distances(clip, truth)
     distance, visible = distance[..., COCO_JOINTS], visible[..., COCO_JOINTS]
@@ -86,7 +86,7 @@ def oks(
 def _distances(
     clip: PoseClip, truth: PoseClip
 ) -> tuple[np.ndarray, np.ndarray]:  # (f, p, 18) pixels, infinite where the clip misses; and bool
-    """Return how far the clip's body joints are from the truth's, and which the truth shows."""
+    """Return the distances of the clip's body joints from the truth's, and which are visible."""
     if len(clip) != len(truth) or clip.canvas != truth.canvas:
         raise InputError(
             f"clip got {len(clip)} frames of {clip.canvas} and truth {len(truth)} of "

@@ -1,4 +1,4 @@
-"""The figures that can be measured: one entry each, and how a table writes them.
+"""The metrics: one entry each, and how a table shows them.
 
 To add a metric, add an entry to METRICS. Results, tables, protocols, the command `evaluate` and
 the Evaluate node read it from here.
@@ -10,13 +10,13 @@ from . import frames, poses, video
 from .lpips import lpips
 from .metric import Instruments, Look, Metric, OfClip, OfFrames, OfSet
 
-Row = dict[str, float]  # name of METRICS to value; what was not measured is not there
+Row = dict[str, float]  # value by name of METRICS; without metrics that were not measured
 
-_SOMEBODY = "Somebody must be seen in the driving skeletons."
+_PERSON = "The driving skeletons must show a person."
 _DRAWN = "Only drawn characters at their own size have a known silhouette."
 _WINDOWS = (
-    "Clips of more than one window, generated here, are needed, whose truth moves at the borders "
-    "of windows and inside."
+    "Clips of more than one window, generated here, are needed; their truth must move at the "
+    "borders of windows and inside."
 )
 
 
@@ -92,7 +92,7 @@ METRICS = {
         digits=3,
         better="higher",
         needs=("pose", "skeletons"),
-        condition=_SOMEBODY,
+        condition=_PERSON,
         measure=OfClip(lambda look: poses.pck(*look.poses, look.instruments.pck_threshold)),
     ),
     "oks": Metric(
@@ -100,7 +100,7 @@ METRICS = {
         digits=3,
         better="higher",
         needs=("pose", "skeletons"),
-        condition=_SOMEBODY,
+        condition=_PERSON,
         measure=OfClip(lambda look: poses.oks(*look.poses)),
     ),
     "pose_error": Metric(
@@ -109,7 +109,7 @@ METRICS = {
         digits=3,
         better="lower",
         needs=("pose", "skeletons"),
-        condition=_SOMEBODY,
+        condition=_PERSON,
         measure=OfClip(lambda look: poses.pose_error(*look.poses)),
     ),
     "figure_psnr": Metric(
@@ -149,13 +149,13 @@ METRICS = {
 
 
 def names_for(*, drawn: bool) -> tuple[str, ...]:
-    """Return the figures that drawn or real clips can have, in the table's order."""
+    """Return the metrics that drawn or real clips can have, in the table's order."""
     of_drawn = {"background", "near"}
     return tuple(name for name, each in METRICS.items() if drawn or not of_drawn & {*each.needs})
 
 
 def names_without_files() -> tuple[str, ...]:
-    """Return the figures for which two clips and skeletons are enough, those of poses last."""
+    """Return the metrics that need only two clips and skeletons, those of poses last."""
     given = {"pose", "skeletons"}
     chosen = [
         name

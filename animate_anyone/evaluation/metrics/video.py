@@ -1,4 +1,4 @@
-"""Metrics of clips: how frames follow each other, and how sets of clips differ."""
+"""Metrics of clips: changes between consecutive frames, and differences between sets of clips."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from ...errors import ConfigError, InputError, WeightsError
 from .frames import same_clip
 from .network_file import is_sha256_start, verified
 
-# The published TorchScript I3D (universome/fvd-comparison) takes these arguments; clips come
-# scaled and resized already, and its last layer but one is wanted.
+# Arguments of the published TorchScript I3D (universome/fvd-comparison). Its input is already
+# scaled and resized, and it shall return the features of its last layer but one.
 _I3D_OPTIONS = {"rescale": False, "resize": False, "return_features": True}
 
 
@@ -23,10 +23,10 @@ def flicker(
     result: Tensor,  # (f, 3, H, W), 0..1
     truth: Tensor | None = None,  # (f, 3, H, W), 0..1; None: a still picture
 ) -> float:
-    """Return how far changes from frame to frame are from the true ones, in levels of 255.
+    """Return the error of the changes from frame to frame, in levels of 255.
 
-    The mean of |(x[t+1] - x[t]) - (y[t+1] - y[t])|: zero for a still error, large for noise that
-    differs from frame to frame. Without a truth any change counts, motion included.
+    It is the mean of |(x[t+1] - x[t]) - (y[t+1] - y[t])|: zero for a constant error, large for
+    noise that differs from frame to frame. Without a truth every change counts, motion included.
     """
     result, truth = same_clip(result, torch.zeros_like(result) if truth is None else truth)
     if len(result) < 2:
@@ -39,11 +39,11 @@ def seam_drift(
     windows: Sequence[Sequence[int]],  # frame numbers of each window, as `Window.frames`
     truth: Tensor | None = None,  # (f, 3, H, W), 0..1; None: steady motion is assumed
 ) -> float:
-    """Return how much more the clip changes where a window begins or ends; 1 where it does not.
+    """Return how much more the clip changes where a window begins or ends; 1: as much as elsewhere.
 
-    With c[t] the mean of |x[t+1] - x[t]|, the mean of c over the steps that leave or enter a
-    window is divided by its mean over all others; with a truth, by the same ratio of the truth,
-    so that a fast moment at a border is no drift. Above 1 the seams show.
+    With c[t] the mean of |x[t+1] - x[t]|, it is the mean of c over the steps that enter or leave a
+    window, divided by the mean of c over all other steps. With a truth, this is divided by the same
+    ratio of the truth, so that fast motion at a border does not count. Above 1, seams are visible.
     """
     borders = border_steps(windows, len(result))
     at, inside = _mean_changes(result, borders)
@@ -74,9 +74,9 @@ def border_steps(
     windows: Sequence[Sequence[int]],  # frame numbers of each window
     frames: int,  # length of the clip
 ) -> Tensor:  # (f - 1,), bool
-    """Return for each step t to t+1 whether some window holds one of the two frames only.
+    """Return for each step from t to t+1 whether some window has only one of the two frames.
 
-    InputError where all steps are such, or none.
+    InputError if this is so for all steps, or for none.
     """
     borders = _borders(windows, frames)
     if borders.all() or not borders.any():
@@ -114,11 +114,11 @@ def _mean_changes(
 
 @dataclass(frozen=True, kw_only=True)
 class FvdProtocol:
-    """What an FVD depends on besides the clips; two numbers compare only if all of it agrees."""
+    """All that an FVD depends on besides the clips; compare values only if all fields are equal."""
 
-    frames: int  # length of the clips that the network sees
+    frames: int  # length of the network's input clips
     size: int  # side of the square that each frame is resized to, in pixels
-    fps: float  # at which frames are taken
+    fps: float  # rate at which frames are taken
     weights: str | Path  # a TorchScript file, (b, 3, f, size, size) in -1..1 to (b, d)
     sha256: str  # of that file, 64 hexadecimal digits
 
@@ -139,9 +139,9 @@ def frechet_distance(
 ) -> float:
     """Return |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of two sets of features, in float64.
 
-    S are unbiased covariances. With S = R^T R, the eigenvalues of S1 S2 are the squared singular
-    values of R1 R2^T, so the trace of the root is their sum: no matrix root, nothing complex,
-    and exact for fewer clips than features too.
+    S1 and S2 are unbiased covariances. With S = R^T R, the eigenvalues of S1 S2 are the squared
+    singular values of R1 R2^T, so the trace of the root is the sum of these singular values. This
+    needs no matrix root and no complex numbers, and is exact for fewer clips than features too.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:] or first.ndim != 2:
@@ -164,15 +164,15 @@ def _covariance_root(features: np.ndarray) -> np.ndarray:
 def load_fvd_network(protocol: FvdProtocol) -> torch.jit.ScriptModule:
     """Return the protocol's network in evaluation mode, on the CPU.
 
-    TorchScript is a program, so that only the file with the protocol's sha256 is opened.
+    TorchScript is a program, so only the file with the protocol's sha256 is opened.
     """
     path = verified(protocol.weights, protocol.sha256, "the network of FVD")
     try:
         return torch.jit.load(str(path), map_location="cpu").eval()
     except RuntimeError as error:
         raise WeightsError(
-            f"the network of FVD got the file {path}, which is not TorchScript ({error}). Take "
-            "the exported network, not its weights alone."
+            f"the network of FVD got the file {path}, which is not TorchScript ({error}). Choose "
+            "the exported network, not only its weights."
         ) from error
 
 
@@ -181,12 +181,12 @@ def count_clips(
     fps: float,  # of the video
     protocol: FvdProtocol,
 ) -> int:
-    """Return how many whole clips a video gives."""
+    """Return the number of whole clips that a video can be cut into."""
     return _moments(frames, fps, protocol) // protocol.frames
 
 
 def _moments(frames: int, fps: float, protocol: FvdProtocol) -> int:
-    """Return at how many moments of the protocol a video has a frame."""
+    """Return the number of frames that a video has at the protocol's frame rate."""
     return int((frames - 1) * protocol.fps / fps + 1e-9) + 1 if frames else 0
 
 
@@ -197,8 +197,8 @@ def cut_clips(
 ) -> Tensor:  # (b, 3, protocol.frames, size, size), -1..1
     """Return a video as whole clips, one after the other, at the protocol's rate and size.
 
-    The nearest earlier frame is taken for each moment; what is left at the end is dropped.
-    Frames are resized bilinearly without regard to their shape, as in the original FVD.
+    For each moment the nearest earlier frame is taken; remaining frames at the end are dropped.
+    Frames are resized bilinearly and not keeping their aspect ratio, as in the original FVD.
     """
     if fps < protocol.fps:
         raise InputError(
@@ -224,14 +224,14 @@ def clip_features(
     clips: Tensor,  # (b, 3, f, H, W), -1..1
     network: torch.jit.ScriptModule,
 ) -> np.ndarray:  # (b, d), float64
-    """Return what the network sees in each clip."""
+    """Return the network's features of each clip."""
     takes = {argument.name for argument in network.forward.schema.arguments}
     options = {name: value for name, value in _I3D_OPTIONS.items() if name in takes}
     features = torch.cat([network(clip[None], **options) for clip in clips])
     if features.ndim != 2:
         raise WeightsError(
             f"the network of FVD gave the shape {tuple(features.shape)}; it must be (clips, d). "
-            "Take a network that ends in features."
+            "Choose a network that ends in features."
         )
     return features.double().numpy()
 
@@ -241,7 +241,7 @@ def fvd_features(
     fps: float,  # of the video
     opened: tuple[FvdProtocol, torch.jit.ScriptModule] | None,
 ) -> np.ndarray:  # (pieces, d), float64
-    """Return what the network of FVD sees in the whole pieces of a video."""
+    """Return the features of the whole pieces of a video, by the network of FVD."""
     assert opened is not None
     protocol, network = opened
     return clip_features(cut_clips(video, fps, protocol), network)
@@ -251,7 +251,7 @@ def check_fvd(
     opened: tuple[FvdProtocol, torch.jit.ScriptModule] | None,  # None: FVD is not measured
     lengths: Iterable[tuple[str, int, float]],  # of every clip: name, frames, frames per second
 ) -> None:
-    """Refuse, before anything is computed, clips from which FVD would have too few."""
+    """Raise InputError, before anything is computed, for clips that are too few, short or slow."""
     if opened is None:
         return
     rule = opened[0]

@@ -1,1 +1,1 @@
-"""What is trained on top of aa-mini without changing it: a LoRA and a ControlNet."""
+"""Training of a LoRA and a ControlNet for aa-mini, whose own weights stay unchanged."""

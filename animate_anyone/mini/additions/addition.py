@@ -1,4 +1,4 @@
-"""The course of a run, the same for both additions: examples, steps, the file, what it does."""
+"""A run, the same for both additions: examples, steps, weight file, measurement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,26 +18,26 @@ from .step import AdditionTraining, Predict, step_loss
 
 @dataclass(frozen=True, kw_only=True)
 class Addition:
-    """What is learned on top of the frozen networks, and on what."""
+    """A LoRA or ControlNet to train on the frozen networks, and the source of its examples."""
 
     name: str  # of the run's files
-    draw: Draw  # of its examples
+    draw: Draw  # draws an example
     parameters: dict[str, nn.Parameter]
-    predict: Predict  # with the addition
-    tensors: Callable[[], dict[str, Tensor]]  # of its weight file
-    file: Path  # of the weights, among aa-mini's
+    predict: Predict  # prediction with the addition
+    tensors: Callable[[], dict[str, Tensor]]  # returns the tensors of its weight file
+    file: Path  # of the weights, in aa-mini's folder
 
 
-Attach = Callable[[FrozenBase, torch.Generator], Addition]  # puts one, as yet without effect, on
+Attach = Callable[[FrozenBase, torch.Generator], Addition]  # adds a new one, without effect yet
 
 
 def train_addition(
     attach: Attach,
     config: AdditionTraining,
-    folder: Path,  # of runs; each set of aa-mini's files has its own inside
-    target: Path,  # aa-mini's files, among which the addition's is written
+    folder: Path,  # of runs; each version of aa-mini's weights has its own subfolder
+    target: Path,  # aa-mini's folder, into which the addition's file is written
 ) -> Path:
-    """Train, or continue a run on the same weights; write the file and measure what it does."""
+    """Train, or resume a run on the same weights; write the file, and measure its effect."""
     base = FrozenBase(target)
     folder = base.folder(folder)
     addition = attach(base, torch.Generator().manual_seed(config.seed))
@@ -54,7 +54,7 @@ def train_addition(
     path = target / addition.file
     with run.average.in_place_of(run.parameters):
         for value in run.parameters.values():
-            value.data = value.half().float()  # as the file has it
+            value.data = value.half().float()  # as stored in the file
         save_weights(path, addition.tensors(), dtype=torch.float16)
         if config.held_out:
             plain = FrozenBase(target)

@@ -1,4 +1,4 @@
-"""aa-mini as it ships, frozen: what a LoRA changes and a ControlNet adds to."""
+"""aa-mini as shipped, frozen: the base of a LoRA or a ControlNet."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from ...weights.encoders import load_autoencoder
 from ...weights.load import resolve_preset
 from ...weights.sources import open_parts
 
-# Of noisy frames in rows, timesteps and tokens, one of each per row: the residuals of a ControlNet.
+# Takes noisy frames, timesteps and tokens, one per row; returns the residuals of a ControlNet.
 Control = Callable[[Tensor, Tensor, Tensor], tuple[list[Tensor], Tensor]]
 
 
@@ -55,7 +55,7 @@ class FrozenBase:
         )
 
     def folder(self, runs: Path) -> Path:
-        """Return the folder of a run on these weights: what was learned on others is no use."""
+        """Return the folder of a run on these weights; a run on other weights cannot be resumed."""
         digest = hashlib.sha256()
         for tensor in (
             *self.networks.state_dict().values(),
@@ -67,9 +67,9 @@ class FrozenBase:
         return folder
 
     def conditions(self, batch: Batch, keep: Sequence[bool]) -> Conditions:
-        """Return reference, token and pose of a batch; dropped rows see neither of the first two.
+        """Return the conditions of a batch; rows without `keep` get no reference and no token.
 
-        Under a LoRA they are made anew in every step, because they follow from its weights too.
+        With a LoRA they are computed in every step, because they depend on its weights too.
         """
         assert batch.thumbs is not None
         poses, picture = batch.poses.float() / 255, batch.thumbs.float() / 255

@@ -18,17 +18,17 @@ from .base import FrozenBase
 from .examples import draw_edges
 from .step import AdditionTraining
 
-HINT_GAIN = 1.8  # of each convolution: the hint then reaches the size of the features beside it
+HINT_GAIN = 1.8  # of each convolution; it brings the hint to the size of the features it joins
 EDGES = AdditionTraining(steps=1100, characters=320, frames=4, learning_rate=3e-3)
 
 
 def train_control(config: AdditionTraining, folder: Path, target: Path) -> Path:
-    """Train the ControlNet as `train_addition` says."""
+    """Train the ControlNet; see `train_addition`."""
     return train_addition(attach_control, config, folder, target)
 
 
 def attach_control(base: FrozenBase, generator: torch.Generator) -> Addition:
-    """Return a new ControlNet beside the frozen networks."""
+    """Return a new ControlNet for the frozen networks."""
     network = new_control(AA_MINI_EDGES, generator)
 
     def predict(noisy: Tensor, timesteps: Tensor, conditions: Conditions, hints: Tensor) -> Tensor:
@@ -48,10 +48,10 @@ def attach_control(base: FrozenBase, generator: torch.Generator) -> Addition:
 
 
 def new_control(layout: ControlConfig, generator: torch.Generator) -> PictureControlNet:
-    """Return a ControlNet that changes nothing yet, but sees its hint from the first step.
+    """Return a ControlNet that has no effect yet, but receives its hint from the first step.
 
-    Edges are thin and convolutions without norms many: from the usual starting weights no more
-    than a hundredth of the hint would come through.
+    Edges are thin, and there are many convolutions without normalisation: with the usual starting
+    weights, at most a hundredth of the hint would pass through them.
     """
     network = PictureControlNet(layout, attention=plain_attention)
     initialise(network, generator=generator)

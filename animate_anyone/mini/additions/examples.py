@@ -1,4 +1,4 @@
-"""Examples of a LoRA and of a ControlNet: drawn characters whose frames are not just theirs."""
+"""Examples for a LoRA and a ControlNet: drawn characters whose frames differ from the reference."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -29,32 +29,32 @@ from ...training.sources.shards import DETAILED, TOKEN_PICTURE
 
 log = logging.getLogger(__name__)
 
-WORN = ("hair_style", "bottom_style")  # what the outline shows
+WORN = ("hair_style", "bottom_style")  # properties that the outline shows
 COLOURS = (
     "skin", "hair", "eyes", "top", "top_second", "pattern", "pattern_scale", "bottom",
     "bottom_second", "shoes", "background", "background_second",
 )  # fmt: skip
-SAME = 0.25  # share of drivers who are the target itself
-PLAIN = 0.6  # share of the others whose top has no pattern
+SAME = 0.25  # share of drivers that are the target itself
+PLAIN = 0.6  # share of the other drivers whose top has no pattern
 LOWEST_EDGE, HIGHEST_EDGE = 0.05, 0.25  # range of Canny's lower threshold
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """A character's reference and what its frames shall be."""
+    """A character's reference and its target frames."""
 
     reference: np.ndarray  # (H, W, 3), uint8 RGB
     targets: np.ndarray  # (f, H, W, 3), uint8 RGB
-    masks: np.ndarray  # (f, H, W), uint8, 255 where the figure is
+    masks: np.ndarray  # (f, H, W), uint8, 255 inside the figure
     poses: np.ndarray  # (f, H, W, 3), uint8: skeletons
     hints: np.ndarray  # (f, H, W), uint8: edges
 
 
-Draw = Callable[[np.random.Generator, int], Drawn]  # of random numbers and a number of frames
+Draw = Callable[[np.random.Generator, int], Drawn]  # takes a generator and a number of frames
 
 
 def draw_ink(rng: np.random.Generator, frames: int) -> Drawn:
-    """Return frames as ink drawings of a character whose reference is painted as ever."""
+    """Return ink drawings as frames of a character whose reference is painted as usual."""
     character = make_character(rng)
     reference, paintings = _painted(rng, character, [character], frames)
     targets = np.stack([inked(p.picture, p.mask) for p in paintings[0]])
@@ -62,10 +62,10 @@ def draw_ink(rng: np.random.Generator, frames: int) -> Drawn:
 
 
 def draw_edges(rng: np.random.Generator, frames: int) -> Drawn:
-    """Return frames in which the character wears what the edges show.
+    """Return frames in which the character wears the clothes that the edges show.
 
-    Edges come from a driver of the same build in other colours: the cut of hair or hat, of skirt
-    or trousers is the driver's, colours and pattern are those of the reference.
+    Edges come from a driver with the same build and other colours. The frames have the driver's
+    cut of hair or hat and of skirt or trousers, and the reference's colours and pattern.
     """
     character, other = make_character(rng), make_character(rng)
     target = replace(character, **{name: getattr(other, name) for name in WORN})
@@ -90,7 +90,7 @@ def _painted(
     others: Sequence[Character],
     frames: int,
 ) -> tuple[np.ndarray, list[list[Painting]]]:
-    """Return a reference picture, and each of the others at the same moments of a motion."""
+    """Return a reference picture, and paintings of each other at the same moments of a motion."""
     motion = make_motion(rng)
     first, *times = rng.uniform(0, 400, frames + 1)
     reference = paint(character, motion.angles(first), PICTURE_SIZE).picture
@@ -118,22 +118,22 @@ def _drawn(
 
 
 def held_out(draw: Draw, index: int, frames: int) -> Drawn:
-    """Return an example that no training has seen."""
+    """Return an example that is not used in training."""
     return draw(np.random.default_rng((HELD_OUT, index)), frames)
 
 
 class Examples:
-    """Encoded examples, from which every step takes some by its number."""
+    """Encoded examples; every step draws some of them by its number."""
 
     def __init__(self, parts: dict[str, np.ndarray]) -> None:
-        """Take what `encoded` gives, of as many examples as one likes."""
+        """Use stacked results of `encoded`, any number of examples."""
         self.parts = parts
 
     @classmethod
     def of(
         cls, path: Path, draw: Draw, autoencoder: Autoencoder, *, count: int, frames: int, seed: int
     ) -> "Examples":
-        """Return the examples of a file; draw and encode them first if it is not there."""
+        """Return the examples of a file; draw and encode them first if it does not exist."""
         if not path.exists():
             rng = np.random.default_rng((seed, count, frames))
             rows = [encoded(draw(rng, frames), autoencoder) for _ in range(count)]
@@ -162,7 +162,7 @@ class Examples:
 
 
 def encoded(drawn: Drawn, autoencoder: Autoencoder) -> dict[str, np.ndarray]:
-    """Return one example as the networks see it."""
+    """Return one example as the networks' inputs and targets."""
     pictures = np.concatenate([drawn.reference[None], drawn.targets])
     latents = autoencoder.encode(to_pixels(pictures)).to(torch.float16).numpy()
     masks = torch.from_numpy(drawn.masks).float()[:, None]

@@ -15,13 +15,13 @@ from .step import AdditionTraining
 
 INK = AdditionTraining(steps=300, characters=120, learning_rate=3e-3, figure_weight=1.0)
 RANK = 4
-# Layers at the latents' own resolution: a look is a matter of places, not of the whole picture.
+# Layers at the resolution of the latents: a drawing style is local, not a matter of composition.
 CHANGED = ("conv_in", "down_blocks.0.resnets", "up_blocks.2", "conv_out")
-UNUSED = ("attn2.to_q", "attn2.to_k")  # with an image token alone
+UNUSED = ("attn2.to_q", "attn2.to_k")  # without effect if there is only one image token
 
 
 def train_lora(config: AdditionTraining, folder: Path, target: Path) -> Path:
-    """Train the LoRA as `train_addition` says."""
+    """Train the LoRA; see `train_addition`."""
     return train_addition(attach_lora, config, folder, target)
 
 

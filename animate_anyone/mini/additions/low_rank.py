@@ -1,4 +1,4 @@
-"""Low-rank changes of weights (arXiv 2106.09685), in the form in which ComfyUI reads them."""
+"""Low-rank changes of weights (arXiv 2106.09685), stored in a form that ComfyUI reads."""
 
 from collections.abc import Callable
 
@@ -24,11 +24,11 @@ class LowRank(nn.Module):
 
 def add_low_rank(
     network: nn.Module,
-    chosen: Callable[[str], bool],  # by the name of a layer: is its weight changed?
+    chosen: Callable[[str], bool],  # by the name of a layer: whether its weight is changed
     rank: int,
     generator: torch.Generator,
 ) -> dict[str, LowRank]:
-    """Let the chosen layers of a frozen network learn low-rank changes; return these by name."""
+    """Add trainable low-rank changes to chosen layers of a frozen network; return them by name."""
     changes = {}
     for name, module in [*network.named_modules()]:
         if isinstance(module, nn.Linear | nn.Conv2d) and chosen(name):
@@ -38,9 +38,9 @@ def add_low_rank(
 
 
 def kohya_tensors(network: nn.Module, changes: dict[str, LowRank]) -> dict[str, Tensor]:
-    """Return the changes under the names that kohya's scripts gave them.
+    """Return the changes with the tensor names of kohya's scripts.
 
-    Alpha equals the rank, so that strength 1 is what was trained.
+    Alpha equals the rank, so that strength 1 gives the trained change.
     """
     tensors = {}
     for name, change in changes.items():

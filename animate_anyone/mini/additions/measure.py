@@ -1,4 +1,4 @@
-"""What an addition changes, on characters that were not trained on."""
+"""Measure the effect of an addition on held-out characters."""
 
 import numpy as np
 import torch
@@ -16,17 +16,17 @@ from .step import Predict
 
 STEPS = 10  # of sampling
 FRAMES = 2  # of each character
-NEAR = 7  # pixels: side of the square by which the figure is widened
+NEAR = 7  # pixels: side of the square by which the figure's mask is widened
 
 
 def measure(
     draw: Draw,
     plain: FrozenBase,
-    changed: FrozenBase,  # the same, where no weight is changed
+    changed: FrozenBase,  # with a LoRA in its weights; for a ControlNet they equal `plain`'s
     predict: Predict,  # with the addition
     characters: int,
 ) -> dict[str, float]:
-    """Return how near sampled frames come to the truth, without the addition and with it."""
+    """Return the PSNR of sampled frames without the addition and with it, in dB."""
 
     def without(noisy: Tensor, timesteps: Tensor, conditions: Conditions, _: Tensor) -> Tensor:
         return plain.predict(noisy, timesteps, conditions)
@@ -40,9 +40,9 @@ def measure(
 
 @torch.no_grad()
 def sampled(base: FrozenBase, draw: Draw, predict: Predict, *, characters: int) -> dict[str, float]:
-    """Return mean PSNR in dB of the whole frame and of the figure, in frames sampled from noise.
+    """Return the mean PSNR in dB of whole frames and of the figure, for sampled frames.
 
-    Without guidance; each frame from noise of its own.
+    They are sampled without guidance, each frame from its own noise.
     """
     generator = torch.Generator().manual_seed(0)
     values = []
@@ -60,7 +60,7 @@ def sampled(base: FrozenBase, draw: Draw, predict: Predict, *, characters: int) 
 def _frames_of(
     base: FrozenBase, drawn: Drawn, predict: Predict, generator: torch.Generator
 ) -> Tensor:  # (f, 3, H, W), 0..1
-    """Return the frames of an example as they are sampled."""
+    """Return the sampled frames of an example."""
     rows = {key: value[None] for key, value in encoded(drawn, base.autoencoder).items()}
     batch, hints = as_batch(rows)
     conditions = base.conditions(batch, [True])

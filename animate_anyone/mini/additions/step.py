@@ -1,4 +1,4 @@
-"""What a step of training costs an addition, the same for both: settings, draws and the loss."""
+"""Settings and loss of a training step, the same for both additions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from ..loop import LoopConfig
 from .base import FrozenBase
 from .examples import Examples
 
-# Of noisy latents, timesteps, what a batch tells, and its hints: the prediction.
+# Takes noisy latents, timesteps, a batch's conditions and its hints; returns the prediction.
 Predict = Callable[[Tensor, Tensor, Conditions, Tensor], Tensor]
 
 
@@ -23,7 +23,7 @@ Predict = Callable[[Tensor, Tensor, Conditions, Tensor], Tensor]
 class AdditionTraining(LoopConfig):
     """How an addition is trained."""
 
-    characters: int  # that are painted
+    characters: int  # to paint
     frames: int = 6  # of each
     examples: int = 4  # characters per step
     warm_up: int = 30  # steps
@@ -31,10 +31,10 @@ class AdditionTraining(LoopConfig):
     average_decay: float = 0.98  # of the moving average of the weights
     condition_dropout: float = 0.1  # share of examples without reference and image token
     figure_weight: float = 2.0  # extra weight of the loss inside the figure
-    losses: Mapping[str, float] = field(default_factory=dict)  # weights of terms; the rest: usual
+    losses: Mapping[str, float] = field(default_factory=dict)  # weight by term; others: default
     min_snr_gamma: float = 0.0  # as in TrainingConfig
     save_every: int = 100  # steps
-    held_out: int = 24  # characters on which it is measured; 0 leaves that out
+    held_out: int = 24  # characters on which it is measured; 0: not measured
     mixed_precision: bool = True  # bf16
 
     def __post_init__(self) -> None:
@@ -53,9 +53,9 @@ def step_loss(
     examples: Examples,
     predict: Predict,  # with the addition
     config: AdditionTraining,
-    step: int,  # with the seed, decides what is in the batch
+    step: int,  # the batch depends on seed and step
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss of a step, the error inside the figure alone, and the terms of the loss."""
+    """Return the loss of a step; for the log, the error inside the figure and the loss's terms."""
     batch, hints = examples.batch(np.random.default_rng((config.seed, step)), config.examples)
     targets = batch.targets
     drawn = draw_step(

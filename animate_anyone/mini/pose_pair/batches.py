@@ -1,4 +1,4 @@
-"""Batches of both networks: crops and letterboxed pictures, augmented as they are gathered."""
+"""Batches for both networks: crops and letterboxed pictures, with random augmentation."""
 
 import cv2
 import numpy as np
@@ -63,7 +63,7 @@ def _letterboxed(
 def estimator_batch(
     scenes: Scenes, rng: np.random.Generator, *, batch: int, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:  # (b, 3, H, W) normalised; (b, 133, 2); (b, 133) bool
-    """Draw crops about people, with boxes as a detector might give them."""
+    """Draw crops around people, with boxes as a detector might return them."""
     people = np.argwhere(scenes["boxes"][..., 2] > 0)
     chosen = people[rng.choice(len(people), batch)]
     crops, points, shown = [], [], []
@@ -89,7 +89,7 @@ def _jittered(
     rng: np.random.Generator,
     size: tuple[int, int],  # height and width
 ) -> np.ndarray:  # (2, 3)
-    """Return the map from picture to crop about a box that is a little wrong and turned."""
+    """Return the affine map from picture to crop, for a slightly displaced and rotated box."""
     extent = box[2:] - box[:2]
     noisy = box + rng.normal(0, 0.04, 4) * np.tile(extent, 2)
     matrix = crop_matrix(noisy, size)
@@ -111,13 +111,13 @@ def crop_matrix(
 
 
 def normalised(picture: np.ndarray) -> np.ndarray:
-    """Return RGB pixels (..., 3) of 0..255 as the estimator takes them, float32."""
+    """Return RGB pixels (..., 3) of 0..255 normalised for the estimator, float32."""
     mean, deviation = np.array([MEAN, DEVIATION], np.float32)
     return (picture.astype(np.float32) - mean) / deviation
 
 
 def disturbed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a picture (H, W, 3), uint8 with other light, blur, noise and compression."""
+    """Return a picture (H, W, 3), uint8, with random changes of light, blur, noise, compression."""
     if rng.random() < 0.7:
         gain = rng.uniform(0.7, 1.3) * rng.uniform(0.9, 1.1, 3)
         shade = picture * gain.astype(np.float32) + rng.uniform(-25, 25)

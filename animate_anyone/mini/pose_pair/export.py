@@ -1,4 +1,4 @@
-"""Writing the pose pair as ONNX files with the tensors of DWPose's detector and estimator."""
+"""Write the pose pair as ONNX files with the same inputs and outputs as DWPose's two files."""
 
 import copy
 import warnings
@@ -46,7 +46,7 @@ def _trained(network: Network, path: Path) -> Network:
 
 
 def deployed(network: Network) -> Network:
-    """Return a copy as it ships: batch norm folded into convolutions, weights of half precision."""
+    """Return a copy to ship: batch norm folded into convolutions, weights in half precision."""
     folded = copy.deepcopy(network).eval().requires_grad_(False)
     for parent in [module for module in folded.modules() if isinstance(module, nn.Sequential)]:
         for index, (convolution, norm) in enumerate(pairwise(list(parent))):
@@ -77,7 +77,7 @@ def _write(
     names: tuple[str, ...],  # of the input, then of the outputs
     any_batch: bool = False,
 ) -> None:
-    """Trace, store the weights in half precision, and write the file whole or not at all."""
+    """Trace the network and write its file atomically, with weights in half precision."""
     try:
         import onnx
     except ImportError as error:
@@ -86,7 +86,7 @@ def _write(
         ) from error
     partial = path.with_suffix(".partial")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch announces another exporter, which needs more
+        warnings.simplefilter("ignore")  # torch recommends another exporter, with more packages
         torch.onnx.export(
             network,
             (example,),

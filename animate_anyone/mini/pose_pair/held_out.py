@@ -1,4 +1,4 @@
-"""The held-out test of the pose pair: characters and motions that no training run has seen."""
+"""The held-out test of the pose pair: characters and motions that are not used in training."""
 
 import time
 from collections.abc import Iterator
@@ -15,24 +15,24 @@ from .wholebody import POINT_GROUPS, torso_length
 
 NEAR = 0.1  # torso lengths within which a point is right
 SAME = 0.5  # intersection over union from which a box is a person's
-PLACED = 1  # names the seeds of pictures with any placement
+PLACED = 1  # part of the seeds of pictures with random placement
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoseScores:
-    """How well people and their points are found."""
+    """Scores of a detector and an estimator on the test."""
 
     people: int
     recall: float  # share of people with a box
     precision: float  # share of boxes with a person
-    right: dict[str, float]  # per part: share of visible points seen, and within 0.1 torso
-    misseen: dict[str, float]  # per part: share of hidden points that are reported as seen
-    error: float  # mean distance of right and wrong body points of found people, torso lengths
+    right: dict[str, float]  # per part: share of visible points reported within 0.1 torso
+    misseen: dict[str, float]  # per part: share of hidden points that are reported
+    error: float  # mean distance of visible body points of found people, torso lengths
     detector_ms: float  # per picture, with pre- and post-processing
     estimator_ms: float  # per person
 
     def lines(self) -> list[str]:
-        """Return the scores for reading."""
+        """Return the scores as lines of text."""
         parts = [
             f"{part:6} right within {NEAR} torso {self.right[part]:.4f}, "
             f"hidden but reported {self.misseen[part]:.4f}"
@@ -49,9 +49,9 @@ class PoseScores:
 def held_out_scenes(
     count: int,
     *,
-    placed: bool = False,  # anywhere and any number of people, else one as characters stand
+    placed: bool = False,  # True: 0 to 2 people at random places and sizes; False: one, standing
 ) -> Iterator[PaintedScene]:
-    """Yield the first scenes of the test."""
+    """Yield the first `count` scenes of the test."""
     for index in range(count):
         if placed:
             yield make_scene(np.random.default_rng((HELD_OUT, PLACED, index)))
@@ -64,7 +64,7 @@ def score_pair(
     scenes: list[PaintedScene],
     provider: str = "cpu",
 ) -> PoseScores:
-    """Run detector and estimator over scenes as a user's clip would be run."""
+    """Run detector and estimator on scenes in the same way as on a user's clip."""
     detector, estimator = open_pose_pair(*embedded_pose_models(folder), provider)
     tally = _Tally()
     for scene in scenes:
@@ -89,7 +89,7 @@ class _Tally:
     def add(
         self, scene: PaintedScene, boxes: np.ndarray, xy: np.ndarray, scores: np.ndarray
     ) -> None:
-        """Compare one picture's people with what was found."""
+        """Compare the people in one picture with the detections."""
         self.people += len(scene.boxes)
         self.boxes += len(boxes)
         partners = matches(scene.boxes, boxes)
@@ -109,7 +109,7 @@ class _Tally:
             self.misseen.append(seen & ~visible)
 
     def scores(self, pictures: int) -> PoseScores:
-        """Return the shares."""
+        """Return the scores of all scenes."""
         visible, right, misseen = (
             np.array(values) for values in (self.visible, self.right, self.misseen)
         )
@@ -131,7 +131,7 @@ class _Tally:
 
 
 def matches(people: np.ndarray, boxes: np.ndarray) -> dict[int, int]:
-    """Return the box of each person that has one; best overlaps first, no box twice."""
+    """Match people to boxes, best overlaps first, each box once; return box by person."""
     shares = np.array([overlaps(person, boxes) for person in people])
     found: dict[int, int] = {}
     while shares.size and shares.max() >= SAME:

@@ -1,4 +1,4 @@
-"""What the training of the pose pair minimises."""
+"""Losses of the pose pair's training."""
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +8,11 @@ from torch import Tensor
 from .networks import BOXES, SIMCC_RATIO, STRIDES
 from .wholebody import POINT_GROUPS, POINTS
 
-# Gaussian targets, in bins per bin of the axis: RTMPose's 6 of 576 and 6.93 of 768.
+# Sigmas of the Gaussian targets as a share of the axis: RTMPose's 6 of 576 and 6.93 of 768 bins.
 SIGMAS = (6 / 576, 6.93 / 768)
 PART_WEIGHTS = {"body": 1.0, "feet": 0.4, "face": 0.08, "hands": 0.15}  # of each point
-REACH = 1.0  # cells: so far from a box's centre, at most, lie the cells that must find it
-LEVEL_SIDES = (40, 80)  # pixels: the longer side from which a box belongs to the next level
+REACH = 1.0  # cells: greatest distance from a box's centre to the cells that must find it
+LEVEL_SIDES = (40, 80)  # pixels: longer sides from which a box belongs to the next level
 
 
 def keypoint_error(
@@ -20,7 +20,7 @@ def keypoint_error(
     xy: Tensor,  # (b, 133, 2), pixels of the crop
     visible: Tensor,  # (b, 133), bool
 ) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of place (visible points alone) and of visibility (all points)."""
+    """Return the cross-entropies of place (visible points only) and of visibility (all points)."""
     weights = point_weights().to(xy)
     shown = weights * visible
     place = xy.new_zeros(())
@@ -37,7 +37,7 @@ def keypoint_error(
 
 
 def point_weights() -> Tensor:  # (133,)
-    """Return how much each point counts: the many of face and hands less than the body's."""
+    """Return the weight of each point; the many points of face and hands weigh less."""
     weights = torch.zeros(POINTS)
     for part, weight in PART_WEIGHTS.items():
         weights[POINT_GROUPS[part]] = weight
@@ -63,11 +63,11 @@ def decode_boxes(rows: Tensor, grid: Tensor, stride: Tensor) -> Tensor:  # (b, n
 
 
 def assign(
-    boxes: Tensor,  # (b, p, 4), pixels; all zero: nobody
+    boxes: Tensor,  # (b, p, 4), pixels; all zero: no person
     grid: Tensor,
     stride: Tensor,
 ) -> Tensor:  # (b, n): which person each cell must find, -1 for none
-    """Give each person the cells about its centre, on the level that fits its size."""
+    """Assign to each person the cells around its centre, on the level that fits its size."""
     centre = reduce(boxes, "b p (corners xy) -> b p xy", "mean", corners=2)
     extent = boxes[..., 2:] - boxes[..., :2]
     longer = extent.amax(-1)
@@ -83,10 +83,10 @@ def assign(
 
 def detection_error(
     rows: Tensor,  # (b, n, 6), from PersonDetector.rows
-    boxes: Tensor,  # (b, p, 4), pixels; all zero: nobody
+    boxes: Tensor,  # (b, p, 4), pixels; all zero: no person
     size: int,  # side of the picture, pixels
 ) -> tuple[Tensor, Tensor]:
-    """Return the error of boxes and the error of scores, both per cell that must find someone."""
+    """Return the error of boxes and of scores, both divided by the number of assigned cells."""
     rows = rows.float()
     grid, stride = cells(size)
     person = assign(boxes, grid, stride)

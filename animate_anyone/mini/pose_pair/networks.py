@@ -1,8 +1,8 @@
 """The two networks of the pose pair: a person detector and a keypoint estimator.
 
-Their tensors are those of YOLOX (Ge et al., 2021) and of RTMPose's SimCC head (Li et al., 2022;
-Jiang et al., 2023), so that what runs DWPose's files runs these. Each is a small residual network
-with a top-down path; operators are plain, so that any ONNX runtime knows them.
+Their inputs and outputs are those of YOLOX (Ge et al., 2021) and of RTMPose's SimCC head (Li et
+al., 2022; Jiang et al., 2023), so that code for DWPose's files can run them. Each is a small
+residual network with a top-down path; it uses only basic operators, which any ONNX runtime has.
 """
 
 from itertools import pairwise
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .wholebody import POINTS
 
 STRIDES = (8, 16, 32)  # pixels per cell of the pyramid's levels
-CLASSES = 80  # columns for COCO's classes; 0 is person, nothing else is ever found
+CLASSES = 80  # columns for COCO's classes; 0 is person, the others are never detected
 BOXES = 4  # columns before the scores
 SIMCC_RATIO = 2  # bins per pixel of the estimator's input
 
@@ -31,7 +31,7 @@ class Convolution(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """Two convolutions about which the input passes."""
+    """Two convolutions with a skip connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -46,10 +46,10 @@ class Residual(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Features at strides 8, 16 and 32, each of which has seen the whole picture."""
+    """Features at strides 8, 16 and 32, with a top-down path from coarse to fine levels."""
 
     def __init__(self, widths: tuple[int, int, int, int, int]) -> None:
-        """`widths` are the channels at strides 2 to 32; the levels come out with the third's."""
+        """`widths` are the channels at strides 2 to 32; every output level has widths[2]."""
         super().__init__()
         self.stem = nn.Sequential(Convolution(3, widths[0], 2), Convolution(*widths[:2], 2))
         self.down = nn.ModuleList(
@@ -86,7 +86,7 @@ class PersonDetector(nn.Module):
         self,
         images: Tensor,  # (b, 3, S, S), BGR, 0..255
     ) -> Tensor:  # (b, n, 6): centre in cells from the cell's corner, log size in cells, logits
-        """Return what is predicted per cell, before the sigmoids: what training needs."""
+        """Return the predictions per cell before the sigmoids, for training."""
         levels = self.pyramid(images / 128 - 1)
         outputs = [head(level).flatten(2) for head, level in zip(self.heads, levels, strict=True)]
         return torch.cat(outputs, 2).transpose(1, 2)
@@ -124,9 +124,9 @@ class KeypointEstimator(nn.Module):
 
     def logits(
         self,
-        crops: Tensor,  # (b, 3, H, W), RGB, normalised as pose/estimator.py does
+        crops: Tensor,  # (b, 3, H, W), RGB, normalised as in pose/networks/estimator.py
     ) -> tuple[Tensor, Tensor, Tensor]:  # (b, 133, 2 W), (b, 133, 2 H), (b, 133)
-        """Return where each point lies, x and y, and whether it can be seen, as logits."""
+        """Return the logits of each point's x, y and visibility."""
         maps = self.maps(self.refine(self.pyramid(crops)[0])).flatten(2)
         return self.columns(maps), self.lines(maps), self.seen(maps)[..., 0]
 
@@ -134,14 +134,14 @@ class KeypointEstimator(nn.Module):
         self,
         crops: Tensor,  # (b, 3, H, W), RGB, normalised
     ) -> tuple[Tensor, Tensor]:  # (b, 133, 2 W), (b, 133, 2 H)
-        """Return SimCC heights: the highest of a point is the probability that it is seen."""
+        """Return SimCC scores; a point's highest score is the probability that it is visible."""
         x, y, seen = self.logits(crops)
         height = seen.sigmoid()[..., None]
         return _peaked(x) * height, _peaked(y) * height
 
 
 def _box_head(channels: int) -> nn.Conv2d:
-    """Return a layer that begins with rare boxes, somewhat larger than a cell, everywhere."""
+    """Return a layer that at first predicts low scores and boxes slightly larger than a cell."""
     head = nn.Conv2d(channels, BOXES + 2, 1)
     start = torch.tensor([0.0, 0.0, 1.0, 1.0, -4.0, 0.0])
     head.weight, head.bias = nn.Parameter(torch.zeros_like(head.weight)), nn.Parameter(start)
@@ -157,7 +157,7 @@ def _start_as_interpolation(
     linear: nn.Linear,
     cells: Tensor,  # (h * w,): column or row of each cell
 ) -> None:
-    """Let every cell vote for the bins at its place."""
+    """Set the weights so that every cell votes for the bins at its place."""
     bins_per_cell = SIMCC_RATIO * STRIDES[0]
     centres = (cells + 0.5) * bins_per_cell - 0.5
     distance = torch.arange(linear.out_features)[:, None] - centres
@@ -166,7 +166,7 @@ def _start_as_interpolation(
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw the weights of all convolutions that do not begin at zero."""
+    """Draw random weights for all convolutions whose weights are not zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.weight.any():
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)

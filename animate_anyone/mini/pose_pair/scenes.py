@@ -1,4 +1,4 @@
-"""Pictures of nobody, one or two drawn characters, at any place and size, with their points."""
+"""Pictures of 0 to 2 drawn characters at random places and sizes, with their keypoints."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from .wholebody import POINTS, wholebody
 SIDES = (128, 320)  # pixels, range of the sides of painted pictures
 STORED = 192  # pixels, longer side of a picture on disk
 PEOPLE = 2  # at most
-FEWEST_JOINTS = 5  # of the body, visible; a figure with fewer is placed again
+FEWEST_JOINTS = 5  # visible joints of the body; a figure with fewer is placed again
 FIELDS = ("pictures", "sizes", "xy", "visible", "boxes")
 
 
@@ -41,7 +41,7 @@ class Figure:
 
 
 def make_scene(rng: np.random.Generator) -> PaintedScene:
-    """Draw a scene: one figure in four of five, else nobody or two."""
+    """Draw a scene: one figure with probability 0.8, else none or two."""
     size = Size(*(int(side) for side in rng.integers(SIDES[0], SIDES[1] + 1, 2)))
     kind = rng.choice(["one", "none", "two"], p=[0.8, 0.08, 0.12])
     if kind == "none":
@@ -55,7 +55,7 @@ def make_scene(rng: np.random.Generator) -> PaintedScene:
 
 
 def plain_scene(rng: np.random.Generator) -> PaintedScene:
-    """Draw one figure where characters stand of themselves, at any size of the picture."""
+    """Draw one figure at its default place, in a picture of random size."""
     character, motion = make_character(rng), make_motion(rng)
     size = Size(*(int(side) for side in rng.integers(SIDES[0], SIDES[1] + 1, 2)))
     painting = paint(character, motion.angles(float(rng.uniform(0, 400))), size)
@@ -65,7 +65,7 @@ def plain_scene(rng: np.random.Generator) -> PaintedScene:
 def _figure(
     rng: np.random.Generator, size: Size, centre: tuple[float, float] = (0.2, 0.8)
 ) -> Figure:
-    """Paint a character where enough of it can be seen."""
+    """Paint a character at a place where enough of it is visible."""
     while True:
         character, motion = make_character(rng), make_motion(rng)
         if rng.random() < 0.6:
@@ -81,7 +81,7 @@ def _figure(
 
 
 def _composed(rng: np.random.Generator, figures: list[Figure], *, cluttered: bool) -> PaintedScene:
-    """Put all figures before the first one's background, later ones in front."""
+    """Put all figures in front of the first one's background; later ones cover earlier ones."""
     picture = figures[0].picture
     if cluttered:
         figures = [figures[0], *figures]
@@ -93,7 +93,7 @@ def _composed(rng: np.random.Generator, figures: list[Figure], *, cluttered: boo
 
 
 def _scene(picture: np.ndarray, figures: list[Figure]) -> PaintedScene:
-    """Gather the people; what a later figure covers is not visible."""
+    """Return the scene; points that a later figure covers are not visible."""
     people = []
     for index, figure in enumerate(figures):
         visible, mask = figure.points.visible.copy(), figure.mask.copy()
@@ -112,13 +112,13 @@ def _scene(picture: np.ndarray, figures: list[Figure]) -> PaintedScene:
 
 
 def _extent(mask: np.ndarray) -> tuple[float, float, float, float]:
-    """Return left, top, right, bottom of what is set."""
+    """Return left, top, right, bottom of a mask."""
     rows, columns = np.flatnonzero(mask.max(1) > 127), np.flatnonzero(mask.max(0) > 127)
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 
 def _clutter(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Draw discs, bars and polygons that are nobody."""
+    """Draw discs, bars and polygons as background objects."""
     canvas = Canvas(picture)
     extent = np.array(picture.shape[1::-1])
     for _ in range(int(rng.integers(1, 9))):
@@ -138,14 +138,14 @@ def _clutter(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def write_scenes(path: Path, *, seed: int, count: int) -> None:
-    """Paint scenes into a folder, resized to one longer side; the seed decides everything."""
+    """Paint scenes into a folder, resized to the same longer side; they depend only on the seed."""
     rng = np.random.default_rng((seed, count))
     stored = {
         "pictures": np.zeros((count, STORED, STORED, 3), np.uint8),
         "sizes": np.zeros((count, 2), np.int32),  # width, height of the filled corner
         "xy": np.zeros((count, PEOPLE, POINTS, 2), np.float32),
         "visible": np.zeros((count, PEOPLE, POINTS), bool),
-        "boxes": np.zeros((count, PEOPLE, 4), np.float32),  # all zero: nobody
+        "boxes": np.zeros((count, PEOPLE, 4), np.float32),  # all zero: no person
     }
     for index in range(count):
         scene = make_scene(rng)
@@ -158,7 +158,7 @@ def write_scenes(path: Path, *, seed: int, count: int) -> None:
         people = len(scene.boxes)
         stored["pictures"][index, : size[1], : size[0]] = picture
         stored["sizes"][index] = size
-        # Whole numbers are centres of pixels here; those of small and large pixels differ.
+        # Whole numbers are pixel centres; after resizing, the centres lie at other places.
         stored["xy"][index, :people] = (scene.xy + 0.5) * ratio - 0.5
         stored["visible"][index, :people] = scene.visible
         stored["boxes"][index, :people] = scene.boxes * np.tile(ratio, 2)

@@ -1,4 +1,4 @@
-"""Training of both networks of the pose pair: settings, errors, and where each begins."""
+"""Training of both networks of the pose pair: settings, losses, and untrained networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,12 +69,12 @@ def estimator_errors(
 
 
 def autocast(config: PoseTraining) -> torch.autocast:
-    """Compute in bf16 where the configuration says so."""
+    """Return a context that computes in bf16 if the configuration has mixed precision."""
     return torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision)
 
 
 def train_detector(config: PoseTraining, folder: Path, scenes: Scenes) -> PersonDetector:
-    """Train the detector to its last step, from `detector.pt` in the folder if it is there."""
+    """Train the detector to its last step; resume from `detector.pt` in the folder, if any."""
     network = build_detector(config)
 
     def errors(rng: np.random.Generator) -> Losses:
@@ -85,7 +85,7 @@ def train_detector(config: PoseTraining, folder: Path, scenes: Scenes) -> Person
 
 
 def train_estimator(config: PoseTraining, folder: Path, scenes: Scenes) -> KeypointEstimator:
-    """Train the estimator to its last step, from `estimator.pt` in the folder if it is there."""
+    """Train the estimator to its last step; resume from `estimator.pt` in the folder, if any."""
     network = build_estimator(config)
 
     def errors(rng: np.random.Generator) -> Losses:
@@ -102,7 +102,7 @@ def _train(
     names: tuple[str, str],  # of the two errors, in the log
     errors: Callable[[np.random.Generator], Losses],
 ) -> None:
-    """Take all steps that are left; seed and step alone decide what is in a batch."""
+    """Take all remaining steps; a batch depends only on seed and step."""
 
     def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
         both = errors(np.random.default_rng((config.seed, step)))
@@ -130,7 +130,7 @@ def build_estimator(config: PoseTraining) -> KeypointEstimator:
 
 
 def _channels_last(network: nn.Module) -> nn.Module:
-    """Lay out the weights of convolutions so that they run fastest on a CPU."""
+    """Set the memory format of convolutions that is fastest on a CPU."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -36,7 +36,7 @@ def torso_length(
 
 
 def _mirror_table() -> np.ndarray:
-    """Return which point takes each place when the picture is mirrored."""
+    """Return, for each point, the index of the point that replaces it in a mirrored picture."""
     body = [0, *(j + 1 if j % 2 else j - 1 for j in range(1, 17))]
     feet = np.roll(np.arange(17, 23), 3)
     distance = np.linalg.norm(FACE_PLACES[:, None] * [-1, 1] - FACE_PLACES, axis=-1)

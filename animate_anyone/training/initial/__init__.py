@@ -1,9 +1,9 @@
-"""What training starts from: published weights, given to networks that exist already.
+"""Starting weights of a training: published weights, loaded into existing networks.
 
 Paper, sections 3.2 and 3.3: both UNets start from Stable Diffusion, the temporal layers from
 AnimateDiff, the Pose Guider from Gaussian weights that end in zeros. Every function checks names
-and shapes of all tensors before it changes the first one, and copies in place, so that optimisers
-and averages that hold the parameters keep holding them.
+and shapes of all tensors before it changes the first one. Tensors are copied in place, so that
+optimisers and averages keep their references to the parameters.
 """
 
 from .bundle import from_bundle

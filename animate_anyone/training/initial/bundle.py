@@ -1,4 +1,4 @@
-"""All networks from a weight set that can be sampled with already."""
+"""Start all networks from a complete weight set."""
 
 import logging
 from collections.abc import Iterable
@@ -29,8 +29,8 @@ def from_bundle(
 ) -> None:
     """Start from a whole weight set, to train it further.
 
-    Temporal layers are taken where both file and denoiser have them; where the denoiser alone has
-    them they stay as they are, with a notice.
+    Temporal layers are loaded if both file and denoiser have them. If only the denoiser has them,
+    they stay unchanged and a warning is logged.
     """
     parts = open_parts(source)
     check_keys(pose_guider, parts.pose_guider, "a Pose Guider")
@@ -48,7 +48,7 @@ def from_bundle(
         motion = motion_weights(denoiser, parts.denoiser)
     elif denoiser.config.motion is not None:
         logger.warning(
-            "%s has no temporal layers; those of the denoiser stay as they are",
+            "%s has no temporal layers; those of the denoiser stay unchanged",
             parts.denoiser.source,
         )
     reference = parts.reference_net.without(reference_surplus(denoiser.config))

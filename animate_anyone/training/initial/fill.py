@@ -1,4 +1,4 @@
-"""Tensors of a file into networks that exist already, in place."""
+"""Copy tensors of a file into existing networks, in place."""
 
 from collections.abc import Collection
 
@@ -14,7 +14,7 @@ from ...weights.report import check_keys, module_shapes
 
 @torch.no_grad()
 def fill(module: nn.Module, weights: Weights, keys: Collection[str]) -> None:
-    """Copy these tensors, cast; the module's parameters stay the same objects."""
+    """Copy these tensors, cast to the module's dtypes; its parameters stay the same objects."""
     own = module.state_dict()
     for key in keys:
         own[key].copy_(load_tensor(weights, key, own[key].dtype, own[key].device))
@@ -23,7 +23,7 @@ def fill(module: nn.Module, weights: Weights, keys: Collection[str]) -> None:
 def fill_pair(
     denoiser: UNet, weights: Weights, reference_net: nn.Module, reference_weights: Weights
 ) -> None:
-    """Give spatial layers and ReferenceNet their weights, after checking both."""
+    """Check the weights of both networks, then copy the spatial layers and ReferenceNet."""
     spatial = {
         key: shape
         for key, shape in module_shapes(denoiser).items()

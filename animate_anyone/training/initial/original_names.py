@@ -1,16 +1,16 @@
-"""What the original Stable Diffusion checkpoints and diffusers call the tensors of one UNet.
+"""Translate tensor names of original Stable Diffusion checkpoints into those of diffusers.
 
 The original format numbers the blocks of each side in one row and the layers inside a block:
 layer 0 is a resnet or the downsampling, layer 1 an attention, and the upsampling comes last.
-diffusers groups blocks by level and counts resnets and attentions apart. A level has one block
-for each resnet; on the way down one more block for the downsampling.
+diffusers groups blocks by level and counts resnets and attentions separately. In the original, a
+level has one block for each resnet, and in the encoder one more for the downsampling.
 """
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-# Layers outside the numbered blocks, and the first block, which is a convolution alone.
+# Layers outside the numbered blocks, and the first block, which is only a convolution.
 _SINGLE: Mapping[str, str] = MappingProxyType(
     {
         "time_embed.0": "time_embedding.linear_1",
@@ -45,9 +45,9 @@ _MIDDLE_PLACES = {"0": ("0", 0), "1": ("1", 0), "2": ("0", 1)}  # kind of layer,
 
 def diffusers_name(
     key: str,  # of a tensor in an original checkpoint, without "model.diffusion_model."
-    layers_per_block: int,  # resnets of a level on the way down
+    layers_per_block: int,  # resnets of a level in the encoder
 ) -> str | None:
-    """Return what diffusers calls this tensor; None if Stable Diffusion 1.5 has no such tensor."""
+    """Return the name in diffusers of a tensor; None if Stable Diffusion 1.5 does not have it."""
     layer, _, kind = key.rpartition(".")
     if layer in _SINGLE:
         return f"{_SINGLE[layer]}.{kind}"

@@ -1,4 +1,4 @@
-"""The Pose Guider from Gaussian weights, or from the hint encoder of a ControlNet."""
+"""Start the Pose Guider from Gaussian weights, or from the hint encoder of a ControlNet."""
 
 import logging
 from pathlib import Path
@@ -26,8 +26,8 @@ _HINT_NAMES = ("controlnet_cond_embedding.", "input_hint_block.")
 def gaussian_pose_guider(pose_guider: nn.Module, generator: torch.Generator | None = None) -> None:
     """Give the Pose Guider Gaussian weights and a last layer of zeros (paper, section 3.2).
 
-    The paper names no width; a variance of 2 / fan-in keeps the features' size from layer to layer
-    (He et al., arXiv 1502.01852).
+    The paper gives no variance; 2 / fan-in keeps the size of the features from layer to layer (He
+    et al., arXiv 1502.01852).
     """
     for part in pose_guider.modules():
         if isinstance(part, nn.Conv2d):
@@ -39,12 +39,12 @@ def gaussian_pose_guider(pose_guider: nn.Module, generator: torch.Generator | No
 
 def from_controlnet_hint(
     pose_guider: nn.Module,  # of the form conv3 with channels 16, 32, 96, 256
-    path: str | Path,  # a ControlNet, in diffusers' names or in the original ones
+    path: str | Path,  # a ControlNet, with the names of diffusers or the original ones
 ) -> None:
     """Give the Pose Guider the hint encoder of a ControlNet; its last layer starts from zero.
 
     The ControlNet's own last layer was trained for the features of another encoder than the
-    denoiser's. With zeros the denoiser starts undisturbed, as the paper has it.
+    denoiser's. With zeros the denoiser starts undisturbed, as in the paper.
     """
     if getattr(pose_guider, "form", None) != "conv3":
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Both UNets from Stable Diffusion."""
+"""Start both UNets from Stable Diffusion."""
 
 import logging
 from pathlib import Path
@@ -25,13 +25,13 @@ _LDM_PREFIX = "model.diffusion_model."
 
 def from_stable_diffusion(
     denoiser: UNet,
-    reference_net: nn.Module,  # stays as it is where it is no UNet, as in the ablations
+    reference_net: nn.Module,  # stays unchanged if it is not a UNet, as in the ablations
     path: str | Path,  # diffusers folder, UNet file of one, or checkpoint in one file
 ) -> None:
-    """Give both networks Stable Diffusion's UNet; the denoiser's temporal layers stay.
+    """Load Stable Diffusion's UNet into both networks; the denoiser's temporal layers stay.
 
-    A denoiser with a ControlNet gives that its encoder. Raises WeightsError with the key report
-    unless the file fits.
+    A ControlNet in the denoiser gets a copy of the denoiser's encoder. Raises WeightsError with
+    the key report unless the file fits.
     """
     weights = _stable_diffusion(Path(path), denoiser.config)
     surplus = reference_surplus(denoiser.config)
@@ -43,10 +43,10 @@ def with_diffusers_names(
     weights: Weights,  # a Stable Diffusion checkpoint, or its UNet alone, in the original names
     layers_per_block: int,
 ) -> Weights:
-    """Return the UNet of an original checkpoint under the names that diffusers gives its tensors.
+    """Return the UNet of an original checkpoint with the tensor names of diffusers.
 
-    Of a checkpoint with averaged weights beside the last ones, the last ones are taken, as is
-    usual for training on.
+    If a checkpoint has averaged weights besides the last ones, the last ones are used, as is usual
+    for further training.
     """
     unet = weights.part(_LDM_PREFIX) or weights
     names = {key: diffusers_name(key, layers_per_block) for key in unet}
@@ -54,21 +54,21 @@ def with_diffusers_names(
     if unknown:
         raise WeightsError(
             f"{weights.source} is not a Stable Diffusion 1.5 checkpoint: its UNet has "
-            f"{len(unknown)} tensors that have no place there ({', '.join(unknown[:4])}). Choose "
-            "Stable Diffusion 1.5 or a fine-tuned version of it."
+            f"{len(unknown)} tensors that version 1.5 does not have ({', '.join(unknown[:4])}). "
+            "Choose Stable Diffusion 1.5 or a fine-tuned version of it."
         )
     convolutions = (key.removesuffix(".weight") for key, shape in unet.shapes.items() if shape[3:])
     lacking = [f"{layer}.bias" for layer in convolutions if f"{layer}.bias" not in unet]
     if lacking:
         raise WeightsError(
-            f"{weights.source} lacks {lacking[0]!r}; the checkpoint is incomplete. Choose a whole "
-            "one."
+            f"{weights.source} lacks {lacking[0]!r}; the checkpoint is incomplete. Choose a "
+            "complete one."
         )
     return unet.renamed({key: name for key, name in names.items() if name})
 
 
 def _stable_diffusion(path: Path, config: UNetConfig) -> Weights:
-    """Open the UNet of a folder or file, under diffusers' names."""
+    """Open the UNet of a folder or file, with the tensor names of diffusers."""
     if path.is_dir():
         files = [path / name for name in _UNET_FILES if (path / name).is_file()]
         if not files:

@@ -1,4 +1,4 @@
-"""The temporal layers from AnimateDiff."""
+"""Start the temporal layers from AnimateDiff."""
 
 import logging
 from pathlib import Path
@@ -21,16 +21,17 @@ def from_animatediff(
     denoiser: UNet,
     path: str | Path,  # motion module file in its original layout
 ) -> None:
-    """Give the denoiser's temporal layers the weights of a motion module file, and nothing else.
+    """Load a motion module file into the denoiser's temporal layers; other layers stay.
 
-    A file without middle module (the first version's) leaves that of the denoiser as it is, with a
-    notice. For tables of another length see `fitted_table`.
+    With a file without a middle module (the first version), the denoiser's middle module stays
+    unchanged and a warning is logged. For position tables of another length see `fitted_table`.
     """
     weights = read_weights(path)
     require_kind(weights, "motion")
     if denoiser.config.motion is None:
         raise ConfigError(
-            f"denoiser got no temporal layers, which {path} is for; build the denoiser of stage 2."
+            f"denoiser got no temporal layers, but {path} holds weights for them; build the "
+            "denoiser of stage 2."
         )
     fitted, keys = motion_weights(denoiser, weights)
     fill(denoiser, fitted, keys)
@@ -38,7 +39,7 @@ def from_animatediff(
 
 
 def motion_weights(denoiser: UNet, weights: Weights) -> tuple[Weights, Shapes]:
-    """Return the temporal layers of a file with tables that fit, and the keys to take."""
+    """Return the temporal layers of a file with fitted position tables, and the keys to load."""
     expected = {key: s for key, s in module_shapes(denoiser).items() if is_temporal(key)}
     modules = weights.renamed({key: key for key in weights if is_temporal(key)})
     if not any(key.startswith("mid_block.") for key in modules):
@@ -58,19 +59,20 @@ def motion_weights(denoiser: UNet, weights: Weights) -> tuple[Weights, Shapes]:
     }
     fitted = modules.updated(from_tensors(fitting, weights.source))
     check_keys(expected, fitted, "a motion module file")
-    _tell_of_longer_tables(expected, modules)
+    _warn_about_longer_tables(expected, modules)
     return fitted, expected
 
 
 def fitted_table(
     stored: Tensor,  # (1, n, c), the positions of n frames
-    frames: int,  # how many the denoiser has
-    source: str,
+    frames: int,  # rows that the denoiser has
+    source: str,  # file name, for messages
 ) -> Tensor:  # (1, frames, c)
     """Return a table of frame positions with as many rows as the denoiser has.
 
-    A longer one is cut: row i means frame i whatever follows. A shorter one is continued only if
-    it is the sine table, whose further rows are known; one that was trained is refused.
+    A longer table is cut, because row i stands for frame i at any length. A shorter one is
+    continued only if it is the sine table, whose further rows are known; WeightsError for a shorter
+    table that was trained.
     """
     known, channels = stored.shape[1:]
     if known >= frames:
@@ -79,12 +81,12 @@ def fitted_table(
     if not torch.allclose(stored.float(), table[:, :known], atol=1e-2):
         raise WeightsError(
             f"{source} has trained positions of {known} frames; the denoiser has {frames}, and "
-            f"further positions cannot be told. Train with a motion table of {known} frames."
+            f"further positions are unknown. Train with a motion table of {known} frames."
         )
     return table
 
 
-def _tell_of_longer_tables(expected: Shapes, modules: Weights) -> None:
+def _warn_about_longer_tables(expected: Shapes, modules: Weights) -> None:
     pairs = {(modules.shapes[key][1], expected[key][1]) for key in expected if _is_table(key)}
     for known, frames in sorted(pairs):
         if frames > known:

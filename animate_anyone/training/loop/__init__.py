@@ -1,1 +1,1 @@
-"""The training loop of both stages, and what it is made of."""
+"""The training loop of both stages, and its parts."""

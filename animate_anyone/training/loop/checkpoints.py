@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written whole or not at all, and read back exactly."""
+"""Checkpoints of a training run: written completely or not at all, and restored exactly."""
 
 import json
 import logging
@@ -17,11 +17,11 @@ from ...weights.read import require_safe_pickles
 
 log = logging.getLogger(__name__)
 
-FACTS = "checkpoint.json"  # says what a checkpoint is, and how long its files are
+FACTS = "checkpoint.json"  # the facts about a checkpoint, and the sizes of its files
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a state so that a reader sees the old file or the new one, never half of one."""
+    """Write a state atomically: a reader sees the old file or the new one, never a part of it."""
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         torch.save(state, file)
@@ -39,18 +39,18 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
 
 
 class CheckpointFolder:
-    """The checkpoints of one stage: each a folder that appears under its name when it is whole."""
+    """The checkpoints of one stage: each is a folder that gets its name when it is complete."""
 
     def __init__(self, folder: Path, keep: int) -> None:
-        """Keep so many; nothing is written or removed now."""
+        """Keep the `keep` newest checkpoints; nothing is written or removed now."""
         self.folder, self.keep = folder, keep
 
     def partial(self, step: int) -> Path:
-        """Return where the files of a checkpoint are written."""
+        """Return the folder into which the files of a checkpoint are written."""
         return self.folder / f"step-{step:08d}.partial"
 
     def finish(self, step: int, facts: dict[str, Any]) -> Path:
-        """Give a written checkpoint its name, with what it is in a file; remove those too old."""
+        """Write the facts of a checkpoint and give it its name; remove old and damaged ones."""
         partial = self.partial(step)
         sizes = {}
         for path in sorted(partial.rglob("*")):
@@ -67,32 +67,32 @@ class CheckpointFolder:
             shutil.rmtree(whole)
         partial.rename(whole)
         damaged = [path for path in self._found() if path != whole and _read(path)[1]]
-        for path in damaged:  # a run has passed them over; they are no use to anybody
+        for path in damaged:  # this run has skipped them, and no other can use them
             shutil.rmtree(path)
         for path in self._found()[: -self.keep]:
             shutil.rmtree(path)
         return whole
 
     def discard_partial(self) -> None:
-        """Remove what was written of checkpoints that were never finished."""
+        """Remove unfinished checkpoints."""
         for path in self.folder.glob("step-*.partial"):
             shutil.rmtree(path, ignore_errors=True)
 
     def newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """Return the newest whole checkpoint and its facts; say which damaged ones are passed.
+        """Return the newest complete checkpoint and its facts, or None if there is none.
 
-        TrainingError if there are checkpoints and all of them are damaged.
+        Damaged ones are skipped with a warning. TrainingError if all of them are damaged.
         """
         found = self._found()
         for path in reversed(found):
             facts, broken = _read(path)
             if not broken:
                 return path, facts
-            log.warning("checkpoint %s is damaged (%s); it is passed over", path, broken)
+            log.warning("checkpoint %s is damaged (%s); it is skipped", path, broken)
         if found:
             raise TrainingError(
-                f"folder got {self.folder}, whose checkpoints are all damaged; going on would "
-                "begin anew over what is left. Restore one of them, or choose a new folder."
+                f"folder got {self.folder}, whose checkpoints are all damaged; a new start would "
+                "overwrite what is left of them. Restore one of them, or choose a new folder."
             )
         return None
 
@@ -101,7 +101,7 @@ class CheckpointFolder:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], str]:
-    """Return the facts of a checkpoint, and what is wrong with it: nothing if it is whole."""
+    """Return the facts of a checkpoint, and its fault; the fault is empty if it is complete."""
     try:
         facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
         wrong = [
@@ -119,10 +119,10 @@ def _size(path: Path) -> int:
 
 
 class Average:
-    """Exponential moving average of parameters, with a short memory at the start; 0 keeps none.
+    """Exponential moving average of parameters, with a lower decay at the start; 0 keeps none.
 
-    torch's AveragedModel copies a whole module. This one holds the parameters that a stage trains,
-    under their names, and its decay rises with the steps.
+    torch's AveragedModel copies a whole module. This class holds only the parameters that a stage
+    trains, by name, and its decay rises with the steps.
     """
 
     def __init__(self, parameters: dict[str, torch.nn.Parameter], decay: float) -> None:
@@ -134,7 +134,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, parameters: dict[str, torch.nn.Parameter]) -> None:
-        """Move a little towards the parameters."""
+        """Update the average with the current parameters."""
         if not self.values:
             return
         self.steps += 1
@@ -155,7 +155,7 @@ class Average:
     @contextmanager
     @torch.no_grad()
     def in_place_of(self, parameters: dict[str, torch.nn.Parameter]) -> Iterator[None]:
-        """Let the parameters hold the average for a while; without a decay they are left alone."""
+        """Give the parameters the average's values within a `with` block; none if decay is 0."""
         trained = {name: parameters[name].detach().clone() for name in self.values}
         for name, value in self.values.items():
             parameters[name].copy_(value)

@@ -1,4 +1,4 @@
-"""Where a run takes place: one process or many, and which of a step's rows each of them takes."""
+"""Processes and devices of a run, and the rows of a step that each process computes."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
 
-# Fields of the configuration that may have other values when a run goes on: how it is computed and
-# watched, and the plan of its remaining steps. With other values of the rest it is another run.
+# Fields of the configuration that may change when a run is resumed: how it is computed and
+# reported, and the plan of its remaining steps. All other fields must stay the same.
 CHANGEABLE_FIELDS = (
     "steps",
     "accumulate",
@@ -30,7 +30,7 @@ CHANGEABLE_FIELDS = (
 
 
 def training_device() -> "torch.device":
-    """Return the device of this process, for frozen networks that are loaded beforehand."""
+    """Return the device of this process, for frozen networks that are loaded before training."""
     from accelerate import PartialState
 
     device = PartialState().device
@@ -41,9 +41,9 @@ def training_device() -> "torch.device":
 def make_accelerator(
     config: TrainingConfig,
     *,
-    cpu: bool = False,  # even where there is a graphics card
+    cpu: bool = False,  # use the CPU even if there is a GPU
 ) -> "Accelerator":
-    """Return accelerate's view of this process, as `accelerate launch` or its absence says."""
+    """Return the Accelerator of this process, with the settings of `accelerate launch` if used."""
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState, PartialState
@@ -53,23 +53,23 @@ def make_accelerator(
             "accelerate)."
         ) from error
     if PartialState(cpu=cpu).num_processes == 1:
-        # accelerate remembers precision and device of an earlier run in this process and refuses
-        # others; it has no public function that forgets them.
+        # accelerate keeps precision and device of an earlier run in this process and refuses
+        # others; it has no public function that resets them.
         AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         cpu=cpu,
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulate,
-        # Rows whose condition is dropped leave ReferenceNet without a gradient.
+        # If the conditions of all rows are dropped, ReferenceNet gets no gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     if accelerator.state.deepspeed_plugin is not None:
-        settle_deepspeed(accelerator, config)
+        configure_deepspeed(accelerator, config)
     return accelerator
 
 
-def settle_deepspeed(accelerator: "Accelerator", config: TrainingConfig) -> None:
-    """Tell DeepSpeed what accelerate's loader and clipping would: its engine does both itself."""
+def configure_deepspeed(accelerator: "Accelerator", config: TrainingConfig) -> None:
+    """Set batch size, accumulation and clipping, which DeepSpeed's engine handles itself."""
     plugin = accelerator.state.deepspeed_plugin
     assert plugin is not None
     plugin.deepspeed_config |= {
@@ -81,7 +81,7 @@ def settle_deepspeed(accelerator: "Accelerator", config: TrainingConfig) -> None
 
 
 def rows_of(accelerator: "Accelerator", config: TrainingConfig) -> list[Sequence[int]]:
-    """Return the rows that this process takes, part by part."""
+    """Return the row numbers that this process computes, one range for each part of a step."""
     processes, index = accelerator.num_processes, accelerator.process_index
     size = config.examples // (processes * config.accumulate)
     starts = ((part * processes + index) * size for part in range(config.accumulate))
@@ -91,7 +91,7 @@ def rows_of(accelerator: "Accelerator", config: TrainingConfig) -> list[Sequence
 def check_names(
     accelerator: "Accelerator", chosen: Collection[str], found: Collection[str]
 ) -> None:
-    """Refuse a distribution that hides the networks' parameters behind other names."""
+    """Raise ConfigError if the distribution gives the networks' parameters other names."""
     if set(chosen) != set(found):
         raise ConfigError(
             f"distribution got {accelerator.distributed_type.value}, which renames parameters; the "
@@ -102,10 +102,10 @@ def check_names(
 def check_run(
     accelerator: "Accelerator",
     config: TrainingConfig,
-    facts: dict[str, Any] | None = None,  # of the checkpoint to go on from
+    facts: dict[str, Any] | None = None,  # of the checkpoint to resume from
     path: Path | None = None,  # of that checkpoint
 ) -> None:
-    """Refuse what these processes cannot train, or cannot continue."""
+    """Raise ConfigError for what these processes cannot train or resume."""
     processes, kind = accelerator.num_processes, accelerator.distributed_type.value
     if config.examples % (processes * config.accumulate):
         raise ConfigError(
@@ -130,7 +130,7 @@ def check_run(
     if changed:
         raise ConfigError(
             f"checkpoint {path} belongs to another configuration ({'; '.join(changed)}); a run "
-            "goes on with the settings that it began with. Restore them, or choose a new folder."
+            "is resumed with its first settings. Restore them, or choose a new folder."
         )
     if (kind, processes) != (facts["distribution"], facts["processes"]) and "DEEPSPEED" in (
         kind,
@@ -138,6 +138,6 @@ def check_run(
     ):
         raise ConfigError(
             f"processes got {processes} ({kind}); the checkpoint {path} was written by "
-            f"{facts['processes']} ({facts['distribution']}), and DeepSpeed's parts fit only "
-            "those. Launch it as before, or begin a new folder from its weights.safetensors."
+            f"{facts['processes']} ({facts['distribution']}), and DeepSpeed can only load it with "
+            "the same. Launch it as before, or start a new folder from its weights.safetensors."
         )

@@ -1,7 +1,7 @@
-"""What chance decides in a step: noise, timesteps, and whose condition is dropped.
+"""Random draws of a step: noise, timesteps, and the rows whose condition is dropped.
 
-All of it follows from seed, step and row, so that a resumed run goes on exactly, and several
-processes, or parts of a step worked off in turn, see what one process would.
+They depend only on seed, step and row. So a resumed run continues exactly, and several processes,
+or parts of a step computed in turn, draw the same values as a single process.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class StepNoise:
-    """What a step's rows are made noisy with."""
+    """The random draws for the rows of a step."""
 
     noise: Tensor  # (b, c, f, h, w)
     timesteps: Tensor  # (b, f)

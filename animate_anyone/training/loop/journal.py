@@ -1,4 +1,4 @@
-"""What a run says about itself: a line of JSON per report, and TensorBoard where there is one."""
+"""The log of a run: a line of JSON per report, and TensorBoard if it is installed."""
 
 import io
 import json
@@ -17,35 +17,35 @@ log = logging.getLogger(__name__)
 
 
 def entries_of(path: Path) -> list[dict[str, float]]:
-    """Return the entries of a log; a line that a crash has cut off is left out."""
+    """Return the entries of a log; damaged lines, as after a crash, are skipped."""
     entries = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             entries.append(json.loads(line))
         except ValueError:
-            log.warning("%s holds a damaged line, which is left out: %.40s", path, line)
+            log.warning("%s has a damaged line, which is skipped: %.40s", path, line)
     return entries
 
 
-def write_entry(path: Path, step: int, values: dict[str, float], *, of: str) -> None:
-    """Add an entry to a log, to five digits, and tell it under a name.
+def write_entry(path: Path, step: int, values: dict[str, float], *, run: str) -> None:
+    """Append an entry, rounded to five digits, to a log file, and log it under the run's name.
 
-    TrainingError if the disk does not take it.
+    TrainingError if the file cannot be written.
     """
     entry = {"step": step, **{name: float(f"{v:.5g}") for name, v in values.items()}}
-    log.info("%s %s", of, entry)
+    log.info("%s %s", run, entry)
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
     except OSError as error:
         raise TrainingError(
-            f"log {path} cannot be written at step {step} ({error}); the checkpoints are "
-            "untouched. Make room, then start the same command again."
+            f"log {path} cannot be written at step {step} ({error}); the checkpoints are not "
+            "affected. Free disk space, then run the same command again."
         ) from error
 
 
-def forget_after(path: Path, step: int) -> None:
-    """Drop entries of steps that will be taken again."""
+def drop_entries_after(path: Path, step: int) -> None:
+    """Remove the entries of later steps from a log file; these steps will be repeated."""
     if path.exists():
         kept = [entry for entry in entries_of(path) if entry["step"] <= step]
         with whole_file(path) as part:
@@ -56,7 +56,7 @@ class Journal:
     """Numbers, pictures and clips by step; only the first process of a run keeps one."""
 
     def __init__(self, folder: Path, step: int = 0) -> None:
-        """Open the folder's log; a run that goes on from a step drops the entries of later ones."""
+        """Open the folder's log; entries after `step`, where the run is resumed, are dropped."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         self.folder = folder
@@ -65,11 +65,11 @@ class Journal:
             from torch.utils.tensorboard import SummaryWriter
 
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-        forget_after(self.path, step)
+        drop_entries_after(self.path, step)
 
     def numbers(self, step: int, values: dict[str, float]) -> None:
-        """Write one entry; TrainingError if the disk does not take it."""
-        write_entry(self.path, step, values, of=self.folder.name)
+        """Write one entry; TrainingError if the file cannot be written."""
+        write_entry(self.path, step, values, run=self.folder.name)
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
@@ -81,7 +81,7 @@ class Journal:
         name: str,
         picture: np.ndarray,  # (H, W, 3), uint8
     ) -> None:
-        """Keep a picture as a file, and on the board."""
+        """Save a picture as a file, and show it in TensorBoard."""
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
         Image.fromarray(picture).save(folder / f"{name}-{step:08d}.png")
@@ -95,7 +95,7 @@ class Journal:
         frames: np.ndarray,  # (f, H, W, 3), uint8
         fps: float,
     ) -> None:
-        """Keep a clip as an animated GIF, and on the board."""
+        """Save a clip as an animated GIF, and show it in TensorBoard."""
         pictures = [Image.fromarray(frame) for frame in frames]
         data = io.BytesIO()
         pictures[0].save(
@@ -110,8 +110,8 @@ class Journal:
         folder.mkdir(exist_ok=True)
         (folder / f"{name}-{step:08d}.gif").write_bytes(data.getvalue())
         if self._board is not None:
-            # The board shows a GIF as a moving picture; torch writes still ones, so the GIF takes
-            # the place of one.
+            # TensorBoard plays a GIF, but torch only writes still pictures; so the data of the
+            # still picture are replaced with the GIF.
             from torch.utils.tensorboard.summary import image
 
             summary = image(name, frames[0], dataformats="HWC")
@@ -119,6 +119,6 @@ class Journal:
             self._board.file_writer.add_summary(summary, step)
 
     def close(self) -> None:
-        """Write what is buffered."""
+        """Write buffered entries and close TensorBoard's file."""
         if self._board is not None:
             self._board.close()

@@ -1,7 +1,7 @@
-"""What training minimises: the weighted sum of the terms in LOSSES.
+"""The training loss: the weighted sum of the terms in LOSSES.
 
-To add a term, add an entry. Its weight is then a name in `losses` of the configuration, the
-trainers add it, and the log shows it as loss_<name> in every run in which several terms count.
+To add a term, add an entry. Its weight is then a key in `losses` of the configuration, the
+trainers add it, and the log shows it as loss_<name> in every run that uses several terms.
 """
 
 import math
@@ -17,7 +17,7 @@ from ...errors import ConfigError
 
 
 class LossSettings(Protocol):
-    """What a configuration says about its loss."""
+    """The fields of a configuration that define its loss."""
 
     @property
     def losses(self) -> Mapping[str, float]:
@@ -26,7 +26,7 @@ class LossSettings(Protocol):
 
     @property
     def figure_weight(self) -> float:
-        """Return the extra weight of the figure, where masks tell it."""
+        """Return the extra weight of the figure; it is used if there are masks."""
         ...
 
     @property
@@ -37,26 +37,26 @@ class LossSettings(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchFacts:
-    """What a term may look at beside output and target."""
+    """The inputs of a loss term besides output and target."""
 
     settings: LossSettings
     schedule: NoiseSchedule
-    noisy: Tensor  # (b, c, f, h, w): what the networks saw
+    noisy: Tensor  # (b, c, f, h, w): the input of the networks
     timesteps: Tensor  # (b, f), on the CPU
-    masks: Tensor | None  # (b, 1, f, h, w), 0..1: the figure, if it is known
+    masks: Tensor | None  # (b, 1, f, h, w), 0..1: where the figure is, if known
 
 
 @dataclass(frozen=True)
 class Loss:
     """One term of the loss."""
 
-    weight: float  # where a configuration does not name it; 0: it is not computed
-    # Of the networks' output and its target, (b, c, f, h, w), as a mean over the batch.
+    weight: float  # default; 0: the term is not computed
+    # Takes output and target, (b, c, f, h, w); returns a mean over the batch.
     value: Callable[[Tensor, Tensor, BatchFacts], Tensor]
 
 
 def loss_weights(given: Mapping[str, float]) -> dict[str, float]:
-    """Return the weight of every term; ConfigError for a name or a weight that cannot be."""
+    """Return the weight of every term; ConfigError for an unknown name or an invalid weight."""
     for name, weight in given.items():
         if name not in LOSSES:
             raise ConfigError(
@@ -67,7 +67,7 @@ def loss_weights(given: Mapping[str, float]) -> dict[str, float]:
             raise ConfigError(f"losses.{name} got {weight!r}; it must be a number of 0 or more.")
     weights = {name: given.get(name, loss.weight) for name, loss in LOSSES.items()}
     if not any(weights.values()):
-        raise ConfigError("losses got no weight above 0; nothing would be learned. Raise one.")
+        raise ConfigError("losses got no weight above 0; training needs one. Set one above 0.")
     return weights
 
 
@@ -76,7 +76,7 @@ def total_loss(
     target: Tensor,  # (b, c, f, h, w)
     facts: BatchFacts,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss, and for the log its terms after weighting; none where only one counts."""
+    """Return the loss, and its weighted terms for the log if there is more than one."""
     terms = {
         name: weight * LOSSES[name].value(output, target, facts)
         for name, weight in facts.settings.losses.items()
@@ -95,7 +95,7 @@ def weighted_error(
 ) -> Tensor:
     """Return the mean squared error under weights that are normalised per example.
 
-    Per example, so that the mean over the parts of a batch is that of the whole.
+    Per example, so that the mean over the parts of a batch equals the mean over the whole batch.
     """
     error = (output.float() - target.float()).square() * weights
     if scale is not None:
@@ -109,7 +109,7 @@ def figure_weights(
     like: Tensor,  # (b, c, f, h, w)
     figure_weight: float,
 ) -> Tensor:  # (b, 1, f, h, w)
-    """Return weights under which the figure counts 1 + figure_weight times, if masks tell it."""
+    """Return 1 + figure_weight inside the figure and 1 elsewhere; 1 everywhere without masks."""
     if masks is None:
         return torch.ones_like(like[:, :1])
     return 1 + figure_weight * masks
@@ -122,8 +122,8 @@ def min_snr_scale(
 ) -> Tensor:  # (b, f)
     """Return min-SNR weights of each frame's error (arXiv 2303.09556, section 3.4).
 
-    The error of the clean picture counts min(SNR, gamma) times; one of v or of the noise is larger
-    than that by SNR + 1 or SNR, so it counts as much less.
+    The error of the clean picture has the weight min(SNR, gamma). The error of v is SNR + 1 times
+    as large, and that of the noise SNR times, so their weights are divided by these factors.
     """
     snr = schedule.snr(timesteps)
     clipped = snr.clamp(max=gamma)
@@ -131,7 +131,7 @@ def min_snr_scale(
         return clipped
     if schedule.config.prediction_type == "v_prediction":
         return clipped / (snr + 1)
-    return torch.where(snr > gamma, gamma / snr, 1.0)  # 1 as well where nothing but noise is left
+    return torch.where(snr > gamma, gamma / snr, 1.0)  # also 1 at a signal-to-noise ratio of 0
 
 
 def difference_error(
@@ -140,8 +140,8 @@ def difference_error(
 ) -> Tensor:
     """Return the mean squared error of the changes from frame to frame; 0 for a single frame.
 
-    An error that stays still costs nothing here, one that flickers counts twice: what temporal
-    layers alone can mend.
+    A constant error costs nothing here, and a flickering one counts twice. Only temporal layers can
+    reduce this error.
     """
     if output.shape[2] < 2:
         return output.float().sum() * 0
@@ -149,7 +149,7 @@ def difference_error(
 
 
 def figure_error(output: Tensor, target: Tensor, masks: Tensor) -> float:
-    """Return the mean squared error inside the figure alone: falls when training works."""
+    """Return the mean squared error inside the figure; it falls if training works."""
     error = (output.float() - target.float()).square().mean(1, keepdim=True)
     return float((error * masks).sum() / masks.sum().clamp(min=1))
 
@@ -165,6 +165,6 @@ def _prediction_error(output: Tensor, target: Tensor, facts: BatchFacts) -> Tens
 
 LOSSES = {
     "prediction": Loss(1.0, _prediction_error),
-    # What temporal layers alone can mend; the recipe of aa-mini's stage 2 has it.
+    # Only temporal layers can reduce it; used in the recipe of aa-mini's stage 2.
     "difference": Loss(0.0, lambda output, target, _: difference_error(output, target)),
 }

@@ -1,8 +1,8 @@
 """The training loop of both stages (paper, section 3.3): one visible loop on any number of devices.
 
-Hugging Face accelerate places the networks and brings the gradients of several processes together.
-Everything that chance decides follows from seed, step and row (see `draws` and `batch`), so a run
-that was killed goes on as if it had not been, and two processes train as one would.
+Hugging Face accelerate places the networks and combines the gradients of several processes. All
+random draws depend only on seed, step and row (see `draws` and `batch`). So a killed run is
+resumed exactly, and two processes train as one process would.
 """
 
 import logging
@@ -39,21 +39,21 @@ from .optimizer import build_optimizer
 
 log = logging.getLogger(__name__)
 
-SPIKE = 4.0  # a step whose gradient is so many times the usual is left out
-SPIKE_FREE_STEPS = 200  # in which the usual is still being learned
-MOST_ENDLESS = 50  # steps in a row without a finite gradient; fp16 finds its scale in fewer
+SPIKE = 4.0  # a step is skipped if its gradient norm is more than this times the typical norm
+SPIKE_FREE_STEPS = 200  # first steps, while the typical norm is estimated; none is skipped
+MAX_NOT_FINITE = 50  # steps in a row without a finite gradient; fp16 finds its scale in fewer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a stage needs beside its configuration."""
+    """The inputs of a stage besides its configuration and examples."""
 
     autoencoder: Autoencoder | None = None  # for sources of pixels, and for validation
-    image_encoder: ImageEncoder | None = None  # frozen; None: trained, or tokens come ready
-    start: Callable[[AnimateNetworks], None] | None = None  # gives a new run its first weights
+    image_encoder: ImageEncoder | None = None  # frozen; None: trained, or data have the tokens
+    start: Callable[[AnimateNetworks], None] | None = None  # loads a new run's first weights
     validate: Callable[[Models, Journal, int], dict[str, float]] | None = None
-    origin: Mapping[str, str] = field(default_factory=dict)  # what was named: kept with the run
-    cpu: bool = False  # compute there even where there is a graphics card
+    origin: Mapping[str, str] = field(default_factory=dict)  # data and weights, for checkpoints
+    cpu: bool = False  # use the CPU even if there is a GPU
     progress: Progress | None = None  # called after each step; may raise to interrupt
 
 
@@ -64,21 +64,21 @@ class Trainer:
         self,
         config: TrainingConfig,
         folder: Path,  # of the run; the stage's own folder is inside
-        preset: Preset | None = None,  # None: the one that the configuration names
-        around: Surroundings | None = None,
+        preset: Preset | None = None,  # None: the configuration's
+        surroundings: Surroundings | None = None,
     ) -> None:
-        """Build the stage; continue from the newest whole checkpoint if there is one."""
-        self.config, self.around = config, around or Surroundings()
+        """Build the stage; resume from the newest complete checkpoint if there is one."""
+        self.config, self.surroundings = config, surroundings or Surroundings()
         self.folder = folder / f"stage{config.stage}"
         self.preset = scheduled(preset or get_preset(config.preset), config)
         self.schedule = NoiseSchedule(self.preset.schedule)
-        self.accelerator = make_accelerator(config, cpu=self.around.cpu)
+        self.accelerator = make_accelerator(config, cpu=self.surroundings.cpu)
         check_run(self.accelerator, config)
         self.device = self.accelerator.device
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
-        self._origin = dict(self.around.origin)
-        self._skipped = self._endless = 0  # steps since the last report; in a row
+        self._origin = dict(self.surroundings.origin)
+        self._skipped = self._not_finite = 0  # steps since the last report; in a row
 
         found = self.checkpoints.newest()
         networks = self._built(folder, new=found is None)
@@ -108,8 +108,8 @@ class Trainer:
             now = time.perf_counter()
             figures.append(step | {"seconds": now - started})
             started = now
-            if self.around.progress is not None:
-                self.around.progress(self.step, config.steps)
+            if self.surroundings.progress is not None:
+                self.surroundings.progress(self.step, config.steps)
             if self.step % config.report_every == 0:
                 self._report(journal, figures, waited)
                 waited = 0.0
@@ -122,7 +122,7 @@ class Trainer:
             journal.close()
 
     def train_step(self, parts: Sequence[tuple[Sequence[int], Batch]]) -> dict[str, float]:
-        """Take one step over this process's rows; return the loss and other figures."""
+        """Take one step over the rows of this process; return the loss and other figures."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(self.step)
         figures: list[dict[str, float]] = []
@@ -139,7 +139,7 @@ class Trainer:
         return _means(figures)
 
     def save(self) -> None:
-        """Write a checkpoint, and the weights as they would be shipped."""
+        """Write a checkpoint, and the current weights (averages if kept) as one file."""
         partial, main = self.checkpoints.partial(self.step), self.accelerator.is_main_process
         if main:
             self.checkpoints.discard_partial()
@@ -152,22 +152,22 @@ class Trainer:
                 save_file(self.average.values, partial / "average.safetensors")
                 _write_weights(self.folder / "weights.safetensors", state | self.average.values)
                 self.checkpoints.finish(self.step, self._facts())
-        except Exception as error:  # of torch, safetensors or the system, by who was writing
+        except Exception as error:  # from torch, safetensors or the system
             if main:
                 self.checkpoints.discard_partial()
             raise TrainingError(
                 f"checkpoint of step {self.step} cannot be written to {self.folder} ({error}); "
-                "the ones before are untouched. Make room, then start the same command again: it "
-                "goes on from the newest whole checkpoint."
+                "earlier ones are not affected. Free disk space, then run the same command again: "
+                "it resumes from the newest complete checkpoint."
             ) from error
         self.accelerator.wait_for_everyone()
 
     def _update(self) -> None:
-        """Move the weights, unless the gradient is a spike that would undo minutes of training."""
+        """Update the weights; skip a gradient spike, which would undo minutes of training."""
         for parameter in self._unused:
             parameter.grad = None
         norm = self.accelerator.clip_grad_norm_(self._wrapped.parameters(), self.config.clip)
-        norm = float(norm) if norm is not None else self.typical_norm  # DeepSpeed may not tell it
+        norm = float(norm) if norm is not None else self.typical_norm  # DeepSpeed may return None
         finite, limit = math.isfinite(norm), SPIKE * self.typical_norm
         if finite and (self.step < SPIKE_FREE_STEPS or norm <= limit):
             self.optimizer.step()
@@ -175,13 +175,13 @@ class Trainer:
         else:
             self._skipped += 1
             if self.accelerator.scaler is not None:
-                self.accelerator.scaler.update()  # fp16: it expects one after each unscaling
-        self._endless = 0 if finite else self._endless + 1
-        if self._endless == MOST_ENDLESS:
+                self.accelerator.scaler.update()  # fp16: required after each unscaling
+        self._not_finite = 0 if finite else self._not_finite + 1
+        if self._not_finite == MAX_NOT_FINITE:
             raise TrainingError(
-                f"gradient got {norm} in {MOST_ENDLESS} steps in a row, up to step {self.step}; "
-                "nothing is learned any more. The checkpoints before are kept. Go on from one "
-                "with a lower learning_rate, or with mixed_precision bf16 or no."
+                f"gradient got {norm} in {MAX_NOT_FINITE} steps in a row, up to step {self.step}; "
+                "it must be finite. Earlier checkpoints are kept: resume from one with a lower "
+                "learning_rate, or train anew with mixed_precision bf16 or no."
             )
         if finite:
             self.typical_norm += (min(norm, 1e3) - self.typical_norm) / min(self.step + 1, 100)
@@ -221,16 +221,16 @@ class Trainer:
         """Return reference (b, c, h, w) and targets (b, c, f, h, w) on the device."""
         if batch.encoded:
             return batch.reference.to(self.device), batch.targets.to(self.device)
-        encode = _needed(self.around.autoencoder, "autoencoder", "pictures into latents").encode
+        coder = _needed(self.surroundings.autoencoder, "autoencoder", "pictures into latents")
         b = len(batch.reference)
         targets = rearrange(batch.targets, "b c f H W -> (b f) c H W")
         frames = torch.cat([batch.reference, targets])
-        latents = encode(frames.to(self.device).float() / 255)
+        latents = coder.encode(frames.to(self.device).float() / 255)
         return latents[:b], rearrange(latents[b:], "(b f) c h w -> b c f h w", b=b)
 
     @torch.no_grad()
     def _picture(self, batch: Batch) -> Tensor:
-        """Return what the networks make the image token of: the token itself, or a picture."""
+        """Return the networks' input for the image token: the token itself, or a picture."""
         if batch.tokens is not None:
             wanted = self.preset.unet.cross_attention_dim
             _check_width("image tokens", "numbers", batch.tokens.shape[-1], wanted)
@@ -239,11 +239,13 @@ class Trainer:
         pictures = batch.thumbs.to(self.device).float() / 255
         if self.config.train_image_encoder:
             return pictures
-        encoder = _needed(self.around.image_encoder, "image_encoder", "a picture into a token")
+        encoder = _needed(
+            self.surroundings.image_encoder, "image_encoder", "a picture into a token"
+        )
         return torch.cat([encoder.encode(picture[None]) for picture in pictures])
 
     def _batches(self, source: Source) -> Iterator[list[tuple[Sequence[int], Batch]]]:
-        """Yield the parts of each step that is still to be taken."""
+        """Yield the parts of each remaining step."""
         config = self.config
         draw = Draw(
             seed=config.seed,
@@ -289,15 +291,15 @@ class Trainer:
             journal.numbers(self.step, entry)
 
     def _validate(self, journal: Journal | None) -> None:
-        if journal is None or self.around.validate is None:
+        if journal is None or self.surroundings.validate is None:
             return
-        autoencoder = _needed(self.around.autoencoder, "autoencoder", "latents into pictures")
-        models = as_models(self.networks, self.preset, autoencoder, self.around.image_encoder)
+        autoencoder = _needed(self.surroundings.autoencoder, "autoencoder", "latents into pictures")
+        models = as_models(self.networks, self.preset, autoencoder, self.surroundings.image_encoder)
         with self.average.in_place_of(self.parameters), torch.no_grad():
             self.networks.eval()
             try:
-                values = self.around.validate(models, journal, self.step)
-            except (MediaError, InputError) as error:  # a test clip: no reason to end a training
+                values = self.surroundings.validate(models, journal, self.step)
+            except (MediaError, InputError) as error:  # a bad test clip must not end a training
                 log.warning("step %d could not be validated: %s", self.step, error)
                 values = {}
             self.networks.train()
@@ -321,8 +323,8 @@ class Trainer:
         networks = build_networks(self.preset, self.config, generator, attention=attention)
         if not new:
             return networks
-        if self.around.start is not None:
-            self.around.start(networks)
+        if self.surroundings.start is not None:
+            self.surroundings.start(networks)
         elif self.config.stage == 2:
             load_stage1(networks, folder)
         return networks
@@ -342,22 +344,24 @@ class Trainer:
         check_run(self.accelerator, self.config, facts, path)
         require_safe_pickles(str(path))
         self.accelerator.load_state(str(path))
-        self.accelerator.step = 0  # parts of a step that is under way: none, however many it has
+        self.accelerator.step = 0  # no part of the next step has been computed yet
         values = load_file(path / "average.safetensors")
         self.average.load_state_dict({"steps": facts["average_steps"], "values": values})
         self.step, self.typical_norm = facts["step"], facts["typical_norm"]
         self.seconds = facts["seconds"]
-        log.info("stage %d goes on from step %d", self.config.stage, self.step)
+        log.info("stage %d is resumed at step %d", self.config.stage, self.step)
         begun: dict[str, str] = facts.get("origin", {})
         for name in begun.keys() & self._origin.keys():
             before, now = begun[name], self._origin[name]
             if now != before:
-                log.warning("the run was begun with %s %s; going on, it has %s", name, before, now)
+                log.warning(
+                    "the run was started with %s %s; it continues with %s", name, before, now
+                )
         self._origin |= begun
 
 
 class _Steps(torch.utils.data.Dataset):
-    """What a process is given in each step, by the step's number."""
+    """The batches of a process, by the number of the step."""
 
     def __init__(self, source: Source, draw: Draw, rows: Sequence[Sequence[int]]) -> None:
         self.source, self.draw, self.rows = source, draw, rows
@@ -367,7 +371,7 @@ class _Steps(torch.utils.data.Dataset):
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each figure over rows that all have it."""
+    """Return the mean of each figure; all rows have the same figures."""
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
 
@@ -377,7 +381,7 @@ def _write_weights(path: Path, state: dict[str, Tensor]) -> None:
 
 
 def _check_width(what: str, unit: str, found: int, wanted: int) -> None:
-    """Refuse data of another encoder than the networks' own."""
+    """Raise ConfigError if data were encoded by an encoder that does not fit the networks."""
     if found != wanted:
         raise ConfigError(
             f"data got {what} of {found} {unit}; these networks take {wanted}. Name the encoder "

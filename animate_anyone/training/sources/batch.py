@@ -1,7 +1,7 @@
-"""What a training step is given, and what a source of examples has to know to give it.
+"""The batch of a training step, and the interface of a source of examples.
 
-Everything about a step follows from the seed and the step's number: a resumed run needs no state
-of its data, and processes that share a step take rows of it without talking to each other.
+A batch depends only on the seed and the number of the step. So a resumed run needs no state of its
+data, and processes that share a step take their rows without communication.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ class Batch:
     """Examples: b references, each with f targets of the same character.
 
     Pictures are either `encoded`, latents in the denoiser's scale as float32, or pixels as uint8
-    that the trainer encodes with the frozen autoencoder. The image encoder's part is either the
-    picture that it sees or, where it is frozen, the token that it would make of it.
+    that the trainer encodes with the frozen autoencoder. For the image encoder there are either
+    `thumbs`, its input pictures, or, if it is frozen, `tokens`, its output.
     """
 
     encoded: bool
     reference: Tensor  # (b, c, h, w) latents, or (b, 3, H, W) uint8
     targets: Tensor  # (b, c, f, h, w) latents, or (b, 3, f, H, W) uint8
     poses: Tensor  # (b, f, 3, H, W), uint8 pictures of skeletons
-    thumbs: Tensor | None = None  # (b, 3, s, s), uint8: the reference, squashed for the encoder
+    thumbs: Tensor | None = None  # (b, 3, s, s), uint8: the references, resized to a square
     tokens: Tensor | None = None  # (b, 1, d), float32
-    masks: Tensor | None = None  # (b, 1, f, h, w), 0..1: share of each latent that is figure
+    masks: Tensor | None = None  # (b, 1, f, h, w), 0..1: share of the figure in each latent
     names: tuple[str, ...] = ()  # b, for messages: the clip or character of each row
 
 
@@ -37,7 +37,7 @@ class Draw:
     seed: int
     examples: int  # references of one step, over all processes
     frames: int  # targets per reference: single frames in stage 1, the clip's length in stage 2
-    consecutive: bool  # stage 2: targets follow each other in one span
+    consecutive: bool  # stage 2: targets are consecutive frames of one span
 
 
 class Source(Protocol):
@@ -46,7 +46,7 @@ class Source(Protocol):
     def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
         """Return these rows, of 0..draw.examples - 1, of a step.
 
-        A row is the same whatever rows it is asked with. All rows of a step have one size and one
-        number of frames.
+        A row does not depend on the other rows in the call. All rows of a step have the same size
+        and number of frames.
         """
         ...

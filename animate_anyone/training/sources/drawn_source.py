@@ -1,4 +1,4 @@
-"""Drawn characters, kept as shards in the run's folder: what is trained on without --data."""
+"""Drawn characters, stored as shards in the run's folder: the examples without --data."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""Which source of examples `--data` names.
+"""Find the source of examples that `--data` names.
 
-Each file `*_source.py` in this folder holds a `KIND`. Such a file is found by its name; it is
-listed nowhere else.
+Each file `*_source.py` in this folder holds a `KIND`. Such a file is found by its name and needs
+no other registration.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ MakePairs = Callable[[], Iterable[Pair]]  # called at every validation
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationSize:
-    """How much a validation looks at."""
+    """The amount of data for a validation."""
 
     count: int  # pairs
     frames: int  # of each
@@ -31,14 +31,14 @@ class ValidationSize:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceKind:
-    """One kind of examples: how it is known, opened, and validated with."""
+    """One kind of examples: how it is recognised, opened, and used for validation."""
 
-    title: str  # what --data then names: "a data set made by `prepare`"
-    recognises: Callable[["Choices"], bool]  # by the name, or by what lies there
+    title: str  # what --data must name: "a data set made by `prepare`"
+    recognises: Callable[["Choices"], bool]  # by the name, or by the files there
     opens: Callable[["Choices", TrainingConfig], Source]
-    # Returns what gives the pairs of a validation; None: training cannot be validated with it.
+    # Returns a function that yields the pairs of a validation; None: it has none.
     pairs: Callable[["Choices", TrainingConfig, ValidationSize], MakePairs] | None = None
-    drawn: bool = False  # its characters are those that aa-mini's own pose pair reads
+    drawn: bool = False  # True: drawn characters, whose poses aa-mini's own pose pair can read
 
 
 def source_kinds() -> list[SourceKind]:
@@ -51,12 +51,12 @@ def source_kinds() -> list[SourceKind]:
 
 
 def kind_of(choices: "Choices") -> SourceKind:
-    """Return the first kind that recognises what is named; InputError if there is none."""
+    """Return the first kind that recognises the choices; InputError if none does."""
     kinds = source_kinds()
     for kind in kinds:
         if kind.recognises(choices):
             return kind
     raise InputError(
-        f"data got {choices.data}, which is nothing that can be trained on; it must be one of: "
+        f"data got {choices.data}, which cannot be used for training; it must be one of: "
         f"{'; '.join(kind.title for kind in kinds)}. Check the path."
     )

@@ -1,7 +1,7 @@
-"""One clip of a character as training data, held in memory: no folder, no preparation.
+"""One clip of a character as training data, kept in memory: no folder, no preparation.
 
-Autoencoder and image encoder are frozen, so each frame goes through them once, beforehand; while
-the networks train, neither needs to be in memory.
+Autoencoder and image encoder are frozen, so each frame is encoded once, before training. While the
+networks train, the encoders need not be in memory.
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ CHUNK_FRAMES = 8  # through the autoencoder at once
 class OwnClip:
     """A `Source` of the frames of one clip.
 
-    A reference is any frame of it. In stage 1 targets are other frames, in stage 2 they follow
-    each other.
+    A reference is any frame of the clip. In stage 1 targets are other frames, in stage 2
+    consecutive frames.
     """
 
     def __init__(
         self,
         latents: np.ndarray,  # (f, c, h, w) float32, in the denoiser's scale
-        tokens: np.ndarray,  # (f, 1, d) float32: what the image encoder makes of each frame
+        tokens: np.ndarray,  # (f, 1, d) float32: the image encoder's output for each frame
         poses: np.ndarray,  # (f, H, W, 3) uint8: drawn skeletons
     ) -> None:
-        """Take a clip that is encoded already; see `encoded`."""
+        """Use a clip that is already encoded; see `encoded`."""
         self.latents, self.tokens, self.poses = latents, tokens, poses
 
     @classmethod
@@ -44,7 +44,7 @@ class OwnClip:
         image_encoder: ImageEncoder,
         progress: Progress | None = None,  # called with the frames done
     ) -> "OwnClip":
-        """Return the clip, each frame encoded once; InputError where frames and poses disagree."""
+        """Encode each frame once; InputError if frames and poses do not fit each other."""
         check_clip(frames, poses)
         latents, tokens = [], []
         for start in range(0, len(frames), CHUNK_FRAMES):
@@ -60,13 +60,13 @@ class OwnClip:
         return len(self.latents)
 
     def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
-        """Return these rows of a step; InputError if the clip has too few frames for one."""
+        """Return these rows of a step; InputError if the clip is too short for an example."""
         room = len(self) - draw.frames + draw.consecutive
         if room < 1:
             most = len(self) - 1 + draw.consecutive
             raise InputError(
                 f"frames got a clip of {len(self)}, of which an example of {draw.frames} cannot "
-                f"be drawn. Choose {most} or fewer to an example, or give a longer clip."
+                f"be drawn. Choose {most} or fewer per example, or give a longer clip."
             )
         chosen = [self._chosen(draw, room, step, row) for row in rows]
         reference = np.array([first for first, _ in chosen])
@@ -94,12 +94,12 @@ def check_clip(
     frames: np.ndarray,  # (f, H, W, 3) uint8
     poses: np.ndarray,  # (f, H, W, 3) uint8
 ) -> None:
-    """Refuse a clip and skeletons that do not belong together, or that teach nothing."""
+    """Raise InputError if frames and skeletons do not fit, are too few, or show no person."""
     if frames.shape != poses.shape:
         raise InputError(
-            f"poses got {_told(poses)} and frames {_told(frames)}; each frame needs its own "
-            "skeleton, of the same size. Draw the poses that were extracted from these frames, at "
-            "their size."
+            f"poses got {_described(poses)} and frames {_described(frames)}; each frame needs its "
+            "own skeleton, of the same size. Draw the poses that were extracted from these frames, "
+            "at their size."
         )
     if len(frames) < 2:
         raise InputError(
@@ -108,10 +108,10 @@ def check_clip(
         )
     if not poses.any():
         raise InputError(
-            f"poses got {len(poses)} black pictures; nobody is in them. Look whether the pose "
+            f"poses got {len(poses)} black pictures, which show no person. Check that the pose "
             "extraction found the character."
         )
 
 
-def _told(clip: np.ndarray) -> str:
+def _described(clip: np.ndarray) -> str:
     return f"{len(clip)} of {clip.shape[2]}x{clip.shape[1]} pixels"

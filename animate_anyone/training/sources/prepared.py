@@ -36,9 +36,9 @@ class _Row:
 class ClipSource:
     """Draws references and targets from the clips of one part of a data set.
 
-    Clips are equally likely. A reference is any usable frame of the clip; in stage 1 targets are
-    other frames of it, in stage 2 they follow each other within one span. What was cached comes
-    from the cache, everything else as uint8 pictures; poses are drawn when they are asked for.
+    All clips have the same probability. A reference is any usable frame of the clip. In stage 1
+    targets are other frames of it, in stage 2 consecutive frames of one span. Cached latents and
+    tokens are used if there are any, otherwise uint8 pictures; poses are drawn on access.
     """
 
     def __init__(
@@ -49,33 +49,33 @@ class ClipSource:
         split: Literal["train", "test"] = "train",
         strides: tuple[int, int] = (1, 2),  # least and most frames from one target to the next
     ) -> None:
-        """Take the clips of a part; InputError if it has none."""
+        """Use the clips of one split; InputError if it has none."""
         if not 1 <= strides[0] <= strides[1]:
             raise InputError(
-                f"strides got {strides}; they must be 1 or more, the lesser first. 1 and 2 are "
+                f"strides got {strides}; they must be 1 or more, the smaller first. 1 and 2 are "
                 "usual."
             )
         self.dataset, self.image_side, self.strides = dataset, image_side, strides
         self.entries = dataset.split(split)
         if not self.entries:
             raise InputError(
-                f"clips got {dataset.folder}, which has no clip for {split}; its report.md tells "
-                "how clips were split. Prepare it with a list that names some."
+                f"clips got {dataset.folder}, which has no clip for {split}; its report.md lists "
+                "how clips were split. Prepare it with a split that names some."
             )
         self._long_enough: dict[tuple[int, bool], tuple[ClipEntry, ...]] = {}
-        self._told: set[str] = set()  # names of clips whose damage has been logged
+        self._logged: set[str] = set()  # names of clips whose damage has been logged
 
     def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
         """Return these rows of a step; MediaError if no clip can be read any more.
 
-        Where a clip cannot be read, its row comes from another one, which follows from the seed
-        too; that is logged once per clip.
+        If a clip cannot be read, its row comes from another one, which also depends only on the
+        seed; that is logged once per clip.
         """
         entries = self._entries(draw)
         return self._together([self._row(entries, draw, step, row) for row in rows])
 
     def _entries(self, draw: Draw) -> tuple[ClipEntry, ...]:
-        """Return the clips that are long enough; who is not is told once."""
+        """Return the clips that are long enough; the others are logged once."""
         key = (draw.frames, draw.consecutive)
         if key not in self._long_enough:
             enough = tuple(entry for entry in self.entries if _is_enough(entry, *key))
@@ -98,13 +98,13 @@ class ClipSource:
         order = np.random.default_rng((draw.seed, step, row)).permutation(len(entries))
         for index in order.tolist():
             entry = entries[index]
-            # A generator per clip: what is drawn from one does not depend on those that failed.
+            # One generator per clip, so that draws do not depend on clips that failed before.
             rng = np.random.default_rng((draw.seed, step, row, index))
             try:
                 return self._read(entry, *self._chosen(entry, draw, rng))
             except MediaError as error:
-                if entry.name not in self._told:
-                    self._told.add(entry.name)
+                if entry.name not in self._logged:
+                    self._logged.add(entry.name)
                     logger.warning("another clip is drawn instead of %s: %s", entry.name, error)
         raise MediaError(
             f"clips got {self.dataset.folder}; none of its {len(entries)} clips can be read any "
@@ -114,7 +114,7 @@ class ClipSource:
     def _chosen(
         self, entry: ClipEntry, draw: Draw, rng: np.random.Generator
     ) -> tuple[int, np.ndarray]:
-        """Return the number of the reference and those of the targets."""
+        """Return the frame numbers of the reference and of the targets."""
         usable = entry.usable
         if not draw.consecutive:
             numbers = rng.choice(usable, draw.frames + 1, replace=False)
@@ -128,7 +128,7 @@ class ClipSource:
         return int(rng.choice(usable)), first + stride * np.arange(draw.frames)
 
     def _stride(self, entry: ClipEntry, span: Span, frames: int, rng: np.random.Generator) -> int:
-        """Return a stride with which the frames fit into the span; 1 always does."""
+        """Return a stride with which the frames fit into the span; a stride of 1 always fits."""
         faster = max(1, round(entry.fps / USUAL_FPS))
         low, high = self.strides
         wanted = faster * int(rng.integers(low, high + 1))

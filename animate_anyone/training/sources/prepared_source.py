@@ -1,4 +1,4 @@
-"""A data set made by `prepare`: what is trained on where --data names its folder."""
+"""A data set made by `prepare`: the examples if --data names its folder."""
 
 import logging
 from dataclasses import replace
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCATTERED, SCATTERED_FRAMES = 5, 4  # frames from one to the next, and how many, in stage 1
+SCATTERED, SCATTERED_FRAMES = 5, 4  # validation in stage 1: stride, and number of frames
 
 
 def _recognises(choices: "Choices") -> bool:
@@ -42,7 +42,7 @@ def _dataset(choices: "Choices") -> ClipDataset:
 
 
 def _check_caches(dataset: ClipDataset, choices: "Choices") -> None:
-    """Refuse an encoder that is named here, where another one has made the cache."""
+    """Raise ConfigError if an encoder is named that is not the one that made the cache."""
     for cache, name in (("latents", "vae"), ("tokens", "image_encoder")):
         path: Path | None = getattr(choices, name)
         if path is None or not dataset.has(cache):
@@ -59,11 +59,11 @@ def _pairs(choices: "Choices", config: TrainingConfig, size: ValidationSize) -> 
     dataset = _dataset(choices)
     if not dataset.split("test"):
         log.warning(
-            "%s has no test clips; validation shows clips that are trained on, so its figures say "
-            "how well they are learned by heart. Prepare with --split to keep some apart.",
+            "%s has no test clips; validation uses training clips, so its figures only show how "
+            "well these are memorised. Prepare with --split to hold some out.",
             dataset.folder,
         )
-    # In stage 1 a few moments far apart. The first frame is the reference.
+    # In stage 1 a few frames with some distance. The first frame is the reference.
     stride = SCATTERED if config.stage == 1 else 1
     length = SCATTERED_FRAMES if config.stage == 1 else max(size.frames, 2)
     protocol = replace(load_protocol("ubc"), frames=length, stride=stride)

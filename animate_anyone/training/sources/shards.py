@@ -24,11 +24,11 @@ from .batch import Batch, Draw
 log = logging.getLogger(__name__)
 
 TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
-SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames: users have short clips too
+SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames, because users have short clips
 DETAILED = 0.6  # share of clips whose skeletons have hands, and of those that have a face
 ARRAYS = ("latents", "poses", "masks", "thumbs")
-ENCODER = "encoder.npy"  # what the autoencoder of a folder makes of one picture
-SAME = 0.1  # between latents by bf16 on different machines, in standard deviations
+ENCODER = "encoder.npy"  # latents of one picture, by which a folder's autoencoder is identified
+SAME = 0.1  # tolerance for bf16 latents from different machines, in standard deviations
 
 
 def write_shard(
@@ -38,10 +38,10 @@ def write_shard(
     seed: int,
     clips: int,
     frames: int,
-    consecutive: bool,  # a running clip, else frames spread over the motion
+    consecutive: bool,  # consecutive frames, else frames spread over the motion
     size: Size,
 ) -> None:
-    """Paint, encode and store clips; the seed decides everything."""
+    """Paint, encode and store clips; everything random depends on the seed alone."""
     rng = np.random.default_rng((seed, clips, frames, size.width, size.height))
     gathered: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}
     for _ in range(clips):
@@ -77,7 +77,7 @@ def write_shards(
     consecutive: bool = False,
     size: Size,
 ) -> None:
-    """Paint shards that are not there yet, each under a name that tells what it holds."""
+    """Paint missing shards; a shard's name gives its kind, picture size and seed."""
     _check_encoder(folder, autoencoder)
     kind = "clips" if consecutive else "frames"
     for seed in range(first, first + shards):
@@ -89,7 +89,7 @@ def write_shards(
 
 
 def _check_encoder(folder: Path, autoencoder: Autoencoder) -> None:
-    """Refuse to put examples of two encoders into one folder: they would be trained on as one."""
+    """Raise InputError if another autoencoder encoded the folder's examples: no mixture."""
     path, size = folder / ENCODER, Size(64, 64)
     rng = np.random.default_rng(0)
     picture = paint_clip(rng, np.zeros(1), size)[0].picture
@@ -103,12 +103,12 @@ def _check_encoder(folder: Path, autoencoder: Autoencoder) -> None:
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
             f"data folder got {folder}, whose {ENCODER} is damaged ({error}). Delete that file if "
-            "all examples there are of this autoencoder, else the folder."
+            "this autoencoder made all examples there, otherwise delete the folder."
         ) from error
     if before.shape != latents.shape or not np.allclose(before, latents, atol=SAME):
         raise InputError(
-            f"data folder got {folder}, whose examples another autoencoder has encoded. Choose a "
-            "new folder, or delete this one."
+            f"data folder got {folder}, whose examples were encoded by another autoencoder. Choose "
+            "a new folder, or delete this one."
         )
 
 
@@ -116,7 +116,7 @@ class Shards:
     """The shards of a folder that fit a stage: a `Source` of drawn characters."""
 
     def __init__(self, folder: Path, *, consecutive: bool) -> None:
-        """Open what is there."""
+        """Open all complete shards of this kind; InputError if there is none."""
         self.shards: list[dict[str, Any]] = []
         for path in sorted(folder.glob("*/shard.json")):
             whole = path.parent.suffix != ".partial"
@@ -133,7 +133,7 @@ class Shards:
             )
 
     def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
-        """Return rows of a step. Every step has one shard, so that sizes agree."""
+        """Return rows of a step; all come from one shard, so that their sizes agree."""
         rng = np.random.default_rng((draw.seed, step))
         weights = np.array([len(shard["latents"]) for shard in self.shards], float)
         shard = self.shards[rng.choice(len(weights), p=weights / weights.sum())]

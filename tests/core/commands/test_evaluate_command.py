@@ -150,7 +150,7 @@ def test_compared_frames_of_a_prepared_clip_are_reported(prepared, tiny_bundle, 
     assert data["compared"] == {"two": {"first": 3, "last": 8, "step": 1, "frames": 6, "of": 9}}
     assert data["changed"]["frames of clips"] == {
         "protocol": "from the first on",
-        "here": "the longest usable span alone of 1 of 1 clips",
+        "here": "only the longest usable span in 1 of 1 clips",
     }
     printed = capsys.readouterr().out
     assert "Frames compared, counted from 0: two 3..8 of 9." in printed
@@ -344,4 +344,4 @@ def test_a_data_set_without_test_clips_says_how_to_split_it(prepared, capsys):
     clips = tuple(replace(entry, split="") for entry in dataset.clips)
     replace(dataset.manifest, clips=clips).write(prepared)
     assert main(["evaluate", "--protocol", "ubc", "--data", str(prepared)]) == 2
-    assert "none of whose 2 clips is a test clip" in capsys.readouterr().err
+    assert "no test clip among its 2 clips" in capsys.readouterr().err

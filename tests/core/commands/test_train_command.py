@@ -122,6 +122,6 @@ def test_stage_2_refuses_settings_that_contradict_stage_1(tmp_path, name):
     (tmp_path / "stage1").mkdir()
     (tmp_path / "stage1" / "weights.safetensors").touch()
     choices = replace(Choices(folder=tmp_path), **{name: tmp_path / "file"})
-    with pytest.raises(ConfigError, match=f"{name} got .* for stage 2, but .* stage 1 has learned"):
+    with pytest.raises(ConfigError, match=f"{name} got .* for stage 2, but .* stage 1 has trained"):
         start_of(choices, get_recipe("paper", 2))
     assert start_of(choices, get_recipe("paper", 1))

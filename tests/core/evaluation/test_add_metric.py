@@ -1,4 +1,4 @@
-"""A metric is one entry: what is added here to METRICS arrives wherever figures are shown."""
+"""A metric needs one entry in METRICS: then it appears wherever figures are shown."""
 
 import json
 
@@ -55,7 +55,7 @@ SPREAD = Metric(
 
 @pytest.fixture
 def added(monkeypatch):
-    """Add one metric of each kind, each by its entry alone."""
+    """Add one metric of each kind, each by its entry only."""
     for name, metric in {"darkest": DARKEST, "last": LAST, "spread": SPREAD}.items():
         monkeypatch.setitem(METRICS, name, metric)
 
@@ -76,7 +76,7 @@ def test_an_added_metric_is_in_rows_tables_and_json_of_the_command(tmp_path, cap
     header, _, row = (line for line in shown.splitlines()[:3])
     assert header.endswith("| darkest pixel | last frame | spread of means |")
     assert f"| {mean['darkest']:.4f} |" in row
-    assert "spread of means goes over 2 pieces" in shown
+    assert "spread of means uses 2 pieces" in shown
 
 
 @pytest.mark.usefixtures("added")
@@ -113,6 +113,6 @@ def test_the_evaluate_node_shows_what_needs_no_file_poses_last():
     assert names_without_files() == figures
 
 
-def test_a_metric_that_needs_what_nothing_gives_is_refused():
+def test_a_metric_with_an_unknown_need_is_refused():
     with pytest.raises(ConfigError, match="needs got 'depth'; known are lpips, fvd, pose, skel"):
         Metric(title="x", digits=1, better="lower", needs=("depth",), measure=LAST.measure)

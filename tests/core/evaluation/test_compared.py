@@ -1,4 +1,4 @@
-"""Which frames of clips were compared: as data, in words, and where a test is not whole."""
+"""The compared frames of clips: as data, in words, and as a change of the protocol."""
 
 import pytest
 
@@ -17,12 +17,12 @@ CASES = {
 
 
 @pytest.mark.parametrize(("compared", "begun", "short"), CASES.values(), ids=CASES)
-def test_a_clip_is_as_asked_if_it_runs_from_its_first_frame_for_as_long(compared, begun, short):
+def test_a_clip_is_complete_if_compared_from_its_first_frame_on(compared, begun, short):
     assert compared.from_start == begun
     assert compared.short == short
 
 
-def test_clips_are_told_with_first_last_and_whole_length():
+def test_clips_are_listed_with_first_frame_last_frame_and_length():
     clips = {"a": Compared(range(3, 9, 2), 12, 8), "b": Compared(range(8), 8, 8)}
     assert compared_lines(clips) == [
         "Frames compared, counted from 0: a 3..7 of 12, b 0..7 of 8.",
@@ -32,9 +32,9 @@ def test_clips_are_told_with_first_last_and_whole_length():
     assert compared_lines({}) == []
 
 
-def test_a_test_whose_clips_are_cut_is_not_the_protocols():
+def test_cut_clips_are_reported_as_a_change_of_the_protocol():
     whole, cut = Compared(range(9), 9, None), Compared(range(3, 9), 9, None)
     assert not_whole({"a": whole, "b": whole}) == {}
     assert not_whole({"a": whole, "b": cut}) == {
-        "frames of clips": ("from the first on", "the longest usable span alone of 1 of 2 clips")
+        "frames of clips": ("from the first on", "only the longest usable span in 1 of 2 clips")
     }

@@ -68,7 +68,7 @@ def test_clips_are_matched_by_name_and_measured_as_they_are(folders):
     assert "flicker" in measured.clips["a"]
 
 
-def test_frames_and_stride_of_the_protocol_are_what_is_read(folders):
+def test_frames_are_read_with_number_and_stride_of_the_protocol(folders):
     protocol = replace(PROTOCOL, frames=3, stride=2)
     pairs = match_folders(*folders, protocol)
     rows = measure_folders(pairs, protocol, Instruments())
@@ -138,7 +138,7 @@ def test_a_clip_that_ends_early_is_named(tmp_path):
 
 
 def test_clips_are_read_one_at_a_time(folders):
-    """The first clip is measured before the second one's frames are touched."""
+    """The first clip is measured before frames of the second one are read."""
     results, truth = folders
     pairs = match_folders(results, truth, PROTOCOL)
 

@@ -1,4 +1,4 @@
-"""Wired metrics against the pure functions on the whole clip, and statistics against numpy."""
+"""Measured figures against the pure functions on whole clips, statistics against numpy."""
 
 from dataclasses import replace
 
@@ -66,7 +66,7 @@ def test_poses_are_read_from_the_frames_and_compared_with_the_driving_ones():
     assert row["pose_error"] == pose_error(found, pair.skeletons)
 
 
-def test_a_truth_that_shows_nobody_has_no_figures_of_poses():
+def test_a_truth_without_a_person_has_no_pose_metrics():
     (pair,) = held_out_pairs(1, 1)
     body = replace(pair.skeletons.body, confidence=np.zeros_like(pair.skeletons.body.confidence))
     true = case(truth=pair.truth, skeletons=replace(pair.skeletons, body=body))
@@ -95,14 +95,14 @@ def test_seams_are_measured_only_where_a_clip_has_more_than_one_window():
     ],
     ids=["still", "still at borders", "moves at borders alone", "no border", "borders alone"],
 )
-def test_a_clip_that_allows_no_figure_of_seams_goes_without(frames, windows):
+def test_a_clip_without_measurable_seams_has_no_seam_metric(frames, windows):
     moving = torch.rand(20, 3, 48, 40)
     row = measure(torch.rand_like(moving), case(truth=moving[frames], windows=windows), ALL)
     assert "seam_drift" not in row
     assert "flicker" in row
 
 
-def test_only_what_is_wanted_is_in_the_row_in_its_order():
+def test_the_row_has_only_the_requested_metrics_in_their_order():
     true = case(2)
     row = measure(true.truth, true, Instruments(metrics=("ssim", "psnr")))
     assert list(row) == ["ssim", "psnr"]
@@ -156,7 +156,7 @@ def test_fvd_of_the_set_is_that_of_all_clips_together(files):
     assert "fvd" not in rows["ours"].standard_error
 
 
-def test_mean_and_standard_error_go_over_the_clips_that_have_a_figure():
+def test_mean_and_standard_error_use_the_clips_that_have_a_figure():
     rows = {"a": {"psnr": 20.0, "pck": 0.5}, "b": {"psnr": 24.0}, "c": {"psnr": 31.0, "pck": 0.9}}
     measured = Measured(rows, {"fvd": 3.0})
     assert measured.mean == pytest.approx({"psnr": 25.0, "pck": 0.7, "fvd": 3.0})

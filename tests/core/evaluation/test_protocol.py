@@ -1,4 +1,4 @@
-"""Protocols: those shipped hold, their files agree with the code, and wrong ones are refused."""
+"""Protocols: the shipped ones are valid and match the code; wrong ones are refused."""
 
 import json
 from dataclasses import replace
@@ -35,7 +35,7 @@ def test_the_figures_of_each_test_and_their_order_are_known(name, columns):
     assert load_protocol(name).metrics == tuple(columns.split())
 
 
-def test_dots_in_a_record_are_all_other_figures_in_the_tables_order():
+def test_dots_in_a_record_stand_for_all_other_metrics():
     record = load_protocol("mini").data() | {"metrics": ["iou", "...", "psnr"]}
     metrics = Protocol.from_data(record).metrics
     assert (metrics[0], metrics[-1]) == ("iou", "psnr")
@@ -49,14 +49,14 @@ def test_a_record_survives_json():
         assert Protocol.from_data(json.loads(json.dumps(protocol.data()))) == protocol
 
 
-def test_a_record_of_ones_own_is_read_from_its_file(tmp_path):
+def test_a_users_own_record_is_read_from_its_file(tmp_path):
     record = load_protocol("ubc").data() | {"frames": 7}
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({k: v for k, v in record.items() if k != "name"}))
     assert load_protocol(path) == replace(load_protocol("ubc"), name="mine", frames=7)
 
 
-def test_an_unknown_name_is_answered_with_the_nearest():
+def test_the_error_for_an_unknown_name_suggests_the_nearest():
     with pytest.raises(ConfigError, match=r"protocol got 'tikotk'.*Did you mean 'tiktok'"):
         load_protocol("tikotk")
 
@@ -64,7 +64,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frame": 3}, "record that does not hold.*'frame'"),
+        ({"frame": 3}, "record that is not valid.*'frame'"),
         ({"clips": 0}, "clips got 0"),
         ({"frames": 0}, "frames got 0"),
         ({"fit": "padded"}, "fit got 'padded'.*Did you mean 'pad'"),
@@ -78,7 +78,7 @@ def test_a_wrong_record_is_refused(change, message):
         Protocol.from_data(load_protocol("mini").data() | change)
 
 
-def test_a_file_that_is_no_json_is_named(tmp_path):
+def test_the_error_for_a_file_that_is_not_json_names_it(tmp_path):
     path = tmp_path / "torn.json"
     path.write_text("{")
     with pytest.raises(ConfigError, match=r"torn\.json, which cannot be read"):
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_json_is_named(tmp_path):
         ("ablation", "ReferenceNet", (0.931, 38.49, 0.044, 81.6)),
     ],
 )
-def test_the_papers_psnr_stands_where_the_overflowing_formula_does(table, name, values):
+def test_the_papers_psnr_is_in_the_column_of_the_overflowing_formula(table, name, values):
     row = paper_rows(table)[1][name]
     assert tuple(row) == ("ssim", "psnr_uint8_legacy", "lpips", "fvd")
     assert tuple(row.values()) == values

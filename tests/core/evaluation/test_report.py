@@ -109,7 +109,7 @@ def test_the_table_shows_the_means_of_the_json():
             assert shown[way].get(metric.title, "") == cell(name, row["mean"])
 
 
-def test_the_papers_row_stands_beside_ours_and_is_marked():
+def test_the_papers_row_is_in_the_table_and_marked():
     text = as_markdown(report_of(ROWS, "ubc"))
     theirs = cells_of(text)["Animate Anyone (paper, Table 1, UBC Fashion)"]
     assert theirs["SSIM"] == "0.931"
@@ -132,13 +132,13 @@ def test_markdown_says_what_differs_from_the_protocol_and_what_is_missing():
     assert "PCK of result: over 1 of 2 clips." in text
 
 
-def test_fvd_is_told_with_the_number_of_pieces_it_goes_over():
+def test_fvd_is_reported_with_its_number_of_pieces():
     rows = {"result": Measured({"a": {"psnr": 20.0}}, {"fvd": 3.0}, pieces={"fvd": 7})}
-    assert "FVD goes over 7 pieces" in as_markdown(report_of(rows))
+    assert "FVD uses 7 pieces" in as_markdown(report_of(rows))
     assert "FVD goes" not in as_markdown(report_of(ROWS))
 
 
-def test_what_no_clip_allows_is_told_apart_from_what_needs_a_network():
+def test_metrics_without_clips_and_without_networks_have_different_reasons():
     why = unmeasured(ROWS, load_protocol("mini"))
     assert "2 frames" in why["flicker"]
     assert "window" in why["seam_drift"]
@@ -146,7 +146,7 @@ def test_what_no_clip_allows_is_told_apart_from_what_needs_a_network():
     assert not {"psnr", "ssim", "pck", "fvd"} & set(why)
 
 
-def test_models_stand_beside_the_row_of_table_3_that_has_their_name():
+def test_models_are_compared_with_the_row_of_table_3_of_their_name():
     rows = {
         "CLIP only": {"psnr": 17.0, "ssim": 0.7},
         "ReferenceNet": {"psnr": 25.0, "ssim": 0.9, "flicker": 2.0},

@@ -1,4 +1,4 @@
-"""The LoRA and the ControlNet of aa-mini: what they are shown, their training, their files."""
+"""The LoRA and the ControlNet of aa-mini: their examples, training and files."""
 
 import json
 import shutil
@@ -65,7 +65,7 @@ def square():
     return picture, mask
 
 
-def test_ink_washes_a_figure_blue_on_paper():
+def test_ink_drawings_are_a_blue_figure_on_paper():
     drawn = inked(*square()).astype(int)
     inside, outside = drawn[16, 16], drawn[2, 2]
     assert outside.min() > 200, "the background is nearly paper"
@@ -95,7 +95,7 @@ def test_edges_equal_those_of_kornia():
 
 
 @pytest.mark.parametrize("draw", [draw_ink, draw_edges])
-def test_a_number_names_a_held_out_example(draw):
+def test_a_held_out_example_depends_only_on_its_number(draw):
     first, again, other = (held_out(draw, index, 2) for index in (1, 1, 2))
     assert np.array_equal(first.targets, again.targets)
     assert np.array_equal(first.hints, again.hints)
@@ -165,7 +165,7 @@ def test_examples_of_another_recipe_are_refused(tmp_path):
         Examples.of(path, **seen, count=3, frames=4)
 
 
-def test_a_missing_control_says_where_it_comes_from(tmp_path, monkeypatch):
+def test_the_error_for_a_missing_controlnet_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr(additions, "MINI_FOLDER", tmp_path)
     with pytest.raises(WeightsError, match=r"comes with aa-mini.*mini control"):
         additions.example_control()
@@ -189,7 +189,7 @@ def test_a_new_lora_names_layers_of_the_denoiser_and_changes_nothing(base):
         assert tensors[f"{name}.alpha"] == lora.RANK == len(down)
 
 
-def test_a_new_control_changes_nothing_and_sees_its_hint():
+def test_a_new_control_changes_nothing_but_receives_its_hint():
     network = control.new_control(AA_MINI_EDGES, torch.Generator().manual_seed(0))
     hint = torch.from_numpy(held_out(draw_edges, 0, 2).hints)[:, None].expand(-1, 3, -1, -1) / 255
     inputs = torch.randn(2, 16, 16, 16), torch.tensor([0, 999]), torch.randn(2, 1, 64)

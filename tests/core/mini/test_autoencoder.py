@@ -1,4 +1,4 @@
-"""Training of the autoencoder: where it starts, and which part moves when."""
+"""Training of the autoencoder: its start, and the part that each step trains."""
 
 import shutil
 from dataclasses import replace
@@ -54,7 +54,7 @@ def test_the_encoder_starts_as_principal_components_of_patches():
     torch.testing.assert_close(ours.abs(), wanted.abs(), atol=2e-3, rtol=2e-3)
 
 
-def test_a_stopped_run_ends_as_if_it_had_not_been(whole, tmp_path, monkeypatch):
+def test_an_interrupted_run_ends_with_the_same_weights(whole, tmp_path, monkeypatch):
     def stop(run, values):
         raise KeyboardInterrupt
 
@@ -71,7 +71,7 @@ def test_a_finished_run_is_only_read_again(whole, folder):
     assert all(torch.equal(value, again[key]) for key, value in whole[1].items())
 
 
-def test_refining_moves_the_decoder_alone(whole, folder):
+def test_refining_changes_only_the_decoder(whole, folder):
     before = whole[1]
     decoder = refine_decoder(SHORT, folder)
     assert set(decoder) == {k.removeprefix("decoder.") for k in before if k.startswith("decoder.")}
@@ -83,7 +83,7 @@ def test_refining_moves_the_decoder_alone(whole, folder):
         assert torch.equal(value, decoder[key])
 
 
-def test_polishing_goes_on_with_what_the_networks_made(folder, monkeypatch):
+def test_polishing_continues_with_results_of_the_networks(folder, monkeypatch):
     monkeypatch.setattr(mini_results, "STEPS", 2)
     refined = {key: value.clone() for key, value in refine_decoder(SHORT, folder).items()}
     polish = replace(SHORT, steps=1, sampled=1)
@@ -104,7 +104,7 @@ def test_polishing_goes_on_with_what_the_networks_made(folder, monkeypatch):
     after = trained_autoencoder(folder).network.decoder.state_dict()
     assert all(torch.equal(value, polished[key]) for key, value in after.items())
     refine_decoder(SHORT, folder)  # has taken its steps
-    with pytest.raises(ConfigError, match=r"steps got 3.*polished\.pt already goes on from it"):
+    with pytest.raises(ConfigError, match=r"steps got 3.*polished\.pt already continues it"):
         refine_decoder(replace(SHORT, steps=3), folder)
     weights = folder / "stage1" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")

@@ -1,4 +1,4 @@
-"""The loop of aa-mini's trainings: what a step does, and that a stopped run goes on as it was."""
+"""The loop of aa-mini's trainings: its steps, and resuming an interrupted run exactly."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ CONFIG = LoopConfig(
 
 
 class StoppedError(Exception):
-    """Whatever ends a run from outside."""
+    """An exception that ends a run from outside."""
 
 
 class Line:
@@ -40,7 +40,7 @@ def entries(folder):
     return [json.loads(line) for line in (folder / "line.jsonl").read_text().splitlines()]
 
 
-def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path):
+def test_an_interrupted_run_ends_with_the_same_weights(tmp_path):
     whole, first, second = Line(), Line(), Line()
     for name in ("whole", "parted"):
         (tmp_path / name).mkdir()
@@ -61,7 +61,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path):
     assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]]
 
 
-def test_entries_of_steps_that_are_taken_again_are_dropped(tmp_path):
+def test_log_entries_of_repeated_steps_are_dropped(tmp_path):
     line = Line()
     with pytest.raises(StoppedError):
         line.run(tmp_path, replace(CONFIG, save_every=3)).train(
@@ -73,7 +73,7 @@ def test_entries_of_steps_that_are_taken_again_are_dropped(tmp_path):
     assert [entry["step"] for entry in entries(tmp_path)] == [2, 4]
 
 
-def test_a_loss_beyond_numbers_ends_the_run_before_it_spoils_weights(tmp_path):
+def test_a_loss_that_is_not_finite_ends_the_run_before_an_update(tmp_path):
     line = Line()
     run = line.run(tmp_path)
     with pytest.raises(TrainingError, match="loss got nan in step 0 of line"):
@@ -82,7 +82,7 @@ def test_a_loss_beyond_numbers_ends_the_run_before_it_spoils_weights(tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_gradient_beyond_numbers_is_left_out_and_told(tmp_path):
+def test_a_step_without_a_finite_gradient_is_skipped_and_logged(tmp_path):
     line = Line()
     run = line.run(tmp_path)
 

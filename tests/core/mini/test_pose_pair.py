@@ -1,4 +1,4 @@
-"""The pose pair of aa-mini: scenes, training, the files it leaves, and those that ship."""
+"""The pose pair of aa-mini: scenes, training, exported files, and the shipped ones."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,18 +48,18 @@ def scenes(folder):
 # Scenes.
 
 
-def test_a_seed_names_its_scenes(folder, scenes, tmp_path):
+def test_scenes_depend_only_on_the_seed(folder, scenes, tmp_path):
     write_scenes(tmp_path / "scenes-00000", seed=0, count=12)
     again = read_scenes(tmp_path)
     assert all(np.array_equal(again[name], scenes[name]) for name in scenes)
 
 
-def test_scenes_hold_nobody_one_or_two_people():
+def test_scenes_hold_none_one_or_two_people():
     counts = [len(make_scene(np.random.default_rng(seed)).boxes) for seed in range(16)]
     assert set(counts) == {0, 1, 2}
 
 
-def test_visible_points_lie_in_the_picture_and_about_the_box(scenes):
+def test_visible_points_lie_in_the_picture_and_near_the_box(scenes):
     people = np.argwhere(scenes["boxes"][..., 2] > 0)
     for index, person in people:
         visible = scenes["visible"][index, person]
@@ -107,7 +107,7 @@ def test_training_crops_are_those_of_the_estimator():
     np.testing.assert_allclose(ours, crop(frame, crop_windows(box, 96, 128)[0], 96, 128), atol=1e-5)
 
 
-def test_crops_carry_their_points_along(scenes):
+def test_points_move_with_their_crop(scenes):
     crops, xy, visible = batches.estimator_batch(
         scenes, np.random.default_rng(0), batch=8, size=(128, 96)
     )
@@ -195,7 +195,7 @@ def test_no_box_counts_for_two_people():
         (training.train_estimator, TINY_ESTIMATOR, "estimator"),
     ],
 )
-def test_a_stopped_run_continues_as_if_it_had_not_stopped(
+def test_an_interrupted_run_ends_with_the_same_networks(
     train, config, name, scenes, tmp_path, monkeypatch
 ):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -226,7 +226,7 @@ def test_a_size_that_the_strides_do_not_divide_is_refused():
 
 
 def randomised(network: torch.nn.Module) -> torch.nn.Module:
-    """Give every layer an effect, batch norms included."""
+    """Add noise to all weights, so that every layer, batch norms included, has an effect."""
     generator = torch.Generator().manual_seed(1)
     for value in network.state_dict().values():
         if value.is_floating_point():
@@ -234,7 +234,7 @@ def randomised(network: torch.nn.Module) -> torch.nn.Module:
     return network.eval()
 
 
-def test_folding_leaves_the_function_as_it_is():
+def test_folding_does_not_change_the_outputs():
     network = randomised(training.build_estimator(TINY_ESTIMATOR))
     crops = torch.randn(2, 3, 64, 32)
     with torch.no_grad():
@@ -262,7 +262,7 @@ def test_written_estimator_gives_what_the_network_gives(tmp_path, count):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_export_asks_for_training_first(tmp_path):
+def test_export_of_an_untrained_pair_is_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"detector\.pt"):
         export.export_pair(tmp_path, tmp_path)
 

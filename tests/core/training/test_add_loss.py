@@ -1,4 +1,4 @@
-"""A term of the loss is one entry: what is added here to LOSSES is trained with, set and logged."""
+"""A loss term needs one entry in LOSSES: then it is trained with, configured and logged."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ SMALL = TrainingConfig(
 
 @pytest.fixture
 def brightness(monkeypatch):
-    """Add a term by its entry alone; return what it was given."""
+    """Add a term by its entry only; return the inputs that it received."""
     seen = []
 
     def value(output, target, facts):
@@ -56,7 +56,7 @@ def train(tiny, data, folder, config) -> dict[str, torch.Tensor]:
     return trainer.networks.state_dict()
 
 
-def test_an_added_term_moves_the_weights_and_is_logged(tmp_path, tiny, data, brightness):
+def test_an_added_term_changes_the_weights_and_is_logged(tmp_path, tiny, data, brightness):
     weights = train(tiny, data, tmp_path / "with", replace(SMALL, losses={"brightness": 3.0}))
     (entry,) = log_of(tmp_path / "with")
     assert entry["loss_brightness"] > 0
@@ -76,7 +76,7 @@ def test_an_added_term_moves_the_weights_and_is_logged(tmp_path, tiny, data, bri
 
 
 @pytest.mark.usefixtures("brightness")
-def test_an_added_term_is_in_the_configuration_with_its_usual_weight(tmp_path):
+def test_an_added_term_is_in_the_configuration_with_its_default_weight(tmp_path):
     path = tmp_path / "config.json"
     SMALL.changed({}).write(path)
     assert json.loads(path.read_text())["losses"]["brightness"] == 0.5
@@ -116,7 +116,7 @@ def test_an_added_term_is_set_and_logged_from_the_command_line(tmp_path):
     ],
     ids=["unknown", "text", "switch", "nan", "none", "list"],
 )
-def test_weights_that_cannot_be_are_refused(losses, message):
+def test_invalid_weights_are_refused(losses, message):
     with pytest.raises(ConfigError, match=message):
         TrainingConfig(losses=losses)
     with pytest.raises(ConfigError, match=message):

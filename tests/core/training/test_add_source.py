@@ -1,4 +1,4 @@
-"""A source of examples is one new file: put into the folder, `--data` knows it."""
+"""A source of examples is one new file in the folder; then `--data` recognises it."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from animate_anyone.training.stages import Choices, source_of, surroundings_of
 from animate_anyone.weights.sources import MINI_FOLDER
 
 SOURCE = '''
-"""Latents of noise, as `--data noise` names them."""
+"""Latents of noise, chosen by `--data noise`."""
 
 import torch
 
@@ -51,7 +51,7 @@ KIND = SourceKind(
 
 @pytest.fixture
 def noise(monkeypatch, tmp_path):
-    """Return what lays a file among the sources; it is gone after the test."""
+    """Return a function that adds a file to the sources; it is removed after the test."""
     package = import_module("animate_anyone.training.sources")
     folder = tmp_path / "more"
     folder.mkdir()
@@ -82,20 +82,20 @@ def test_an_added_file_is_trained_on_from_the_command_line(tmp_path, noise):
 
 @pytest.fixture
 def validated(tmp_path):
-    """Return what a run of noise names that is validated after each step."""
+    """Return the arguments of a run on noise that is validated after each step."""
     vae = MINI_FOLDER / "autoencoder.safetensors"
     config = get_recipe("aa-mini", 1).changed({"validate_every": 1})
     return Choices(folder=tmp_path, data=Path("noise"), vae=vae), config
 
 
-def test_an_added_file_says_what_training_is_validated_with(noise, validated):
+def test_an_added_file_gives_the_pairs_of_validation(noise, validated):
     noise("lambda choices, config, size: lambda: held_out_pairs(1, size.frames)")
     validate = surroundings_of(*validated).validate
     assert [pair.name for pair in validate.pairs()] == ["character 0"]
     assert validate.pose is None, "only drawn characters are read by aa-mini's pair"
 
 
-def test_an_added_file_without_pairs_is_trained_on_but_not_validated(noise, validated):
+def test_an_added_file_without_pairs_refuses_validation(noise, validated):
     noise("None")
     with pytest.raises(ConfigError, match="validate_every got 1; noise, for noise gives no clips"):
         surroundings_of(*validated)
@@ -103,7 +103,7 @@ def test_an_added_file_without_pairs_is_trained_on_but_not_validated(noise, vali
     assert source_of(choices, config)
 
 
-def test_what_no_source_knows_is_refused_with_what_they_know(tmp_path, noise):
+def test_the_error_for_unknown_data_lists_the_kinds_of_sources(tmp_path, noise):
     noise("None")
     assert [kind.title for kind in source_kinds()][1] == "noise, for noise"
     choices = Choices(folder=tmp_path, data=tmp_path / "films")

@@ -1,4 +1,4 @@
-"""Both UNets from Stable Diffusion, in exactly the published layouts; all from a weight set."""
+"""Start both UNets from Stable Diffusion, in its published layouts, or from a weight set."""
 
 import re
 from dataclasses import replace
@@ -71,7 +71,7 @@ out.2.weight                        4,320,3,3     conv_out.weight
 
 
 def original_name(key, layers=2, attention=(True, True, True, False)):
-    """Return what the original checkpoints call a tensor of diffusers' UNet."""
+    """Return the name in original checkpoints of a tensor of diffusers' UNet."""
     layer, kind = key.rsplit(".", 1)
     if layer in ENDS:
         return f"{ENDS[layer]}.{kind}"
@@ -107,7 +107,7 @@ def temporal(tensors):
 
 @pytest.fixture(scope="module")
 def stable_diffusion():
-    """Return random tensors of a whole small Stable Diffusion UNet, in diffusers' names."""
+    """Return random tensors of a small Stable Diffusion UNet, with the names of diffusers."""
     generator = torch.Generator().manual_seed(4)
     shapes = module_shapes(UNet(PLAIN, device="meta"))
     return {key: torch.randn(shape, generator=generator) * 0.1 for key, shape in shapes.items()}
@@ -177,7 +177,7 @@ def test_original_names_are_those_of_the_published_checkpoint():
     "attention", [(True, True, True, False), (False, True, True, True)], ids=str
 )
 def test_names_are_those_that_diffusers_gives(layers, attention):
-    """The table is our own; diffusers' private function is the independent witness."""
+    """Our table is checked against diffusers' private function."""
     files = pytest.importorskip("diffusers.loaders.single_file_utils")
     if not hasattr(files, "convert_ldm_unet_checkpoint"):
         pytest.skip("this diffusers converts checkpoints in another way")
@@ -203,7 +203,7 @@ def test_names_are_those_that_diffusers_gives(layers, attention):
         "weight",
     ],
 )
-def test_names_of_no_tensor_there_have_no_counterpart(key):
+def test_unknown_names_have_no_counterpart(key):
     assert diffusers_name(key, 2) is None
 
 
@@ -289,7 +289,9 @@ def test_folders_and_checkpoints_of_something_else_are_refused(stable_diffusion,
     }
     surplus = {"model.diffusion_model.label_emb.0.0.weight": torch.ones(1)}
     save_file(tensors | surplus, tmp_path / "xl.safetensors")
-    with pytest.raises(WeightsError, match=r"has 1 tensors that have no place there .label_emb"):
+    with pytest.raises(
+        WeightsError, match=r"has 1 tensors that version 1.5 does not have .label_emb"
+    ):
         from_stable_diffusion(*pair(), tmp_path / "xl.safetensors")
     del tensors["model.diffusion_model.output_blocks.5.2.conv.bias"]
     save_file(tensors, tmp_path / "part.safetensors")
@@ -314,7 +316,7 @@ def bundle_of(tmp_path, config, generator):
 
 @pytest.mark.parametrize("stage", [1, 2])
 @pytest.mark.parametrize("with_motion", [False, True])
-def test_training_goes_on_from_a_bundle(tmp_path, stage, with_motion, caplog):
+def test_training_starts_from_a_bundle(tmp_path, stage, with_motion, caplog):
     generator = torch.Generator().manual_seed(8)
     path, tensors = bundle_of(tmp_path, SMALL if with_motion else PLAIN, generator)
     denoiser, reference_net = pair(SMALL if stage == 2 else PLAIN)
@@ -330,7 +332,7 @@ def test_training_goes_on_from_a_bundle(tmp_path, stage, with_motion, caplog):
     assert ("has no temporal layers" in caplog.text) == (stage == 2 and not with_motion)
 
 
-def test_training_goes_on_from_the_shipped_weights():
+def test_training_starts_from_the_shipped_weights():
     shipped = load_mini()
     config = shipped.preset.unet
     denoiser, reference_net = pair(config)
@@ -348,7 +350,7 @@ def test_training_goes_on_from_the_shipped_weights():
         assert all(torch.equal(own[key], value) for key, value in other.state_dict().items())
 
 
-def test_bundles_that_lack_what_is_trained_are_refused(tmp_path):
+def test_bundles_without_a_trained_network_are_refused(tmp_path):
     path, _ = bundle_of(tmp_path, SMALL, torch.Generator().manual_seed(8))
     denoiser, reference_net = pair()
     with pytest.raises(WeightsError, match=r"image_encoder got none: .* comes without one"):

@@ -61,7 +61,9 @@ def test_temporal_layers_start_from_animatediff(animatediff, tmp_path):
         assert torch.equal(value, animatediff.get(key, before[key])), key
 
 
-def test_the_first_version_leaves_the_middle_untrained_and_says_so(animatediff, tmp_path, caplog):
+def test_the_first_version_leaves_the_middle_untrained_with_a_warning(
+    animatediff, tmp_path, caplog
+):
     tensors = {key: value for key, value in animatediff.items() if "mid_block" not in key}
     torch.save(tensors, tmp_path / "mm_sd_v15.ckpt")
     denoiser = UNet(SMALL)
@@ -86,7 +88,7 @@ def test_sine_tables_of_any_length_fit(animatediff, tmp_path, frames, caplog):
     assert len(caplog.records) == (frames == 9)
 
 
-def test_trained_positions_are_cut_but_never_invented():
+def test_trained_positions_are_cut_but_never_extended():
     trained = torch.randn(1, 6, 16)
 
     assert torch.equal(fitted_table(trained, 4, "mm.ckpt"), trained[:, :4])
@@ -167,7 +169,7 @@ def test_hint_encoders_that_do_not_fit_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["conv3", "paper"])
-def test_gaussian_guider_keeps_the_scale_and_starts_silent(form):
+def test_gaussian_guider_keeps_the_scale_and_starts_with_zero_output(form):
     config = PoseGuiderConfig(form=form, channels=(16, 32, 64, 128), out_channels=4)
     guider, again = build_pose_guider(config), build_pose_guider(config)
     for network in (guider, again):

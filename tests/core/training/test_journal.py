@@ -1,4 +1,4 @@
-"""What a run keeps of the clips that it shows."""
+"""Clips in the log of a run."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The trainer: what each stage moves, and that a run can be stopped and continued."""
+"""The trainer: the layers that each stage trains, and resuming a run."""
 
 import json
 from dataclasses import replace
@@ -75,7 +75,7 @@ def test_stage_1_trains_everything_but_temporal_layers(tmp_path, tiny, train):
         assert moved, network
 
 
-def test_stage_2_starts_from_stage_1_and_moves_temporal_layers_alone(tmp_path, tiny, train):
+def test_stage_2_starts_from_stage_1_and_trains_only_temporal_layers(tmp_path, tiny, train):
     train(SMALL, tmp_path)
     second = replace(SMALL, stage=2, steps=3)
     before = weights(Trainer(second, tmp_path, tiny.preset))
@@ -87,12 +87,12 @@ def test_stage_2_starts_from_stage_1_and_moves_temporal_layers_alone(tmp_path, t
     assert all("motion_modules" in key for key in moved)
 
 
-def test_stage_2_without_stage_1_says_what_to_do(tmp_path, tiny):
+def test_the_error_for_stage_2_without_stage_1_says_what_to_do(tmp_path, tiny):
     with pytest.raises(ConfigError, match="Train stage 1 first"):
         Trainer(replace(SMALL, stage=2), tmp_path, tiny.preset)
 
 
-def test_examples_of_two_encoders_do_not_mix(tmp_path):
+def test_examples_of_two_encoders_are_not_mixed(tmp_path):
     class Other(MeanAutoencoder):
         def encode(self, frames: torch.Tensor) -> torch.Tensor:
             return -super().encode(frames)
@@ -100,7 +100,7 @@ def test_examples_of_two_encoders_do_not_mix(tmp_path):
     write = partial(write_shards, tmp_path, first=1, clips=1, frames=2, size=Size(32, 32))
     write(MeanAutoencoder(), shards=1)
     write(MeanAutoencoder(), shards=2)
-    with pytest.raises(InputError, match="whose examples another autoencoder has encoded"):
+    with pytest.raises(InputError, match="were encoded by another autoencoder"):
         write(Other(), shards=3)
     (tmp_path / "encoder.npy").write_bytes(b"")
     with pytest.raises(InputError, match=r"encoder\.npy is damaged"):
@@ -108,7 +108,7 @@ def test_examples_of_two_encoders_do_not_mix(tmp_path):
     assert len(Shards(tmp_path, consecutive=False).shards) == 2
 
 
-def test_shards_without_the_wanted_kind_say_so(tmp_path):
+def test_the_error_for_missing_shards_names_their_kind(tmp_path):
     with pytest.raises(InputError, match="holds no shard of running clips"):
         Shards(tmp_path, consecutive=True)
 
@@ -125,25 +125,25 @@ def test_configurations_round_trip_and_refuse_unknown_keys(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "wrong"),
     [
-        ("steps", "10", "'10'; it must be of the kind of 20000"),
-        ("steps", 2.5, "2.5; it must be of the kind of"),
-        ("steps", True, "True; it must be of the kind of"),
+        ("steps", "10", "'10'; it must be of the same type as 20000"),
+        ("steps", 2.5, "2.5; it must be of the same type as"),
+        ("steps", True, "True; it must be of the same type as"),
         ("steps", 0, "0; it must be 1 or more"),
         ("workers", -1, "-1; it must be 0 or more"),
         ("learning_rate", float("nan"), "nan; it must be 0 or more"),
-        ("learning_rate", None, "None; it must be of the kind of"),
-        ("gradient_checkpointing", 1, "1; it must be of the kind of False"),
+        ("learning_rate", None, "None; it must be of the same type as"),
+        ("gradient_checkpointing", 1, "1; it must be of the same type as False"),
         ("zero_snr", "yes", "'yes'; choose one of None, False, True"),
     ],
     ids=lambda value: str(value)[:12],
 )
-def test_settings_that_cannot_be_are_named(name, value, wrong):
+def test_errors_for_invalid_settings_name_them(name, value, wrong):
     with pytest.raises(ConfigError, match=f"{name} got {wrong}"):
         TrainingConfig(**{name: value})
     assert TrainingConfig(learning_rate=1, zero_snr=True)  # whole numbers do for real ones
 
 
-def test_a_checkpoint_is_old_or_new_but_never_half(tmp_path, monkeypatch):
+def test_a_checkpoint_file_is_replaced_atomically(tmp_path, monkeypatch):
     path = tmp_path / "run.pt"
     save_checkpoint(path, {"step": 1})
 

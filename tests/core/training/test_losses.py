@@ -13,7 +13,7 @@ from animate_anyone.training.loop.losses import (
 SHAPE = (1, 2, 4, 3, 3)
 
 
-def test_the_figure_counts_more():
+def test_errors_inside_the_figure_weigh_more():
     target, masks = torch.zeros(SHAPE), torch.zeros(1, 1, 4, 3, 3)
     masks[..., 0] = 1.0
     inside = target.clone()
@@ -25,7 +25,7 @@ def test_the_figure_counts_more():
     assert figure_error(inside, target, masks) == pytest.approx(1.0)
 
 
-def test_a_still_error_is_no_flicker_and_an_alternating_one_is():
+def test_only_an_alternating_error_counts_as_flicker():
     target = torch.rand(SHAPE)
     assert float(difference_error(target + 0.5, target)) == pytest.approx(0, abs=1e-9)
     wobble = target.clone()

@@ -1,4 +1,4 @@
-"""A clip in memory as training data, and a weight set trained further on it."""
+"""A clip in memory as training data, and fine-tuning a weight set on it."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ FRAMES = 10
 
 
 class Numbers:
-    """Latents and tokens that tell which frame they are of: its grey level."""
+    """Latents and tokens that hold the grey level of a frame, and so identify it."""
 
     def encode(self, frames: torch.Tensor) -> torch.Tensor:
         level = frames.mean((1, 2, 3)) * 255
@@ -30,7 +30,7 @@ class Token:
 
 
 def numbered(frames: int = FRAMES) -> np.ndarray:
-    """Return pictures each of which is filled with its number, from 1."""
+    """Return pictures, each filled with its own number, from 1."""
     levels = np.arange(1, frames + 1, dtype=np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (frames, 16, 24, 3)).copy()
 
@@ -53,7 +53,7 @@ def numbers(batch) -> tuple[np.ndarray, np.ndarray]:
     return reference.round().int().numpy(), batch.targets[:, 0, :, 0, 0].round().int().numpy()
 
 
-def test_single_frames_are_different_ones_and_never_the_reference(clip):
+def test_single_frames_all_differ_and_none_is_the_reference(clip):
     batch = clip.batch(draw(FRAMES - 1, consecutive=False), 0, range(8))
     assert batch.encoded
     assert batch.targets.shape == (8, 4, FRAMES - 1, 2, 3)
@@ -69,7 +69,7 @@ def test_runs_follow_each_other_and_reach_both_ends(clip):
     assert (runs.min(), runs.max()) == (1, FRAMES)
 
 
-def test_a_row_does_not_depend_on_those_beside_it_but_on_the_step(clip):
+def test_a_row_depends_on_the_step_and_not_on_other_rows(clip):
     wish = draw(2, consecutive=False)
     whole, part = clip.batch(wish, 5, range(8)), clip.batch(wish, 5, [6, 2])
     assert torch.equal(whole.targets[[6, 2]], part.targets)
@@ -78,7 +78,7 @@ def test_a_row_does_not_depend_on_those_beside_it_but_on_the_step(clip):
 
 
 @pytest.mark.parametrize(("frames", "consecutive", "most"), [(10, False, 9), (11, True, 10)])
-def test_a_clip_too_short_for_an_example_says_what_would_fit(clip, frames, consecutive, most):
+def test_the_error_for_a_short_clip_says_how_many_frames_fit(clip, frames, consecutive, most):
     with pytest.raises(InputError, match=f"example of {frames} .* Choose {most} or fewer"):
         clip.batch(draw(frames, consecutive=consecutive), 0, [0])
     clip.batch(draw(most, consecutive=consecutive), 0, [0])
@@ -88,12 +88,12 @@ BAD = {
     "length": (numbered(), numbered(4), "poses got 4 of 24x16 pixels and frames 10 of 24x16"),
     "size": (numbered(), numbered()[:, :8], "poses got 10 of 24x8"),
     "one frame": (numbered(1), numbered(1), "Give 2 frames or more"),
-    "nobody": (numbered(), numbered() * 0, "10 black pictures; nobody is in them"),
+    "nobody": (numbered(), numbered() * 0, "10 black pictures, which show no person"),
 }
 
 
 @pytest.mark.parametrize(("frames", "poses", "words"), BAD.values(), ids=BAD)
-def test_frames_and_poses_that_teach_nothing_are_refused(frames, poses, words):
+def test_unusable_frames_and_poses_are_refused(frames, poses, words):
     with pytest.raises(InputError, match=words):
         OwnClip.encoded(frames, poses, Numbers(), Token())
 
@@ -110,7 +110,7 @@ def test_progress_counts_the_frames_encoded():
     ("stage", "frames", "available", "expected"),
     [(1, 0, 10, 4), (1, 0, 3, 2), (2, 0, 10, 10), (2, 0, 90, 24), (2, 0, None, 24), (1, 7, 5, 7)],
 )
-def test_frames_to_an_example_suit_stage_and_clip(stage, frames, available, expected):
+def test_frames_per_example_fit_stage_and_clip(stage, frames, available, expected):
     config = fine_tune_config(AA_MINI, stage, frames=frames, available=available)
     assert config.frames == expected
     assert not config.train_image_encoder
@@ -119,21 +119,21 @@ def test_frames_to_an_example_suit_stage_and_clip(stage, frames, available, expe
 def test_more_frames_than_temporal_layers_have_positions_are_refused():
     assert AA_MINI.unet.motion is not None
     most = AA_MINI.unet.motion.max_frames
-    with pytest.raises(InputError, match=f"positions for {most}. Choose that or less"):
+    with pytest.raises(InputError, match=f"positions for {most}. Choose as many or fewer"):
         fine_tune_config(AA_MINI, 2, frames=most + 1)
 
 
-def test_a_folder_of_something_else_is_left_alone_even_when_beginning_again(tmp_path):
+def test_a_folder_of_something_else_is_never_deleted(tmp_path):
     folder, target = tmp_path / "run", tmp_path / "run.safetensors"
     folder.mkdir()
     (folder / "picture.png").touch()
     config = fine_tune_config(AA_MINI, 1)
-    with pytest.raises(InputError, match="is no training run"):
+    with pytest.raises(InputError, match="is not a training run"):
         claim(folder, target, config, {}, again=True)
     assert (folder / "picture.png").exists()
 
 
-def test_a_run_goes_on_with_more_steps_and_not_with_other_material(tmp_path):
+def test_a_run_is_resumed_with_more_steps_but_not_with_other_material(tmp_path):
     folder, target = tmp_path / "run", tmp_path / "run.safetensors"
     claim(folder, target, fine_tune_config(AA_MINI, 1), {"material": "a"}, again=False)
     claim(folder, target, fine_tune_config(AA_MINI, 1, steps=9), {"material": "a"}, again=False)

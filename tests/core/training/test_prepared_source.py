@@ -1,4 +1,4 @@
-"""Rows of a step from prepared clips: what belongs together, what the seed decides, what fails."""
+"""Rows of a step from prepared clips: their parts, their dependence on the seed, and errors."""
 
 import logging
 from dataclasses import fields, replace
@@ -118,7 +118,7 @@ def row_of(batch, row):
 
 @pytest.mark.parametrize("draw", [STAGE1, STAGE2], ids=["stage1", "stage2"])
 @pytest.mark.parametrize("kind", ["dataset", "encoded"])
-def test_a_row_follows_from_seed_step_and_number_alone(kind, draw, request):
+def test_a_row_depends_only_on_seed_step_and_number(kind, draw, request):
     dataset = request.getfixturevalue(kind)
     whole = source_of(dataset).batch(draw, 3, range(4))
     for rows in ((2,), (3, 0), (1, 2, 3)):
@@ -226,7 +226,7 @@ def test_thumbs_show_the_whole_reference(dataset):
     torch.testing.assert_close(of_thumbs, of_references, atol=1.0, rtol=0)
 
 
-def test_clips_that_are_too_short_are_left_out_with_a_notice(encoded, caplog):
+def test_clips_that_are_too_short_are_skipped_with_a_warning(encoded, caplog):
     source = source_of(encoded)
     with caplog.at_level(logging.WARNING):
         for step in range(6):
@@ -241,7 +241,7 @@ def test_clips_that_are_too_short_are_left_out_with_a_notice(encoded, caplog):
 
 
 @pytest.mark.parametrize("part", ["frames", "keypoints.npz"])
-def test_a_clip_that_becomes_unreadable_is_replaced_and_told_once(tmp_path, part, caplog):
+def test_an_unreadable_clip_is_replaced_and_logged_once(tmp_path, part, caplog):
     dataset = write_set(tmp_path)
     whole = {step: source_of(dataset).batch(STAGE1, step, range(4)) for step in range(5)}
     clip = clip_folder(tmp_path, "b")
@@ -263,7 +263,7 @@ def test_a_clip_that_becomes_unreadable_is_replaced_and_told_once(tmp_path, part
     assert equal(source_of(dataset).batch(STAGE1, 4, range(4)), batch)
 
 
-def test_only_if_no_clip_can_be_read_the_run_ends(tmp_path):
+def test_a_run_ends_only_if_no_clip_can_be_read(tmp_path):
     dataset = write_set(tmp_path)
     for name in LENGTHS:
         (clip_folder(tmp_path, name) / "keypoints.npz").unlink()
@@ -271,12 +271,12 @@ def test_only_if_no_clip_can_be_read_the_run_ends(tmp_path):
         source_of(dataset).batch(STAGE1, 0, (0,))
 
 
-def test_a_part_without_clips_is_refused(dataset):
+def test_a_split_without_clips_is_refused(dataset):
     with pytest.raises(InputError, match="no clip for test"):
         source_of(dataset, split="test")
 
 
-def test_only_clips_of_the_part_are_drawn(tmp_path):
+def test_only_clips_of_the_split_are_drawn(tmp_path):
     entries = tuple(entry_of(n, split="test" if n == "c" else "train") for n in LENGTHS)
     dataset = write_set(tmp_path, ("latents", "tokens"), entries)
     references, _ = many(source_of(dataset), STAGE1)
@@ -285,7 +285,7 @@ def test_only_clips_of_the_part_are_drawn(tmp_path):
     assert set(references[:, 0].tolist()) == {2}
 
 
-def test_strides_that_cannot_be_are_refused(dataset):
+def test_invalid_strides_are_refused(dataset):
     for strides in ((0, 1), (3, 2)):
         with pytest.raises(InputError, match="strides"):
             source_of(dataset, strides=strides)

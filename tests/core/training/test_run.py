@@ -1,4 +1,4 @@
-"""A run as a whole: killed and continued, shared by processes, stopped by what goes wrong."""
+"""Whole runs: killed and resumed, shared by processes, stopped by errors."""
 
 import json
 import os
@@ -50,7 +50,7 @@ SMALL = TrainingConfig(
 
 
 class Noise:
-    """A source of random pixels, with or without what encoders would make of them."""
+    """A source of random pixels, or of random latents and tokens."""
 
     def __init__(self, *, encoded: bool, tokens: bool = False, broken_at: int = -1) -> None:
         self.encoded, self.tokens, self.broken_at = encoded, tokens, broken_at
@@ -119,7 +119,7 @@ def run(folder: Path, data: Path, config: TrainingConfig, *, die_at: int = -1, p
 
 
 def run_tiny(folder: Path, data: Path, config: TrainingConfig) -> None:
-    """Do in this process what `run` does in another."""
+    """Do the same as `run`, but in this process."""
     folder.mkdir(exist_ok=True)
     config.write(folder / "wanted.json")
     runpy.run_path(str(SCRIPT))["main"](folder, data, folder / "wanted.json", -1)
@@ -170,7 +170,7 @@ def difference(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
 
 @torch.no_grad()
 def wake(networks: torch.nn.Module) -> None:
-    """Fill what starts from zeros, so that every layer has a gradient."""
+    """Fill weights that start from zero, so that every layer has a gradient."""
     generator = torch.Generator().manual_seed(7)
     for value in networks.parameters():
         if value.ndim > 1 and not value.any():
@@ -187,7 +187,7 @@ def farthest(first: Trainer, second: Trainer) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "precision"), [(1, "no"), (2, "bf16")])
-def test_a_killed_run_goes_on_bit_for_bit(tmp_path, data, stage, precision):
+def test_a_killed_run_is_resumed_bit_for_bit(tmp_path, data, stage, precision):
     """Killed in the backward pass of the fourth step, after the checkpoint of the second."""
     config = replace(SMALL, stage=stage, mixed_precision=precision)
     if stage == 2:
@@ -235,7 +235,7 @@ def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, data):
     assert step == config.steps
 
 
-def test_interrupted_runs_leave_no_half_checkpoint(tmp_path, tiny, data, monkeypatch):
+def test_interrupted_runs_leave_no_partial_checkpoint(tmp_path, tiny, data, monkeypatch):
     source = Shards(data, consecutive=False)
     trainer = trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source)
 
@@ -246,7 +246,9 @@ def test_interrupted_runs_leave_no_half_checkpoint(tmp_path, tiny, data, monkeyp
 
     again = Trainer(SMALL, tmp_path, tiny.preset)
     monkeypatch.setattr(again.accelerator, "save_state", fail)
-    with pytest.raises(TrainingError, match=r"step 4 cannot be written.*No space left.*Make room"):
+    with pytest.raises(
+        TrainingError, match=r"step 4 cannot be written.*No space left.*Free disk space"
+    ):
         again.run(source)
     assert newest(tmp_path).name == "step-00000002"
     assert not list((tmp_path / "stage1" / "checkpoints").glob("*.partial"))
@@ -255,7 +257,7 @@ def test_interrupted_runs_leave_no_half_checkpoint(tmp_path, tiny, data, monkeyp
     assert farthest(trainer, resumed) == 0
 
 
-def test_a_truncated_checkpoint_is_passed_over_with_a_notice(tmp_path, tiny, data, caplog):
+def test_a_truncated_checkpoint_is_skipped_with_a_warning(tmp_path, tiny, data, caplog):
     trained(tiny.preset, replace(SMALL, steps=4), tmp_path, Shards(data, consecutive=False))
     path = newest(tmp_path) / "optimizer.bin"
     path.write_bytes(path.read_bytes()[:-1])
@@ -278,7 +280,7 @@ def test_a_new_checkpoint_outlives_a_damaged_later_one(tmp_path, tiny, data):
         Trainer(config, tmp_path, tiny.preset)
 
 
-def test_a_run_goes_on_with_another_accumulation(tmp_path, tiny, data):
+def test_a_run_is_resumed_with_another_accumulation(tmp_path, tiny, data):
     source = Shards(data, consecutive=False)
     before = trained(tiny.preset, replace(SMALL, steps=1), tmp_path, source)
     after = trained(tiny.preset, replace(SMALL, steps=2, accumulate=2), tmp_path, source)
@@ -286,7 +288,7 @@ def test_a_run_goes_on_with_another_accumulation(tmp_path, tiny, data):
     assert farthest(before, after) > 1e-4
 
 
-def test_leftovers_of_a_kill_do_no_harm(tmp_path, tiny, data):
+def test_files_left_by_a_killed_run_are_ignored(tmp_path, tiny, data):
     source = Shards(data, consecutive=False)
     trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source)
     partial = tmp_path / "stage1" / "checkpoints" / "step-00000004.partial"
@@ -319,7 +321,7 @@ def test_examples_that_processes_cannot_share_are_refused(tmp_path, tiny):
         Trainer(replace(SMALL, examples=3, accumulate=2), tmp_path, tiny.preset)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(tmp_path, tiny):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path, tiny):
     source = Noise(encoded=True, broken_at=3)
     with pytest.raises(TrainingError, match=r"loss got nan in step 3 \(rows 0, 1: clip 0, clip 1"):
         trained(tiny.preset, SMALL, tmp_path, source)
@@ -328,8 +330,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(tmp_path, ti
     assert all(bool(value.isfinite().all()) for value in weights.values())
 
 
-def test_gradients_that_stay_endless_stop_the_run(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(loop, "MOST_ENDLESS", 3)
+def test_many_steps_without_a_finite_gradient_stop_the_run(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(loop, "MAX_NOT_FINITE", 3)
     trainer = Trainer(replace(SMALL, report_every=1), tmp_path, tiny.preset)
     first = next(iter(trainer.parameters.values()))
     first.register_hook(lambda gradient: gradient * float("nan"))
@@ -346,7 +348,7 @@ def test_data_of_other_encoders_is_refused(tmp_path, tiny):
 
 
 class Wrong(Noise):
-    """Noise of which one part is narrower than it should be."""
+    """Noise in which one part has too few channels."""
 
     def __init__(self, part: str) -> None:
         super().__init__(encoded=True, tokens=True)
@@ -373,23 +375,23 @@ def test_a_validation_that_fails_does_not_end_the_run(tmp_path, tiny, caplog, er
     assert f"step 3 could not be validated: {error}" in caplog.text
 
 
-def test_going_on_with_other_data_is_told(tmp_path, tiny, caplog):
+def test_resuming_with_other_data_is_logged(tmp_path, tiny, caplog):
     begun, later = {"data": "clips", "weights": "aa-mini"}, {"data": "others", "weights": "aa-mini"}
     trained(tiny.preset, replace(SMALL, steps=1), tmp_path, Noise(encoded=True), origin=begun)
     trained(tiny.preset, replace(SMALL, steps=2), tmp_path, Noise(encoded=True))
-    assert "begun with" not in caplog.text  # whoever names nothing means what was named
+    assert "started with" not in caplog.text  # unnamed data means the recorded data
     Trainer(SMALL, tmp_path, tiny.preset, Surroundings(origin=later))
-    assert "begun with data clips; going on, it has others" in caplog.text
+    assert "started with data clips; it continues with others" in caplog.text
     assert "weights" not in caplog.text
 
 
-def test_distributions_are_settled_or_refused(tiny):
+def test_distributions_are_configured_or_refused(tiny):
     plugin = SimpleNamespace(deepspeed_config={})
     accelerator: Any = SimpleNamespace(
         num_processes=2, process_index=1, state=SimpleNamespace(deepspeed_plugin=plugin)
     )
     config = replace(SMALL, examples=8, accumulate=2, clip=0.5, average_decay=0.0)
-    devices.settle_deepspeed(accelerator, config)
+    devices.configure_deepspeed(accelerator, config)
     assert plugin.deepspeed_config == {
         "train_micro_batch_size_per_gpu": 2,
         "gradient_accumulation_steps": 2,
@@ -402,7 +404,7 @@ def test_distributions_are_settled_or_refused(tiny):
         devices.check_run(accelerator, replace(config, average_decay=0.9))
     accelerator.distributed_type = SimpleNamespace(value="DEEPSPEED")
     facts = {"config": {}, "distribution": "MULTI_GPU", "processes": 2}
-    with pytest.raises(ConfigError, match="DeepSpeed's parts fit only"):
+    with pytest.raises(ConfigError, match="DeepSpeed can only load it with"):
         devices.check_run(accelerator, config, facts, Path("step-1"))
 
 
@@ -411,7 +413,7 @@ def test_distributions_are_settled_or_refused(tiny):
 
 @pytest.mark.parametrize("stage", [1, 2])
 def test_accumulation_and_checkpointing_change_nothing_but_memory(tmp_path, tiny, stage):
-    """The weights stay where they are, so the gradients of both steps can be compared."""
+    """The weights do not change, so the gradients of both steps can be compared."""
     source = Noise(encoded=True)
     config = replace(SMALL, stage=stage, steps=2, examples=2, clip=1e9, learning_rate=0.0)
     plain = trained(tiny.preset, config, tmp_path / "plain", source, start=wake)
@@ -436,7 +438,7 @@ def test_pixels_are_encoded_as_cached_latents_were(tmp_path, tiny):
     assert difference(gradient_sums(cached), gradient_sums(pixels)) < 1e-4
 
 
-def test_pixels_without_an_autoencoder_say_what_to_do(tmp_path, tiny):
+def test_the_error_for_pixels_without_an_autoencoder_says_what_to_do(tmp_path, tiny):
     with pytest.raises(ConfigError, match=r"autoencoder got none.*prepare the data with caches"):
         trained(tiny.preset, SMALL, tmp_path, Noise(encoded=False))
 
@@ -458,7 +460,7 @@ def test_the_ablations_are_configurations_of_the_same_run(tmp_path, tiny, varian
 # Draws and losses.
 
 
-def test_a_row_is_drawn_alike_whoever_asks():
+def test_a_row_does_not_depend_on_the_process_that_draws_it():
     options = {"train_timesteps": 1000, "shared_timestep": False, "dropout": 0.5}
     together = draw_step(3, 7, range(4), (4, 2, 8, 8), noise_offset=0.1, **options)
     alone = draw_step(3, 7, [2], (4, 2, 8, 8), noise_offset=0.1, **options)
@@ -468,7 +470,7 @@ def test_a_row_is_drawn_alike_whoever_asks():
     assert not torch.equal(together.noise[0], together.noise[1])
 
 
-def test_dropout_noise_offset_and_shared_timesteps_are_as_told():
+def test_dropout_noise_offset_and_shared_timesteps_follow_the_settings():
     drawn = draw_step(
         0,
         0,
@@ -501,12 +503,12 @@ def test_min_snr_weights_follow_the_formula(prediction, expected):
     assert found[0].tolist() == pytest.approx([expected(value) for value in snr], rel=1e-5)
 
 
-def test_min_snr_weights_exist_where_nothing_is_left_of_the_picture():
+def test_min_snr_weights_are_defined_at_zero_snr():
     schedule = NoiseSchedule(ScheduleConfig())
     assert float(min_snr_scale(schedule, torch.tensor([[999]]), 5.0)) == pytest.approx(0, abs=1e-6)
 
 
-def test_the_loss_of_parts_averages_to_that_of_the_whole():
+def test_the_mean_loss_of_the_parts_is_the_loss_of_the_batch():
     masks = torch.rand(2, 1, 4, 4, 1, generator=torch.Generator().manual_seed(2))
     output, target = torch.randn(2, 2, 3, 4, 4, 1, generator=torch.Generator().manual_seed(3))
     weights = figure_weights(masks, output, 2.0)
@@ -517,7 +519,7 @@ def test_the_loss_of_parts_averages_to_that_of_the_whole():
     assert float(whole) == pytest.approx(float(sum(parts)) / 2)
 
 
-def test_the_schedule_of_training_is_that_of_sampling(tiny):
+def test_training_and_sampling_use_the_same_schedule(tiny):
     config = replace(SMALL, prediction_type="v_prediction", zero_snr=False)
     preset = scheduled(tiny.preset, config)
     assert preset.schedule.prediction_type == "v_prediction"

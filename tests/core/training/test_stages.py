@@ -1,4 +1,4 @@
-"""What files and folders give to a stage, and the named recipes."""
+"""Setting up a stage from files and folders, and the named recipes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ def networks(stage: int):
     return build_networks(AA_MINI, config, torch.Generator().manual_seed(1))
 
 
-def test_the_paper_s_settings_are_those_of_section_4_1():
+def test_the_papers_recipe_has_the_settings_of_section_4_1():
     first, second = (get_recipe("paper", stage) for stage in (1, 2))
     assert (first.steps, first.examples, first.frames) == (30_000, 64, 1)
     assert (second.steps, second.examples, second.frames) == (10_000, 4, 24)
@@ -31,7 +31,7 @@ def test_the_paper_s_settings_are_those_of_section_4_1():
     assert (guider.form, guider.channels) == ("paper", (16, 32, 64, 128))
 
 
-def test_one_card_takes_the_paper_s_batches_piece_by_piece():
+def test_one_card_accumulates_the_papers_batches():
     for stage in (1, 2):
         paper, card = get_recipe("paper", stage), get_recipe("24gb", stage)
         assert (card.examples, card.frames, card.steps) == (
@@ -49,31 +49,31 @@ def test_unknown_recipes_are_refused():
         get_recipe("papper", 1)
 
 
-def test_a_weight_set_and_parts_of_others_exclude_each_other(tmp_path):
+def test_a_weight_set_together_with_other_files_is_refused(tmp_path):
     choices = Choices(folder=tmp_path, models="aa-mini", animatediff=Path("mm.ckpt"))
-    with pytest.raises(ConfigError, match="a weight set is whole"):
+    with pytest.raises(ConfigError, match="together with other starting weights"):
         start_of(choices, get_recipe("aa-mini", 1))
 
 
-def test_without_files_a_stage_starts_from_chance_or_stage_1(tmp_path):
+def test_without_files_a_stage_starts_from_random_weights_or_stage_1(tmp_path):
     assert start_of(Choices(folder=tmp_path), get_recipe("aa-mini", 2)) is None
 
 
-def test_without_examples_the_way_to_them_is_told(tmp_path):
+def test_the_error_for_missing_examples_says_how_to_make_them(tmp_path):
     with pytest.raises(InputError, match="holds no shard of single frames"):
         source_of(Choices(folder=tmp_path), get_recipe("aa-mini", 1))
     with pytest.raises(InputError, match=r"manifest\.json.*prepare"):
         source_of(Choices(folder=tmp_path, data=tmp_path), get_recipe("aa-mini", 1))
 
 
-def test_validation_without_the_means_is_refused_before_training(tmp_path):
+def test_validation_without_its_networks_is_refused_before_training(tmp_path):
     config = get_recipe("24gb", 1)
     with pytest.raises(ConfigError, match="without vae and image_encoder"):
         surroundings_of(Choices(folder=tmp_path), config)
     assert surroundings_of(Choices(folder=tmp_path), replace(config, validate_every=0))
 
 
-def test_stage_2_keeps_what_stage_1_made_of_a_weight_set(tmp_path):
+def test_stage_2_keeps_the_weights_that_stage_1_trained(tmp_path):
     first = networks(1)
     (tmp_path / "stage1").mkdir()
     save_file(first.state_dict(), tmp_path / "stage1" / "weights.safetensors")

@@ -1,4 +1,4 @@
-"""The networks of the ablations on the paths that training and sampling take."""
+"""The networks of the ablations, with the calls of training and sampling."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def built(variant, config, *, checkpointing=False):
 
 
 def give_effect(*networks):
-    """Fill what starts from zero, as training would."""
+    """Give weights that start from zero random values, as after some training."""
     generator = torch.Generator().manual_seed(2)
     for network in networks:
         for parameter in network.parameters():
@@ -43,7 +43,7 @@ def models_of(tiny, variant):
 
 
 def error_of(denoiser, reference_net, config, *, attends=None, conditioned=True):
-    """Return a loss as training computes it, for two rows of one frame."""
+    """Return a training loss for two rows of one frame."""
     generator = torch.Generator().manual_seed(3)
     noisy, target = torch.randn(2, 2, config.in_channels, 1, 6, 4, generator=generator)
     reference = torch.randn(2, config.in_channels, 6, 4, generator=generator)
@@ -84,8 +84,8 @@ def test_windows_in_one_call_give_the_same_as_one_by_one(tiny, variant):
     assert torch.allclose(*clips, atol=1e-5)
 
 
-def test_what_each_variant_sees(tiny):
-    """A change of token or of picture is seen or not, as the variant's name says."""
+def test_each_variant_uses_only_its_own_conditions(tiny):
+    """A change of token or picture changes the output only of variants that use it."""
     seen = {}
     for variant in VARIANTS:
         denoiser, reference_net = built(variant, tiny.preset.unet)
@@ -136,7 +136,7 @@ def test_untrained_controlnets_leave_the_denoiser_alone(tiny, variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_gradients_reach_everything_that_has_a_say(tiny, variant):
+def test_gradients_reach_all_used_networks(tiny, variant):
     config = replace(tiny.preset.unet, motion=None)
     networks = built(variant, config)
     give_effect(*networks)
@@ -151,7 +151,7 @@ def test_gradients_reach_everything_that_has_a_say(tiny, variant):
 
 
 @pytest.mark.parametrize("variant", ["controlnet", "clip_controlnet"])
-def test_training_leads_out_of_the_zeros(tiny, variant):
+def test_training_changes_weights_that_start_from_zero(tiny, variant):
     config = replace(tiny.preset.unet, motion=None)
     denoiser, reference_net = built(variant, config)
     parameters = [*denoiser.parameters(), *reference_net.parameters()]
@@ -202,7 +202,7 @@ def test_the_checkpointing_flag_reaches_the_controlnet(tiny, variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_states_go_and_come_back(tiny, variant):
+def test_states_are_saved_and_loaded(tiny, variant):
     first, second = built(variant, tiny.preset.unet), build_variant(variant, tiny.preset.unet, sdpa)
     give_effect(*first)
     for mine, other in zip(first, second, strict=True):
@@ -213,6 +213,6 @@ def test_states_go_and_come_back(tiny, variant):
     assert second[0].config == tiny.preset.unet
 
 
-def test_unknown_variants_are_answered_with_the_nearest(tiny):
+def test_the_error_for_an_unknown_variant_suggests_the_nearest(tiny):
     with pytest.raises(ConfigError, match=r"variant got 'control_net'.*Did you mean 'controlnet'"):
         build_variant("control_net", tiny.preset.unet, sdpa)

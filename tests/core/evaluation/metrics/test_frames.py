@@ -127,7 +127,7 @@ def test_legacy_psnr_is_that_of_8_bit_arithmetic():
     ("levels", "wrapped_square"),
     [(0, None), (16, None), (-32, None), (15, 225), (-15, 225), (17, 33), (-100, 16), (5, 25)],
 )
-def test_legacy_psnr_forgets_whole_multiples_of_256(levels, wrapped_square):
+def test_legacy_psnr_ignores_whole_multiples_of_256(levels, wrapped_square):
     first = torch.full((1, 3, 8, 8), 128 / 255)
     got = float(psnr_uint8_legacy(first + levels / 255, first))
     want = 100.0 if wrapped_square is None else 10 * np.log10(255**2 / wrapped_square)

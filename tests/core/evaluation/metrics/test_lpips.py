@@ -51,7 +51,7 @@ def test_lpips_agrees_with_torchmetrics(net, tmp_path):
     assert lpips(truth, truth, network).tolist() == [0, 0]
 
 
-def test_a_backbone_that_is_absent_or_another_is_named(tmp_path):
+def test_errors_name_a_missing_or_wrong_backbone(tmp_path):
     with pytest.raises(WeightsError, match="not there; it is not downloaded"):
         load_lpips(tmp_path / "alexnet-owt-7be5be79.pth")
     other = tmp_path / "other.pth"

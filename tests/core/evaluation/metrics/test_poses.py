@@ -52,7 +52,7 @@ def test_pck_counts_joints_within_a_share_of_the_torso():
     assert pck(moved(truth, 0.11 * torso, [0, 4, 7]), truth, threshold=0.2) == 1
 
 
-def test_joints_missed_are_wrong_and_joints_nobody_asked_for_are_not_counted():
+def test_missed_joints_are_wrong_and_additional_ones_are_not_counted():
     truth = person()
     assert pck(hidden(truth, [4, 7]), truth) == pytest.approx(16 / 18)
     assert oks(hidden(truth, [4, 7]), truth) == pytest.approx(15 / 17)
@@ -60,7 +60,7 @@ def test_joints_missed_are_wrong_and_joints_nobody_asked_for_are_not_counted():
     assert oks(moved(truth, 300, [4, 7]), hidden(truth, [4, 7])) == pytest.approx(1)
 
 
-def test_people_missed_are_wrong_and_people_too_many_are_not_counted():
+def test_missed_people_are_wrong_and_additional_ones_are_not_counted():
     both = random_clip(1, 5, people=2)
     first = body_clip(CANVAS, both.body.xy[:, :1], both.body.confidence[:, :1])
     seen = both.body.confidence >= VISIBLE

@@ -75,7 +75,7 @@ def test_steady_motion_has_no_drift_and_jumps_at_borders_have():
     assert seam_drift(walk(steps), WINDOWS) == pytest.approx(3)
 
 
-def test_a_truth_excuses_its_own_jumps():
+def test_jumps_of_the_truth_do_not_count():
     steps = [0.01 * (1 + step % 3) for step in range(13)]
     truth = walk(steps)
     assert seam_drift(truth * 0.5, WINDOWS, truth) == pytest.approx(1)
@@ -149,7 +149,7 @@ def test_features_that_have_no_distance_are_refused(first, second):
 
 
 class Statistics(torch.nn.Module):
-    """Mean and deviation of each channel; wants the arguments of the published I3D."""
+    """Mean and deviation of each channel; requires the arguments of the published I3D."""
 
     def forward(self, x: torch.Tensor, rescale: bool, resize: bool, return_features: bool):
         assert return_features
@@ -159,7 +159,7 @@ class Statistics(torch.nn.Module):
 
 
 class Means(torch.nn.Module):
-    """Another network: the means alone, without options."""
+    """Another network: only the means, without options."""
 
     def forward(self, x: torch.Tensor):
         return x.mean((2, 3, 4))
@@ -213,7 +213,7 @@ def test_clips_take_frames_at_the_protocols_rate(tmp_path):
     assert clips.shape == (2, 3, 2, 8, 8)
 
 
-def test_videos_that_the_protocol_cannot_take_are_refused(tmp_path):
+def test_videos_that_are_too_short_or_slow_are_refused(tmp_path):
     protocol = protocol_of(Means(), tmp_path)
     with pytest.raises(InputError, match="longer videos"):
         cut_clips(torch.rand(3, 3, 8, 8), 10, protocol)
@@ -221,7 +221,7 @@ def test_videos_that_the_protocol_cannot_take_are_refused(tmp_path):
         cut_clips(torch.rand(9, 3, 8, 8), 8, protocol)
 
 
-def test_a_network_that_is_absent_or_another_is_named(tmp_path, videos):
+def test_errors_name_a_missing_or_wrong_network(tmp_path, videos):
     protocol = protocol_of(Means(), tmp_path)
     with pytest.raises(WeightsError, match=r"nowhere\.pt, which is not there"):
         fvd(*videos, replace(protocol, weights=tmp_path / "nowhere.pt"), fps=10)
@@ -229,7 +229,7 @@ def test_a_network_that_is_absent_or_another_is_named(tmp_path, videos):
         fvd(*videos, replace(protocol, sha256="0" * 64), fps=10)
 
 
-def test_files_that_are_no_network_of_features_are_named(tmp_path, videos):
+def test_errors_name_files_that_are_not_a_network_of_features(tmp_path, videos):
     path = tmp_path / "notes.pt"
     path.write_text("not a network")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -243,7 +243,7 @@ def test_files_that_are_no_network_of_features_are_named(tmp_path, videos):
 @pytest.mark.parametrize(
     "change", [{"frames": 0}, {"size": 0}, {"fps": -1}, {"sha256": "abc"}, {"sha256": "x" * 64}]
 )
-def test_impossible_protocols_are_refused(change):
+def test_invalid_protocols_are_refused(change):
     values = {"frames": 16, "size": 224, "fps": 3, "weights": "i3d.pt", "sha256": "0" * 64}
     with pytest.raises(ConfigError, match=next(iter(change))):
         FvdProtocol(**(values | change))
