@@ -190,16 +190,16 @@ def _pickle(path: Path) -> Weights:
     return from_tensors(tensors, str(path))
 
 
-def require_safe_pickles(what: str) -> None:
-    """Raise WeightsError if this torch version could run code in a pickle.
-
-    `what` is the file's name, for the message.
-    """
+def require_safe_pickles(
+    what: str,  # the file, for the message
+    way_out: str = "convert the file to .safetensors on a machine with such a torch and use that",
+) -> None:
+    """Raise WeightsError if this torch version could run code in a pickle."""
     if not pickles_are_safe():
         raise WeightsError(
             f"{what} is a pickle, and torch {torch.__version__} may run code hidden in one even "
             "when asked for weights only (CVE-2025-32434). Update torch to 2.6 or newer, or "
-            "convert the file to .safetensors on a machine with such a torch and use that."
+            f"{way_out}."
         )
 
 

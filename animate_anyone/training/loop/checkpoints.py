@@ -31,11 +31,22 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Return the state in a file, or None if there is none."""
+    """Return the state in a file, or None if there is none.
+
+    WeightsError on a torch version that may run code in a pickle.
+    """
     if not path.exists():
         return None
-    require_safe_pickles(str(path))
+    require_safe_checkpoint(path)
     return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def require_safe_checkpoint(path: Path) -> None:
+    """Raise WeightsError if this torch version could run code in a checkpoint's pickles.
+
+    A run's folder may come from someone else, so its checkpoints are treated like weight files.
+    """
+    require_safe_pickles(f"the state in {path}", "start a new run in another folder")
 
 
 class CheckpointFolder:

@@ -25,12 +25,11 @@ from ...media.pictures import whole_file
 from ...networks.attention import sdpa
 from ...protocols import Autoencoder, ImageEncoder, Progress
 from ...weights.load import Models
-from ...weights.read import require_safe_pickles
 from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
 from ..sources.batch import Batch, Draw, Source
-from .checkpoints import Average, CheckpointFolder
+from .checkpoints import Average, CheckpointFolder, require_safe_checkpoint
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
@@ -342,7 +341,7 @@ class Trainer:
 
     def _restore(self, path: Path, facts: dict[str, Any]) -> None:
         check_run(self.accelerator, self.config, facts, path)
-        require_safe_pickles(str(path))
+        require_safe_checkpoint(path)
         self.accelerator.load_state(str(path))
         self.accelerator.step = 0  # no part of the next step has been computed yet
         values = load_file(path / "average.safetensors")

@@ -61,9 +61,7 @@ def test_temporal_layers_start_from_animatediff(animatediff, tmp_path):
         assert torch.equal(value, animatediff.get(key, before[key])), key
 
 
-def test_the_first_version_leaves_the_middle_untrained_with_a_warning(
-    animatediff, tmp_path, caplog
-):
+def test_with_the_first_version_the_middle_starts_untrained(animatediff, tmp_path, caplog):
     tensors = {key: value for key, value in animatediff.items() if "mid_block" not in key}
     torch.save(tensors, tmp_path / "mm_sd_v15.ckpt")
     denoiser = UNet(SMALL)

@@ -66,6 +66,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, tiny, train):
     assert any(not torch.equal(whole[key], through[key]) for key in whole)  # the decay is there
 
 
+def test_a_torch_that_may_run_code_in_a_pickle_resumes_no_run(tmp_path, tiny, train, monkeypatch):
+    train(replace(SMALL, steps=2), tmp_path)
+    save_checkpoint(tmp_path / "line.pt", {"step": 1})
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cu124")
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("a pickle was opened"))
+    match = r"CVE-2025-32434.*Update torch to 2\.6 or newer, or start a new run"
+    with pytest.raises(WeightsError, match=match):
+        Trainer(SMALL, tmp_path, tiny.preset)
+    with pytest.raises(WeightsError, match=match):
+        load_checkpoint(tmp_path / "line.pt")
+    assert load_checkpoint(tmp_path / "none.pt") is None
+
+
 def test_stage_1_trains_everything_but_temporal_layers(tmp_path, tiny, train):
     before = weights(Trainer(SMALL, tmp_path / "before", tiny.preset))
     after = weights(train(SMALL, tmp_path / "after"))
