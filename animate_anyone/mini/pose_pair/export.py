@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ...errors import PackageError, WeightsError
 from ...training.loop.checkpoints import load_checkpoint
 from ...weights import pose_models
+from ...weights.report import compare_keys, module_shapes
 from .networks import KeypointEstimator, PersonDetector
 from .training import DETECTOR, ESTIMATOR, build_detector, build_estimator
 
@@ -24,7 +25,7 @@ OPSET = 13
 def export_pair(folder: Path, target: Path) -> dict[str, int]:
     """Write both trained networks of a run; return the sizes of the files in bytes.
 
-    Raises WeightsError if one is not trained yet.
+    Raises WeightsError if a checkpoint is missing, or does not hold this network.
     """
     detector = _trained(build_detector(DETECTOR), folder / "detector.pt")
     estimator = _trained(build_estimator(ESTIMATOR), folder / "estimator.pt")
@@ -41,7 +42,15 @@ def _trained(network: Network, path: Path) -> Network:
         raise WeightsError(
             f"folder got {path.parent}; it lacks {path.name}. Train the {path.stem} first."
         )
-    network.load_state_dict(state["tensors"])
+    tensors = state.get("tensors", {})  # runs of early versions have no such entry
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    if report := compare_keys(module_shapes(network), found):
+        raise WeightsError(
+            f"folder got {path.parent}, whose {path.name} does not hold this {path.stem} "
+            f"({report}); export reads runs of this version with its settings. Export it with the "
+            f"version that trained it, or train the {path.stem} again in a new folder."
+        )
+    network.load_state_dict(tensors)
     return network
 
 

@@ -18,6 +18,7 @@ from animate_anyone.mini.pose_pair.scenes import make_scene, read_scenes, write_
 from animate_anyone.mini.pose_pair.wholebody import MIRROR, POINT_GROUPS
 from animate_anyone.pose.networks.detector import decode_cells, grid_cells
 from animate_anyone.pose.networks.estimator import crop, crop_windows
+from animate_anyone.training.loop.checkpoints import save_checkpoint
 from animate_anyone.weights.sources import MINI_FOLDER
 
 TINY_DETECTOR = replace(
@@ -265,6 +266,16 @@ def test_written_estimator_gives_what_the_network_gives(tmp_path, count):
 def test_export_of_an_untrained_pair_is_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"detector\.pt"):
         export.export_pair(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["network", "tensors"])
+def test_checkpoints_of_early_versions_or_other_settings_are_refused(tmp_path, name):
+    state = training.build_detector(TINY_DETECTOR).state_dict()  # "network": the old entry
+    save_checkpoint(tmp_path / "detector.pt", {name: state, "step": 4})
+    match = r"detector\.pt does not hold this detector \(.*train the detector again in a new folder"
+    with pytest.raises(WeightsError, match=match):
+        export.export_pair(tmp_path, tmp_path / "files")
+    assert not (tmp_path / "files").exists()
 
 
 # The files that ship.
