@@ -72,7 +72,7 @@ def _claim(target: Path, weights: Path) -> None:
     elif path.read_text(encoding="utf-8") != digest:
         raise InputError(
             f"results in {target} were sampled by another stage 1 than {weights}. Delete that "
-            "folder to sample anew."
+            "folder to sample again."
         )
 
 
@@ -103,11 +103,11 @@ def _sampled(
     with torch.autocast("cpu", torch.bfloat16):
         picture = to_pixels(squash(pictures[:1], TOKEN_PICTURE))
         reference = autoencoder.encode(to_pixels(pictures[:1]))
-        told = networks.conditions(to_pixels(drawn)[None], reference, picture, [True])
+        given = networks.conditions(to_pixels(drawn)[None], reference, picture, [True])
 
         def model(latents: Tensor, timestep: int, _: int) -> Tensor:
             steps = torch.full((1, count - 1), timestep)
-            return networks.denoiser(latents, steps, told.prepared, told.pose).float()
+            return networks.denoiser(latents, steps, given.prepared, given.pose).float()
 
         shape = (1, reference.shape[1], count - 1, *reference.shape[2:])
         noise = torch.from_numpy(rng.standard_normal(shape, np.float32))

@@ -1,4 +1,4 @@
-"""The networks that are trained together, as one module: the paper's figure 2 without sampling."""
+"""The trained networks as one module: the paper's figure 2 without sampling."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,17 +41,17 @@ IMAGE_ENCODER: dict[str, Any] = {
 }
 
 
-STAGE1 = "stage1/weights.safetensors"  # in the folder of a run
+STAGE1 = "stage1/weights.safetensors"  # path in a run's folder
 
 
 def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention as the formula has it: for aa-mini's short sequences the fastest on a CPU."""
+    """Compute attention by its formula; for aa-mini's short sequences this is fastest on a CPU."""
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     return scores.softmax(-1).to(value) @ value
 
 
 class AnimateNetworks(nn.Module):
-    """Denoiser, ReferenceNet and Pose Guider, and the image encoder where it is trained."""
+    """Denoiser, ReferenceNet and Pose Guider, and the image encoder if it is trained."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class AnimateNetworks(nn.Module):
         variant: Variant = "reference_net",
         *,
         attention: AttentionFunction = sdpa,
-        image_encoder: bool = True,  # False: tokens are made elsewhere, by a frozen network
+        image_encoder: bool = True,  # False: a frozen network outside this module makes tokens
         checkpointing: bool = False,  # recompute each layer in the backward pass
     ) -> None:
         super().__init__()
@@ -79,9 +79,9 @@ class AnimateNetworks(nn.Module):
         picture: Tensor,  # (b, 1, d) tokens, or (b, 3, s, s) in 0..1 for the image encoder
         keep: Sequence[bool],  # per row: False drops reference and token, as guidance needs
     ) -> Tensor:  # (b, c, f, h, w)
-        """Return the denoiser's prediction; dropped rows see neither reference nor token."""
-        told = self.conditions(poses, reference, picture, keep)
-        return self.denoiser(noisy, timesteps, told.prepared, told.pose)
+        """Return the denoiser's prediction; dropped rows get neither reference nor token."""
+        conditions = self.conditions(poses, reference, picture, keep)
+        return self.denoiser(noisy, timesteps, conditions.prepared, conditions.pose)
 
     def conditions(
         self,
@@ -90,7 +90,7 @@ class AnimateNetworks(nn.Module):
         picture: Tensor,  # as for `forward`
         keep: Sequence[bool],  # per row: False drops reference and token
     ) -> Conditions:
-        """Return what the denoiser is told of a batch; it follows from the weights as they are."""
+        """Return the denoiser's conditions of a batch, computed with the current weights."""
         tokens = self.tokens(picture)
         features = seen_features(self.reference_net, reference, tokens, keep)
         return Conditions(
@@ -100,7 +100,7 @@ class AnimateNetworks(nn.Module):
         )
 
     def tokens(self, picture: Tensor) -> Tensor:
-        """Return the image tokens (b, 1, d) of pictures; tokens pass as they are."""
+        """Return the image tokens (b, 1, d) of pictures; tokens are returned unchanged."""
         if picture.ndim == 3:
             return picture
         encoder: Any = self.image_encoder
@@ -118,7 +118,8 @@ class AnimateNetworks(nn.Module):
             if trained:
                 chosen[name] = parameter
         # PyTorch 2.11 crashes on a CPU in the backward pass of a channels-last GroupNorm whose
-        # input needs no gradient, as the first temporal layer's would; this one is not used.
+        # input needs no gradient, as in the first temporal layer. So conv_in gets a gradient too;
+        # it is not used.
         for name, parameter in self.denoiser.named_parameters():
             if name.endswith("conv_in.weight"):
                 parameter.requires_grad_(True)
@@ -157,7 +158,7 @@ def build_networks(
 
 
 def has_stage1(folder: Path) -> bool:
-    """Return whether a run's folder holds what stage 1 learned."""
+    """Return whether a run's folder holds the weights of stage 1."""
     return (folder / STAGE1).exists()
 
 
@@ -165,7 +166,7 @@ def load_stage1(
     networks: AnimateNetworks,
     folder: Path,  # of the run
 ) -> None:
-    """Give the networks what stage 1 learned; the temporal layers stay as they are."""
+    """Load the weights of stage 1 into the networks; the temporal layers stay unchanged."""
     path = folder / STAGE1
     if not has_stage1(folder):
         raise ConfigError(
@@ -184,7 +185,7 @@ def load_stage1(
 def read_stage(folder: Path) -> tuple[TrainingConfig, dict[str, Tensor]]:
     """Return configuration and weights of a run: of stage 2, or of stage 1 if it is the only one.
 
-    Averages stand in for the trained values where the run kept them.
+    The weights are moving averages if the run kept them.
     """
     for stage in (2, 1):
         path = folder / f"stage{stage}"
@@ -199,9 +200,9 @@ def read_stage(folder: Path) -> tuple[TrainingConfig, dict[str, Tensor]]:
 def trained_networks(
     folder: Path,
     *,
-    motion: bool = True,  # False: as if there had been no stage 2
+    motion: bool = True,  # False: without the temporal layers of stage 2
 ) -> tuple[TrainingConfig, AnimateNetworks]:
-    """Return the networks of a run, ready for inference, and how they were trained."""
+    """Return the configuration of a run and its networks, ready for inference."""
     config, state = read_stage(folder)
     if not motion:
         config = replace(config, stage=1)
@@ -214,10 +215,10 @@ def trained_networks(
 def as_models(
     networks: AnimateNetworks,
     preset: Preset,
-    autoencoder: Autoencoder | None,  # None: to be put in later
-    image_encoder: ImageEncoder | None = None,  # None: the one that is trained
+    autoencoder: Autoencoder | None,  # None: set it later
+    image_encoder: ImageEncoder | None = None,  # None: the trained one
 ) -> Models:
-    """Return the networks as what `animate` samples with; they stay the same modules."""
+    """Return the networks as the `Models` that `animate` needs; the modules are not copied."""
     parts: dict[str, Any] = {
         "denoiser": networks.denoiser,
         "reference_net": networks.reference_net,

@@ -1,6 +1,6 @@
-"""The two networks beside ours: pictures to latents and back, and a picture to one token.
+"""The two encoders: the autoencoder of pictures, and the image encoder that makes one token.
 
-Their classes are stable ones of diffusers and transformers, imported when a file is loaded.
+Their networks are stable classes of diffusers and transformers, imported when a file is loaded.
 """
 
 import json
@@ -23,13 +23,13 @@ _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": 
 
 
 class DiffusersAutoencoder:
-    """A VAE or a tiny autoencoder of diffusers; frames go through it in chunks."""
+    """A VAE or a tiny autoencoder of diffusers; frames are processed in chunks."""
 
     def __init__(
         self,
         network: Any,  # noqa: ANN401  (AutoencoderKL or AutoencoderTiny)
-        latent_scale: float,  # what the denoiser's latents are multiples of
-        chunk_frames: int = 4,  # frames at once: bounds the memory of long clips
+        latent_scale: float,  # factor from the network's latents to the denoiser's
+        chunk_frames: int = 4,  # frames per call; limits the memory of long clips
     ) -> None:
         self.network = network
         self.latent_scale = latent_scale
@@ -40,7 +40,7 @@ class DiffusersAutoencoder:
         self,
         frames: Tensor,  # (f, 3, H, W), 0..1
     ) -> Tensor:  # (f, c, H/8, W/8)
-        """Return the latents' mean, in the denoiser's scale."""
+        """Return the mean latents of frames, in the denoiser's scale."""
         if frames.shape[-1] % 8 or frames.shape[-2] % 8:
             raise InputError(
                 f"frames got {frames.shape[-1]}x{frames.shape[-2]} pixels; both sides must be "
@@ -70,7 +70,7 @@ class DiffusersAutoencoder:
 
 
 class ClipImageEncoder:
-    """A CLIP vision model with projection, fed as the public implementation feeds it."""
+    """A CLIP vision model with projection; its input is as in the public implementation."""
 
     def __init__(self, network: Any) -> None:  # noqa: ANN401  (CLIPVisionModelWithProjection)
         self.network = network
@@ -80,7 +80,7 @@ class ClipImageEncoder:
         self,
         picture: Tensor,  # (1, 3, H, W), 0..1
     ) -> Tensor:  # (1, 1, d)
-        """Return the projected embedding of the picture, squashed to the model's square."""
+        """Return the projected embedding of the picture, which is resized to the model's square."""
         side = self.network.config.image_size
         pixels = clip_pixels(picture, side).to(self.network.device, self.network.dtype)
         return self.network(pixel_values=pixels).image_embeds[:, None].to(picture)
@@ -90,7 +90,7 @@ def clip_pixels(
     picture: Tensor,  # (1, 3, H, W), 0..1
     side: int,  # pixels
 ) -> Tensor:  # (1, 3, side, side), normalised, float32 on the CPU
-    """Return what CLIP is fed of a picture: squashed to a square in bytes, then normalised."""
+    """Return CLIP's input: the picture resized to a square in bytes, then normalised."""
     from ..media.fitting import squash
     from ..media.pictures import to_bytes, to_pixels
 
@@ -100,7 +100,7 @@ def clip_pixels(
 def clip_normalised(
     pixels: Tensor,  # (b, 3, s, s), 0..1
 ) -> Tensor:  # (b, 3, s, s)
-    """Return pixels with the mean and the spread that CLIP was trained with."""
+    """Return pixels normalised with CLIP's mean and standard deviation."""
     mean, std = (pixels.new_tensor(row)[:, None, None] for row in (CLIP_MEAN, CLIP_STD))
     return (pixels - mean) / std
 
@@ -134,8 +134,8 @@ def load_image_encoder(
 ) -> ClipImageEncoder:
     """Return the image encoder of a file.
 
-    Heads and activation come from the JSON beside it, or from its metadata; without them they are
-    those of CLIP (64 channels a head, quick GELU).
+    Heads and activation come from the JSON beside it, or from its metadata; the defaults are those
+    of CLIP (64 channels per head, quick GELU).
     """
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -145,7 +145,7 @@ def load_image_encoder(
     config = image_encoder_config(weights)
     with torch.device("meta"):
         network = CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
-    positions = "vision_model.embeddings.position_ids"  # a count from zero, stored by old versions
+    positions = "vision_model.embeddings.position_ids"  # 0, 1, 2, ...: stored by old versions
     assign(network, weights, "a CLIP vision model", dtype, device, (positions,))
     embeddings: Any = network.vision_model.embeddings
     embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
@@ -153,17 +153,17 @@ def load_image_encoder(
 
 
 def image_encoder_config(weights: Weights) -> dict[str, Any]:
-    """Return the CLIPVisionConfig fields of an image encoder: from shapes, heads from metadata."""
+    """Return the CLIPVisionConfig fields of an image encoder, from its shapes and metadata."""
     with reading_shapes(f"image encoder {weights.source}"):
         return _image_encoder_config(weights.shapes, weights.metadata.get("image_encoder", "{}"))
 
 
 def _image_encoder_config(
     shapes: Shapes,
-    metadata: str,  # JSON of what shapes cannot tell
+    metadata: str,  # JSON with the settings that shapes cannot show
 ) -> dict[str, Any]:
-    told = json.loads(metadata)
-    if not isinstance(told, dict):
+    stored = json.loads(metadata)
+    if not isinstance(stored, dict):
         raise ValueError(f"settings, got {metadata[:40]!r} instead")
     hidden, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
     places = shapes["vision_model.embeddings.position_embedding.weight"][0] - 1
@@ -177,9 +177,9 @@ def _image_encoder_config(
             {key[len(layer) :].split(".")[0] for key in shapes if layer in key}
         ),
         "projection_dim": shapes["visual_projection.weight"][0],
-        "num_attention_heads": told.get("num_attention_heads", max(hidden // 64, 1)),
-        "hidden_act": told.get("hidden_act", "quick_gelu"),
-        "layer_norm_eps": told.get("layer_norm_eps", 1e-5),
+        "num_attention_heads": stored.get("num_attention_heads", max(hidden // 64, 1)),
+        "hidden_act": stored.get("hidden_act", "quick_gelu"),
+        "layer_norm_eps": stored.get("layer_norm_eps", 1e-5),
     }
 
 
@@ -201,7 +201,10 @@ def _build_kl(shapes: Shapes) -> nn.Module:
 
 
 def _with_new_attention_names(weights: Weights, network: nn.Module) -> Weights:
-    """Rename the attention of early diffusers files, and give 1x1 convolutions as matrices."""
+    """Return a view with the present attention names, and 1x1 convolutions as matrices.
+
+    Early diffusers files have other names and shapes.
+    """
     names = {}
     for key in weights:
         parts = key.split(".")

@@ -1,4 +1,4 @@
-"""The networks that read poses, a detector and an estimator: files of aa-mini, and opening."""
+"""Open the networks that read poses, a detector and an estimator; find those of aa-mini."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,13 +32,13 @@ def open_pose_pair(
     provider: str = "auto",  # auto, or a key of PROVIDERS
     *,
     channel_order: str = "rgb",  # one of CHANNEL_ORDERS
-    engine_cache: Path | None = None,  # folder in which TensorRT keeps its engines
-    opens: Callable[..., PoseSession] = open_session,  # one file; or what keeps it open for others
+    engine_cache: Path | None = None,  # folder in which TensorRT stores its engines
+    opens: Callable[..., PoseSession] = open_session,  # opens one file; may return a shared session
 ) -> PosePair:
     """Load a detector and an estimator.
 
-    Raises what `chosen_pose_models` and `open_session` raise, and WeightsError for a file that is
-    not what it is named as.
+    Raises the errors of `chosen_pose_models` and `open_session`, and WeightsError for a file that
+    is not a detector or estimator as named.
     """
     paths = chosen_pose_models(detector, estimator)
     first, second = (opens(path, provider, engine_cache=engine_cache) for path in paths)
@@ -46,16 +46,16 @@ def open_pose_pair(
 
 
 def chosen_pose_models(detector: Path | None, estimator: Path | None) -> tuple[Path, Path]:
-    """Return the two files that are named, or those of the embedded pair if none is.
+    """Return the two named files, or those of the embedded pair if none is named.
 
-    Raises InputError if only one is named, WeightsError for a file that is not there.
+    Raises InputError if only one is named, WeightsError for a missing file.
     """
     if detector is None and estimator is None:
         return embedded_pose_models()
     if detector is None or estimator is None:
         missing = "detector" if detector is None else "estimator"
         raise InputError(
-            f"{missing} got nothing; detector and estimator are named together. Name both, or "
+            f"{missing} got nothing; detector and estimator must be named together. Name both, or "
             "none for the embedded pair."
         )
     for role, path in (("detector", detector), ("estimator", estimator)):
@@ -65,7 +65,7 @@ def chosen_pose_models(detector: Path | None, estimator: Path | None) -> tuple[P
 
 
 def embedded_pose_models(folder: Path = MINI_FOLDER) -> tuple[Path, Path]:
-    """Return detector and estimator of aa-mini, which know its drawn characters.
+    """Return detector and estimator of aa-mini, which can read its drawn characters.
 
     Raises WeightsError if one of the files is missing.
     """

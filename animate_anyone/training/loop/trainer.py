@@ -180,7 +180,7 @@ class Trainer:
             raise TrainingError(
                 f"gradient got {norm} in {MAX_NOT_FINITE} steps in a row, up to step {self.step}; "
                 "it must be finite. Earlier checkpoints are kept: resume from one with a lower "
-                "learning_rate, or train anew with mixed_precision bf16 or no."
+                "learning_rate, or start again with mixed_precision bf16 or no."
             )
         if finite:
             self.typical_norm += (min(norm, 1e3) - self.typical_norm) / min(self.step + 1, 100)

@@ -203,7 +203,7 @@ def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
         ({"models": "gone.safetensors"}, "gone.safetensors"),
         ({"strength": 2, "retarget": "limb"}, "strength got 2.0; it must lie within 0 and 1"),
         ({"anchor": "tail"}, "anchor got 'tail'; it must be one of"),
-        ({"detector": "d.onnx"}, "estimator got nothing; detector and estimator are named"),
+        ({"detector": "d.onnx"}, "estimator got nothing; detector and estimator must be named"),
         ({"device": "warp"}, "device got 'warp'; it cannot be used here"),
     ],
     ids=lambda value: str(value)[:40],

@@ -207,7 +207,7 @@ def test_the_run_of_a_variant_is_measured_under_a_protocol_of_real_clips(
 def test_export_of_a_variant_says_how_it_is_measured(tmp_path, capsys):
     words = ["--folder", str(write_run(tmp_path / "run", variant="clip"))]
     assert main(["train", "export", *words, "--out", str(tmp_path / "files")]) == 2
-    assert "evaluate --models takes the folder of this one as it is" in capsys.readouterr().err
+    assert "give its folder to evaluate --models" in capsys.readouterr().err
     assert not (tmp_path / "files").exists()
 
 

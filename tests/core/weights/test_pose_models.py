@@ -76,7 +76,7 @@ def test_both_files_are_opened_with_the_callers_function():
 @pytest.mark.parametrize("role", ["detector", "estimator"])
 def test_naming_only_one_file_of_a_pair_is_an_error(role):
     other = {"detector": "estimator", "estimator": "detector"}[role]
-    with pytest.raises(InputError, match=f"{role} got nothing; detector and estimator are named"):
+    with pytest.raises(InputError, match=f"{role} got nothing; detector and estimator must be"):
         open_pose_pair(**{other: embedded_pose_models()[0]})
 
 
