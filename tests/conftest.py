@@ -90,12 +90,21 @@ def pytest_collection_modifyitems(items):
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group_of(item)))
     if WORKER:
-        items.sort(key=lambda item: (-ring_of(item.nodeid), not item.get_closest_marker("slow")))
+        items.sort(key=_place)
 
 
 def host_of(item) -> ComfyHost | None:
     """Return the ComfyUI that a test runs on; None for tests that need none."""
     return item.callspec.params.get("comfy_host") if hasattr(item, "callspec") else None
+
+
+def _place(item) -> tuple[int, bool]:
+    """Return the place of a test in the run: two browsers beside each other would be slow."""
+    host, ring = host_of(item), ring_of(item.nodeid)
+    if host is None:
+        return 4, not item.get_closest_marker("slow")
+    in_process = ring == 2
+    return (int(in_process) if host == HOSTS[0] else 3 - in_process), False
 
 
 def _group_of(item) -> str:
