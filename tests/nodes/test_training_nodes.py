@@ -133,7 +133,7 @@ def test_an_interrupted_run_is_kept_and_goes_on(train, pack, monkeypatch, base):
 def test_files_of_others_are_not_overwritten(train, base):
     path = base / "models/animate_anyone/theirs.safetensors"
     path.write_bytes(b"theirs")
-    with pytest.raises(ValueError, match=r"theirs\.safetensors is there and was not written by"):
+    with pytest.raises(ValueError, match=r"theirs\.safetensors exists and was not written by"):
         train(save_as="theirs")
     assert path.read_bytes() == b"theirs"
     folder = base / "output/animate_anyone/training/pictures"
