@@ -81,7 +81,7 @@ def comfy_host(request) -> ComfyHost:
     return request.param
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     """Assign tests to groups, each of which runs in one worker, and put long tests first.
 
@@ -89,8 +89,10 @@ def pytest_collection_modifyitems(items):
     """
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+    result = yield  # pytest itself sorts too, by fixtures
     if WORKER:
         items.sort(key=_place)
+    return result
 
 
 def host_of(item) -> ComfyHost | None:
