@@ -41,7 +41,7 @@ test: $(VENV)/.packages
 quick: $(VENV)/.packages
 	@$(PYTEST) tests --ignore=tests/nodes --ignore=tests/server --ignore=tests/browser
 
-# The numeric tests with other vector widths, orders of summation and thread counts; half an hour.
+# The numeric tests with other vector widths, orders of summation and thread counts.
 processors: $(VENV)/.packages
 	@$(PY) tests/processors.py
 
