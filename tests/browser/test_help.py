@@ -24,7 +24,7 @@ def open_help(comfy):
     comfy.evaluate(OPEN)
     comfy.page.wait_for_timeout(500)
     comfy.page.locator("[data-testid=info-button]").first.click()
-    return comfy.wait(SHOWN, f"/docs/{NODE}/node.webp", timeout=15_000).json_value()
+    return comfy.wait(SHOWN, f"/docs/{NODE}/node.webp").json_value()
 
 
 @pytest.mark.parametrize(

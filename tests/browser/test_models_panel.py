@@ -115,7 +115,6 @@ class Panel:
             "(words) => words.every((word) =>"
             " document.querySelector('.aa-models')?.innerText.includes(word))",
             list(words),
-            timeout=10_000,
         )
         return self.read()
 
