@@ -1,0 +1,5 @@
+"""Clips and pictures: what cameras, phones, editors and the web make."""
+
+from .case import Case
+
+CLIPS: tuple[Case, ...] = ()

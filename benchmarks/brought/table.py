@@ -1,0 +1,10 @@
+"""All cases, by group, in the order of the table in docs/."""
+
+from .case import Case
+from .clips import CLIPS
+from .keypoints import KEYPOINTS
+
+GROUPS: dict[str, tuple[Case, ...]] = {
+    "Clips and pictures": CLIPS,
+    "Keypoint files": KEYPOINTS,
+}
