@@ -1,4 +1,4 @@
-"""Which torch this package runs on, and from which on a pickle may be opened."""
+"""The versions of torch that this package needs: to run at all, and to open a pickle safely."""
 
 import re
 
@@ -6,7 +6,7 @@ from .errors import PackageError
 
 # `torch.get_autocast_dtype` and AdamW's fused step on the CPU came with 2.4.
 OLDEST = (2, 4)
-# Before 2.6 code in a pickle could run in spite of `weights_only=True` (CVE-2025-32434).
+# Before 2.6, code in a pickle could run despite `weights_only=True` (CVE-2025-32434).
 SAFE_PICKLES = (2, 6)
 
 
@@ -16,7 +16,9 @@ def version_of(
     """Return major and minor number of a version."""
     found = re.match(r"(\d+)\.(\d+)", text)
     if found is None:
-        raise PackageError(f"torch got the version {text!r}, which begins with no two numbers.")
+        raise PackageError(
+            f"torch got the version {text!r}, which does not begin with two numbers."
+        )
     return int(found[1]), int(found[2])
 
 
@@ -28,11 +30,11 @@ def installed() -> tuple[int, int]:
 
 
 def require_torch() -> None:
-    """Raise PackageError where torch is too old for this package; it costs next to nothing."""
+    """Raise PackageError if torch is too old for this package."""
     found = installed()
     if found < OLDEST:
         raise PackageError(
-            f"torch got version {_told(found)}; Animate Anyone needs {_told(OLDEST)} or newer. "
+            f"torch got version {_text(found)}; Animate Anyone needs {_text(OLDEST)} or newer. "
             "Update torch as its site says for your card (pytorch.org/get-started)."
         )
 
@@ -42,5 +44,5 @@ def pickles_are_safe() -> bool:
     return installed() >= SAFE_PICKLES
 
 
-def _told(version: tuple[int, int]) -> str:
+def _text(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))

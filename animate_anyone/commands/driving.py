@@ -211,4 +211,6 @@ def _frames(
 
 
 def _warn_short(driving: Driving, announced: int, read: int) -> None:
-    logger.warning("%s: %d frames were announced, %d could be read", driving.path, announced, read)
+    logger.warning(
+        "%s: the file lists %d frames, but %d could be read", driving.path, announced, read
+    )

@@ -1,6 +1,6 @@
 """Draws icon.png and banner.png, which the ComfyUI registry shows: `python docs/registry/draw.py`.
 
-Characters and skeletons come from the project's own painters, so the pictures are nobody else's.
+Characters and skeletons come from the project's own painters, so they belong to this project.
 """
 
 import sys

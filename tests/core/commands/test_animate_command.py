@@ -259,7 +259,7 @@ def test_video_with_fewer_frames_than_announced_gives_a_shorter_clip(inputs, cap
 
     assert main(arguments(options, poses=folder / "motion.mp4")) == 0
     assert clip_info(options["out"]).frames == 3
-    assert "5 frames were announced, 3 could be read" in caplog.text
+    assert "the file lists 5 frames, but 3 could be read" in caplog.text
 
 
 def test_a_sampler_added_to_the_table_is_used_and_reported(inputs, monkeypatch, capsys):
