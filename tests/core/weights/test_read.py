@@ -107,7 +107,7 @@ def test_a_torch_that_is_too_old_is_refused_at_the_first_file(tmp_path, torch_of
 
 @pytest.mark.parametrize("version", ["", "nightly", "2"])
 def test_versions_without_two_numbers_are_refused(version):
-    with pytest.raises(PackageError, match="no two numbers"):
+    with pytest.raises(PackageError, match="does not begin with two numbers"):
         version_of(version)
 
 
