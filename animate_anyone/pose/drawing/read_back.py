@@ -37,6 +37,10 @@ _LIMB_PIXELS = 10  # a limb with fewer visible pixels is not used
 _NEAR_PX = 9.0  # largest distance from a limb's last clear pixel to its joint
 _SIDE_PX = 6.0  # largest distance of a limb's pixels from its axis
 _SHORT_LIMB_PX = 20  # widths of shorter limbs are not used
+# Least pixels of a limb per pixel of its length, and least share of its length with a pixel. Where
+# another limb of the neighbouring hue meets a disc, the mixed colours make at most half a pixel per
+# pixel of length; limbs that are half covered still have one, and those in the open have six.
+_LEAST_WIDTH, _LEAST_CLEAR = 0.8, 0.2
 _COVERED = 2.2  # largest length of a limb relative to its visible part
 _ESTIMATED = 0.4  # confidence of joints that were estimated from their limbs
 _CERTAIN_LIMBS = 8  # lead in fitting limbs that decides the order of the channels
@@ -271,7 +275,10 @@ def _estimate(joints: _Joints, limbs: list[np.ndarray], bright: _Pixels) -> None
 
 
 def _far_end(start: np.ndarray, pixels: np.ndarray) -> np.ndarray | None:
-    """Return the far end of a limb that begins at `start`; None if too little of it is seen."""
+    """Return the far end of a limb that begins at `start`; None if too little of it is seen.
+
+    Single pixels of the limb's hue along another limb are not a limb; see _LEAST_WIDTH.
+    """
     if len(pixels) < _LIMB_PIXELS or _distances(pixels, start).min() > 2 * _NEAR_PX:
         return None
     away = np.median(pixels, axis=0) - start
@@ -281,9 +288,15 @@ def _far_end(start: np.ndarray, pixels: np.ndarray) -> np.ndarray | None:
     on_axis = (np.abs(offsets @ (-away[1], away[0])) <= _SIDE_PX) & (along > 0)
     if on_axis.sum() < _LIMB_PIXELS:
         return None
+    along = along[on_axis]
     away = offsets[on_axis].mean(0)
     away /= max(float(np.hypot(*away)), 1e-9)
-    return start + _limb_length(along[on_axis]) * away
+    length = _limb_length(along)
+    clear = len(np.unique(along.astype(int)))
+    evidence = min(len(along) / _LEAST_WIDTH, clear / _LEAST_CLEAR)
+    if along.min() > 2 * _NEAR_PX or length > evidence:
+        return None
+    return start + length * away
 
 
 def _limb_length(along: np.ndarray) -> float:

@@ -125,6 +125,20 @@ def test_missing_joints_stay_missing() -> None:
     assert not clip.face.confidence.any()
 
 
+def test_mixed_colours_beside_a_hip_are_no_thigh() -> None:
+    true = walking(1)
+    true.body.confidence[:, 0, [9, 10, 12, 13]] = 0  # a half body: the hips are the last joints
+    pictures = draw_pose(true)
+    neck, hip = true.body.xy[0, 0, 1], true.body.xy[0, 0, 8]
+    for share in np.linspace(0.05, 0.97, 40):  # along the trunk, as compression mixes green and
+        x, y = (hip + share * (neck - hip)).astype(int)  # blue there: the hue of the thigh
+        pictures[0, y, x + 3] = (0, 150, 50)
+    clip, _ = read_skeleton_frames(pictures)
+
+    assert clip.body.confidence[0, 0, 8] > 0.5
+    assert not clip.body.confidence[:, 0, [9, 10, 12, 13]].any()
+
+
 def test_frames_without_a_skeleton_are_reported() -> None:
     pictures = draw_pose(walking(3))
     pictures[1] = 0
