@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import torch
 from torch import Tensor
@@ -69,7 +70,9 @@ class RunCache:
     """Values that are computed once in a sampling run and reused at its later steps."""
 
     prepared: dict[Any, PreparedCondition] = field(default_factory=dict)
-    controls: dict[Any, Any] = field(default_factory=dict)
+    whole: dict[UUID, UUID] = field(
+        default_factory=dict
+    )  # window's identity of a condition: clip's
 
 
 def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
@@ -153,14 +156,16 @@ class HostDenoiser(UNet):
     ) -> PreparedCondition:
         """Return context and reference prepared with this run's weights, cached for the run."""
         run: RunCache | None = options.get(RUN_CACHE)
-        key = (*options.get("uuids", ()), context.dtype, context.device)
-        if run is not None and "uuids" in options and key in run.prepared:
+        whole = {} if run is None else run.whole
+        conditions = [whole.get(each, each) for each in options.get("uuids", ())]
+        key = (*conditions, context.dtype, context.device)
+        if run is not None and conditions and key in run.prepared:
             return run.prepared[key]
         # `context` holds the image tokens: `bind` has put them into the conditions of both halves.
         features = None if scene is None else scene.scene.reference.features
         attends = (False,) * len(context) if scene is None else scene.attends
         prepared = self.prepare(context, features, attends)
-        if run is not None and "uuids" in options:
+        if run is not None and conditions:
             run.prepared[key] = prepared
         return prepared
 

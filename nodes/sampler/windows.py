@@ -6,8 +6,10 @@ the motion modules may have no position. Windows are planned and fused by the co
 """
 
 import copy
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID, uuid5
 
 from torch import Tensor
 
@@ -17,6 +19,8 @@ from ...animate_anyone.diffusion.windows import WindowConfig, plan_windows
 from ...animate_anyone.errors import InputError
 from ..comfyui import convert, host
 from .denoiser import RUN_CACHE, RunCache
+
+log = logging.getLogger(__name__)
 
 KEY, REPEAT = "animate_anyone", "animate_anyone_repeat_noise"  # of our wrappers
 
@@ -45,10 +49,7 @@ class WindowHandler(host.ContextHandler):
         self, cond_in: list[dict] | None, x_in: Tensor, window: Any, device: Any = None
     ) -> list[dict] | None:
         """Return the conditions of one guidance half for the frames of one window."""
-        frames, total = tuple(window.index_list), x_in.shape[0]
-        if cond_in is None:
-            return None
-        return [windowed_cond(cond, frames, total, {}) for cond in cond_in]
+        return WindowCut(tuple(window.index_list), x_in.shape[0]).half(cond_in)
 
     def execute(
         self,
@@ -61,21 +62,32 @@ class WindowHandler(host.ContextHandler):
     ) -> list[Tensor]:  # one (f, c, h, w) per entry of conds
         """Return the prediction of the whole clip for each guidance half."""
         options = model_options["transformer_options"]
-        run = options.get(RUN_CACHE) or RunCache()
         total = x_in.shape[0]
-        windows = plan_windows(total, self.config, step_of(options, timestep))
+        windows = plan_windows(total, self.config, self._step(options, timestep))
         parts: list[list[Tensor]] = []
         try:
             for window in windows:
                 host.check_interrupt()
                 options["context_window"] = host.frame_window(window.frames, total)
-                halves = [windowed_half(cond, window.frames, total, run) for cond in conds]
+                cut = WindowCut(window.frames, total, options.get(RUN_CACHE))
+                halves = [cut.half(cond) for cond in conds]
                 x = convert.take_frames(x_in, window.frames)
                 t = convert.take_frames(timestep, window.frames)
                 parts.append(calc_cond_batch(model, halves, x, t, model_options))
         finally:
             options.pop("context_window", None)
         return [fuse_windows(half, windows, total, dim=0) for half in zip(*parts, strict=True)]
+
+    def _step(self, options: Mapping[str, Any], timestep: Tensor) -> int:
+        """Return the step for which windows are planned.
+
+        The host's EasyCache keeps a result for each window, so the windows must stay the same.
+        """
+        if self.config.shift and getattr(options.get("easycache"), "name", "") == "EasyCache":
+            if step_of(options, timestep) == 0:
+                log.warning("Context Windows: EasyCache is used, so the windows do not shift.")
+            return 0
+        return step_of(options, timestep)
 
 
 def step_of(options: Mapping[str, Any], timestep: Tensor) -> int:
@@ -84,68 +96,79 @@ def step_of(options: Mapping[str, Any], timestep: Tensor) -> int:
     return 0 if sigmas is None else convert.nearest_step(sigmas, timestep)
 
 
-def windowed_half(
-    cond: list[dict] | None, frames: tuple[int, ...], total: int, run: RunCache
-) -> list[dict] | None:
-    """Return one guidance half for the frames of a window."""
-    return None if cond is None else [windowed_cond(c, frames, total, run.controls) for c in cond]
+class WindowCut:
+    """Cuts conditions to the frames of one window; it lives as long as the window is computed.
 
-
-def windowed_cond(
-    cond: Mapping[str, Any], frames: tuple[int, ...], total: int, controls: dict[Any, Any]
-) -> dict[str, Any]:
-    """Return one condition; everything that exists per frame is cut to the window."""
-    result = {}
-    for key, value in cond.items():
-        if key == "control":
-            result[key] = windowed_control(value, frames, total, controls)
-        elif key == "model_conds":
-            result[key] = {name: _cut_cond(item, frames, total) for name, item in value.items()}
-        else:
-            result[key] = _cut(value, frames, total)
-    return result
-
-
-def windowed_control(
-    control: Any, frames: tuple[int, ...], total: int, cache: dict[Any, Any]
-) -> Any:
-    """Return a copy of a ControlNet that holds only this window's pictures.
-
-    Both guidance halves get the same copy; otherwise the host would not run them in one call. The
-    cache's key holds the original, so that no other object can get its address meanwhile.
+    Both guidance halves get the same copy of a ControlNet, otherwise the host would not run them
+    in one call. A copy holds its own part of the pictures, on the card too, so it is not kept.
     """
-    if control is None:
-        return None
-    key = (control, frames)
-    if key not in cache:
-        hint = control.cond_hint_original
-        if hint is not None and len(hint) not in (1, total):
-            raise InputError(
-                f"ControlNet's image got {len(hint)} frames for a clip of {total}; give one "
-                "picture, or one for every frame."
-            )
-        cache[key] = copied = copy.copy(control)
-        copied.cond_hint = None
-        copied.cond_hint_original = _cut(hint, frames, total)
-        copied.extra_concat = None
-        extra = getattr(control, "extra_concat_orig", [])
-        copied.extra_concat_orig = [_cut(value, frames, total) for value in extra]
-        previous = getattr(control, "previous_controlnet", None)
-        copied.previous_controlnet = windowed_control(previous, frames, total, cache)
-    return cache[key]
 
+    def __init__(self, frames: tuple[int, ...], total: int, run: RunCache | None = None) -> None:
+        self.frames, self.total, self.run = frames, total, run
+        self._controls: dict[Any, Any] = {}  # copies by original
 
-def _cut(value: Any, frames: tuple[int, ...], total: int) -> Any:
-    """Return the window's entries of a tensor with one entry per frame; other values unchanged."""
-    if isinstance(value, Tensor) and value.ndim and value.shape[0] == total > 1:
-        return convert.take_frames(value, frames)
-    return value
+    def half(self, cond: list[dict] | None) -> list[dict] | None:
+        """Return one guidance half for this window."""
+        return None if cond is None else [self.cond(each) for each in cond]
 
+    def cond(self, cond: Mapping[str, Any]) -> dict[str, Any]:
+        """Return one condition; everything that exists per frame is cut to the window."""
+        result = {}
+        for key, value in cond.items():
+            if key == "control":
+                result[key] = self.control(value)
+            elif key == "model_conds":
+                result[key] = {name: self._model_cond(item) for name, item in value.items()}
+            elif key == "uuid":
+                result[key] = self._uuid(value)
+            else:
+                result[key] = self._cut(value)
+        return result
 
-def _cut_cond(condition: Any, frames: tuple[int, ...], total: int) -> Any:
-    value = getattr(condition, "cond", None)
-    cut = _cut(value, frames, total)
-    return condition if cut is value else condition._copy_with(cut)
+    def control(self, control: Any) -> Any:
+        """Return a copy of a ControlNet, and of its clones on other cards, for this window."""
+        if control is None:
+            return None
+        if control not in self._controls:
+            hint = control.cond_hint_original
+            if hint is not None and len(hint) not in (1, self.total):
+                raise InputError(
+                    f"ControlNet's image got {len(hint)} frames for a clip of {self.total}; give "
+                    "one picture, or one for every frame."
+                )
+            self._controls[control] = copied = copy.copy(control)
+            copied.cond_hint = None
+            copied.cond_hint_original = self._cut(hint)
+            copied.control_input = None  # where T2I-Adapter keeps its result for the pictures
+            copied.extra_concat = None
+            extra = getattr(control, "extra_concat_orig", [])
+            copied.extra_concat_orig = [self._cut(value) for value in extra]
+            copied.previous_controlnet = self.control(getattr(control, "previous_controlnet", None))
+            clones = getattr(control, "multigpu_clones", {})
+            copied.multigpu_clones = {card: self.control(clone) for card, clone in clones.items()}
+        return self._controls[control]
+
+    def _uuid(self, value: UUID) -> UUID:
+        """Return the condition's identity in this window.
+
+        The host's EasyCache keeps a result per identity; windows must not share one. The run
+        remembers the whole clip's identity, under which the denoiser keeps what all windows share.
+        """
+        own = uuid5(value, repr(self.frames))
+        if self.run is not None:
+            self.run.whole[own] = value
+        return own
+
+    def _cut(self, value: Any) -> Any:
+        """Return the window's entries of a tensor with one entry per frame; others unchanged."""
+        if isinstance(value, Tensor) and value.ndim and value.shape[0] == self.total > 1:
+            return convert.take_frames(value, self.frames)
+        return value
+
+    def _model_cond(self, condition: Any) -> Any:
+        value = getattr(condition, "cond", None)
+        cut = self._cut(value)
+        return condition if cut is value else condition._copy_with(cut)
 
 
 def add_run_cache(model: host.ModelPatcher) -> None:

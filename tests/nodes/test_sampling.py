@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -348,7 +349,8 @@ class PaintedControl:
                 hint = self.cond_hint_original
                 frames = x.shape[0] // batched_number
                 assert len(hint) == frames, "the hint was not cut to the window"
-                seen.append((len(hint), self))
+                copies.add(self)
+                seen.append((len(hint), len(copies)))
                 light = hint.mean(dim=(1, 2, 3)).repeat(batched_number)[:, None, None, None]
                 output = [light.expand(-1, *skip) for skip in skips]
                 return {"input": [], "middle": [output[-1]], "output": output}
@@ -356,7 +358,7 @@ class PaintedControl:
             def get_models(self):
                 return []
 
-        seen = []
+        seen, copies = [], weakref.WeakSet()
         control = Control()
         control.set_cond_hint(hint)
         control.seen = seen
@@ -369,12 +371,13 @@ def skips():
     return [(16, 2, 2), (16, 2, 2), (16, 1, 1), (32, 1, 1)]
 
 
+@pytest.mark.parametrize("shift", [False, True])
 def test_controlnet_sees_the_pictures_of_each_window(
-    load, scene, apply, ksample, video_noise, run_node, skips
+    load, scene, apply, ksample, video_noise, run_node, skips, shift
 ):
     loaded = load()
     clip = scene(loaded, frames=20, width=16, height=16)
-    options = {"length": 8, "overlap": 2, "fusing": "pyramid", "loop": False, "shift": False}
+    options = {"length": 8, "overlap": 2, "fusing": "pyramid", "loop": False, "shift": shift}
     model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
     model, positive, negative, latent = apply(loaded, clip, model)
     noise = video_noise(latent)
@@ -387,8 +390,69 @@ def test_controlnet_sees_the_pictures_of_each_window(
     )
     result = ksample((model, positive, negative, latent), noise, steps=2)
     assert relative_error(result, plain) > 1e-3
-    assert len(control.seen) == 2 * 3, "two steps of three windows, both halves in one call"
-    assert len({id(copied) for _, copied in control.seen}) == 3, "copies are kept between steps"
+    windows = 4 if shift else 3
+    assert len(control.seen) == 2 * windows, "two steps of all windows, both halves in one call"
+    assert {copies for _, copies in control.seen} == {1}, "a window keeps its own copy alone"
+
+
+def test_copies_for_other_cards_are_cut_too(pack):
+    control, clone = (PaintedControl(torch.rand(6, 3, 8, 8), []) for _ in range(2))
+    control.multigpu_clones = {"cuda:1": clone}
+    cut = pack("nodes.sampler.windows").WindowCut((1, 2), 6).control(control)
+    other = cut.multigpu_clones["cuda:1"]
+    assert torch.equal(other.cond_hint_original, clone.cond_hint_original[1:3])
+    assert control.multigpu_clones["cuda:1"] is clone, "the original is not changed"
+
+
+@pytest.fixture
+def easy_cache():
+    """Return a function that puts the host's EasyCache in front of a model."""
+    from comfy_extras import nodes_easycache
+
+    def run(model, threshold=0.6):
+        node = nodes_easycache.EasyCacheNode.execute(model, threshold, 0.15, 0.95, False)
+        return node.args[0]
+
+    return run
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_easycache_keeps_windows_apart(
+    load,
+    scene,
+    apply,
+    ksample,
+    video_noise,
+    run_node,
+    pack,
+    easy_cache,
+    comfy_host,
+    monkeypatch,
+    caplog,
+    shift,
+):
+    """Windows that shared the host's cache gave each other's residuals: noise in the clip."""
+    # On 0.3.64 EasyCache adds the residual of one half to both, and fails on clips.
+    cfg = 1.0 if comfy_host.version.startswith("0.3.") else 2.0
+    network, prepared = pack("nodes.sampler.denoiser").HostDenoiser, []
+    prepare = network.prepare
+    monkeypatch.setattr(network, "prepare", lambda *a: (prepared.append(1), prepare(*a))[1])
+    loaded = load()
+    clip = scene(loaded, frames=20, width=16, height=16)
+    options = {"length": 8, "overlap": 2, "fusing": "flat", "loop": False, "shift": shift}
+    model = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
+    model, positive, negative, latent = apply(loaded, clip, model)
+    noise = video_noise(latent)
+    exact = ksample((model, positive, negative, latent), noise, steps=12, cfg=cfg)
+    caplog.set_level(logging.INFO)
+    prepared.clear()
+    cached = easy_cache(model)
+    result = ksample((cached, positive, negative, latent), noise, steps=12, cfg=cfg)
+    assert "EasyCache - skipped" in caplog.text
+    assert "EasyCache - skipped 0/" not in caplog.text
+    assert ("the windows do not shift" in caplog.text) == shift
+    assert len(prepared) == 1, "the reference is projected once in a run, not once a window"
+    assert relative_error(result, exact) < 0.1
 
 
 def test_controlnet_of_another_length_is_refused(
