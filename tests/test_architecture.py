@@ -37,7 +37,7 @@ LEVELS = {
 # The rooms (subfolders) of a part in order: a room may import those before it. Files directly in
 # the part's folder may import all of its rooms.
 ROOMS = {
-    "animate_anyone/pose": ("skeleton", "files", "drawing", "networks", "people", "retarget"),
+    "animate_anyone/pose": ("skeleton", "drawing", "networks", "people", "files", "retarget"),
     "animate_anyone/evaluation": ("metrics",),
     "animate_anyone/weights": ("sets", "hub"),
     "nodes": ("comfyui", "page", "sampler", "clips", "models", "pose", "training"),

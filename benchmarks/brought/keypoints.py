@@ -1,5 +1,8 @@
 """Keypoint files: what extractors, editors and data sets write."""
 
 from .case import Case
+from .keypoint_layouts import LAYOUT_CASES
+from .keypoint_makers import MAKER_CASES
+from .keypoint_numbers import NUMBER_CASES
 
-KEYPOINTS: tuple[Case, ...] = ()
+KEYPOINTS: tuple[Case, ...] = (*LAYOUT_CASES, *MAKER_CASES, *NUMBER_CASES)

@@ -1,7 +1,8 @@
-"""Which keypoints an estimator finds, and how they map to OpenPose's parts.
+"""Which keypoints a network or a file has, and how they map to OpenPose's parts.
 
 To add a layout, add an entry to LAYOUTS: networks with that number of keypoints are then
-recognised, and their outputs are converted by it.
+recognised, and their outputs and the files with that number are converted by it. A layout that
+only files have is an entry in FILE_LAYOUTS.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ Joint = int | tuple[int, ...] | None
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The keypoints of an estimator."""
+    """The keypoints of an estimator or of a file."""
 
     name: str
     keypoints: int  # in the order of the network's outputs
@@ -115,6 +116,69 @@ WHOLEBODY = Layout(
 )
 
 LAYOUTS = {layout.keypoints: layout for layout in (WHOLEBODY,)}  # by the number of keypoints
+
+# Layouts that only files have. OpenPose's 18 joints come first in several of them.
+_OPENPOSE = tuple(range(18))
+_BIG_TOES = (18, None, None, 19, None, None)
+# BODY_25 has the middle of the hips as point 8, and the feet at the end.
+_BODY_19 = (*range(8), *range(9, 19))
+_HALPE_FEET = (20, 22, 24, 21, 23, 25)
+_HALPE_BODY = (0, 18, *BODY[2:])  # its own neck is point 18
+# MediaPipe names a foot index and a heel, but no small toe.
+_MEDIAPIPE_BODY = (0, (11, 12), 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
+
+OPENPOSE_18 = Layout(name="OpenPose 18", keypoints=18, body=_OPENPOSE)
+BODY_25 = Layout(name="BODY_25", keypoints=25, body=_BODY_19, feet=range(19, 25))
+OPENPOSE_25 = Layout(name="OpenPose 18 and seven more", keypoints=25, body=_OPENPOSE)
+MEDIAPIPE = Layout(
+    name="MediaPipe 33",
+    keypoints=33,
+    body=_MEDIAPIPE_BODY,
+    feet=(31, None, 29, 32, None, 30),
+)
+FILE_LAYOUTS = (
+    OPENPOSE_18,
+    Layout(name="OpenPose 18 with big toes", keypoints=20, body=_OPENPOSE, feet=_BIG_TOES),
+    Layout(name="OpenPose 18 with feet", keypoints=24, body=_OPENPOSE, feet=range(18, 24)),
+    BODY_25,
+    OPENPOSE_25,
+    Layout(name="BODY_19", keypoints=19, body=_BODY_19),
+    Layout(name="COCO 17", keypoints=17, body=BODY),
+    Layout(name="HALPE 26", keypoints=26, body=_HALPE_BODY, feet=_HALPE_FEET),
+    Layout(
+        name="HALPE 136",
+        keypoints=136,
+        body=_HALPE_BODY,
+        feet=_HALPE_FEET,
+        face=range(26, 94),
+        left_hand=range(94, 115),
+        right_hand=range(115, 136),
+    ),
+    Layout(
+        name="DWPose 134",
+        keypoints=134,
+        body=_OPENPOSE,
+        feet=range(18, 24),
+        face=range(24, 92),
+        left_hand=range(92, 113),
+        right_hand=range(113, 134),
+    ),
+    MEDIAPIPE,
+)
+
+
+def layouts_of(count: int) -> tuple[Layout, ...]:
+    """Return the layouts of files with this number of keypoints; those of files come first."""
+    every = (*FILE_LAYOUTS, *LAYOUTS.values())
+    return tuple(layout for layout in every if layout.keypoints == count)
+
+
+def file_layouts() -> str:
+    """Return, for messages, the numbers of keypoints that files may have, with layout names."""
+    names: dict[int, list[str]] = {}
+    for layout in (*FILE_LAYOUTS, *LAYOUTS.values()):
+        names.setdefault(layout.keypoints, []).append(layout.name)
+    return ", ".join(f"{count}: {' or '.join(names[count])}" for count in sorted(names))
 
 
 def known_layouts() -> tuple[str, str]:

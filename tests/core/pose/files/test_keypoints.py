@@ -56,11 +56,19 @@ def test_nan_is_a_missing_point() -> None:
     assert np.isfinite(clip.body.xy).all()
 
 
-@pytest.mark.parametrize("count", [1, 17, 18, 20])
-def test_bodies_with_fewer_or_more_points_are_read(count: int) -> None:
+@pytest.mark.parametrize("count", [17, 18, 20])
+def test_bodies_of_known_numbers_of_points_are_read(count: int) -> None:
     clip = parse_keypoints(frame(pose_keypoints_2d=triples(count)))
 
-    assert clip.body.confidence[0, 0].sum() == min(count, 18)
+    assert clip.body.confidence[0, 0].sum() == 18  # the neck of 17 is between the shoulders
+    assert clip.body.xy[0, 0, 2].tolist() == ([16, 22] if count == 17 else [12, 14])
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 21, 100])
+def test_bodies_of_other_numbers_of_points_raise_with_the_known_ones(count: int) -> None:
+    known = f"pose_keypoints_2d with {count} points; known are bodies of 17: COCO 17, 18: OpenPose"
+    with pytest.raises(InputError, match=known):
+        parse_keypoints(frame(pose_keypoints_2d=triples(count)))
 
 
 @pytest.mark.parametrize("count", [68, 70])

@@ -1,0 +1,129 @@
+"""Units by part and frame, canvases that do not fit, and who is who."""
+
+import numpy as np
+import pytest
+
+from animate_anyone.errors import InputError
+from animate_anyone.pose.files.keypoints import MOST_PLACES, parse_with_notes
+from animate_anyone.pose.files.records import MOST_PEOPLE
+from animate_anyone.types import Size
+
+SIZE = Size(200, 100)
+CANVAS = {"canvas_width": SIZE.width, "canvas_height": SIZE.height}
+XY = np.random.default_rng(0).uniform(0.1, 0.9, (18, 2)).round(3)
+
+
+def body(xy):
+    return np.column_stack([xy, np.ones(len(xy))]).ravel().tolist()
+
+
+def clip_of(*frames, **fields):
+    return [{"people": [{"pose_keypoints_2d": body(xy)} | fields], **CANVAS} for xy in frames]
+
+
+def read(value):
+    reading = parse_with_notes(value)
+    return reading.clip.body.xy[:, 0], "; ".join(reading.notes)
+
+
+@pytest.mark.parametrize("outside", [1.02, -0.1, 3.0, 40.0])
+@pytest.mark.parametrize("points", [1, 3])
+def test_points_outside_do_not_turn_fractions_into_pixels(outside, points):
+    xy = XY.copy()
+    xy[:points, 1] = outside
+    found, notes = read(clip_of(xy, XY))
+    np.testing.assert_allclose(found, np.stack([xy, XY]) * (200, 100))
+    assert notes == "coordinates are 0..1 of the canvas"
+
+
+def test_signed_fractions_have_their_zero_in_the_middle():
+    found, notes = read(clip_of(2 * XY - 1))
+    np.testing.assert_allclose(found[0], XY * (200, 100))
+    assert notes == "coordinates are -1..1 of the canvas"
+
+
+def test_units_are_decided_for_each_part_and_frame():
+    hand = {"hand_left_keypoints_2d": body(np.tile(XY, (2, 1))[:21])}
+    pixels = XY * (200, 100)
+    reading = parse_with_notes(clip_of(pixels, XY, pixels, **hand))
+    np.testing.assert_allclose(reading.clip.body.xy[:, 0], np.stack([pixels] * 3))
+    np.testing.assert_allclose(reading.clip.left_hand.xy[2, 0, :18], pixels)
+    assert "body, left hand are 0..1 of the canvas in 3 of 3 frames" in reading.notes[0]
+
+
+def test_a_part_with_too_few_points_is_in_the_units_of_the_others():
+    few = np.zeros((21, 3))
+    few[0] = 0.5, 0.5, 1  # a wrist in the upper left corner
+    hand = {"hand_left_keypoints_2d": few.ravel().tolist()}
+    clip = parse_with_notes(clip_of(XY * (200, 100), **hand)).clip
+    assert clip.left_hand.xy[0, 0, 0].tolist() == [0.5, 0.5]
+    assert parse_with_notes(clip_of(XY, **hand)).clip.left_hand.xy[0, 0, 0].tolist() == [100, 50]
+
+
+@pytest.mark.parametrize(
+    ("scale", "note"),
+    [
+        (300, "100% of the points lie off the canvas 200x100"),
+        (9, "people are at most 7 pixels large on the canvas 200x100"),
+    ],
+)
+def test_a_canvas_far_from_the_points_is_told(scale, note):
+    offset = 0 if scale == 9 else 500
+    assert note in read(clip_of(XY * scale + offset))[1]
+    assert read(clip_of(XY * 100))[1] == ""
+
+
+def two(order, numbers, name="person_id"):
+    """Return a frame of two people in this order, with these numbers."""
+    people = [{"pose_keypoints_2d": body(XY * 60 + (100 * person, 5))} for person in order]
+    for record, number in zip(people, numbers, strict=True):
+        record[name] = number
+    return {"people": people, **CANVAS}
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "words"),
+    [
+        ("person_id", ([3], [5]), "told apart by person_id"),
+        ("track_id", (3, 5), "told apart by track_id"),
+        ("idx", (3.0, 5.0), "told apart by idx"),
+        ("id", ("a", "b"), "told apart by id"),
+        ("person_id", ([-1], [-1]), "followed from frame to frame"),
+        ("person_id", (0, 0), "followed from frame to frame"),
+        ("id", None, "followed from frame to frame"),  # it only counts the people of a frame
+    ],
+)
+def test_people_keep_their_index_whatever_their_order(name, numbers, words):
+    orders = [(0, 1), (1, 0), (1, 0), (0, 1)]
+    frames = [two(o, (0, 1) if numbers is None else [numbers[p] for p in o], name) for o in orders]
+    reading = parse_with_notes(frames)
+    left = reading.clip.body.xy[:, :, :, 0].mean(2)
+    assert (left[:, 0] < left[:, 1]).all()
+    assert any(words in note for note in reading.notes)
+
+
+def test_numbers_that_never_return_are_not_people():
+    frames = [clip_of(XY * 90 + t)[0] for t in range(4)]
+    for t, frame in enumerate(frames):
+        frame["people"][0]["id"] = 70 + t
+    assert parse_with_notes(frames).clip.body.xy.shape[1] == 1
+
+
+def test_a_person_who_is_away_keeps_the_index():
+    frames = [two((0, 1), (8, 9)), two((1,), (9,)), two((1, 0), (9, 8))]
+    confidence = parse_with_notes(frames).clip.body.confidence
+    assert confidence.any(-1).tolist() == [[True, True], [False, True], [True, True]]
+
+
+def test_more_people_than_a_clip_can_have_are_refused():
+    person = {"pose_keypoints_2d": []}
+    with pytest.raises(InputError, match=f"got {MOST_PEOPLE + 1} people; there may be"):
+        parse_with_notes({"people": [person] * (MOST_PEOPLE + 1), **CANVAS})
+    frames = [{"people": [person] * 200, **CANVAS}] + [{"people": [], **CANVAS}] * 2_000
+    with pytest.raises(InputError, match=f"frames times people may be {MOST_PLACES:,}"):
+        parse_with_notes(frames)
+    numbers = [
+        {"people": [{**person, "id": t}, {**person, "id": -2}], **CANVAS} for t in range(900)
+    ]
+    with pytest.raises(InputError, match="900 frames with up to 901 people"):
+        parse_with_notes(numbers)
