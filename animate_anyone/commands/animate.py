@@ -17,7 +17,14 @@ from .following import (
     progress_bar,
     retarget_config,
 )
-from .options import add_sampling_arguments, machine_from, parse_fps, parse_size, sampling_from
+from .options import (
+    add_canvas,
+    add_sampling_arguments,
+    machine_from,
+    parse_fps,
+    parse_size,
+    sampling_from,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,9 +54,10 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="the motion: keypoints (.json), or a video or a folder of pictures that show a person "
-        "or drawn skeletons",
+        help="the motion: keypoints (JSON, or a folder with a file per frame), or a video or a "
+        "folder of pictures that show a person or drawn skeletons",
     )
+    add_canvas(parser)
     add(
         "--driving",
         choices=("auto", "skeleton", "video"),
@@ -93,7 +101,9 @@ def run(options: argparse.Namespace) -> int:
 
     device, dtype = machine_from(options)
     preset = _preset(options)
-    driving = open_driving(options.poses, options.fps, options.frames, options.driving)
+    driving = open_driving(
+        options.poses, options.fps, options.frames, options.driving, options.canvas
+    )
     fit = retarget_config(options, options.retarget or _USUAL_MODES[driving.kind])
     follower = Follower(options)
     canvas = picture_size(options.reference) if fit.compares else driving.size

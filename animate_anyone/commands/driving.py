@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..media import ClipInfo, clip_info, fit_drawing, frames_of
 from ..pose.drawing.draw import draw_frame
 from ..pose.drawing.read_back import read_skeleton_frames
+from ..pose.files.folders import holds_keypoints
 from ..pose.files.keypoints import read_keypoints
 from ..pose.people.pipeline import FollowReport
 from ..pose.retarget.retarget import RetargetConfig, retarget
@@ -56,16 +57,22 @@ def open_driving(
     fps: Fraction | None = None,  # of the result; None: the source's
     limit: int | None = None,  # most frames of the result
     kind: Literal["auto", "skeleton", "video"] = "auto",  # of pictures; auto: examine some frames
+    canvas: Size | None = None,  # for keypoints whose file does not name it
 ) -> Driving:
-    """Return the properties of a motion without reading its frames.
+    """Return the properties of a motion without reading its frames; keypoints are read.
 
     With an `fps` other than the source's the duration stays: frames are left out or repeated.
     """
     clip, source, has_audio, found, info = None, None, False, "keypoints", None
-    if path.suffix.lower() == ".json":
-        clip = read_keypoints(path)
+    if holds_keypoints(path):
+        clip = read_keypoints(path, canvas)
         count, size = len(clip), clip.canvas
     else:
+        if canvas is not None:
+            raise InputError(
+                f"canvas got {canvas.width}x{canvas.height}, but {path} holds pictures, which have "
+                "a size of their own. Leave --canvas out."
+            )
         info = clip_info(path)
         source, count, size, has_audio = info.fps, info.frames, info.size, info.has_audio
         found = kind if kind != "auto" else kind_of(path, count)

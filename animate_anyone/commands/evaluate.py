@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..types import Size
 from .following import add_pose_pair, progress_bar
 from .options import (
+    add_canvas,
     add_data,
     add_encoders,
     add_machine,
@@ -80,9 +81,11 @@ def _add_finished(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("to measure finished clips of any model").add_argument
     add("--results", type=Path, metavar="FOLDER", help="a model's videos or picture folders")
     add("--truth", type=Path, metavar="FOLDER", help="the true clips, with the same names")
-    add = parser.add_argument_group("to measure a clip without a true clip").add_argument
+    group = parser.add_argument_group("to measure a clip without a true clip")
+    add = group.add_argument
     add("--result", type=Path, metavar="CLIP", help="a clip that `animate` wrote")
-    add("--poses", type=Path, metavar="FILE", help="its keypoints (.json) or drawn skeletons")
+    add("--poses", type=Path, metavar="FILE", help="its keypoints (JSON) or drawn skeletons")
+    add_canvas(group)
 
 
 def _add_networks(parser: argparse.ArgumentParser) -> None:
@@ -385,7 +388,7 @@ def _run_on_clip(options: argparse.Namespace) -> int:
     _drop_unused(options, (), rule, "Give --results and --truth for this")
     frames = np.stack(list(frames_of(options.result)))
     size = Size(frames.shape[2], frames.shape[1])
-    driving = open_driving(options.poses, limit=len(frames))
+    driving = open_driving(options.poses, limit=len(frames), canvas=options.canvas)
     if driving.kind == "video":
         raise InputError(
             f"--poses got {options.poses}, a video of a person; the overlap is measured with "

@@ -140,6 +140,12 @@ def parse_size(text: str) -> Size:
     return Size(int(match[1]), int(match[2]))
 
 
+def add_canvas(group: Options, name: str = "--canvas", of: str = "the keypoints") -> None:
+    """Add the option for the canvas of keypoints whose file does not name it."""
+    text = f"size of the picture that {of} belong to, in pixels; only for files that do not name it"
+    group.add_argument(name, type=parse_size, metavar="WxH", help=text)
+
+
 def parse_fps(text: str) -> Fraction:
     """Read frames per second such as 30, 29.97 or 30000/1001."""
     try:

@@ -16,7 +16,8 @@ from ..errors import InputError, MediaError
 from ..pose.drawing.draw import draw_frame
 from ..pose.drawing.overlay import overlay
 from ..pose.drawing.read_back import read_skeleton_frames
-from ..pose.files.keypoints import read_keypoints, write_keypoints
+from ..pose.files.folders import holds_keypoints
+from ..pose.files.keypoints import Reading, read_with_notes, write_keypoints
 from ..pose.people.pipeline import FollowReport
 from ..pose.retarget.modes import USUAL_MODE
 from ..pose.retarget.retarget import retarget as retarget_clip
@@ -28,11 +29,12 @@ from .following import (
     progress_bar,
     retarget_config,
 )
-from .options import parse_fps, parse_size, sentence
+from .options import add_canvas, parse_fps, parse_size, sentence
 
 logger = logging.getLogger(__name__)
 
 KEYPOINTS = "the keypoints to write, in ComfyUI's format POSE_KEYPOINT"
+_FILES = "a JSON file, or a folder with a file per frame"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -58,9 +60,11 @@ def _add_extract(actions: "argparse._SubParsersAction") -> None:
 def _add_retarget(actions: "argparse._SubParsersAction") -> None:
     parser = _action(actions, "retarget", "fit keypoints to the body of a reference")
     add = parser.add_argument
-    add("driver", type=Path, metavar="DRIVER.json", help="keypoints of the motion")
-    text = "the reference: its keypoints (.json) or its picture"
+    add("driver", type=Path, metavar="DRIVER.json", help=f"keypoints of the motion: {_FILES}")
+    text = "the reference: its keypoints or its picture"
     add("reference", type=Path, metavar="REFERENCE", help=text)
+    add_canvas(parser, of="the motion's keypoints")
+    add_canvas(parser, "--reference-canvas", "the reference's keypoints")
     add("--out", type=Path, required=True, metavar="OUT.json", help=KEYPOINTS)
     add("--report", type=Path, metavar="R.json", help="write the report to this file too")
     text = "also write a video that shows driver, result and reference together"
@@ -76,7 +80,8 @@ def _add_draw(actions: "argparse._SubParsersAction") -> None:
     text = "draw keypoints as a video of skeletons, the input of the Pose Guider"
     parser = _action(actions, "draw", text)
     add = parser.add_argument
-    add("keypoints", type=Path, metavar="K.json", help="the keypoints to draw")
+    add("keypoints", type=Path, metavar="K.json", help=f"the keypoints to draw: {_FILES}")
+    add_canvas(parser)
     add("--out", type=Path, required=True, metavar="CLIP.mp4", help="the video to write")
     text = "size in pixels (default: the canvas of the keypoints)"
     add("--size", type=parse_size, metavar="WxH", help=text)
@@ -120,21 +125,28 @@ def retarget(options: argparse.Namespace) -> int:
     """Write keypoints on the reference's body; return the exit code."""
     _check_places(options)
     config = retarget_config(options, options.retarget or USUAL_MODE)
-    driver = read_keypoints(options.driver)
-    pose, picture, found = _reference(options)
+    motion = read_with_notes(options.driver, options.canvas)
+    reference, picture, found = _reference(options)
+    driver, pose = motion.clip, reference.clip
     clip, report = retarget_clip(driver, pose, config)
     if found is not None and not found.found:
         logger.warning("%s: no person was found in the reference", options.reference)
     if options.overlay:
         _write_overlay(options.overlay, picture, [driver, clip, pose], options.fps)
-    return _finished(options, clip, report.text(), report.data())
+    notes = {"driver": motion.notes, "reference": reference.notes}
+    texts = [motion.text("driver"), reference.text("reference"), report.text()]
+    text = "\n".join(filter(None, texts))
+    return _finished(options, clip, text, report.data() | {"notes": notes})
 
 
 def draw(options: argparse.Namespace) -> int:
     """Write a clip of drawn skeletons; return the exit code."""
     from ..media import VideoWriter
 
-    clip = read_keypoints(options.keypoints)
+    reading = read_with_notes(options.keypoints, options.canvas)
+    clip = reading.clip
+    if reading.notes:
+        sys.stdout.write(reading.text() + "\n")
     size = options.size or clip.canvas
     parts = {part: getattr(options, part) for part in ("body", "hands", "face", "feet")}
     with VideoWriter(options.out, size, options.fps) as writer:
@@ -159,16 +171,17 @@ def read(options: argparse.Namespace) -> int:
 
 def _reference(
     options: argparse.Namespace,
-) -> tuple[PoseClip, np.ndarray, FollowReport | None]:
+) -> tuple[Reading, np.ndarray, FollowReport | None]:
     """Return the reference's pose, its picture (black for keypoints), and a report if found."""
     from ..media import read_picture, to_bytes
 
-    if options.reference.suffix.lower() == ".json":
-        pose = read_keypoints(options.reference)
-        return pose, np.zeros((pose.canvas.height, pose.canvas.width, 3), np.uint8), None
+    if holds_keypoints(options.reference):
+        reading = read_with_notes(options.reference, options.reference_canvas)
+        canvas = reading.clip.canvas
+        return reading, np.zeros((canvas.height, canvas.width, 3), np.uint8), None
     picture = to_bytes(read_picture(options.reference))[0]
     pose, report = Follower(options).picture(picture)
-    return pose, picture, report
+    return Reading(clip=pose, notes=()), picture, report
 
 
 def _write_overlay(

@@ -9,6 +9,7 @@ from ..skeleton.joints import LARGEST_PX
 from .records import Frame
 from .units import Tables
 
+_SAME_SHAPE = 0.01
 _SMALL = 0.08  # of the canvas's longer side: people who are never larger are worth a word
 
 
@@ -18,7 +19,7 @@ def canvases_of(frames: list[Frame], default: Size | None, notes: list[str]) -> 
     missing = sum(frame.canvas is None for frame in frames)
     if default is not None and 0 < missing < len(frames):
         notes.append(f"{missing} of {len(frames)} frames name no canvas: {_text(default)} as given")
-    elif default is not None and not missing and default != result[0]:
+    elif default is not None and not missing and not _same_shape(default, result[0]):
         notes.append(f"the file names the canvas {_text(result[0])}; {_text(default)} is not used")
     first = result[0]
     others = [index for index, canvas in enumerate(result) if canvas != first]
@@ -85,6 +86,11 @@ def onto_first(tables: Tables, canvases: list[Size]) -> None:
     for table in tables.values():
         seen = table[..., 2:] > 0
         table[..., :2] = np.where(seen, table[..., :2] * scale + corner, 0.0)
+
+
+def _same_shape(a: Size, b: Size) -> bool:
+    """Return whether two canvases have the same aspect, within the 1 % that rounding causes."""
+    return abs(a.width * b.height / (a.height * b.width) - 1) <= _SAME_SHAPE
 
 
 def _text(size: Size) -> str:

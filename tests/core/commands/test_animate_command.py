@@ -1,3 +1,4 @@
+import json
 from fractions import Fraction
 
 import av
@@ -289,3 +290,30 @@ def test_sheet_keeps_frames_from_first_to_last():
         sheet.add(np.tile(values[:, None, None, None], (1, 4, 4, 3)))
 
     assert [frame[0, 0, 0] for frame in sheet._kept] == [0, 3, 5, 8, 11, 14, 16, 19]
+
+
+def test_a_folder_of_one_file_per_frame_drives_with_its_canvas(inputs, capsys, caplog):
+    folder, options = inputs
+    take = folder / "take"
+    take.mkdir()
+    body = [value for joint in range(18) for value in (10.0 + joint, 20.0 + joint, 1.0)]
+    for frame in range(11):
+        record = {"version": 1.3, "people": [{"pose_keypoints_2d": body}]}
+        (take / f"{frame}.json").write_text(json.dumps(record))
+    (take / "about.json").write_text('{"fov": 60}')
+    words = arguments(options, "--dry-run", poses=take)
+    assert main(words) == 2
+    assert "pass its size (--canvas WxH" in capsys.readouterr().err
+    assert main([*words, "--canvas=64x96"]) == 0
+    assert "(motion 64x96)" in (said := capsys.readouterr().out)
+    assert "11 at 30 fps" in said
+    assert "files that are no frames were skipped: about.json" in caplog.text
+
+
+def test_a_canvas_for_pictures_is_refused(inputs, capsys):
+    folder, options = inputs
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    Image.fromarray(np.zeros((48, 32, 3), np.uint8)).save(pictures / "0.png")
+    assert main(arguments(options, poses=pictures, canvas="64x96")) == 2
+    assert "holds pictures, which have a size of their own" in capsys.readouterr().err

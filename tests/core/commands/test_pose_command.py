@@ -270,3 +270,39 @@ def test_full_disk_keeps_the_older_file(figure, tmp_path, capsys):
     out = tmp_path / "folder" / "k.json"
     assert main(["pose", "retarget", str(figure), str(figure), f"--out={out}"]) == 2
     assert "k.json; it cannot be written" in capsys.readouterr().err
+
+
+@pytest.fixture
+def openpose_folder(tmp_path):
+    """Return a folder of twelve files as OpenPose writes them, without a canvas."""
+    folder = tmp_path / "openpose"
+    folder.mkdir()
+    for frame in range(12):
+        points = np.column_stack([FIGURE + np.array([frame, 0]), np.ones(18)])
+        record = {"version": 1.3, "people": [{"pose_keypoints_2d": points.ravel().tolist()}]}
+        (folder / f"{frame}_keypoints.json").write_text(json.dumps(record))
+    (folder / "notes.txt").write_text("take one")
+    return folder
+
+
+def test_folders_without_a_canvas_are_retargeted_and_reported(openpose_folder, tmp_path, capsys):
+    out, report = tmp_path / "out.json", tmp_path / "r.json"
+    words = ["pose", "retarget", str(openpose_folder), str(openpose_folder), f"--out={out}"]
+    assert main(words) == 2
+    assert "pass its size (--canvas WxH" in capsys.readouterr().err
+    sizes = ["--canvas=128x160", "--reference-canvas=128x160"]
+    assert main([*words, *sizes, f"--report={report}"]) == 0
+
+    xy = read_keypoints(out).body.xy[:, 0]
+    np.testing.assert_allclose(xy[:, 0, 0], 60 + np.arange(12), atol=1e-6)
+    note = "files that are no frames were skipped: notes.txt"
+    assert f"driver: {note}\nreference: {note}\n" in capsys.readouterr().out
+    assert json.loads(report.read_text())["notes"] == {"driver": [note], "reference": [note]}
+
+
+def test_folders_without_a_canvas_are_drawn_and_reported(openpose_folder, tmp_path, capsys):
+    clip = tmp_path / "clip.mp4"
+    words = ["pose", "draw", str(openpose_folder), f"--out={clip}", "--canvas=128x160"]
+    assert main(words) == 0
+    assert (clip_info(clip).frames, clip_info(clip).size) == (12, Size(128, 160))
+    assert "keypoints: files that are no frames were skipped" in capsys.readouterr().out
