@@ -21,8 +21,16 @@ import cv2
 import numpy as np
 
 from animate_anyone.pose.drawing.draw import draw_frame
-from animate_anyone.pose.networks.detector import decode_cells, grid_cells, letterbox, suppress
+from animate_anyone.pose.networks.detector import (
+    Boxes,
+    decode_cells,
+    grid_cells,
+    letterbox,
+    suppress,
+)
 from animate_anyone.pose.networks.estimator import crop, crop_windows, decode_simcc
+from animate_anyone.pose.people.between import People
+from animate_anyone.pose.people.clothes import torso_colours
 from animate_anyone.pose.people.extract import extract
 from animate_anyone.pose.skeleton.layouts import WHOLEBODY
 from animate_anyone.types import PoseClip, Size
@@ -48,6 +56,8 @@ def glue(frames: int) -> dict[str, float]:
     box = np.array([[760.0, 140, 1160, 1000]])
     x, y = (rng.normal(size=(1, 133, 2 * side)).astype(np.float32) for side in ESTIMATOR)
     clip = _person(box)
+    places = box[0, :2] + rng.uniform(0.3, 0.7, (1, 133, 2)) * (box[0, 2:] - box[0, :2])
+    people = People(Boxes(box, np.ones(1)), places, np.full((1, 133), 0.9), WHOLEBODY)
     small = Size(round(512 * FRAME.width / FRAME.height), 512)
 
     def boxes() -> None:
@@ -59,6 +69,7 @@ def glue(frames: int) -> dict[str, float]:
         "boxes": boxes,
         "crop": lambda: crop(picture, crop_windows(box, *ESTIMATOR)[0], *ESTIMATOR),
         "decode": lambda: decode_simcc(x, y, *ESTIMATOR),
+        "clothes": lambda: torso_colours(picture, people),
         "draw": lambda: draw_frame(clip, 0, small),
     }
     return {part: _median_ms(run, frames) for part, run in work.items()}

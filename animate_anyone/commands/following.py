@@ -165,7 +165,7 @@ class Follower:
             return follow(
                 frames,
                 *self._opened(),
-                replace(self._config, clean=clean),
+                replace(self._config, clean=clean, fps_is_known=fps is not None),
                 lambda done: show(done, max(done, count)),
             )
 

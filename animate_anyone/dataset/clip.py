@@ -132,7 +132,7 @@ def _analyse(found: Found, config: PrepareConfig, tools: Tools) -> _Analysis:
     """Read a clip once, and return its main person and usable frames."""
     fps = float(clip_info(found.path).fps or config.fps)
     scan = Scan()
-    track = tools.poses.read(found, scan.watch(frames_of(found.path)))
+    track = tools.poses.read(found, scan.watch(frames_of(found.path)), fps)
     cuts = cuts_of(track.pose, np.stack(scan.means), fps)
     pose = clean_shots(track.pose, cuts, fps)
     on_canvas = fit_pose(pose, config.size, config.fit)

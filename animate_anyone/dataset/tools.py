@@ -11,7 +11,7 @@ import torch
 
 from ..errors import ConfigError, InputError, WeightsError
 from ..pose.files.keypoints import read_keypoints
-from ..pose.people.extract import ExtractConfig, extract
+from ..pose.people.extract import ExtractConfig, extract_people
 from ..pose.skeleton.fit import fit_pose
 from ..protocols import Autoencoder, ImageEncoder
 from ..types import PoseClip, Size
@@ -39,6 +39,7 @@ class TrackReader(Protocol):
         self,
         found: Found,
         frames: Iterable[np.ndarray],  # (H, W, 3) uint8; must be read to the end
+        fps: float,  # frames per second
     ) -> Track:
         """Return the main person; InputError or MediaError if the clip cannot be read."""
         ...
@@ -61,10 +62,11 @@ class NetworkPoses:
     pair: PosePair
     config: ExtractConfig
 
-    def read(self, found: Found, frames: Iterable[np.ndarray]) -> Track:
+    def read(self, found: Found, frames: Iterable[np.ndarray], fps: float) -> Track:
         """Extract the poses of all frames, and return the main person."""
         del found
-        return main_person(extract(frames, *self.pair, self.config)[0])
+        people = extract_people(frames, *self.pair, self.config)
+        return main_person(people.clip, fps, people.colours)
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,23 @@ class StoredPoses:
 
     folder: Path
 
-    def read(self, found: Found, frames: Iterable[np.ndarray]) -> Track:
+    def read(self, found: Found, frames: Iterable[np.ndarray], fps: float) -> Track:
         """Read the keypoints and check that they belong to the frames."""
         size, count = None, 0
         for frame in frames:
             size, count = Size(frame.shape[1], frame.shape[0]), count + 1
         if size is None:
             raise InputError("frames got none; a clip needs at least one. Export it again.")
-        return _checked(self._stored(found, size), size, count)
+        return _checked(self._stored(found, size, fps), size, count)
 
-    def _stored(self, found: Found, size: Size) -> Track:
+    def _stored(self, found: Found, size: Size, fps: float) -> Track:
         prepared = clip_folder(self.folder, found.name) / "keypoints.npz"
         if prepared.is_file():
             return read_track(prepared)
         for name in (found.name, found.name.rsplit("/", 1)[-1]):
             for path in (self.folder / f"{name}.json", self.folder / name):
                 if path.exists():
-                    return main_person(read_keypoints(path, size))
+                    return main_person(read_keypoints(path, size), fps)
         raise NoKeypointsError(
             f"poses got {self.folder}; it holds no {found.name}.json. Extract them with "
             "python -m animate_anyone pose extract, or leave --poses out."

@@ -10,7 +10,7 @@ from ..pose.people.smoothing import CleanConfig, clean
 from ..pose.people.tracking import choose, track
 from ..pose.skeleton.joints import PART_JOINTS, VISIBLE, body_clip
 from ..pose.skeleton.stack import boxes, stack, unstack
-from ..types import PoseClip, Size
+from ..types import DEFAULT_FPS, PoseClip, Size
 
 LEAST_OTHER_JOINTS = 6  # of 18 body joints; people with fewer are false detections
 LEAST_OTHER_HEIGHT = 0.25  # relative to the main person; smaller people are in the background
@@ -24,9 +24,13 @@ class Track:
     crowded: np.ndarray  # (f,), bool: other people are seen too
 
 
-def main_person(detected: PoseClip) -> Track:
+def main_person(
+    detected: PoseClip,
+    fps: float = float(DEFAULT_FPS),  # frames per second
+    colours: np.ndarray | None = None,  # (f, p, 3), CIELAB of clothes; None: not known
+) -> Track:
     """Return the track of the person with the largest box area, summed over the clip."""
-    tracked = track(detected)
+    tracked = track(detected, fps, colours)
     if tracked.body.xy.shape[1] == 0:
         return Track(tracked, np.zeros(len(detected), bool))
     points = stack(tracked)

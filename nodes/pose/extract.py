@@ -108,6 +108,7 @@ def extract_pose(
             extract=ExtractConfig(**extract),
             person=person,  # type: ignore[arg-type]
             clean=CleanConfig(**{**clean, **fps}),
+            fps_is_known=bool(fps),
         )
         total = max(1, clip.total)
         report = host.progress(total)

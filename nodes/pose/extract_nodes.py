@@ -151,7 +151,8 @@ class ExtractPose(io.ComfyNode):
                     min=1.0,
                     max=1000.0,
                     step=0.001,
-                    tooltip="Frames per second of image, which smooth needs. A video has its own.",
+                    tooltip="Frames per second of image, for following people and for smooth. A "
+                    "video has its own.",
                 ),
                 *clip_inputs("People"),
             ],

@@ -12,6 +12,7 @@ from ...types import PoseClip, Size
 from ..networks.detector import SCORE, Boxes, Detector
 from ..networks.estimator import CHANNEL_ORDERS, Estimator
 from .between import People, boxes_between, is_lost, spans_between
+from .clothes import torso_colours
 
 LEAST_SIDE_PX = 16  # of a frame; no person can be recognised in fewer pixels
 
@@ -72,6 +73,15 @@ class ExtractReport:
         return "\n".join([*lines, *self.notes])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """The skeletons of a clip, and what else was seen of the people."""
+
+    clip: PoseClip
+    colours: np.ndarray  # (f, p, 3), CIELAB of the torso; NaN: nobody there, or not seen
+    report: ExtractReport
+
+
 def extract(
     frames: Iterable[np.ndarray],  # each (H, W, 3) uint8 RGB, all of one size
     detector: Detector,
@@ -86,6 +96,18 @@ def extract(
     frame with most people; in other frames the rest have confidence 0. A frame that cannot be
     used raises InputError with its number.
     """
+    found = extract_people(frames, detector, estimator, config, progress)
+    return found.clip, found.report
+
+
+def extract_people(
+    frames: Iterable[np.ndarray],  # each (H, W, 3) uint8 RGB, all of one size
+    detector: Detector,
+    estimator: Estimator,
+    config: ExtractConfig | None = None,  # None: the detector runs on every frame
+    progress: Callable[[int], None] | None = None,  # called with the frames done; may raise to stop
+) -> Extracted:
+    """Return what `extract` does, and the colours of the people's clothes, for `follow_people`."""
     config = config or ExtractConfig()
     if config.channel_order not in (None, estimator.channel_order):
         estimator = Estimator(estimator.session, config.channel_order)
@@ -105,6 +127,7 @@ class _Extraction:
     estimator: Estimator
     config: ExtractConfig
     people: list[People] = field(default_factory=list)  # one entry per frame
+    colours: list[np.ndarray] = field(default_factory=list)  # (n, 3) of each frame
     size: Size | None = None
     runs: int = 0
     redetected: list[int] = field(default_factory=list)
@@ -131,9 +154,11 @@ class _Extraction:
         people |= self._estimate(chunk, self._detect(chunk, lost))
 
         self.redetected += [first + i for i in sorted(others + lost)]
-        self.people += [_in_order(people[i]) for i in range(len(chunk))]
+        ordered = [_in_order(people[i]) for i in range(len(chunk))]
+        self.people += ordered
+        self.colours += [torso_colours(*pair) for pair in zip(chunk, ordered, strict=True)]
 
-    def result(self) -> tuple[PoseClip, ExtractReport]:
+    def result(self) -> Extracted:
         """Return all people as a clip, and the report."""
         if self.size is None:
             raise InputError("frames got 0 frames; it must have at least one. Check the clip.")
@@ -141,11 +166,13 @@ class _Extraction:
         layout = self.estimator.layout
         xy = np.zeros((len(counts), max(counts), layout.keypoints, 2))
         scores = np.zeros(xy.shape[:3])
+        colours = np.full((*xy.shape[:2], 3), np.nan)
         for frame, people in enumerate(self.people):
             if not counts[frame]:
                 continue
             xy[frame, : counts[frame]] = people.xy
             scores[frame, : counts[frame]] = people.scores
+            colours[frame, : counts[frame]] = self.colours[frame]
         sessions = self.detector.session, self.estimator.session
         report = ExtractReport(
             frames=len(counts),
@@ -157,7 +184,8 @@ class _Extraction:
             estimator_provider=sessions[1].provider,
             notes=tuple(dict.fromkeys(note for session in sessions for note in session.notes)),
         )
-        return layout.to_clip(self.size, xy, scores), report
+        clip = layout.to_clip(self.size, xy, scores)
+        return Extracted(clip=clip, colours=colours, report=report)
 
     def _detect(self, chunk: Sequence[np.ndarray], chosen: Sequence[int]) -> dict[int, Boxes]:
         self.runs += len(chosen)

@@ -10,9 +10,9 @@ from ...types import Flag, PoseClip
 from ..networks.detector import Detector
 from ..networks.estimator import Estimator
 from ..skeleton.stack import stack
-from .extract import ExtractConfig, ExtractReport, extract
+from .extract import ExtractConfig, ExtractReport, extract_people
 from .smoothing import CleanConfig, clean
-from .tracking import PeopleReport, choose, describe, track
+from .tracking import PeopleReport, choose, describe, follow_people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,8 @@ class FollowConfig:
 
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     person: Literal["largest", "all"] | int = "largest"  # a number: order of appearance, from 0
-    clean: CleanConfig = field(default_factory=CleanConfig)
+    clean: CleanConfig = field(default_factory=CleanConfig)  # its fps is the clip's
+    fps_is_known: bool = True  # False: the clip does not say its fps; the report tells that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class FollowReport:
 
     extract: ExtractReport
     people: PeopleReport  # all people found
+    following: tuple[str, ...]  # how people were followed, and who may have two numbers
     kept: PeopleReport  # the chosen people, before cleaning
     filled: int  # points that were missing and now lie between their neighbours in time
     held: int  # points that were missing and stay where they were seen last
@@ -43,7 +45,7 @@ class FollowReport:
 
     def text(self) -> str:
         """Return the report as a few lines."""
-        lines = [self.extract.text(), self.people.text()]
+        lines = [self.extract.text(), self.people.text(), *self.following]
         if len(self.kept.people) != len(self.people.people):
             lines += ["kept:", self.kept.text()]
         lines.append(
@@ -78,20 +80,31 @@ def follow(
 
     Raises InputError for frames that cannot be used, and for a person number that does not exist.
     """
-    detected, extraction = extract(frames, detector, estimator, config.extract, progress)
-    tracked = track(detected)
+    found = extract_people(frames, detector, estimator, config.extract, progress)
+    following = follow_people(found.clip, config.clean.fps, found.colours)
+    tracked = following.clip
     people = describe(tracked)
     chosen = choose(tracked, config.person) if people.people else tracked
     cleaned = clean(chosen, config.clean)
     flags = stack(cleaned).flags
     return cleaned, FollowReport(
-        extract=extraction,
+        extract=found.report,
         people=people,
+        following=(*_assumed(config, len(tracked)), *following.notes()),
         kept=describe(chosen),
         filled=_count(flags, Flag.FILLED),
         held=_count(flags, Flag.HELD),
         spikes=_count(flags, Flag.SPIKE),
         smoothed=_count(flags, Flag.SMOOTHED),
+    )
+
+
+def _assumed(config: FollowConfig, frames: int) -> tuple[str, ...]:
+    if config.fps_is_known or frames < 2:
+        return ()
+    return (
+        f"following: the clip does not say its speed; {config.clean.fps:g} frames per second "
+        f"are assumed",
     )
 
 

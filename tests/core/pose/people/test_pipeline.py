@@ -79,3 +79,13 @@ def test_report_survives_json(networks):
     assert data["extract"]["detector_provider"] == "cpu"
     assert data["people"]["people"][0]["frames_seen"] == 1
     assert "1 people in 1 frames" in report.text()
+
+
+def test_an_unknown_speed_is_reported_for_clips_only(networks):
+    config = FollowConfig(fps_is_known=False, clean=CleanConfig(fps=24))
+    clip = follow([frame_with((90, 120))] * 2, *networks, config)[1]
+    picture = follow([frame_with((90, 120))], *networks, config)[1]
+
+    assert "does not say its speed; 24 frames per second are assumed" in clip.text()
+    assert "assumed" not in picture.text()
+    assert "assumed" not in follow([frame_with((90, 120))] * 2, *networks)[1].text()

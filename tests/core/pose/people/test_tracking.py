@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from animate_anyone.drawn.characters import make_character
 from animate_anyone.drawn.motions import joints_of, make_motion
 from animate_anyone.errors import InputError
-from animate_anyone.pose.people.tracking import assign, choose, describe, track
+from animate_anyone.pose.people.matching import assign
+from animate_anyone.pose.people.tracking import choose, describe, follow_people, track
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Flag, PoseClip, Size
 
@@ -309,3 +310,70 @@ def test_assignment_has_the_least_cost_of_all_permutations(
 
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
     assert total == pytest.approx(best)
+
+
+# Forgetting, clothes, and time
+
+RED, BLUE = (53.0, 80.0, 67.0), (32.0, 79.0, -108.0)  # CIELAB
+
+
+def replaced(seconds: float, fps: float, moved: float = 0.0, seed: int = 2) -> PoseClip:
+    """Return two people, of whom one is replaced by somebody else after an absence."""
+    gap, frames = round(seconds * fps), round(seconds * fps) + 20
+    other = np.concatenate(
+        [person(2, 10, (700, 700)), person(seed, gap + 10, (700 + moved, 700 + moved))]
+    )
+    return without(clip_of(person(1, frames, (300, 300)), other), 1, slice(10, 10 + gap))
+
+
+def seen_in(clip: PoseClip) -> list[int]:
+    return [p.frames_seen for p in describe(clip).people]
+
+
+@pytest.mark.parametrize("fps", [8.0, 30.0, 120.0])
+def test_a_person_is_forgotten_after_seconds_at_any_frame_rate(fps: float) -> None:
+    brief, long = follow_people(replaced(2.5, fps), fps), follow_people(replaced(3.5, fps), fps)
+
+    assert (len(seen_in(brief.clip)), brief.forgotten, brief.notes()) == (2, 0, ())
+    assert (len(seen_in(long.clip)), long.forgotten) == (3, 1)
+    assert "1 times a person was not seen for more than 3 seconds" in long.notes()[0]
+
+
+def test_the_gate_does_not_grow_without_bound() -> None:
+    far = track(replaced(2.5, 30, moved=450, seed=5))
+
+    assert seen_in(far) == [95, 10, 10]
+
+
+@pytest.mark.parametrize(("colour", "people"), [(RED, 2), (BLUE, 3), ((np.nan,) * 3, 2)])
+def test_clothes_tell_who_returns(colour: tuple[float, ...], people: int) -> None:
+    clip = replaced(1.0, 30)
+    colours = np.full((len(clip), 2, 3), RED)
+    colours[40:, 1] = colour
+
+    assert follow_people(clip, 30, colours).clip.body.xy.shape[1] == people
+
+
+def test_clothes_decide_between_people_who_meet() -> None:
+    # Both turn round where they meet, so that place and speed point to the other one.
+    xs = np.concatenate([np.linspace(300, 500, 20), np.linspace(500, 300, 20)])
+    one = person(3, 40, (0, 0)) + np.stack([xs, np.zeros(40)], -1)[:, None]
+    two = person(3, 40, (0, 0)) + np.stack([1000 - xs, np.zeros(40)], -1)[:, None]
+    truth = clip_of(one, two)
+    colours = np.empty((40, 2, 3))
+    colours[:, 0], colours[:, 1] = RED, BLUE
+
+    assert mistakes(track(truth, 30), truth) > 10
+    assert mistakes(track(truth, 30, colours), truth) <= 2
+
+
+def test_brief_people_share_the_last_slots_and_the_report_says_so() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(0, 512, (200, 1, 1, 2)) + rng.normal(0, 1, (200, 1, 18, 2))
+    xy = np.concatenate([person(1, 200, (300, 320))[:, None], noise], axis=1)
+    found = follow_people(body_clip(CANVAS, xy))
+
+    assert found.shared == 1
+    assert seen_in(found.clip)[0] == 200
+    assert sum(seen_in(found.clip)) == 400
+    assert "16 are brief sightings of different people" in found.notes()[-1]
