@@ -6,9 +6,7 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 
 from comfy_hosts import ComfyHost, find_hosts, why_no_host
@@ -27,7 +25,14 @@ RING_FOLDERS = {"nodes": 2, "server": 3, "browser": 4}
 
 settings.register_profile("short", max_examples=60, deadline=None, derandomize=True)
 settings.load_profile("short")
-if "OMP_NUM_THREADS" not in os.environ:
+
+
+def pytest_configure(config):
+    """Set the number of threads; the parent of parallel workers runs no test and needs no torch."""
+    if "OMP_NUM_THREADS" in os.environ or not (WORKER or config.getoption("dist", "no") == "no"):
+        return
+    import torch
+
     if WORKER:  # one worker per core: more threads would only compete
         os.environ["OMP_NUM_THREADS"] = "1"  # also for the processes that tests start
         torch.set_num_threads(1)
@@ -38,6 +43,9 @@ if "OMP_NUM_THREADS" not in os.environ:
 @pytest.fixture(autouse=True)
 def seed():
     """Start every test from the same random state."""
+    import numpy as np
+    import torch
+
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
@@ -118,8 +126,11 @@ def _group_of(item) -> str:
 
 def pytest_runtest_setup(item):
     """Skip what this machine cannot run."""
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
     if any(map(item.get_closest_marker, ("host", "server", "browser"))) and not HOSTS:
         pytest.skip(why_no_host())
 

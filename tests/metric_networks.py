@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from animate_anyone.evaluation.metrics import video
@@ -31,6 +30,8 @@ def write_fvd_network(path: Path) -> str:
 
 def write_alexnet(path: Path) -> str:
     """Write random features of torchvision's AlexNet; return the file's sha256."""
+    import torchvision
+
     with torch.device("meta"):
         features = torchvision.models.alexnet(weights=None).features
     features = features.to_empty(device="cpu")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from animate_anyone.errors import InputError
 from animate_anyone.evaluation.metrics.frames import (
@@ -23,6 +22,8 @@ def frames() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_psnr_and_ssim_agree_with_scikit_image(frames):
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
     result, truth = frames
     for index in range(len(truth)):
         ours, theirs = (x[index].permute(1, 2, 0).double().numpy() for x in (result, truth))
@@ -83,6 +84,8 @@ def ssim_map(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def test_ssim_follows_its_definition_up_to_the_border(frames):
+    from skimage.metrics import structural_similarity
+
     result, truth = frames
     for index in range(len(truth)):
         channels = zip(result[index].double().numpy(), truth[index].double().numpy(), strict=True)

@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchmetrics
-import torchvision
-from torchmetrics.functional.image.lpips import _LPIPS, ScalingLayer
 
 from animate_anyone.errors import InputError, WeightsError
 from animate_anyone.evaluation.metrics.lpips import BACKBONES, LpipsNetwork, load_lpips, lpips
@@ -15,18 +12,23 @@ from animate_anyone.evaluation.metrics.lpips import BACKBONES, LpipsNetwork, loa
 
 def random_lpips(net):
     """Return torchmetrics' LPIPS with random activations, without filling its huge classifier."""
+    # Imported here, as in all tests: it takes seconds, and each parallel worker imports each file.
+    from torchmetrics.functional.image import lpips as theirs
+
     with torch.device("meta"):
-        reference = _LPIPS(net=net, pnet_rand=True, pretrained=False)
-    reference.to_empty(device="cpu").scaling_layer = ScalingLayer()
+        reference = theirs._LPIPS(net=net, pnet_rand=True, pretrained=False)
+    reference.to_empty(device="cpu").scaling_layer = theirs.ScalingLayer()
     for name, values in reference.net.named_parameters():
         values.normal_(0, (2 / values[0].numel()) ** 0.5 if name.endswith("weight") else 0.01)
-    heads = Path(torchmetrics.functional.image.__file__).parent / "lpips_models" / f"{net}.pth"
+    heads = Path(theirs.__file__).parent / "lpips_models" / f"{net}.pth"
     reference.load_state_dict(torch.load(heads, map_location="cpu"), strict=False)
     return reference
 
 
 def saved_backbone(net, folder):
     """Write a random backbone as torchvision does; return file, hash and torchmetrics' LPIPS."""
+    import torchvision
+
     reference = random_lpips(net)
     with torch.device("meta"):
         features = getattr(torchvision.models, BACKBONES[net].name)(weights=None).features
