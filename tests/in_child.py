@@ -59,7 +59,7 @@ class Child:
         while nodeid not in self.ended and nodeid not in self.lost:
             if self.process is None:
                 self._start()
-            self._read()
+            self.read()
         if nodeid in self.ended:
             return self.results[nodeid]
         place = (nodeid.split("::")[0], None, nodeid)
@@ -86,7 +86,7 @@ class Child:
         atexit.register(self.process.kill)  # in case this run ends before its tests do
         self.at, self.begun, self.line, self.since = 0, None, "", time.monotonic()
 
-    def _read(self):
+    def read(self):
         """Read new events; stop the child if it has ended or hangs."""
         gone = self.process.poll() is not None
         with self.events.open(encoding="utf-8") as file:

@@ -14,8 +14,9 @@ ALONE = ["-o", "pythonpath=", "--noconftest"]
 
 
 @pytest.fixture
-def tests(tmp_path):
-    """Return a function that writes a file of tests."""
+def tests(tmp_path, monkeypatch):
+    """Return a function that writes a file of tests, which need no plugin of pytest."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def write(text):
         path = tmp_path / "test_some.py"
@@ -42,10 +43,11 @@ def test_the_numeric_tests_exist():
 
 def test_the_variables_reach_the_tests(tests, monkeypatch):
     monkeypatch.setenv("MKL_CBWR", "AVX2")  # variables that a combination leaves empty are unset
-    text = "import os\ndef test_it(): assert os.environ.get({!r}) == {!r}\n"
-    chosen = {**PLAIN, "OMP_NUM_THREADS": "3"}
+    text = "import os\n"
     for name, value in (("OMP_NUM_THREADS", "3"), ("MKL_CBWR", None)):
-        assert processors.try_one(chosen, tests(text.format(name, value)), more=ALONE).good
+        text += f"def test_{name}(): assert os.environ.get({name!r}) == {value!r}\n"
+    outcome = processors.try_one({**PLAIN, "OMP_NUM_THREADS": "3"}, tests(text), more=ALONE)
+    assert (outcome.passed, outcome.good) == (2, True)
 
 
 def test_a_failure_is_named_and_fails_the_combination(tests, capsys):
@@ -71,10 +73,10 @@ def test_a_test_that_hangs_is_named():
     outcome, (reader, writer) = processors.Outcome(PLAIN), os.pipe()
     with os.fdopen(reader, "rb") as source:
         os.write(writer, b"test_some.py::test_a[b c] PASSED [ 50%]\ntest_some.py::test_d ")
-        processors._read_results(source, outcome, patience=5)
+        processors._read_results(source, outcome, patience=1)
         os.close(writer)
     assert outcome.passed == 1
-    assert outcome.trouble == "no progress for 5 s in test_some.py::test_d"
+    assert outcome.trouble == "no progress for 1 s in test_some.py::test_d"
 
 
 def test_a_combination_that_hangs_is_killed(tests, monkeypatch):
