@@ -21,6 +21,13 @@ def copied(golden, tmp_path):
     return folder
 
 
+@pytest.fixture(scope="module")
+def scene(golden):
+    """Return networks, inputs and features, which are the same in every copy of the folder."""
+    with torch.inference_mode():
+        return checks.make_scene(GoldenFolder(golden))
+
+
 def change(folder, name, key):
     """Add a little to one number of a stored tensor."""
     tensors = load_file(folder / f"{name}.safetensors")
@@ -50,11 +57,10 @@ def test_all_numbers_are_those_of_the_public_implementation(golden, capsys):
         ("trace", "trace/mid_block", "check_trace"),
     ],
 )
-def test_a_changed_number_fails(copied, name, key, check):
+def test_a_changed_number_fails(copied, scene, name, key, check):
     change(copied, name, key)
-    folder = GoldenFolder(copied)
     with torch.inference_mode():
-        failed = failures(getattr(checks, check)(folder, checks.make_scene(folder)))
+        failed = failures(getattr(checks, check)(GoldenFolder(copied), scene))
     assert len(failed) == 1
 
 
@@ -84,13 +90,13 @@ def keep(folder, name, keys):
     save_file({key: tensors[key] for key in keys}, folder / f"{name}.safetensors")
 
 
-def test_a_folder_that_stores_some_windows_and_steps_is_compared_by_those(copied):
+def test_a_folder_that_stores_some_windows_and_steps_is_compared_by_those(copied, monkeypatch):
+    computed = load_file(copied / "sampling.safetensors")
+    monkeypatch.setattr(checks, "_sample", lambda *_: computed)  # another test computes them
     keep(
         copied, "sampling", ["timesteps", "window_v_step0/1", "guided_v/3", "latents_after_step/2"]
     )
-    folder = GoldenFolder(copied)
-    with torch.inference_mode():
-        found = list(checks.check_sampling(folder, checks.make_scene(folder)))
+    found = list(checks.check_sampling(GoldenFolder(copied), scene=None))
     groups = {group.name: group for group in found}
     assert failures(found) == ["final_latents"]
     assert verdict(groups["final_latents"]) == "NOTHING STORED"
@@ -99,7 +105,7 @@ def test_a_folder_that_stores_some_windows_and_steps_is_compared_by_those(copied
     assert verdict(groups["guided_v"]) == "ok; absent: guided_v/0, guided_v/1, guided_v/2"
 
 
-def test_a_folder_that_stores_some_forwards_and_tables_is_compared_by_those(copied):
+def test_a_folder_that_stores_some_forwards_and_tables_is_compared_by_those(copied, scene):
     bank = "bank/mid_block.attentions.0.transformer_blocks.0"
     keep(copied, "outputs", ["v_noref", "pose_features"])
     keep(copied, "reference_banks", [bank])
@@ -107,7 +113,6 @@ def test_a_folder_that_stores_some_forwards_and_tables_is_compared_by_those(copi
     (copied / "context_windows.json").write_text("[]")
     folder = GoldenFolder(copied)
     with torch.inference_mode():
-        scene = checks.make_scene(folder)
         features = list(checks.check_features(folder, scene))
         forwards = list(checks.check_forwards(folder, scene))
     assert failures(features) == []
@@ -120,12 +125,11 @@ def test_a_folder_that_stores_some_forwards_and_tables_is_compared_by_those(copi
     assert failures(checks.check_windows(folder)) == ["context windows"]
 
 
-def test_a_stored_number_that_is_not_computed_is_a_failure(copied):
+def test_a_stored_number_that_is_not_computed_is_a_failure(copied, scene):
     tensors = load_file(copied / "trace.safetensors")
     save_file({**tensors, "trace/no_such_block": torch.zeros(1)}, copied / "trace.safetensors")
-    folder = GoldenFolder(copied)
     with torch.inference_mode():
-        (group,) = checks.check_trace(folder, checks.make_scene(folder))
+        (group,) = checks.check_trace(GoldenFolder(copied), scene)
     assert not group.passed
     assert verdict(group) == "STORED, BUT NOT COMPUTED: trace/no_such_block"
 
