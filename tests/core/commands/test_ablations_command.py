@@ -1,21 +1,24 @@
 """The command `ablations`: it trains and measures every variant and writes a table."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from animate_anyone.__main__ import main
+from animate_anyone.training import recipes
 from animate_anyone.training.sources.shards import write_shard
 from animate_anyone.types import Size
 from animate_anyone.weights.load import load_mini
 
 
 @pytest.mark.slow
-def test_every_row_is_trained_and_measured(tmp_path, capsys):
+def test_every_row_is_trained_and_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(recipes, "ABLATION", replace(recipes.ABLATION, examples=1, frames=2))
     autoencoder = load_mini().autoencoder
     for name, size in (("128x128-03000", Size(128, 128)), ("128x192-05300", Size(128, 192))):
         path = tmp_path / "data" / f"frames-{name}"
-        write_shard(path, autoencoder, seed=1, clips=4, frames=7, consecutive=False, size=size)
+        write_shard(path, autoencoder, seed=1, clips=1, frames=3, consecutive=False, size=size)
     command = ["ablations", "--folder", str(tmp_path), "--shards", "1", "--steps", "1"]
     command += ["--pairs", "1", "--clips", "1", "--frames", "2", "--sampling-steps", "1"]
     assert main(command) == 0
