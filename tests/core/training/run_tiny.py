@@ -1,13 +1,18 @@
-"""A tiny run of training in a process of its own: to be killed, or to be one of several.
+"""Tiny runs of training in processes of their own: to be killed, or to be one of several.
 
-Usage: run_tiny.py FOLDER DATA CONFIG.json [--die-at STEP]
+Usage: run_tiny.py RUNS.json
 
-It dies in the backward pass after so many whole steps.
+The file holds groups of runs, each run as the parameters of `main`. The runs of a group share a
+step; one group follows the other. The exit statuses are printed as JSON. On Linux all runs are
+forks of this process, so that torch is imported only once.
 """
 
+import json
+import multiprocessing
 import os
 import signal
 import sys
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import torch
@@ -43,10 +48,22 @@ PRESET = Preset(
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
-def main(folder: str, data: str, config: str, die_at: int) -> None:
+FORKS = sys.platform == "linux"  # elsewhere a fork of a process with torch may crash
+
+
+def main(
+    folder: str,
+    data: str,
+    config: str,  # a file
+    die_at: int = -1,  # whole steps, after which the run dies in the backward pass; -1: never
+    threads: int | None = None,
+    variables: dict[str, str] | None = None,  # of the environment
+) -> None:
+    """Train; the run goes on where an earlier one in this folder stopped."""
+    os.environ.update(variables or {})
     settings = TrainingConfig.read(Path(config))
-    # The number is what it was; but once it is set, MKL no longer takes fewer threads as it likes.
-    torch.set_num_threads(torch.get_num_threads())
+    # Even if the number stays: once it is set, MKL no longer takes fewer threads as it likes.
+    torch.set_num_threads(threads or torch.get_num_threads())
     trainer = Trainer(settings, Path(folder), PRESET, Surroundings())
 
     def die(_gradient: Tensor) -> None:
@@ -57,6 +74,25 @@ def main(folder: str, data: str, config: str, die_at: int) -> None:
     trainer.run(Shards(Path(data), consecutive=settings.stage == 2))
 
 
+def exit_statuses(runs: list[dict]) -> list[int | None]:
+    """Do these runs beside each other; if one fails, end the others, which would wait for it."""
+    context = multiprocessing.get_context("fork" if FORKS else "spawn")
+    processes = [context.Process(target=main, kwargs=run) for run in runs]
+    for process in processes:
+        process.start()
+    while left := [process for process in processes if process.is_alive()]:
+        wait([process.sentinel for process in left])
+        if any(process.exitcode for process in processes):
+            for process in left:
+                process.terminate()
+    return [process.exitcode for process in processes]
+
+
 if __name__ == "__main__":
-    died = int(sys.argv[5]) if len(sys.argv) > 5 else -1
-    main(*sys.argv[1:4], died)
+    if FORKS:  # what a run imports on its way
+        import accelerate
+        import torch._dynamo
+
+        del accelerate
+    groups = json.loads(Path(sys.argv[1]).read_text())
+    sys.stdout.write(json.dumps([exit_statuses(runs) for runs in groups]))

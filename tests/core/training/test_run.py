@@ -1,9 +1,9 @@
 """Whole runs: killed and resumed, shared by processes, stopped by errors."""
 
 import json
-import os
 import runpy
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -47,6 +47,9 @@ SMALL = TrainingConfig(
     condition_dropout=0.3,
     mixed_precision="no",
 )
+KILLED_RUNS = {1: SMALL, 2: replace(SMALL, stage=2, mixed_precision="bf16")}
+SHARED = replace(SMALL, steps=2, examples=4, save_every=1, report_every=1)
+SEVERAL = sys.platform != "win32"  # processes can share a step
 
 
 class Noise:
@@ -100,29 +103,61 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, data: Path, config: TrainingConfig, *, die_at: int = -1, processes: int = 1):
+def one_run(folder: Path, data: Path, config: TrainingConfig, **more: Any) -> dict[str, Any]:
+    """Return a run for a process of its own, with as many threads as here.
+
+    Sums in another order differ in the last bit.
+    """
     folder.mkdir(exist_ok=True)
-    path = folder / "wanted.json"
-    config.write(path)
-    launch = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"]
-    command = [
-        sys.executable,
-        *(launch if processes > 1 else []),
-        *map(str, (SCRIPT, folder, data, path, "--die-at", die_at)),
-    ]
-    # As many threads as here: sums in another order differ in the last bit.
-    threads = str(torch.get_num_threads())
-    variables = {"OMP_NUM_THREADS": threads, "ACCELERATE_USE_CPU": "true"}
-    return subprocess.run(
-        command, env=os.environ | variables, capture_output=True, text=True, check=False
-    )
+    config.write(folder / "wanted.json")
+    facts = {"folder": folder, "data": data, "config": folder / "wanted.json"}
+    return {name: str(path) for name, path in facts.items()} | {
+        "threads": torch.get_num_threads(),
+        "variables": {"ACCELERATE_USE_CPU": "true"},
+        **more,
+    }
+
+
+def two_runs(folder: Path, data: Path, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Return the runs of two processes that share each step, as torch's launcher starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    size = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2") | place
+    runs = [one_run(folder, data, config) for _ in range(2)]
+    for rank, run in enumerate(runs):
+        ranks = dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+        run["variables"] = {**run["variables"], **size, **ranks}
+    return runs
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory, data):
+    """Return the folder of runs in processes of their own, and their exit statuses by name.
+
+    `killed1` and `killed2`, of these stages, are killed in the backward pass of the fourth step,
+    after the checkpoint of the second. `begun2` is the state before `killed2`.
+    """
+    folder = tmp_path_factory.mktemp("processes")
+    run_tiny(folder / "begun2", data, replace(SMALL, steps=1))
+    shutil.copytree(folder / "begun2", folder / "killed2")
+    groups = {
+        f"killed{stage}": [one_run(folder / f"killed{stage}", data, config, die_at=3)]
+        for stage, config in KILLED_RUNS.items()
+    }
+    if SEVERAL:
+        groups["two"] = two_runs(folder / "two", data, SHARED)
+    (folder / "runs.json").write_text(json.dumps([*groups.values()]))
+    command = [sys.executable, str(SCRIPT), str(folder / "runs.json")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return folder, dict(zip(groups, json.loads(done.stdout), strict=True))
 
 
 def run_tiny(folder: Path, data: Path, config: TrainingConfig) -> None:
     """Do the same as `run`, but in this process."""
     folder.mkdir(exist_ok=True)
     config.write(folder / "wanted.json")
-    runpy.run_path(str(SCRIPT))["main"](folder, data, folder / "wanted.json", -1)
+    runpy.run_path(str(SCRIPT))["main"](folder, data, folder / "wanted.json")
 
 
 def log_of(folder: Path, stage: int = 1) -> list[dict[str, float]]:
@@ -186,18 +221,16 @@ def farthest(first: Trainer, second: Trainer) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "precision"), [(1, "no"), (2, "bf16")])
-def test_a_killed_run_is_resumed_bit_for_bit(tmp_path, data, stage, precision):
-    """Killed in the backward pass of the fourth step, after the checkpoint of the second."""
-    config = replace(SMALL, stage=stage, mixed_precision=precision)
+@pytest.mark.parametrize("stage", KILLED_RUNS)
+def test_a_killed_run_is_resumed_bit_for_bit(tmp_path, data, ended, stage):
+    folder, statuses = ended
+    assert statuses[f"killed{stage}"] == [KILLED]
+    shutil.copytree(folder / f"killed{stage}", tmp_path / "killed")
     if stage == 2:
-        run_tiny(tmp_path / "whole", data, replace(SMALL, steps=1))
-        shutil.copytree(tmp_path / "whole", tmp_path / "killed")
-    killed = run(tmp_path / "killed", data, config, die_at=3)
-    assert killed.returncode == KILLED, killed.stderr
+        shutil.copytree(folder / "begun2", tmp_path / "whole")
     assert newest(tmp_path / "killed", stage).name == "step-00000002"
     for name in ("whole", "killed"):
-        run_tiny(tmp_path / name, data, config)
+        run_tiny(tmp_path / name, data, KILLED_RUNS[stage])
     first, second = (newest(tmp_path / name, stage) for name in ("whole", "killed"))
     for name in ("model.safetensors", "average.safetensors"):
         expected, found = load_file(first / name), load_file(second / name)
@@ -213,26 +246,24 @@ def test_a_killed_run_is_resumed_bit_for_bit(tmp_path, data, stage, precision):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="torch's wheels for Windows lack libuv")
-def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, data):
+@pytest.mark.skipif(not SEVERAL, reason="torch's wheels for Windows lack libuv")
+def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, data, ended):
     """Each step of two processes is taken again by one process that starts from the same weights.
 
     It is also one process going on where two stopped.
     """
-    config = replace(SMALL, steps=2, examples=4, save_every=1, report_every=1)
-    done = run(tmp_path / "two", data, config, processes=2)
-    assert done.returncode == 0, done.stderr
-    for step, entry in enumerate(log_of(tmp_path / "two"), 1):
+    assert ended[1]["two"] == [0, 0]
+    two = ended[0] / "two"
+    for step, entry in enumerate(log_of(two), 1):
         folder, name = tmp_path / f"one-{step}", f"stage1/checkpoints/step-{step - 1:08d}"
         if step > 1:
-            shutil.copytree(tmp_path / "two" / name, folder / name)
-        run_tiny(folder, data, replace(config, steps=step))
+            shutil.copytree(two / name, folder / name)
+        run_tiny(folder, data, replace(SHARED, steps=step))
         assert log_of(folder)[-1]["loss"] == pytest.approx(entry["loss"], rel=1e-4)  # has 5 digits
-        two = newest(folder).relative_to(folder)
-        assert two.name == f"step-{step:08d}"
-        sums = [saved_gradient_sums(path / two) for path in (folder, tmp_path / "two")]
-        assert difference(*sums) < 1e-4
-    assert step == config.steps
+        newer = newest(folder).relative_to(folder)
+        assert newer.name == f"step-{step:08d}"
+        assert difference(*(saved_gradient_sums(path / newer) for path in (folder, two))) < 1e-4
+    assert step == SHARED.steps
 
 
 def test_interrupted_runs_leave_no_partial_checkpoint(tmp_path, tiny, data, monkeypatch):
