@@ -1,6 +1,6 @@
 """Error and speed of retargeting, on drawn bodies for which the correct result is known.
 
-    python -m benchmarks.retarget [--json] [--pairs 20]
+    python -m benchmarks.retarget [--json] [--pairs 20] [--first-seed 0] [--before EARLIER.json]
 
 The correct result is the driver's 3-D motion performed by the reference's body, seen from the same
 side and aligned with the reference at the anchor joints. The error is the mean distance of visible
@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +23,18 @@ from animate_anyone.drawn.motions import Proportions, make_motion
 from animate_anyone.pose.retarget.modes import MODES
 from animate_anyone.pose.retarget.placement import joints_of_anchor
 from animate_anyone.pose.retarget.retarget import RetargetConfig, retarget
-from animate_anyone.types import Points, PoseClip
+from animate_anyone.types import Points, PoseClip, Size
 
 from .skeletons import (
     CANVAS,
+    CLOSE_VIEW,
     DRIVER_VIEW,
     NEUTRAL,
     REFERENCE_VIEW,
+    WALL,
+    WALL_VIEW,
     Angles,
+    View,
     film,
     make_body,
     perform,
@@ -37,7 +43,9 @@ from .skeletons import (
 
 FRAMES = 60
 KNEES_AND_ANKLES = (9, 10, 12, 13)
-BELOW_THE_WAIST = (8, 11, *KNEES_AND_ANKLES)
+HIPS = (8, 11)
+BELOW_THE_WAIST = (*HIPS, *KNEES_AND_ANKLES)
+BELOW_THE_NECK = (3, 4, 6, 7, *BELOW_THE_WAIST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +70,10 @@ class Scenario:
     hidden_at_first: tuple[int, ...] = ()  # body joints that the driver's frame 0 does not show
     noise_px: float = 0.0
     identity: bool = False  # the reference is a frame of the driver
+    unusual: tuple[str, ...] = ()  # parts of the reference's body that get a random size
+    same_pose: bool = False  # the reference stands as in one frame of the driver
+    view: View = REFERENCE_VIEW
+    canvas: Size = CANVAS  # of the reference
 
     def case(self, seed: int) -> Case:
         """Return the case for a seed."""
@@ -69,12 +81,15 @@ class Scenario:
         mine = self.driver_body(make_body(rng))
         theirs = mine if self.identity else self.reference_body(make_body(rng))
         angles = perform(make_motion(rng), FRAMES)
+        apart = np.random.default_rng((seed, 1))  # leaves the draws of the other rows as they are
+        theirs = unusual(theirs, self.unusual, apart)
         driver = film(mine, angles, DRIVER_VIEW)
         travel = (theirs.thigh + theirs.shin) / (mine.thigh + mine.shin)
-        view = DRIVER_VIEW if self.identity else REFERENCE_VIEW
-        truth = film(theirs, angles, view, travel=travel)
-        pose = angles[int(rng.integers(FRAMES))] if self.identity else self.pose(rng)
-        reference = hide(film(theirs, [pose], view), self.hidden)
+        view = DRIVER_VIEW if self.identity else self.view
+        truth = film(theirs, angles, view, travel=travel, canvas=self.canvas)
+        known = self.identity or self.same_pose
+        pose = angles[int(rng.integers(FRAMES))] if known else self.pose(rng)
+        reference = hide(film(theirs, [pose], view, canvas=self.canvas), self.hidden)
         driver = hide(driver, self.hidden_at_first, frames=slice(0, 1))
         if self.noise_px:
             driver, reference = (shaken(clip, self.noise_px, rng) for clip in (driver, reference))
@@ -84,6 +99,36 @@ class Scenario:
             truth=truth,
             torso_px=theirs.torso * view.height_px,
         )
+
+
+RANGES = {  # of the random sizes, as factors
+    "legs": (0.35, 2.0),
+    "arms": (0.35, 2.0),
+    "shoulders": (0.4, 1.6),
+    "head": (0.6, 3.0),
+    "torso": (0.7, 1.4),
+    "hips": (0.6, 1.5),
+}
+UPPER = ("shoulders", "arms", "head")
+ALL = tuple(RANGES)
+SIZED = {  # the lengths that a part of RANGES changes
+    "legs": ("thigh", "shin"),
+    "arms": ("upper_arm", "forearm"),
+    "torso": ("torso", "shoulders", "hips"),
+}
+
+
+WHOLE: dict[str, Any] = {"view": WALL_VIEW, "canvas": WALL}
+
+
+def unusual(body: Proportions, parts: tuple[str, ...], rng: np.random.Generator) -> Proportions:
+    """Return the body with these parts scaled by random factors, even on a log scale."""
+    for part in parts:
+        low, high = RANGES[part]
+        factor = math.exp(rng.uniform(math.log(low), math.log(high)))
+        lengths = SIZED.get(part, (part,))
+        body = replace(body, **{name: factor * getattr(body, name) for name in lengths})
+    return body
 
 
 def turned(degrees: float) -> Callable[[np.random.Generator], Angles]:
@@ -113,6 +158,29 @@ def pointing(*sides: str) -> Callable[[np.random.Generator], Angles]:
     return lambda rng: {**NEUTRAL, **changes}
 
 
+def face_to_the_viewer(rng: np.random.Generator) -> Angles:
+    """Return the neutral pose turned by 40 degrees, with the face turned back to the viewer."""
+    pose = turned(40)(rng)
+    return {**pose, "head_yaw": -pose["yaw"]}
+
+
+def reaching(rng: np.random.Generator) -> Angles:
+    """Return the neutral pose with both straight arms stretched half towards the viewer."""
+    depth = rng.uniform(0.5, 1.0)
+    return {**NEUTRAL, "right_arm_depth": depth, "left_arm_depth": depth}
+
+
+def raised(rng: np.random.Generator) -> Angles:
+    """Return the neutral pose with arms raised, each by its own angle."""
+    arms = {f"{side}_arm": rng.uniform(1.2, 2.4) for side in ("right", "left")}
+    return {**NEUTRAL, **arms}
+
+
+def chibi(body: Proportions) -> Proportions:
+    """Return a body with a very large head and very short limbs."""
+    return reshape(body, head=2.5, torso=0.8, arms=0.6, legs=0.5)
+
+
 SCENARIOS = (
     Scenario(name="identity, any frame of the driver", identity=True),
     Scenario(name="other proportions, frontal"),
@@ -131,12 +199,31 @@ SCENARIOS = (
     ),
     Scenario(
         name="adult drives a chibi figure",
-        reference_body=lambda body: reshape(body, head=2.5, torso=0.8, arms=0.6, legs=0.5),
+        reference_body=chibi,
         driver_body=lambda body: reshape(body, head=0.8),
     ),
     Scenario(name="seated reference", pose=seated),
     Scenario(name="one forearm towards the viewer", pose=pointing("right")),
     Scenario(name="both forearms towards the viewer", pose=pointing("right", "left")),
+    Scenario(name="reference without hips", hidden=HIPS, pose=raised),
+    Scenario(name="portrait, close up", hidden=BELOW_THE_WAIST, view=CLOSE_VIEW),
+    Scenario(name="portrait, unusual body", hidden=BELOW_THE_WAIST, view=CLOSE_VIEW, unusual=UPPER),
+    Scenario(name="bust, unusual body", hidden=BELOW_THE_NECK, view=CLOSE_VIEW, unusual=UPPER),
+    Scenario(name="turned by 40 degrees, face to the viewer", pose=face_to_the_viewer),
+    Scenario(name="both arms reach to the viewer", pose=reaching),
+    Scenario(name="chibi figure, same pose", reference_body=chibi, same_pose=True),
+    Scenario(name="chibi figure, arms raised", reference_body=chibi, pose=raised),
+    Scenario(name="unusual legs, arms raised", unusual=("legs",), pose=raised, **WHOLE),
+    Scenario(name="unusual arms, arms raised", unusual=("arms",), pose=raised, **WHOLE),
+    Scenario(name="unusual shoulders, arms raised", unusual=("shoulders",), pose=raised, **WHOLE),
+    Scenario(name="unusual body, same pose", unusual=ALL, same_pose=True, **WHOLE),
+    Scenario(name="unusual body, arms raised", unusual=ALL, pose=raised, **WHOLE),
+    Scenario(name="unusual body, any pose", unusual=ALL, pose=random_pose, **WHOLE),
+    Scenario(name="unusual body, turned by 40 degrees", unusual=ALL, pose=turned(40), **WHOLE),
+    Scenario(name="unusual body, seated", unusual=ALL, pose=seated, **WHOLE),
+    Scenario(name="unusual body, one forearm", unusual=ALL, pose=pointing("right"), **WHOLE),
+    Scenario(name="unusual body, without hips", unusual=ALL, hidden=HIPS, pose=raised, **WHOLE),
+    Scenario(name="unusual body, 2 px noise", unusual=ALL, noise_px=2.0, pose=raised, **WHOLE),
 )
 
 
@@ -182,9 +269,9 @@ def errors_of(case: Case) -> dict[str, float]:
     return errors
 
 
-def mean_errors(scenario: Scenario, pairs: int) -> dict[str, float]:
-    """Average over pairs of bodies."""
-    rows = [errors_of(scenario.case(seed)) for seed in range(pairs)]
+def mean_errors(scenario: Scenario, pairs: int, first: int = 0) -> dict[str, float]:
+    """Average over pairs of bodies, with seeds from `first` on."""
+    rows = [errors_of(scenario.case(seed)) for seed in range(first, first + pairs)]
     return {mode: float(np.mean([row[mode] for row in rows])) for mode in rows[0]}
 
 
@@ -206,16 +293,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--pairs", type=int, default=20, help="pairs of bodies per scenario")
+    parser.add_argument("--first-seed", type=int, default=0, help="other seeds are other bodies")
+    parser.add_argument("--before", type=Path, help="JSON of an earlier run, to compare with")
     options = parser.parse_args()
-    table = {scenario.name: mean_errors(scenario, options.pairs) for scenario in SCENARIOS}
+    table = {
+        scenario.name: mean_errors(scenario, options.pairs, options.first_seed)
+        for scenario in SCENARIOS
+    }
     taken = seconds()
     if options.json:
         json.dump({"unit": "torso", "errors": table, "seconds_1000": taken}, sys.stdout, indent=2)
         print()
         return
-    print(f"{'mean joint error / torso':<36}" + "".join(f"{mode:>10}" for mode in MODES))
+    before = json.loads(options.before.read_text())["errors"] if options.before else {}
+    titles = [*MODES, *(["limb before"] if before else [])]
+    print(f"{'mean joint error / torso':<42}" + "".join(f"{title:>12}" for title in titles))
     for name, row in table.items():
-        print(f"{name:<36}" + "".join(f"{row[mode]:>10.4f}" for mode in MODES))
+        earlier = f"{before[name]['limb']:>12.4f}" if name in before else ""
+        print(f"{name:<42}" + "".join(f"{row[mode]:>12.4f}" for mode in MODES) + earlier)
     print(f"1,000 frames of {CANVAS.width}x{CANVAS.height}: {taken:.3f} s on one core")
 
 

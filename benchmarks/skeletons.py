@@ -68,6 +68,9 @@ class View:
 
 DRIVER_VIEW = View(height_px=560, ground=(256, 700))
 REFERENCE_VIEW = View(height_px=520, ground=(260, 690))
+CLOSE_VIEW = View(height_px=1300, ground=(300, 1500))  # of a half-length portrait
+WALL = Size(2000, 2000)  # a picture that shows bodies of any size completely
+WALL_VIEW = View(height_px=520, ground=(1000, 1400))
 
 
 def make_body(rng: np.random.Generator) -> Proportions:

@@ -2,7 +2,8 @@
 
 Two estimates are blended. If a frame of the driver has the reference's pose, its bones are equally
 foreshortened and lengths can be compared directly. Otherwise the greatest lengths over the clip
-are compared, since foreshortening makes a bone look shorter, never longer.
+are compared, since foreshortening makes a bone look shorter, never longer; `foreshortening` judges
+which bones of the reference are affected.
 """
 
 import math
@@ -11,35 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bones import KINDS, LARGE, MIRRORED, SEGMENT_KINDS, Figure, segments_of
+from .foreshortening import corrected
 
 MATCH_ANGLE_DEG = 6.0  # direction difference at which a matched frame has weight 1/e
-LARGEST_DEVIATION = 1.8  # of a bone's ratio from the global scale, as a factor
-LARGEST_HEAD_DEVIATION = 3.0  # for heads, which are very large in drawn characters
-UNREADABLE_WIDTH = 0.35  # shoulder width over spine; less means a side view
+SAME_ANGLE_DEG = 0.5  # all directions this near: the same pose, whatever the lengths
+LARGEST_DEVIATION = 3.0  # of a bone's ratio from the global scale, as a factor
+LARGEST_HEAD_DEVIATION = 6.0  # for heads, which are very large in drawn characters
 PERCENTILE = 90  # of a driver's bone over frames and sides
 RARELY = 0.1  # bones seen in fewer than this share of the driver's frames are not measured
 
 _IS_LARGE = np.isin(SEGMENT_KINDS, LARGE)
-# (bone, related bones, tolerance): if the bone's ratio is lower than those of the related bones, it
-# is probably foreshortened in the reference, and its measurement gets less weight. The tolerance
-# is the difference of log ratios at which the weight is 1/e.
-_RELATED = (
-    ("thigh", ("shin",), 0.25),
-    ("shin", ("thigh",), 0.25),
-    ("upper_arm", ("forearm",), 0.25),
-    ("forearm", ("upper_arm",), 0.25),
-    ("upper_arm", ("spine",), 0.6),
-    ("forearm", ("spine",), 0.6),
-    ("thigh", ("spine",), 0.6),
-    ("shin", ("spine",), 0.6),
-    ("shoulder", ("spine", "thigh", "shin"), 0.35),
-    ("hip", ("spine", "thigh", "shin"), 0.35),
-    ("hand", ("forearm",), 0.4),
-)
 # (kind, kind, tolerance): kinds whose ratios are similar for any two bodies, and the difference of
 # log ratios that is normal. If they differ more in a frame, one is foreshortened in one picture
 # only, although it has the same direction.
 _SIMILAR = (("thigh", "shin", 0.25), ("upper_arm", "forearm", 0.25), ("shoulder", "spine", 0.8))
+_GROUPS = (  # parts of the body that decide the scale together if the spine is not seen
+    ("shoulder",), ("upper_arm", "forearm"), ("thigh", "shin"), ("neck", "head"),
+)  # fmt: skip
 _SIBLINGS = {
     "thigh": "shin",
     "shin": "thigh",
@@ -99,14 +88,15 @@ def measure(
     lengths, wanted = _norm(ours), _norm(theirs)[0]
     pooled, sizes = _pooled(lengths, wanted)
     direct = {} if matched.frame is None else _direct(lengths[matched.frame], wanted)
-    logs = _corrected(pooled, sizes)
+    logs = corrected(pooled, sizes, reference)
     middle = _scale(logs, sizes, default)
+    logs = {kind: middle + _clamped(kind, value - middle) for kind, value in logs.items()}
     for kind, value in direct.items():
         logs[kind] = matched.alpha * value + (1 - matched.alpha) * logs.get(kind, middle)
     sources = {kind: _source(matched.alpha if kind in direct else 0.0) for kind in logs}
     scale = _scale(logs, sizes, default)
     _fill(logs, sources, scale)
-    ratios = {kind: math.exp(scale + _clamped(kind, logs[kind] - scale)) for kind in KINDS}
+    ratios = {kind: math.exp(logs[kind]) for kind in KINDS}
     return Ratios(scale=math.exp(scale), ratios=ratios, sources=sources, match=matched)
 
 
@@ -148,8 +138,11 @@ def _match(
     if not enough.any() or (frame is not None and not enough[frame]):
         return Match(frame=frame, angle_deg=None, alpha=0.0)
     weights = np.nan_to_num(_norm(a))
-    squares = (weights * np.nan_to_num(angles) ** 2).sum(1) + _depth(_norm(ours), _norm(theirs))
-    difference = np.sqrt(squares[enough] / weights[enough].sum(1))
+    total = np.maximum(weights.sum(1), 1e-9)
+    squares = (weights * np.nan_to_num(angles) ** 2).sum(1) / total
+    chance = -np.expm1(-squares / SAME_ANGLE_DEG**2)  # that equal directions hide another depth
+    squares += chance * _depth(_norm(ours), _norm(theirs)) / total
+    difference = np.sqrt(squares[enough])
     indices = np.flatnonzero(enough)
     best = int(np.argmin(difference) if frame is None else np.searchsorted(indices, frame))
     angle = float(difference[best])
@@ -217,49 +210,23 @@ def _high(lengths: np.ndarray) -> float:
     return float(ordered[0] + (place - below) * (ordered[-1] - ordered[0]))
 
 
-def _corrected(
-    pooled: dict[str, float],
-    sizes: dict[str, tuple[float, float]],
-) -> dict[str, float]:
-    """Return log ratios, corrected for bones that seem to be foreshortened in the reference."""
-    logs = dict(pooled)
-    for kind, names, tolerance in _RELATED:
-        related = [pooled[name] for name in names if name in pooled]
-        if kind not in pooled or not related:
-            continue
-        expected = max(related)
-        short = min(pooled[kind] - expected, 0.0)
-        if short < 0:
-            corrected = expected + short * math.exp(-((short / tolerance) ** 4))
-            logs[kind] = max(logs[kind], corrected)
-    for kind in ("shoulder", "hip"):
-        if kind in logs and _from_the_side(sizes):
-            del logs[kind]
-    return logs
-
-
-def _from_the_side(sizes: dict[str, tuple[float, float]]) -> bool:
-    """Return whether the driver or the reference is too narrow to measure widths: a side view."""
-    if "spine" not in sizes or "shoulder" not in sizes:
-        return False
-    return any(
-        2 * width < UNREADABLE_WIDTH * spine
-        for width, spine in zip(sizes["shoulder"], sizes["spine"], strict=True)
-    )
-
-
 def _scale(
     logs: dict[str, float],
     sizes: dict[str, tuple[float, float]],
     default: float,
 ) -> float:
-    """Return the mean log ratio, weighted by driver lengths; without a spine, heads count too."""
+    """Return the mean log ratio of the large bones, weighted by driver lengths.
+
+    Without a spine it is the median of shoulders, arms, legs and head, since any of them alone may
+    be unusual or misread.
+    """
     kinds = [kind for kind in LARGE if kind in logs]
     if "spine" not in kinds:
-        kinds += [kind for kind in ("neck", "head") if kind in logs]
-    kinds = kinds or list(logs)
-    if not kinds:
-        return math.log(default)
+        groups = [[logs[kind] for kind in group if kind in logs] for group in _GROUPS]
+        means = [float(np.mean(group)) for group in groups if group]
+        if not means:
+            return float(np.mean(list(logs.values()))) if logs else math.log(default)
+        return float(np.median(means))
     weights = [sizes[kind][0] for kind in kinds]
     return float(np.average([logs[kind] for kind in kinds], weights=weights))
 

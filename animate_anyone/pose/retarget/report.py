@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+SCALES = (0.2, 5.0)  # usual size of the reference over that of the driver
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoneRatio:
@@ -71,3 +73,27 @@ class RetargetReport:
             lines.append(f"reference does not show: {', '.join(self.reference_missing)}")
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
+
+
+def doubts(report: RetargetReport) -> tuple[str, ...]:
+    """Return warnings, a line each, if the result is probably not what the user wants."""
+    lines = []
+    low, high = SCALES
+    if report.bones and not low <= report.scale <= high:
+        lines.append(
+            f"the reference's skeleton is {report.scale:.3g} times as large as the driver's; look "
+            f"whether both skeletons lie on the people"
+        )
+    guessed = [bone.bone for bone in report.bones if bone.source == "fallback"]
+    if 2 * len(guessed) > len(report.bones):
+        lines.append(
+            f"{len(guessed)} of {len(report.bones)} ratios are guesses ({', '.join(guessed)}), "
+            f"because these bones are not seen in both driver and reference; a reference that "
+            f"shows more of the body gives a better result"
+        )
+    if report.off_canvas_share > 0.5:
+        lines.append(
+            f"{report.off_canvas_share:.0%} of the points lie off the canvas; choose another "
+            f"anchor, or let the clip be fitted to the canvas"
+        )
+    return tuple(lines)

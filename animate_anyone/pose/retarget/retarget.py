@@ -19,7 +19,7 @@ from .bones import FACE, KINDS, NODES, PART_SLICES, PELVIS, Figure, figure_of, h
 from .modes import MODES, USUAL_MODE, Scales
 from .placement import ANCHORS, place
 from .ratios import measure
-from .report import BoneRatio, RetargetReport
+from .report import BoneRatio, RetargetReport, doubts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +183,7 @@ def _finished(
         report = replace(report, fit_scale=scale)
     off = ((together < 0) | (together >= size)).any(-1)
     report = replace(report, points=len(together), points_off_canvas=int(off.sum()))
+    report = replace(report, warnings=(*report.warnings, *doubts(report)))
     parts = {part: _part(getattr(driver, part), places, at) for part, at in PART_SLICES.items()}
     return PoseClip(canvas=canvas, **parts), report
 
