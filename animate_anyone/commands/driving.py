@@ -164,6 +164,8 @@ def fit_to_reference(
     pose, found = follower.picture(reference)
     if not found.found:
         logger.warning("reference: no person was found in the picture. %s", HINT)
+    for doubt in found.doubts:
+        logger.warning("reference: %s", doubt)
     clip, report = retarget(driving.clip, pose, config)
     logger.info("retargeting: %s", report.text())
     for warning in report.warnings:

@@ -131,6 +131,8 @@ def retarget(options: argparse.Namespace) -> int:
     clip, report = retarget_clip(driver, pose, config)
     if found is not None and not found.found:
         logger.warning("%s: no person was found in the reference", options.reference)
+    for doubt in found.doubts if found else ():
+        logger.warning("%s: %s", options.reference, doubt)
     if options.overlay:
         _write_overlay(options.overlay, picture, [driver, clip, pose], options.fps)
     notes = {"driver": motion.notes, "reference": reference.notes}

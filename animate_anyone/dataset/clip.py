@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..errors import InputError, MediaError, WeightsError
 from ..media.clips import clip_info, frames_of
 from ..media.fitting import fit_frame
 from ..media.pictures import cannot_write, to_pixels
+from ..pose.people.doubt import weigh
 from ..pose.skeleton.fit import fit_pose
 from .find import Found
 from .manifest import Span, clip_folder, frame_path
@@ -44,6 +45,7 @@ class Outcome:
     frames: int = 0
     spans: tuple[Span, ...] = ()
     faults: Mapping[str, int] = field(default_factory=dict)  # reason -> frames, or cuts
+    doubts: tuple[str, ...] = ()  # why its skeletons may be wrong
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def read_outcome(folder: Path) -> Outcome:
     """Return the outcome of a clip that was prepared before."""
     values = json.loads((folder / CLIP).read_text(encoding="utf-8"))
     values["spans"] = tuple(Span(**span) for span in values["spans"])
-    return Outcome(**{**values, "stamp": tuple(values["stamp"])})
+    lists = {name: tuple(values.get(name, ())) for name in ("stamp", "doubts")}
+    return Outcome(**{**values, **lists})
 
 
 def is_done(found: Found, folder: Path) -> bool:
@@ -113,6 +116,8 @@ def _prepare_into(
         return Outcome(**common, skipped=UNREADABLE, detail=str(error))
     verdict, frames = analysis.verdict, len(analysis.track.crowded)
     common |= {"fps": analysis.fps, "frames": frames, "faults": verdict.faults}
+    if evidence := weigh(analysis.track.pose):
+        common["doubts"] = evidence.doubts(drawn=analysis.track.drawn)
     if not verdict.spans:
         detail = (
             f"the longest run of usable frames has {verdict.longest} of {frames}; "
@@ -137,7 +142,7 @@ def _analyse(found: Found, config: PrepareConfig, tools: Tools) -> _Analysis:
     pose = clean_shots(track.pose, cuts, fps)
     on_canvas = fit_pose(pose, config.size, config.fit)
     verdict = find_spans(on_canvas, track.crowded, cuts, config.min_frames)
-    return _Analysis(Track(pose, track.crowded), verdict, fps)
+    return _Analysis(replace(track, pose=pose), verdict, fps)
 
 
 class _UnreadableError(Exception):

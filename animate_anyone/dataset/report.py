@@ -31,6 +31,7 @@ def write_report(
             name: {"reason": outcome.skipped, "detail": outcome.detail, **_faults(outcome)}
             for name, outcome in skipped.items()
         },
+        "doubtful": {each.name: list(each.doubts) for each in outcomes if each.doubts},
         "left_out_frames": _left_out(outcomes),
         "listed_but_missing": missing,
         "note": split.note if split else "",
@@ -59,6 +60,9 @@ def report_text(manifest: Manifest, outcomes: Sequence[Outcome], split: Split | 
     for reason, skipped in sorted(by_reason.items()):
         lines += ["", f"## Skipped: {reason} ({len(skipped)})", ""]
         lines += [f"- `{each.name}`: {each.detail}{_fault_text(each)}" for each in skipped]
+    if doubtful := [each for each in outcomes if each.doubts]:
+        lines += ["", f"## Doubtful skeletons ({len(doubtful)})", ""]
+        lines += [f"- `{each.name}`: {' '.join(each.doubts)}" for each in doubtful]
     if left_out := _left_out(outcomes):
         counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         lines += ["", f"Left out of usable clips: {counts}."]

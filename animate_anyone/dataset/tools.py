@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import torch
 
 from ..errors import ConfigError, InputError, WeightsError
 from ..pose.files.keypoints import read_keypoints
+from ..pose.people.doubt import knows_only_drawn
 from ..pose.people.extract import ExtractConfig, extract_people
 from ..pose.skeleton.fit import fit_pose
 from ..protocols import Autoencoder, ImageEncoder
@@ -66,7 +67,8 @@ class NetworkPoses:
         """Extract the poses of all frames, and return the main person."""
         del found
         people = extract_people(frames, *self.pair, self.config)
-        return main_person(people.clip, fps, people.colours)
+        found = main_person(people.clip, fps, people.colours)
+        return replace(found, drawn=knows_only_drawn(*self.pair))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ class Track:
 
     pose: PoseClip  # p = 1, or 0 if no person was found
     crowded: np.ndarray  # (f,), bool: other people are seen too
+    drawn: bool = False  # it was read by networks that know drawn figures only
 
 
 def main_person(

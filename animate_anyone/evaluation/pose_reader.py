@@ -1,14 +1,18 @@
 """Read skeletons from generated frames with a detector and an estimator, as from a video."""
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
 from torch import Tensor
 
 from ..media import to_bytes
+from ..pose.people.doubt import knows_only_drawn, weigh
 from ..pose.people.extract import ExtractConfig, extract
 from ..types import PoseClip
 from ..weights.pose_models import PosePair
+
+_log = logging.getLogger(__name__)
 
 
 class PoseReader:
@@ -29,6 +33,9 @@ class PoseReader:
         """Return the skeletons of at most one person, on a canvas of the frames' size."""
         config = ExtractConfig(people=1)
         clip, _ = extract(frames, *self._pair, config, progress)
+        if evidence := weigh(clip):
+            for doubt in evidence.doubts(drawn=knows_only_drawn(*self._pair)):
+                _log.warning("%s: %s", self.name, doubt)
         return clip
 
     def read_pixels(

@@ -90,7 +90,8 @@ class ExtractPose(io.ComfyNode):
             category=CATEGORY,
             description="Finds people, follows them through the clip and smooths their joints. The "
             "report lists who was found where, and what was repaired. A clip without people gives "
-            "empty poses, and the report says so.",
+            "empty poses, and the report says so. It also says so when what aa-mini's own networks "
+            "found is doubtful, and when most points lie off the canvas.",
             inputs=[
                 DwPoseSocket.Input("dwpose", tooltip="From Load DWPose."),
                 io.Combo.Input(

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import PackageError, WeightsError
+from ...pose.networks.onnx_file import SUBJECTS
+from ...pose.people.doubt import DRAWN
 from ...training.loop.checkpoints import load_checkpoint
 from ...weights import pose_models
 from ...weights.report import compare_keys, module_shapes
@@ -113,6 +115,7 @@ def _write(
     for value, result in zip(model.graph.output, results, strict=True):
         for axis in range(1, result.ndim):
             value.type.tensor_type.shape.dim[axis].dim_value = result.shape[axis]
+    onnx.helper.set_model_props(model, {SUBJECTS: DRAWN})
     onnx.checker.check_model(model)
     onnx.save(model, partial)
     partial.replace(path)

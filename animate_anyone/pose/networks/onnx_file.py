@@ -22,9 +22,12 @@ Kind = Literal["detector", "estimator"]
 
 # Numbers of records in onnx.proto.
 _GRAPH, _INITIALIZER, _INPUT, _OUTPUT = 7, 5, 11, 12
+_METADATA, _KEY, _VALUE = 14, 1, 2
 _TENSOR_NAME = 8
 _NAME, _TYPE, _TENSOR_TYPE, _ELEMENT, _SHAPE, _DIMENSION, _LENGTH = 1, 2, 1, 1, 2, 1, 1
 _ELEMENT_TYPES = {1: np.float32, 2: np.uint8, 10: np.float16}
+
+SUBJECTS = "subjects"  # key in the file's metadata: on which pictures the network was trained
 
 _Span = tuple[int, int]  # first byte and the byte after the last
 
@@ -40,10 +43,11 @@ class Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The inputs and outputs of a network."""
+    """The inputs and outputs of a network, and what it was trained on."""
 
     inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
+    subjects: str = ""  # on which pictures it was trained; empty: the file does not say
 
     @property
     def kind(self) -> Kind | None:
@@ -101,7 +105,8 @@ def read_header(path: Path) -> Header:
 def _header(data: mmap.mmap) -> Header:
     if data[0] != 0x08:  # record 1, the format's version, comes first
         raise ValueError(f"it begins with {bytes(data[:12])!r}")
-    spans = [value for number, value in _records(data, (0, len(data))) if number == _GRAPH]
+    records = list(_records(data, (0, len(data))))
+    spans = [value for number, value in records if number == _GRAPH]
     if len(spans) != 1 or isinstance(spans[0], int):
         raise ValueError("it holds no network")
     initialised, inputs, outputs = set(), [], []
@@ -116,7 +121,16 @@ def _header(data: mmap.mmap) -> Header:
         raise ValueError("its network has no output")
     # Old files list their weights as inputs too.
     inputs = [array for array in inputs if array.name not in initialised]
-    return Header(inputs=tuple(inputs), outputs=tuple(outputs))
+    return Header(
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        subjects=_metadata(data, records).get(SUBJECTS, ""),
+    )
+
+
+def _metadata(data: mmap.mmap, records: list[tuple[int, int | _Span]]) -> dict[str, str]:
+    entries = [v for number, v in records if number == _METADATA and not isinstance(v, int)]
+    return {_text(data, entry, _KEY): _text(data, entry, _VALUE) for entry in entries}
 
 
 def _array(data: mmap.mmap, span: _Span) -> Array:

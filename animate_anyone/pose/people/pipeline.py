@@ -10,6 +10,7 @@ from ...types import Flag, PoseClip
 from ..networks.detector import Detector
 from ..networks.estimator import Estimator
 from ..skeleton.stack import stack
+from .doubt import knows_only_drawn, weigh
 from .extract import ExtractConfig, ExtractReport, extract_people
 from .smoothing import CleanConfig, clean
 from .tracking import PeopleReport, choose, describe, follow_people
@@ -37,6 +38,7 @@ class FollowReport:
     held: int  # points that were missing and stay where they were seen last
     spikes: int  # points that jumped away for a moment
     smoothed: int  # points that were moved by the filter
+    doubts: tuple[str, ...] = ()  # for the user: why what was found may be wrong
 
     @property
     def found(self) -> bool:
@@ -54,6 +56,7 @@ class FollowReport:
         )
         if not self.found:
             lines.append("warning: no person was found; the skeletons are empty")
+        lines += [f"warning: {doubt}" for doubt in self.doubts]
         return "\n".join(lines)
 
     def with_notes(self, notes: Iterable[str]) -> "FollowReport":
@@ -87,6 +90,8 @@ def follow(
     chosen = choose(tracked, config.person) if people.people else tracked
     cleaned = clean(chosen, config.clean)
     flags = stack(cleaned).flags
+    evidence = weigh(cleaned)
+    drawn = knows_only_drawn(detector, estimator)
     return cleaned, FollowReport(
         extract=found.report,
         people=people,
@@ -96,6 +101,7 @@ def follow(
         held=_count(flags, Flag.HELD),
         spikes=_count(flags, Flag.SPIKE),
         smoothed=_count(flags, Flag.SMOOTHED),
+        doubts=evidence.doubts(drawn=drawn) if evidence else (),
     )
 
 

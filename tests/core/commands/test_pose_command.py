@@ -1,5 +1,6 @@
 import json
 from itertools import pairwise
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -8,9 +9,13 @@ from core.pose import fake_models as fake
 from PIL import Image
 
 from animate_anyone.__main__ import main
+from animate_anyone.commands.driving import fit_to_reference, open_driving
 from animate_anyone.media import VideoWriter, clip_info, frames_of
 from animate_anyone.pose.drawing.draw import draw_pose
 from animate_anyone.pose.files.keypoints import read_keypoints, write_keypoints
+from animate_anyone.pose.people import pipeline
+from animate_anyone.pose.people.doubt import Evidence
+from animate_anyone.pose.retarget.retarget import RetargetConfig
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
 
@@ -194,6 +199,28 @@ def test_reference_picture_is_read_by_the_networks(figure, networks, tmp_path, c
     clip = read_keypoints(tmp_path / "out.json")
     assert clip.canvas == Size(320, 240)
     assert np.abs(clip.body.xy[0, 0, NOSE] - (160, 80)).max() < 1
+
+
+def test_doubts_about_a_clip_and_a_reference_are_told(
+    walk, figure, networks, tmp_path, capsys, caplog, monkeypatch
+):
+    monkeypatch.setattr(pipeline, "knows_only_drawn", lambda *_: True)
+    out = f"--out={tmp_path / 'k.json'}"
+    assert main(["pose", "extract", str(walk), out, *networks]) == 0
+    assert "This pair knows drawn figures only; use DWPose's" in capsys.readouterr().out
+    assert "knows drawn figures only" not in caplog.text
+
+    Image.fromarray(person_at(160, 120)).save(tmp_path / "ref.png")
+    uncertain = Evidence(confidence=0.4, filled=0.0, wobble=0.0, outside=0.0)
+    monkeypatch.setattr(pipeline, "weigh", lambda _: uncertain)
+    words = ["pose", "retarget", str(figure), str(tmp_path / "ref.png"), out, *networks]
+    assert main(words) == 0
+    assert "ref.png: these skeletons are doubtful (mean confidence 0.40" in caplog.text
+
+    told = SimpleNamespace(found=True, doubts=("it may be a tree",))
+    follower = SimpleNamespace(picture=lambda _: (read_keypoints(figure), told))
+    fit_to_reference(open_driving(figure), person_at(160, 120), follower, RetargetConfig())
+    assert "reference: it may be a tree" in caplog.text
 
 
 @pytest.mark.parametrize("option", ["out", "report"])

@@ -20,7 +20,7 @@ from animate_anyone.dataset.manifest import ClipDataset, Span, clip_folder
 from animate_anyone.dataset.prepare import prepare
 from animate_anyone.dataset.settings import PrepareConfig
 from animate_anyone.dataset.splits import Split
-from animate_anyone.dataset.tools import ToolMaker
+from animate_anyone.dataset.tools import StoredPoses, ToolMaker, Tools
 from animate_anyone.errors import ConfigError, InputError, MediaError
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
@@ -218,6 +218,28 @@ def test_a_clip_whose_keypoints_are_added_later_is_tried_again(places):
     assert prepare(clips, out, CONFIG, StoredTools(poses))[1][0].skipped == "no keypoints"
     write_clip(clips, "a.mp4", frames, pose)
     assert prepare(clips, out, CONFIG, StoredTools(poses))[1][0].skipped == ""
+
+
+def test_doubtful_skeletons_are_listed_in_the_report_and_kept_on_resuming(three):
+    clips, poses, out = three
+
+    class Uncertain:
+        def read(self, found, frames, fps):
+            track = StoredPoses(poses).read(found, frames, fps)
+            body = track.pose.body
+            if found.name == "a":
+                body = replace(body, confidence=body.confidence * 0.5)
+            return replace(track, pose=replace(track.pose, body=body), drawn=True)
+
+    for _ in range(2):
+        outcomes = prepare(clips, out, CONFIG, lambda: Tools(Uncertain()))[1]
+        (line,) = outcomes[0].doubts
+        assert "knows drawn figures only" in line
+        assert [outcome.doubts for outcome in outcomes[1:]] == [(), ()]
+    assert f"## Doubtful skeletons (1)\n\n- `{outcomes[0].name}`: {line}" in (
+        out / "report.md"
+    ).read_text(encoding="utf-8")
+    assert json.loads((out / "report.json").read_text())["doubtful"] == {outcomes[0].name: [line]}
 
 
 def test_clips_of_any_size_and_aspect_get_the_same_size(places):
