@@ -48,8 +48,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     scenes.add_argument("--first", type=int, default=0, help="seed of the first file (default: 0)")
     text = "pictures per file (default: 1000)"
     scenes.add_argument("--scenes", type=int, default=1000, help=text)
-    _add(steps, "detector", _pose_network, "train the person detector")
-    _add(steps, "estimator", _pose_network, "train the keypoint estimator")
+    detector = _add(steps, "detector", _pose_network, "train the person detector")
+    estimator = _add(steps, "estimator", _pose_network, "train the keypoint estimator")
+    for step in (detector, estimator):
+        text = "folder with ONNX files to start from (default: random weights)"
+        step.add_argument("--start", type=Path, metavar="FOLDER", help=text)
+        add_run_steps(step)
     _add_out(_add(steps, "pose-export", _pose_export, "write the pose networks as ONNX files"))
     test = _add(steps, "pose-test", _pose_test, "measure the ONNX files on held-out characters")
     test.add_argument("--count", type=int, default=300, help="pictures per test (default: 300)")
@@ -147,13 +151,19 @@ def _pose_data(options: argparse.Namespace) -> int:
 def _pose_network(options: argparse.Namespace) -> int:
     from ..mini.pose_pair import training
     from ..mini.pose_pair.scenes import read_scenes
+    from ..weights import pose_models
 
     set_threads(options)
-    scenes = read_scenes(options.folder)
-    if options.step == "detector":
-        training.train_detector(training.DETECTOR, options.folder, scenes)
-    else:
-        training.train_estimator(training.ESTIMATOR, options.folder, scenes)
+    config, train, name = {
+        "detector": (training.DETECTOR, training.train_detector, pose_models.DETECTOR),
+        "estimator": (training.ESTIMATOR, training.train_estimator, pose_models.ESTIMATOR),
+    }[options.step]
+    config = replace(config, **_steps(options))
+    start = None
+    if options.start:
+        start = options.start / name
+        config = replace(config, learning_rate=training.STARTED_RATE)
+    train(config, options.folder, read_scenes(options.folder), start)
     return 0
 
 

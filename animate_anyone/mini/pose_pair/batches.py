@@ -10,6 +10,7 @@ from ...pose.networks.estimator import DEVIATION, MEAN, crop_windows
 from .wholebody import MIRROR
 
 GREY = 114  # of the letterbox
+EMPTY = 0.12  # share of crops without a person, in which no point is visible
 
 Scenes = dict[str, np.ndarray]  # from scenes.read_scenes
 
@@ -63,13 +64,18 @@ def _letterboxed(
 def estimator_batch(
     scenes: Scenes, rng: np.random.Generator, *, batch: int, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:  # (b, 3, H, W) normalised; (b, 133, 2); (b, 133) bool
-    """Draw crops around people, with boxes as a detector might return them."""
-    people = np.argwhere(scenes["boxes"][..., 2] > 0)
+    """Draw crops around people, with boxes as a detector might return them, and empty crops."""
+    there = scenes["boxes"][..., 2] > 0
+    people, nobody = np.argwhere(there), np.flatnonzero(~there.any(1))
     chosen = people[rng.choice(len(people), batch)]
     crops, points, shown = [], [], []
     for index, person in chosen:
+        box = scenes["boxes"][index, person]
+        if len(nobody) and rng.random() < EMPTY:
+            index = rng.choice(nobody)
+            box = _anywhere(scenes["sizes"][index], rng)
         width, height = scenes["sizes"][index]
-        matrix = _jittered(scenes["boxes"][index, person], rng, size)
+        matrix = _jittered(box, rng, size)
         picture = scenes["pictures"][index, :height, :width]
         crop = cv2.warpAffine(picture, matrix, size[::-1])
         xy = scenes["xy"][index, person] @ matrix[:, :2].T + matrix[:, 2]
@@ -82,6 +88,13 @@ def estimator_batch(
         shown.append(visible & (xy >= 0).all(1) & (xy < size[::-1]).all(1))
     pixels = rearrange(torch.from_numpy(np.stack(crops)), "b H W c -> b c H W")
     return pixels, torch.from_numpy(np.stack(points)).float(), torch.from_numpy(np.stack(shown))
+
+
+def _anywhere(extent: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # (4,), pixels
+    """Return a random box in a picture of this width and height."""
+    sides = extent * rng.uniform(0.15, 1, 2)
+    corner = rng.uniform(0, 1, 2) * (extent - sides)
+    return np.concatenate([corner, corner + sides])
 
 
 def _jittered(

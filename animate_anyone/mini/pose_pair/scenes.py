@@ -12,11 +12,14 @@ from ...drawn.motions import make_motion
 from ...drawn.painting import Canvas, background_of, paint
 from ...errors import InputError
 from ...types import Size
+from .rich import SIDES as RICH_SIDES
+from .rich import rich_people
 from .wholebody import POINTS, wholebody
 
 SIDES = (128, 320)  # pixels, range of the sides of painted pictures
 STORED = 192  # pixels, longer side of a picture on disk
 PEOPLE = 2  # at most
+RICH = 0.65  # share of pictures that look like photographs
 FEWEST_JOINTS = 5  # visible joints of the body; a figure with fewer is placed again
 FIELDS = ("pictures", "sizes", "xy", "visible", "boxes")
 
@@ -52,6 +55,14 @@ def make_scene(rng: np.random.Generator) -> PaintedScene:
     left = _figure(rng, size, centre=(0.15, 0.4))
     right = _figure(rng, size, centre=(0.6, 0.85))
     return _composed(rng, [left, right], cluttered=False)
+
+
+def rich_scene(rng: np.random.Generator) -> PaintedScene:
+    """Draw 0 to 2 figures with light and cloth in front of scenery."""
+    low, high = RICH_SIDES
+    size = Size(*(int(side) for side in rng.integers(low, high + 1, 2)))
+    picture, figures = rich_people(rng, size)
+    return _scene(picture, [Figure(picture, mask, points) for mask, points in figures])
 
 
 def plain_scene(rng: np.random.Generator) -> PaintedScene:
@@ -148,7 +159,7 @@ def write_scenes(path: Path, *, seed: int, count: int) -> None:
         "boxes": np.zeros((count, PEOPLE, 4), np.float32),  # all zero: no person
     }
     for index in range(count):
-        scene = make_scene(rng)
+        scene = rich_scene(rng) if rng.random() < RICH else make_scene(rng)
         height, width = scene.picture.shape[:2]
         scale = STORED / max(height, width)
         size = (round(width * scale), round(height * scale))

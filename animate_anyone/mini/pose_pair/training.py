@@ -13,8 +13,12 @@ from ..loop import LoopConfig, Run
 from .batches import Scenes, detector_batch, estimator_batch
 from .losses import detection_error, keypoint_error
 from .networks import KeypointEstimator, PersonDetector, initialise
+from .start import start_from
 
 Losses = tuple[Tensor, Tensor]
+
+STARTED_RATE = 1.5e-3  # learning rate of a training that starts from exported weights
+EXAMPLES = 64  # pictures whose statistics the norms of a started network have at first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +77,18 @@ def autocast(config: PoseTraining) -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision)
 
 
-def train_detector(config: PoseTraining, folder: Path, scenes: Scenes) -> PersonDetector:
+def train_detector(
+    config: PoseTraining,
+    folder: Path,
+    scenes: Scenes,
+    start: Path | None = None,  # an exported ONNX file; None: random weights
+) -> PersonDetector:
     """Train the detector to its last step; resume from `detector.pt` in the folder, if any."""
     network = build_detector(config)
+    if start:
+        rng = np.random.default_rng(config.seed)
+        examples, _ = detector_batch(scenes, rng, batch=EXAMPLES, size=config.size[0])
+        start_from(network, start, examples)
 
     def errors(rng: np.random.Generator) -> Losses:
         return detector_errors(network, config, scenes, rng)
@@ -84,9 +97,18 @@ def train_detector(config: PoseTraining, folder: Path, scenes: Scenes) -> Person
     return network
 
 
-def train_estimator(config: PoseTraining, folder: Path, scenes: Scenes) -> KeypointEstimator:
+def train_estimator(
+    config: PoseTraining,
+    folder: Path,
+    scenes: Scenes,
+    start: Path | None = None,  # an exported ONNX file; None: random weights
+) -> KeypointEstimator:
     """Train the estimator to its last step; resume from `estimator.pt` in the folder, if any."""
     network = build_estimator(config)
+    if start:
+        rng = np.random.default_rng(config.seed)
+        examples, _, _ = estimator_batch(scenes, rng, batch=EXAMPLES, size=config.size)
+        start_from(network, start, examples)
 
     def errors(rng: np.random.Generator) -> Losses:
         return estimator_errors(network, config, scenes, rng)

@@ -10,15 +10,21 @@ import pytest
 import torch
 
 from animate_anyone.__main__ import main
+from animate_anyone.drawn.characters import make_character
+from animate_anyone.drawn.motions import make_motion
+from animate_anyone.drawn.painting import paint
 from animate_anyone.errors import ConfigError, InputError, WeightsError
 from animate_anyone.mini.loop import Run
-from animate_anyone.mini.pose_pair import batches, export, losses, training
+from animate_anyone.mini.pose_pair import batches, export, losses, start, training
 from animate_anyone.mini.pose_pair.held_out import held_out_scenes, matches, overlaps, score_pair
-from animate_anyone.mini.pose_pair.scenes import make_scene, read_scenes, write_scenes
+from animate_anyone.mini.pose_pair.mannequin import paint_mannequin
+from animate_anyone.mini.pose_pair.scenery import make_scenery
+from animate_anyone.mini.pose_pair.scenes import make_scene, read_scenes, rich_scene, write_scenes
 from animate_anyone.mini.pose_pair.wholebody import MIRROR, POINT_GROUPS
 from animate_anyone.pose.networks.detector import decode_cells, grid_cells
 from animate_anyone.pose.networks.estimator import crop, crop_windows
 from animate_anyone.training.loop.checkpoints import save_checkpoint
+from animate_anyone.types import Size
 from animate_anyone.weights.sources import MINI_FOLDER
 
 TINY_DETECTOR = replace(
@@ -73,6 +79,38 @@ def test_visible_points_lie_in_the_picture_and_near_the_box(scenes):
         assert (body < box[2:] + reach).all()
 
 
+def test_rich_scenes_hold_none_one_or_two_people_whose_points_lie_on_them():
+    found = [rich_scene(np.random.default_rng((1, seed))) for seed in range(10)]
+    assert {len(scene.boxes) for scene in found} == {0, 1, 2}
+    for scene in found:
+        extent = scene.picture.shape[1::-1]
+        for box, xy, visible in zip(scene.boxes, scene.xy, scene.visible, strict=True):
+            assert (xy[visible] >= 0).all()
+            assert (xy[visible] < extent).all()
+            reach = 0.1 * (box[2:] - box[:2]).max()
+            body = xy[POINT_GROUPS["body"]][visible[POINT_GROUPS["body"]]]
+            assert (body > box[:2] - reach).all()
+            assert (body < box[2:] + reach).all()
+
+
+def test_a_mannequin_covers_the_joints_of_its_character():
+    rng = np.random.default_rng(4)
+    character, angles = make_character(rng, close_up=False), make_motion(rng).angles(7.0)
+    painting = paint_mannequin(rng, character, angles, Size(128, 128))
+    np.testing.assert_allclose(
+        painting.joints, paint(character, angles, Size(128, 128)).joints, atol=1e-9
+    )
+    at = np.round(painting.joints[painting.visible]).astype(int)
+    assert (painting.mask[at[:, 1], at[:, 0]] > 0).all()
+
+
+def test_scenery_depends_only_on_the_seed_and_differs():
+    pictures = [make_scenery(np.random.default_rng(seed), Size(64, 48)) for seed in (0, 0, 1)]
+    assert {picture.shape for picture in pictures} == {(48, 64, 3)}
+    assert np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[0], pictures[2])
+
+
 def test_mirrored_points_swap_left_and_right():
     assert MIRROR[5] == 6  # shoulders
     assert MIRROR[POINT_GROUPS["feet"]].tolist() == [20, 21, 22, 17, 18, 19]
@@ -108,7 +146,8 @@ def test_training_crops_are_those_of_the_estimator():
     np.testing.assert_allclose(ours, crop(frame, crop_windows(box, 96, 128)[0], 96, 128), atol=1e-5)
 
 
-def test_points_move_with_their_crop(scenes):
+def test_points_move_with_their_crop(scenes, monkeypatch):
+    monkeypatch.setattr(batches, "EMPTY", 0.0)
     crops, xy, visible = batches.estimator_batch(
         scenes, np.random.default_rng(0), batch=8, size=(128, 96)
     )
@@ -116,6 +155,15 @@ def test_points_move_with_their_crop(scenes):
     assert visible.any(1).all()
     assert (xy[visible] >= 0).all()
     assert (xy[visible] < torch.tensor([96, 128])).all()
+
+
+def test_no_point_is_visible_in_a_crop_without_a_person(scenes, monkeypatch):
+    monkeypatch.setattr(batches, "EMPTY", 1.0)
+    crops, _, visible = batches.estimator_batch(
+        scenes, np.random.default_rng(0), batch=4, size=(64, 32)
+    )
+    assert not visible.any()
+    assert crops.isfinite().all()
 
 
 def test_letterboxed_boxes_stay_in_the_picture(scenes):
@@ -276,6 +324,45 @@ def test_checkpoints_of_early_versions_or_other_settings_are_refused(tmp_path, n
     with pytest.raises(WeightsError, match=match):
         export.export_pair(tmp_path, tmp_path / "files")
     assert not (tmp_path / "files").exists()
+
+
+# Starting from an exported file.
+
+
+@pytest.mark.parametrize("name", ["detector", "estimator"])
+def test_a_started_network_gives_what_the_exported_file_gives(tmp_path, name):
+    config = TINY_DETECTOR if name == "detector" else TINY_ESTIMATOR
+    build = getattr(training, f"build_{name}")
+    trained = export.deployed(randomised(build(config)))
+    path, examples = tmp_path / "network.onnx", torch.randn(3, 3, *config.size)
+    if name == "detector":
+        export.write_detector(trained, path, size=config.size[0])
+    else:
+        export.write_estimator(trained, path)
+    started = build(replace(config, seed=9))
+    start.start_from(started, path, examples)
+    with torch.no_grad():
+        results = started(examples[:1]), trained(examples[:1])
+        pairs = zip(*results, strict=True) if name == "estimator" else [results]
+        for ours, theirs in pairs:
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+        if name == "detector":  # the norms pass the examples unchanged while they train, too
+            trained_rows, rows = trained.rows(examples), started.train().rows(examples)
+            np.testing.assert_allclose(rows, trained_rows, atol=1e-3)
+    other = training.build_detector(replace(TINY_DETECTOR, widths=(4, 4, 8, 8, 16)))
+    with pytest.raises(WeightsError, match="does not hold this network"):
+        start.start_from(other, path, torch.randn(1, 3, 64, 64))
+
+
+def test_the_command_starts_from_exported_files(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "DETECTOR", TINY_DETECTOR)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "scenes-00000").symlink_to(folder / "scenes-00000")
+    network = export.deployed(randomised(training.build_detector(TINY_DETECTOR)))
+    export.write_detector(network, tmp_path / "pose_detector.onnx", size=64)
+    command = ["mini", "detector", "--folder", str(tmp_path / "run"), "--steps", "1"]
+    assert main([*command, "--start", str(tmp_path)]) == 0
+    assert (tmp_path / "run" / "detector.pt").exists()
 
 
 # The files that ship.
