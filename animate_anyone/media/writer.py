@@ -1,4 +1,4 @@
-"""Writing clips: H.264 video, with the sound of another clip."""
+"""Writing clips: video files, with the sound of another clip."""
 
 import logging
 from collections.abc import Iterator
@@ -12,20 +12,22 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from ..errors import InputError, MediaError
 from ..types import Size
 from .clips import open_clip
+from .encoding import Coder, Encoding, encoding_of
 from .pictures import cannot_write, temporary_path
 
 logger = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")  # formats that VideoWriter writes
-_COPIED_AUDIO = frozenset({"aac", "mp3", "ac3", "alac"})  # others are re-encoded as AAC
-
 
 class VideoWriter:
-    """Writes an H.264 video frame by frame; the file appears only when it is complete.
+    """Writes a video frame by frame; the file appears only when it is complete.
+
+    The suffix chooses the format: H.264 in MP4, MOV and MKV, VP9 in WebM; with alpha VP9 in WebM
+    and ProRes 4444 in MOV. The file says how its colours are coded.
 
     If the `with` block raises (an interrupt, a full disk), the unfinished file is removed and an
     existing file of that name is left unchanged.
@@ -33,12 +35,13 @@ class VideoWriter:
 
     def __init__(
         self,
-        path: Path | str,  # .mp4, .mov or .mkv
+        path: Path | str,  # .mp4, .mov, .mkv or .webm
         size: Size,
         fps: Fraction | float,  # frames per second
         *,
         audio_from: Path | str | None = None,  # clip whose sound is added
-        crf: int = 16,  # 0..51, lower is better and larger
+        crf: int = 16,  # 0..51, lower is better and larger; ProRes has no such choice
+        alpha: bool = False,  # frames are RGBA, their colours not multiplied by alpha
     ) -> None:
         self.path = Path(path)
         self.size = size
@@ -48,11 +51,7 @@ class VideoWriter:
         self._crf = crf
         self._part = temporary_path(self.path)
         self._audio: _AudioCopier | None = None
-        if self.path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise InputError(
-                f"out got {self.path.name!r}; video is written as {', '.join(VIDEO_SUFFIXES)}. "
-                f"Choose one of these suffixes."
-            )
+        self._encoding = encoding_of(self.path, alpha)
         if not 1 <= self.fps <= 1000:
             raise InputError(f"fps got {fps}; it must lie in 1..1000. Choose for instance 30.")
 
@@ -63,12 +62,11 @@ class VideoWriter:
         except (OSError, FFmpegError) as error:
             raise MediaError(cannot_write(self.path, error)) from error
         try:
-            self._video = self._container.add_stream("libx264", rate=self.fps)
-            # Chroma is stored at half size, so odd sides are written one pixel larger.
-            self._video.width = self.size.width + self.size.width % 2
-            self._video.height = self.size.height + self.size.height % 2
-            self._video.pix_fmt = "yuv420p"
-            self._video.options = {"crf": str(self._crf)}
+            stream = self._container.add_stream(self._encoding.codec, rate=self.fps)
+            assert isinstance(stream, VideoStream)
+            self._video = stream
+            self._encoding.set_up(self._video, self.size, self._crf)
+            self._coder = Coder(self._encoding, self.size, self.fps)
             self._audio = self._open_audio()
         except BaseException:
             self._abandon()
@@ -77,22 +75,20 @@ class VideoWriter:
 
     def write(
         self,
-        frames: np.ndarray,  # (f, H, W, 3) or (H, W, 3), uint8 RGB
+        frames: np.ndarray,  # (f, H, W, 3) or (H, W, 3), uint8 RGB; with alpha 4 channels, RGBA
     ) -> None:
         """Append frames to the video."""
         frames = frames[None] if frames.ndim == 3 else frames
-        if frames.shape[1:] != (self.size.height, self.size.width, 3):
+        shape = (self.size.height, self.size.width, 4 if self._encoding.has_alpha else 3)
+        if frames.shape[1:] != shape:
             raise InputError(
-                f"frames got shape {frames.shape}; this video takes (f, {self.size.height}, "
-                f"{self.size.width}, 3). Resize them first."
+                f"frames got shape {frames.shape}; this video takes (f, {shape[0]}, {shape[1]}, "
+                f"{shape[2]}). Resize them first."
             )
         with self._media_errors():
             for frame in frames:
-                odd = ((0, self.size.height % 2), (0, self.size.width % 2), (0, 0))
-                picture = av.VideoFrame.from_ndarray(np.pad(frame, odd, "edge"), format="rgb24")
-                picture.pts = self.frames
-                picture.time_base = 1 / self.fps
-                self._container.mux(self._video.encode(picture))
+                coded = self._coder.coded(frame, self.frames)
+                self._container.mux(self._video.encode(coded))
                 self.frames += 1
                 if self._audio:
                     self._audio.copy_until(self.frames / self.fps)
@@ -125,7 +121,7 @@ class VideoWriter:
         if not source.streams.audio:
             source.close()
             return None
-        return _AudioCopier(source, self._container)
+        return _AudioCopier(source, self._container, self._encoding)
 
     def _abandon(self) -> None:
         """Close everything and remove the unfinished file; does nothing after success."""
@@ -148,16 +144,19 @@ class VideoWriter:
 class _AudioCopier:
     """Copies the sound of one clip to another, packet by packet, cut at the end of the video."""
 
-    def __init__(self, source: InputContainer, target: OutputContainer) -> None:
+    def __init__(self, source: InputContainer, target: OutputContainer, encoding: Encoding) -> None:
         self.source = source
         stream = source.streams.audio[0]
         self._target = target
-        self._copied = stream.codec_context.name in _COPIED_AUDIO
+        self._copied = stream.codec_context.name in encoding.copied_sound
         self._out: AudioStream
         if self._copied:
             self._out = target.add_stream_from_template(stream)
         else:
-            self._out = target.add_stream("aac", rate=stream.codec_context.sample_rate)
+            rate = encoding.sound_rate or stream.codec_context.sample_rate
+            out = target.add_stream(encoding.sound, rate=rate)
+            assert isinstance(out, AudioStream)
+            self._out = out
             self._out.codec_context.layout = stream.codec_context.layout
         start = 0 if not source.streams.video else source.streams.video[0].start_time or 0
         base = source.streams.video[0].time_base if source.streams.video else None

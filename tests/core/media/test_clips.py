@@ -53,7 +53,7 @@ def write_sound(path: Path, seconds: float, codec: str, with_video: bool = True)
         container.mux(sound.encode(None))
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_video_round_trip_keeps_frames_order_and_speed(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"clip{suffix}"
     write_clip(path, 12, Fraction(24000, 1001))
@@ -130,12 +130,15 @@ def test_inputs_that_are_not_clips_raise_with_their_name(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("source", "codec"), [("tone.mp4", "aac"), ("tone.mkv", "libopus"), ("tone.mov", "pcm_s16le")]
 )
-def test_sound_is_copied_and_cut_at_the_end(tmp_path: Path, source: str, codec: str) -> None:
+@pytest.mark.parametrize("clip", ["clip.mp4", "clip.webm"])
+def test_sound_is_copied_and_cut_at_the_end(
+    tmp_path: Path, source: str, codec: str, clip: str
+) -> None:
     write_sound(tmp_path / source, 1.0, codec)
-    write_clip(tmp_path / "clip.mp4", 15, audio_from=tmp_path / source)
+    write_clip(tmp_path / clip, 15, audio_from=tmp_path / source)
 
-    assert clip_info(tmp_path / "clip.mp4").has_audio
-    with av.open(str(tmp_path / "clip.mp4")) as container:
+    assert clip_info(tmp_path / clip).has_audio
+    with av.open(str(tmp_path / clip)) as container:
         frames = list(container.decode(audio=0))
     heard = np.concatenate([frame.to_ndarray()[0] for frame in frames])
     assert 0.45 < len(heard) / 48000 < 0.6
