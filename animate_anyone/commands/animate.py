@@ -82,6 +82,9 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--frames", type=int, help="write at most this many frames")
     text = "do not copy the sound of the motion's video"
     add("--no-audio", action="store_true", help=text)
+    text = "makes the result transparent where this video, folder of pictures or picture is black, "
+    text += "and keeps it where it is white; for --out with .webm (VP9) or .mov (ProRes 4444)"
+    add("--foreground-mask", type=Path, metavar="MASK", help=text)
     text = "also write a contact sheet: one picture with some frames of the result"
     add("--sheet", type=Path, metavar="PICTURE", help=text)
     text = "only print size, number of windows and estimated memory; compute nothing"
@@ -95,7 +98,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     from ..animate import animate, check_plan
-    from ..media import VideoWriter, picture_size, read_picture, to_bytes
+    from ..media import ForegroundMask, VideoWriter, picture_size, read_picture, to_bytes
     from ..weights.load import load_models
     from .driving import open_driving, read_driving
 
@@ -117,9 +120,12 @@ def run(options: argparse.Namespace) -> int:
         return 0
 
     sheet = _Sheet(len(driving.frames))
+    cut = options.foreground_mask
+    mask = ForegroundMask(cut, len(driving.frames), size) if cut else None
     audio = options.poses if driving.has_audio and not options.no_audio else None
     # The file is opened first, so that an error in writing it comes before the long computation.
-    with VideoWriter(options.out, size, driving.fps, audio_from=audio) as writer:
+    more = {"audio_from": audio, "alpha": mask is not None}
+    with VideoWriter(options.out, size, driving.fps, **more) as writer:
         driving = _ready_to_draw(driving, fit, follower, to_bytes(reference)[0])
         poses = read_driving(driving, size)
         models = load_models(_source(options), preset=options.preset, dtype=dtype, device=device)
@@ -127,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
             chunks = animate(models, reference.to(device), poses, sampling, progress=progress)
         for chunk in chunks:
             frames = to_bytes(chunk)
-            writer.write(frames)
+            writer.write(mask.on(frames) if mask else frames)
             sheet.add(frames)
     logger.info("%s: %d frames of %dx%d", options.out, len(poses), size.width, size.height)
     if options.sheet:

@@ -2,6 +2,7 @@
 
 from .clips import ClipInfo, clip_info, frames_of
 from .fitting import fit_drawing, fit_frame, fit_picture
+from .masks import ForegroundMask, with_alpha
 from .pictures import (
     contact_sheet,
     picture_size,
@@ -16,6 +17,7 @@ from .writer import VideoWriter
 
 __all__ = [
     "ClipInfo",
+    "ForegroundMask",
     "VideoWriter",
     "clip_info",
     "contact_sheet",
@@ -29,5 +31,6 @@ __all__ = [
     "to_bytes",
     "to_pixels",
     "whole_file",
+    "with_alpha",
     "write_picture",
 ]

@@ -15,6 +15,8 @@ from ...animate_anyone.types import Size
 from ..comfyui import convert, folders, host
 
 CHUNK_FRAMES = 8
+FORMATS = ["mp4", "webm", "mov"]
+TRANSPARENT = ("webm", "mov")  # formats that can hold alpha
 
 
 def decode_chunks(latent: dict[str, Tensor], vae: host.Vae, chunk: int) -> Iterator[Tensor]:
@@ -40,21 +42,36 @@ def decode_video(
     prefix: str,  # of the file in the output folder
     chunk: int,
     driving: VideoInput | None,  # its speed and sound are used
+    suffix: str = "mp4",  # one of FORMATS
+    mask: Tensor | None = None,  # MASK; the clip is transparent where it is black
 ) -> tuple[Path, str]:
     """Write the video into the output folder; return the file and its subfolder there.
 
     No more than `chunk` decoded frames are in memory. An unfinished file is removed.
     """
-    from ...animate_anyone.media import VideoWriter, clip_info
+    from ...animate_anyone.media import VideoWriter, clip_info, with_alpha
 
+    if mask is not None and suffix not in TRANSPARENT:
+        raise InputError(
+            f"foreground_mask got a mask, but format is {suffix}, which holds no transparency. "
+            "Set format to webm or mov, or disconnect the mask."
+        )
     rows, columns = latent["samples"].shape[2:]
     size = Size(8 * columns, 8 * rows)
-    path, subfolder = folders.output_path(prefix, ".mp4", size.width, size.height)
+    path, subfolder = folders.output_path(prefix, f".{suffix}", size.width, size.height)
+    count, done = len(latent["samples"]), 0
+    alpha = None if mask is None else convert.mask_to_bytes(mask, "foreground_mask", count, size)
     with video_file(driving) as source:
         rate = (source and clip_info(source).fps) or Fraction(fps).limit_denominator(1001)
-        with VideoWriter(path, size, rate, audio_from=source) as writer:
+        more = {"audio_from": source, "alpha": alpha is not None}
+        with VideoWriter(path, size, rate, **more) as writer:
             for image in decode_chunks(latent, vae, chunk):
-                writer.write(convert.image_to_bytes(image))
+                frames = convert.image_to_bytes(image)
+                if alpha is not None:
+                    part = alpha if len(alpha) == 1 else alpha[done : done + len(frames)]
+                    frames = with_alpha(frames, part)
+                writer.write(frames)
+                done += len(frames)
     return path, subfolder
 
 

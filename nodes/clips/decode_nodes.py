@@ -3,10 +3,11 @@
 from comfy_api.input import VideoInput
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..comfyui import convert, host
 from ..comfyui.checks import checked
-from .decode import CHUNK_FRAMES, decode_chunks, decode_video
+from .decode import CHUNK_FRAMES, FORMATS, decode_chunks, decode_video
 
 CATEGORY = "animate_anyone/decoding"
 
@@ -60,8 +61,8 @@ class DecodeToVideo(io.ComfyNode):
             node_id="AnimateAnyone_DecodeToVideo",
             display_name="Decode to Video (Animate Anyone)",
             category=CATEGORY,
-            description="Decodes a clip straight into an MP4 file, with the speed and the sound of "
-            "the driving clip. Memory use does not grow with the length.",
+            description="Decodes a clip straight into a video file, with the speed and the sound "
+            "of the driving clip. Memory use does not grow with the length.",
             inputs=[
                 *latent_inputs(),
                 io.Float.Input(
@@ -84,6 +85,22 @@ class DecodeToVideo(io.ComfyNode):
                     optional=True,
                     tooltip="The clip that the poses come from: its speed and sound are kept.",
                 ),
+                io.Combo.Input(
+                    "format",
+                    options=FORMATS,
+                    default="mp4",
+                    optional=True,
+                    tooltip="mp4: H.264. webm: VP9, for browsers, can be transparent. mov: H.264, "
+                    "or ProRes 4444 with a mask, for editing; browsers do not show ProRes.",
+                ),
+                io.Mask.Input(
+                    "foreground_mask",
+                    optional=True,
+                    tooltip="The clip stays where the mask is white and becomes transparent where "
+                    "it is black; one mask per frame, or one for all. Make it from the frames of "
+                    "Decode Frames, for example with Remove Background. Masks of Load Image are "
+                    "the other way round: use Invert Mask. Needs the format webm or mov.",
+                ),
             ],
             outputs=[io.Video.Output(display_name="video")],
             is_output_node=True,
@@ -99,8 +116,11 @@ class DecodeToVideo(io.ComfyNode):
         filename_prefix: str,
         chunk: int,
         driving: VideoInput | None = None,
+        format: str = "mp4",
+        foreground_mask: Tensor | None = None,
     ) -> io.NodeOutput:
         options = {"fps": fps, "prefix": filename_prefix, "chunk": chunk, "driving": driving}
+        options |= {"suffix": format, "mask": foreground_mask}
         path, subfolder = decode_video(latent, vae, **options)
         shown = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))

@@ -56,6 +56,25 @@ def image_to_bytes(
     return image.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
 
 
+def mask_to_bytes(
+    mask: Tensor,  # MASK: (f or 1, H, W) or (H, W), 0..1
+    name: str,  # of the socket, for messages
+    frames: int,  # of the clip that it belongs to
+    size: Size,  # of that clip
+) -> np.ndarray:  # (f or 1, H, W), uint8
+    """Return a MASK as alpha, 255 where it is white; InputError if it does not fit the clip."""
+    mask = mask[None] if mask.ndim == 2 else mask
+    wanted = (size.height, size.width)
+    if mask.ndim != 3 or mask.shape[1:] != wanted or len(mask) not in (1, frames):
+        raise InputError(
+            f"{name} got shape {tuple(mask.shape)}; the clip needs ({frames} or 1, {wanted[0]}, "
+            f"{wanted[1]}): frames, rows, columns. Make it from the frames of Decode Frames."
+        )
+    if not is_finite(mask):
+        raise InputError(f"{name} got NaN or infinite values; they must lie in 0..1.")
+    return mask.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
+
+
 def image_size(image: Tensor) -> Size:
     """Return the size of an IMAGE in pixels."""
     return Size(image.shape[2], image.shape[1])

@@ -19,10 +19,10 @@ def latent():
 def decode(run_node, load, latent):
     """Return a function that runs Decode to Video."""
 
-    def run(driving=None, prefix="folder/clip", vae=None):
+    def run(driving=None, prefix="folder/clip", vae=None, **more):
         vae = vae or load().vae
-        options = {"fps": 30.0, "filename_prefix": prefix, "chunk": 3}
-        return run_node("DecodeToVideo", latent=latent, vae=vae, **options, driving=driving)
+        options = {"fps": 30.0, "filename_prefix": prefix, "chunk": 3, "driving": driving}
+        return run_node("DecodeToVideo", latent=latent, vae=vae, **options, **more)
 
     return run
 
@@ -43,6 +43,34 @@ def test_video_holds_the_decoded_frames(decode, run_node, load, latent, base):
     assert components.frame_rate == 30
     assert (components.images - pictures).abs().mean() < 0.1, "but for the loss of compression"
     assert (base / "output/folder").is_dir()
+
+
+def test_a_foreground_mask_makes_the_video_transparent(decode):
+    mask = torch.zeros(7, 48, 40)
+    for frame in range(7):
+        mask[frame, :, : 8 + frame] = 1
+    path = decode(prefix="clear/clip", format="mov", foreground_mask=mask).get_stream_source()
+    with av.open(str(path)) as container:
+        pictures = [frame.to_ndarray(format="rgba") for frame in container.decode(video=0)]
+    assert len(pictures) == 7
+    for picture, wanted in zip(pictures, mask.numpy(), strict=True):
+        assert np.abs(picture[..., 3] / 255 - wanted).max() < 0.02
+    path = decode(prefix="clear/clip", format="webm", foreground_mask=mask[:1]).get_stream_source()
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].metadata["alpha_mode"] == "1"
+
+
+def test_a_mask_that_does_not_fit_is_refused_by_name(decode):
+    with pytest.raises(ValueError, match=r"foreground_mask got a mask, but format is mp4, which"):
+        decode(foreground_mask=torch.ones(7, 48, 40))
+    with pytest.raises(
+        ValueError, match=r"foreground_mask got shape \(7, 48, 32\); the clip needs"
+    ):
+        decode(format="webm", foreground_mask=torch.ones(7, 48, 32))
+    with pytest.raises(
+        ValueError, match=r"foreground_mask got shape \(3, 48, 40\); the clip needs"
+    ):
+        decode(format="webm", foreground_mask=torch.ones(3, 48, 40))
 
 
 @pytest.fixture

@@ -50,6 +50,23 @@ def test_keypoints_become_a_video_at_the_presets_short_side(inputs):
     assert [path.name for path in (folder / "out").iterdir()] == ["clip.mp4"]
 
 
+def test_a_foreground_mask_makes_the_result_transparent(inputs, capsys):
+    folder, options = inputs
+    mask = np.zeros((48, 32), np.uint8)
+    mask[:, :16] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    flag = f"--foreground-mask={folder / 'mask.png'}"
+    assert main(arguments(options, flag, out=folder / "clip.mov")) == 0
+
+    with av.open(str(folder / "clip.mov")) as container:
+        pictures = [frame.to_ndarray(format="rgba") for frame in container.decode(video=0)]
+    assert len(pictures) == 6
+    assert all(np.abs(each[..., 3].astype(int) - mask).max() <= 3 for each in pictures)
+    assert main(arguments(options, flag)) == 2
+    assert "'clip.mp4'; .mp4 files hold no transparency. Choose .webm" in capsys.readouterr().err
+    assert not (folder / "out" / "clip.mp4").exists()
+
+
 def test_skeleton_video_drives_with_its_speed_and_sound(inputs):
     folder, options = inputs
     with av.open(str(folder / "motion.mp4"), "w") as container:
