@@ -56,19 +56,30 @@ def plan_windows(
 
     If the clip has `config.length` frames or more, every window has exactly that many.
     """
+    length = min(frames, config.length)
+    starts = window_starts(frames, config, step)
+    weights = tuple(window_weights(length, config))
+    return [Window(tuple(_frame_numbers(start, length, frames)), weights) for start in starts]
+
+
+def window_starts(frames: int, config: WindowConfig, step: int = 0) -> list[int]:
+    """Return the first frame of each window of `plan_windows`, without its list of frames.
+
+    With `loop`, a start may be `frames` or more: count on from frame 0.
+    """
     if frames < 1:
         raise InputError(f"frames got {frames}; a clip needs 1 frame or more.")
     if step < 0:
         raise InputError(f"step got {step}; steps count from 0.")
     fraction = van_der_corput(step) if config.shift else 0.0
     if frames <= config.length:
-        first = round(frames * fraction) if config.loop else 0
-        lists = [_frame_numbers(first, frames, frames)]
-    else:
-        starts = _starts(frames, config, fraction)
-        lists = [_frame_numbers(start, config.length, frames) for start in starts]
-    weigh = _WEIGHTS[config.fuse]
-    return [Window(tuple(numbers), tuple(weigh(len(numbers)))) for numbers in lists]
+        return [round(frames * fraction) if config.loop else 0]
+    return _starts(frames, config, fraction)
+
+
+def window_weights(length: int, config: WindowConfig) -> list[float]:
+    """Return the weight of each frame of a window of `length` frames in the average."""
+    return _WEIGHTS[config.fuse](length)
 
 
 def van_der_corput(step: int) -> float:

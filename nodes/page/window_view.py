@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...animate_anyone.diffusion.windows import Window, WindowConfig, plan_windows
+import numpy as np
+
+from ...animate_anyone.diffusion.windows import WindowConfig, window_starts, window_weights
 from ...animate_anyone.errors import InputError
 
 MAX_FRAMES = 10_000  # more do not fit on a screen
 MAX_WINDOW_LENGTH = 512  # frames; the limit of the nodes' inputs
+MAX_STEPS = 10_000  # the limit of the nodes' inputs
 MAX_DRAWN = 60  # as many rows as a panel has pixels
+MAX_DIGITS = 9  # of a number in a request
 TRUE, FALSE = ("true", "1"), ("false", "0")
 
 
@@ -42,48 +46,51 @@ def describe_windows(values: Mapping[str, str]) -> dict[str, Any]:
             f"length got {config.length}; a window has at most {MAX_WINDOW_LENGTH} frames. Enter "
             "fewer."
         )
-    if steps < 1:
-        raise InputError(f"steps got {steps}; sampling needs 1 step or more.")
-    windows = plan_windows(frames, config)
+    if not 1 <= steps <= MAX_STEPS:
+        raise InputError(f"steps got {steps}; sampling needs 1 to {MAX_STEPS} steps.")
+    starts, length = window_starts(frames, config), min(frames, config.length)
+    numbers = (np.asarray(starts[:MAX_DRAWN])[:, None] + np.arange(length)) % frames
+    shares = shares_of(starts, window_weights(length, config), frames)
     return {
         "frames": frames,
-        "length": len(windows[0]),
-        "count": len(windows),
+        "length": length,
+        "count": len(starts),
         "steps": steps,
-        "calls": len(windows) * steps,
-        "moving": config.shift and len(windows) > 1,
+        "calls": len(starts) * steps,
+        "moving": config.shift and len(starts) > 1,
         "windows": [
-            {"frames": window.frames, "shares": shares}
-            for window, shares in zip(
-                windows[:MAX_DRAWN],
-                shares_of(windows, frames, MAX_DRAWN),
-                strict=True,
-            )
+            {"frames": one.tolist(), "shares": shares[index].tolist()}
+            for index, one in enumerate(numbers)
         ],
     }
 
 
 def shares_of(
-    windows: Sequence[Window],
+    starts: Sequence[int],  # first frame of each window
+    weights: Sequence[float],  # of a window's frames
     frames: int,  # of the clip
-    most: int,  # windows to describe
-) -> list[list[float]]:  # per window and frame, 0..1
+    most: int = MAX_DRAWN,  # windows to describe
+) -> np.ndarray:  # (most or fewer, length) 0..1
     """Return the share of each frame that comes from each of the first windows.
 
-    The shares of a frame over all windows sum to 1.
+    The shares of a frame over all windows sum to 1. The sum of the weights at each frame is the
+    convolution of the windows' starts with the weights of one window.
     """
-    sums = [0.0] * frames
-    for window in windows:
-        for frame, weight in zip(window.frames, window.weights, strict=True):
-            sums[frame] += weight
-    return [
-        [round(w / sums[frame], 3) for frame, w in zip(window.frames, window.weights, strict=True)]
-        for window in windows[:most]
-    ]
+    begins = np.bincount(np.asarray(starts) % frames, minlength=frames)
+    spread = np.convolve(begins, weights)
+    sums = spread[:frames].copy()
+    sums[: len(spread) - frames] += spread[frames:]  # windows that go on at the clip's beginning
+    numbers = (np.asarray(starts[:most])[:, None] + np.arange(len(weights))) % frames
+    return np.round(np.asarray(weights) / sums[numbers], 3)
 
 
 def _whole(values: Mapping[str, str], name: str, default: int) -> int:
-    text = values.get(name, str(default))
+    text = str(values.get(name, default))
+    if len(text) > MAX_DIGITS:
+        raise InputError(
+            f"{name} got {text[:MAX_DIGITS]!r}... of {len(text)} characters; it must be a whole "
+            f"number of at most {MAX_DIGITS} digits, for example {default}."
+        )
     try:
         return int(text)
     except ValueError as error:
@@ -93,7 +100,7 @@ def _whole(values: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _truth(values: Mapping[str, str], name: str, *, default: bool) -> bool:
-    text = values.get(name, str(default)).lower()
+    text = str(values.get(name, default)).lower()
     if text not in TRUE + FALSE:
         raise InputError(f"{name} got {text!r}; it must be true or false.")
     return text in TRUE

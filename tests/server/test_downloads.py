@@ -63,5 +63,31 @@ def test_cancel_without_a_download_is_an_error(server):
     assert "no running download" in refusal(server, CANCEL, {})
 
 
+BROKEN = {
+    "nested": (b"[" * 100_000, {}),
+    "charset": (b"{}", {"Content-Type": "application/json; charset=nonsense"}),
+    "no UTF-8": (b'{"set": "\xff"}', {"Content-Type": "application/json; charset=utf-8"}),
+    "digits": (b'{"set": ' + b"9" * 5000 + b"}", {}),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_body_is_refused(server, broken):
+    body, headers = BROKEN[broken]
+    status, _ = server.raw(START, body, headers)
+    assert (status, answer) == (400, {"error": "body got no JSON object."})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://example.org"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}],
+    ids=str,
+)
+def test_another_site_cannot_start_a_download(server, headers):
+    status, _ = server.raw(START, b'{"set": "moore"}', headers)
+    assert status == 403
+    assert server.get(MODELS)["download"] is None
+
+
 def test_a_body_that_is_no_object_is_refused(server):
     assert "no JSON object" in refusal(server, START, [1])
