@@ -24,6 +24,7 @@ COMMANDS = (
     "commands.ablations",
     "commands.mini",
 )
+DEBUG = "--debug"
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -32,6 +33,9 @@ def command_line() -> argparse.ArgumentParser:
         prog="python -m animate_anyone",
         description="One picture of a character and a driving motion become a video.",
     )
+    parser.add_argument(
+        DEBUG, action="store_true", help="show the traceback of an error; may stand anywhere"
+    )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f".{name}", __package__).add_parser(subparsers)
@@ -39,17 +43,41 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; our own errors are printed without a traceback."""
+    """Run one command and return its exit code.
+
+    0: done; 1: it failed for a reason that this package does not know; 2: an error that names the
+    way out; 130: interrupted. Each error is one line, unless `--debug` asks for the traceback.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = command_line().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = DEBUG in given
+    options = command_line().parse_args([each for each in given if each != DEBUG])
     try:
         return options.run(options)
-    except AnimateAnyoneError as error:
-        print(f"{options.command}: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print(f"{options.command}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if debug:
+            raise
+        print(f"{options.command}: {in_a_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, AnimateAnyoneError) else 1
+
+
+def in_a_line(error: Exception) -> str:
+    """Return what went wrong as a user can read it; `OSError` is often the system's own limit."""
+    if isinstance(error, AnimateAnyoneError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "the memory is full. Use fewer frames, a smaller size, or close other programs."
+    if isinstance(error, OSError) and error.strerror:
+        place = f" {error.filename}" if error.filename is not None else ""
+        return f"the system refused{place}: {error.strerror}. Check the path, its rights and space."
+    said = " ".join(str(error).split()) or "no message"
+    return (
+        f"an unexpected {type(error).__name__}: {said}. Run the command again with {DEBUG} and "
+        "report what it prints."
+    )
 
 
 if __name__ == "__main__":

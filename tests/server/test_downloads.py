@@ -74,7 +74,7 @@ BROKEN = {
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_body_is_refused(server, broken):
     body, headers = BROKEN[broken]
-    status, _ = server.raw(START, body, headers)
+    status, answer = server.raw(START, body, headers)
     assert (status, answer) == (400, {"error": "body got no JSON object."})
 
 
