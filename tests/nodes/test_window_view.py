@@ -125,7 +125,7 @@ def test_the_server_answers_others_meanwhile(ask, pack, monkeypatch):
         ({"frames": "7.5"}, "frames got '7.5'; it must be a whole number"),
         ({"frames": 10_001}, "frames got 10001; windows are drawn for 10000 frames or fewer"),
         ({"length": 513}, "length got 513; a window has at most 512 frames"),
-        ({"steps": 0}, "steps got 0; sampling needs 1 step or more"),
+        ({"steps": 0}, "steps got 0; sampling needs 1 to 10000 steps"),
         ({"loop": "perhaps"}, "loop got 'perhaps'; it must be true or false"),
     ],
 )
