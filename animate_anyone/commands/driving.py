@@ -73,6 +73,8 @@ def open_driving(
                 f"canvas got {canvas.width}x{canvas.height}, but {path} holds pictures, which have "
                 "a size of their own. Leave --canvas out."
             )
+        if path.is_dir() and (files := len(list(path.glob("[!.]*.json")))):
+            logger.warning("%s: read as pictures; its %d JSON files are passed over", path, files)
         info = clip_info(path)
         source, count, size, has_audio = info.fps, info.frames, info.size, info.has_audio
         found = kind if kind != "auto" else kind_of(path, count)

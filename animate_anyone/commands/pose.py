@@ -136,8 +136,8 @@ def retarget(options: argparse.Namespace) -> int:
     if options.overlay:
         _write_overlay(options.overlay, picture, [driver, clip, pose], options.fps)
     notes = {"driver": motion.notes, "reference": reference.notes}
-    texts = [motion.text("driver"), reference.text("reference"), report.text()]
-    text = "\n".join(filter(None, texts))
+    lines = [*motion.lines("driver"), *reference.lines("reference"), report.text()]
+    text = "\n".join(lines)
     return _finished(options, clip, text, report.data() | {"notes": notes})
 
 
@@ -147,8 +147,7 @@ def draw(options: argparse.Namespace) -> int:
 
     reading = read_with_notes(options.keypoints, options.canvas)
     clip = reading.clip
-    if reading.notes:
-        sys.stdout.write(reading.text() + "\n")
+    sys.stdout.writelines(f"{line}\n" for line in reading.lines())
     size = options.size or clip.canvas
     parts = {part: getattr(options, part) for part in ("body", "hands", "face", "feet")}
     with VideoWriter(options.out, size, options.fps) as writer:
@@ -181,6 +180,11 @@ def _reference(
         reading = read_with_notes(options.reference, options.reference_canvas)
         canvas = reading.clip.canvas
         return reading, np.zeros((canvas.height, canvas.width, 3), np.uint8), None
+    if options.reference_canvas is not None:
+        raise InputError(
+            f"--reference-canvas was given, but {options.reference} is a picture, which has a "
+            "size of its own. Leave it out."
+        )
     picture = to_bytes(read_picture(options.reference))[0]
     pose, report = Follower(options).picture(picture)
     return Reading(clip=pose, notes=()), picture, report

@@ -79,6 +79,8 @@ def _read(person: Record, part: str, frame: int) -> Read:
     if "aa_scores" not in person:
         read.triples[(read.triples[:, :2] == -1).all(1)] = 0
     count = len(read.triples)
+    if part != "body":
+        read = Read(read.triples, None, read.is_sure)  # names are those of bodies
     if count and read.names is None and count not in _COUNTS[part]:
         if not read.triples.any():
             return Read(read.triples[:0])

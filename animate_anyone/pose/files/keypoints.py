@@ -46,9 +46,9 @@ class Reading:
     clip: PoseClip
     notes: tuple[str, ...]  # what was assumed: format, layout, units, canvas, people, skipped files
 
-    def text(self, name: str = "keypoints") -> str:
-        """Return the notes as lines that begin with a name; empty if there are none."""
-        return "\n".join(f"{name}: {note}" for note in self.notes)
+    def lines(self, name: str = "keypoints") -> tuple[str, ...]:
+        """Return the notes as lines of a report that begin with a name."""
+        return tuple(f"{name}: {note}" for note in self.notes)
 
 
 def parse_keypoints(

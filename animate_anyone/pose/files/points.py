@@ -61,7 +61,8 @@ def read_points(
         return Read(np.zeros((0, 3)))
     try:
         table, names = _table(value, third_is_depth)
-        table = _flat_table(table, known) if table.ndim == 1 else table
+        if table.ndim == 1:
+            table = _flat_table(table, known)[:, : 2 if third_is_depth else 3]
         if scores is not None:
             table = np.column_stack([table[:, :2], np.asarray(scores, np.float64).ravel()])
         return Read(_cleaned(table), names, is_sure=table.shape[1] > 2)
@@ -142,15 +143,23 @@ def _are_triples(table: np.ndarray) -> bool:  # (n, 3)
 def _cleaned(table: np.ndarray) -> Triples:  # of (n, 2 or 3)
     if table.ndim != 2 or table.shape[1] not in (2, 3):
         raise ValueError("not a table of points")
-    xy = table[:, :2]
-    confidence = table[:, 2] if table.shape[1] == 3 else (xy != 0).any(1).astype(np.float64)
-    odd = ((confidence < -_ODD) | (confidence > _PERCENT)) & (np.abs(xy) > _ODD).any(1)
-    if odd.sum() > _MOST_ODD * len(table) and not (xy[odd] == -1).all():
-        low, high = confidence[odd].min(), confidence[odd].max()
-        raise ValueError(f"third numbers such as {low:g} and {high:g} are no confidences")
+    triples = np.zeros((len(table), 3))
+    triples[:, : table.shape[1]] = table
+    if table.shape[1] == 2:
+        triples[:, 2] = (table != 0).any(1)
+    xy, confidence = triples[:, :2], triples[:, 2]
+    if not ((confidence >= -_ODD) & (confidence <= _PERCENT)).all():
+        _check_confidences(xy, confidence)
     with np.errstate(invalid="ignore"):
         kept = (np.abs(xy) <= FARTHEST).all(1) & (confidence > 0)
-    triples = np.zeros((len(table), 3))
-    triples[kept, :2] = xy[kept]
-    triples[kept, 2] = confidence[kept].clip(0, 1)
+    triples[~kept] = 0
+    np.minimum(confidence, 1, out=confidence)
     return triples
+
+
+def _check_confidences(xy: np.ndarray, confidence: np.ndarray) -> None:
+    """Raise ValueError if many of the third numbers cannot be confidences."""
+    odd = ((confidence < -_ODD) | (confidence > _PERCENT)) & (np.abs(xy) > _ODD).any(1)
+    if odd.sum() > _MOST_ODD * len(odd) and not (xy[odd] == -1).all():
+        low, high = confidence[odd].min(), confidence[odd].max()
+        raise ValueError(f"third numbers such as {low:g} and {high:g} are no confidences")

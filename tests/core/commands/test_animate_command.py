@@ -327,10 +327,13 @@ def test_a_folder_of_one_file_per_frame_drives_with_its_canvas(inputs, capsys, c
     assert "files that are no frames were skipped: about.json" in caplog.text
 
 
-def test_a_canvas_for_pictures_is_refused(inputs, capsys):
+def test_a_canvas_for_pictures_is_refused(inputs, capsys, caplog):
     folder, options = inputs
     pictures = folder / "pictures"
     pictures.mkdir()
     Image.fromarray(np.zeros((48, 32, 3), np.uint8)).save(pictures / "0.png")
+    (pictures / "0.json").write_text("{}")
+    assert main(arguments(options, "--dry-run", poses=pictures)) == 0
+    assert "read as pictures; its 1 JSON files are passed over" in caplog.text
     assert main(arguments(options, poses=pictures, canvas="64x96")) == 2
     assert "holds pictures, which have a size of their own" in capsys.readouterr().err

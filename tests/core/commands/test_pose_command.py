@@ -327,6 +327,12 @@ def test_folders_without_a_canvas_are_retargeted_and_reported(openpose_folder, t
     assert json.loads(report.read_text())["notes"] == {"driver": [note], "reference": [note]}
 
 
+def test_a_canvas_for_a_reference_picture_is_refused(figure, walk, tmp_path, capsys):
+    words = ["pose", "retarget", str(figure), str(walk / "0.png"), f"--out={tmp_path / 'o.json'}"]
+    assert main([*words, "--reference-canvas=64x64"]) == 2
+    assert "0.png is a picture, which has a size of its own" in capsys.readouterr().err
+
+
 def test_folders_without_a_canvas_are_drawn_and_reported(openpose_folder, tmp_path, capsys):
     clip = tmp_path / "clip.mp4"
     words = ["pose", "draw", str(openpose_folder), f"--out={clip}", "--canvas=128x160"]

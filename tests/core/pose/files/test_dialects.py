@@ -110,3 +110,18 @@ def test_people_of_mediapipe_may_have_different_parts():
     assert clip.body.xy[0, :, 0].tolist() == [[50, 150], [50, 150]]
     assert clip.face.confidence[0].any(-1).tolist() == [True, False]
     assert parse_with_notes({"pose_landmarks": []}, Size(9, 9)).clip.body.xy.shape[1] == 0
+
+
+def test_parts_of_other_lengths_are_refused_even_with_names():
+    hand = {"hand_left_keypoints_2d": {"wrist": [1, 2, 1]}}
+    with pytest.raises(InputError, match="hand_left_keypoints_2d with 1 points; known are left ha"):
+        parse_with_notes([{"people": [PERSON | hand], **CANVAS}])
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_depth_of_landmarks_is_no_confidence(nested):
+    points = [[0.5, 0.25, -0.9]] * 33
+    value = points if nested else [number for point in points for number in point]
+    clip = parse_with_notes({"pose_landmarks": value}, Size(100, 100)).clip
+    assert clip.body.xy[0, 0, 5].tolist() == [50, 25]
+    assert clip.body.confidence.all()
