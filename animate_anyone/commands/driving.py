@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ..media import ClipInfo, clip_info, fit_drawing, frames_of
+from ..media import Background, ClipInfo, clip_info, fit_drawing, frames_of
 from ..pose.drawing.draw import draw_frame
 from ..pose.drawing.read_back import read_skeleton_frames
 from ..pose.files.folders import holds_keypoints
@@ -50,6 +50,11 @@ class Driving:
     source_fps: Fraction | None  # None: the source has no frame rate
     has_audio: bool
     info: ClipInfo | None  # None: the file holds keypoints
+
+    @property
+    def background(self) -> Background:
+        """Return what stands behind transparent parts of its pictures."""
+        return "black" if self.kind == "skeleton" else "white"
 
 
 def open_driving(
@@ -99,9 +104,12 @@ _MEANINGS = {"skeleton": "a clip of drawn skeletons", "video": "a video of a per
 
 
 def kind_of(path: Path, count: int) -> Literal["skeleton", "video"]:
-    """Return what a clip shows, drawn skeletons or people, judged by a few of its first frames."""
+    """Return what a clip shows, drawn skeletons or people, judged by a few of its first frames.
+
+    Transparent parts count as black, as behind skeletons.
+    """
     every = max(1, min(count, 10 * LOOKED_AT) // LOOKED_AT)
-    looked_at = list(islice(frames_of(path), 0, every * LOOKED_AT, every))
+    looked_at = list(islice(frames_of(path, "black"), 0, every * LOOKED_AT, every))
     votes = sum(is_skeleton(frame) for frame in looked_at)
     return "skeleton" if 2 * votes > len(looked_at) else "video"
 
@@ -131,7 +139,9 @@ def read_skeletons(driving: Driving, follower: Follower) -> Driving:
         clip, report = follow_video(driving, follower)
         text = report.text()
     else:
-        clip, report = read_skeleton_frames(islice(frames_of(driving.path), needed))
+        clip, report = read_skeleton_frames(
+            islice(frames_of(driving.path, driving.background), needed)
+        )
         text = str(report)
     logger.info("%s: %s", driving.path, text)
     kept = tuple(frame for frame in driving.frames if frame < len(clip))
@@ -141,7 +151,7 @@ def read_skeletons(driving: Driving, follower: Follower) -> Driving:
 def follow_video(driving: Driving, follower: Follower) -> tuple[PoseClip, FollowReport]:
     """Return the skeletons in a video, up to the last needed frame, and a report."""
     needed = driving.frames[-1] + 1
-    frames = islice(frames_of(driving.path), needed)
+    frames = islice(frames_of(driving.path, driving.background), needed)
     clip, report = follower.clip(frames, needed, driving.source_fps)
     if len(clip) < needed:
         _warn_short(driving, needed, len(clip))
@@ -198,7 +208,7 @@ def _repeated(driving: Driving) -> Iterator[np.ndarray]:
     """Yield the source's pictures, left out or repeated as `driving.frames` says."""
     wanted = iter(driving.frames)
     next_one = next(wanted, None)
-    for index, frame in enumerate(frames_of(driving.path)):
+    for index, frame in enumerate(frames_of(driving.path, driving.background)):
         while next_one == index:
             yield frame
             next_one = next(wanted, None)
@@ -210,8 +220,8 @@ def _frames(
     count: int, source: Fraction | None, chosen: Fraction, limit: int | None
 ) -> tuple[int, ...]:
     """Return the source frame of each frame of the result."""
-    if not 1 <= chosen <= 1000:
-        raise InputError(f"fps got {chosen}; it must lie in 1..1000. Choose for instance 30.")
+    if not Fraction(1, 1000) <= chosen <= 1000:
+        raise InputError(f"fps got {chosen}; it must lie in 0.001..1000. Choose for instance 30.")
     pace = source / chosen if source else Fraction(1)
     frames = tuple(min(int(i * pace), count - 1) for i in range(max(1, int(count / pace))))
     if limit is None:

@@ -4,6 +4,7 @@ from .clips import ClipInfo, clip_info, frames_of
 from .fitting import fit_drawing, fit_frame, fit_picture
 from .masks import ForegroundMask, with_alpha
 from .pictures import (
+    Background,
     contact_sheet,
     picture_size,
     read_picture,
@@ -16,6 +17,7 @@ from .pictures import (
 from .writer import VideoWriter
 
 __all__ = [
+    "Background",
     "ClipInfo",
     "ForegroundMask",
     "VideoWriter",

@@ -1,20 +1,31 @@
-"""Reading clips, video files and folders of pictures, frame by frame."""
+"""Reading clips as a player shows them: videos, moving pictures and folders of pictures."""
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
-from ..errors import InputError, MediaError
+from ..errors import MediaError
 from ..types import Size
-from .pictures import PICTURE_SUFFIXES, cause_of, picture_size, read_bytes
+from .files import cannot_decode, kind_of_file, opened_video, pictures_in
+from .moving import moving_frames, moving_timing
+from .pictures import Background, picture_size, read_bytes
+from .shown import Shown
+from .timing import Timing, timing_of
+
+# Decoders that also read the transparency of a WebM file, which FFmpeg's own leave out.
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_LISTED = 3  # names in a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,124 +33,137 @@ class ClipInfo:
     """Facts about a clip that are known before its frames are decoded."""
 
     path: Path
-    frames: int
-    size: Size  # of the first frame, rotated upright
-    fps: Fraction | None  # average frames per second; None for folders of pictures
+    frames: int  # at an even speed
+    size: Size  # of the first frame as it is shown: upright, with square pixels
+    fps: Fraction | None  # frames per second, even; None for folders of pictures
     has_audio: bool
-    variable: bool = False  # the frame rate varies
+    variable: bool = False  # the frame rate of the file varies
+    notes: tuple[str, ...] = ()  # what was assumed, or could not be honoured
 
     def remarks(
         self,
         read: int,  # number of frames that could be read
         wanted: int | None = None,  # number of frames requested; None: all
     ) -> tuple[str, ...]:
-        """Return notes for a report: a varying frame rate, frames that could not be read."""
+        """Return notes for a report: what was assumed, and frames that could not be read."""
         wanted = self.frames if wanted is None else wanted
-        notes = []
-        if self.variable:
-            notes.append(
-                "The frame rate of the file varies; all frames are used, as if at its average of "
-                f"{float(self.fps or 0):.3g} frames per second."
-            )
         if read < wanted:
-            notes.append(f"{read} of {wanted} frames could be read; the file may be truncated.")
-        return tuple(notes)
+            missing = f"{read} of {wanted} frames could be read; the file may be truncated."
+            return (*self.notes, missing)
+        return self.notes
 
 
 def clip_info(path: Path | str) -> ClipInfo:
-    """Return the facts about a video file, a folder of pictures or a single picture.
+    """Return the facts about a video, a moving picture, a folder of pictures or one picture.
 
-    The first frame of a video is decoded, because only a frame holds the camera's rotation.
+    The first frame is decoded, because only a frame tells all about its size and colours.
     """
     path = Path(path)
-    pictures = _pictures(path)
-    if pictures is not None:
-        size = picture_size(pictures[0])
-        return ClipInfo(path=path, frames=len(pictures), size=size, fps=None, has_audio=False)
-    with _opened_video(path) as container:
-        stream = container.streams.video[0]
-        fps = stream.average_rate or stream.guessed_rate
-        variable = bool(fps and stream.base_rate and abs(stream.base_rate / fps - 1) > 0.01)
-        has_audio = bool(container.streams.audio)
-        frames = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
-    first = next(frames_of(path), None)
-    if first is None:
-        raise MediaError(_cannot_decode(path, ValueError("it holds no frame")))
+    kind = kind_of_file(path)
+    if kind == "pictures":
+        pictures, others = pictures_in(path)
+        return ClipInfo(
+            path=path,
+            frames=len(pictures),
+            size=picture_size(pictures[0]),
+            fps=None,
+            has_audio=False,
+            notes=_passed_over(others),
+        )
+    if kind == "moving":
+        timing, size = moving_timing(path), picture_size(path)
+        return _info(path, timing, size, has_audio=False, notes=())
+    with opened_video(path) as (container, stream):
+        timing, has_audio = _timing(container, stream), bool(container.streams.audio)
+    with opened_video(path) as (container, stream):
+        shown = _shown(stream, "white")
+        if next(shown.pictures(_decoded(container, stream)), None) is None or shown.size is None:
+            raise MediaError(cannot_decode(path, ValueError("it holds no frame")))
+    return _info(path, timing, shown.size, has_audio=has_audio, notes=tuple(shown.notes))
+
+
+def frames_of(
+    path: Path | str,
+    background: Background = "white",  # behind transparent parts; black for drawn skeletons
+) -> Iterator[np.ndarray]:
+    """Yield the frames of a clip as a player shows them, (H, W, 3) uint8 RGB, one by one.
+
+    Frames come at an even speed. Pictures of a folder are sorted by name in natural order (frame2
+    before frame10).
+    """
+    path = Path(path)
+    kind = kind_of_file(path)
+    if kind == "pictures":
+        for picture in pictures_in(path)[0]:
+            yield read_bytes(picture, background=background)
+    elif kind == "moving":
+        yield from moving_timing(path).even(moving_frames(path, background))
+    else:
+        with opened_video(path) as (container, stream):
+            timing = _timing(container, stream)
+        with opened_video(path) as (container, stream):
+            stream.thread_type = "AUTO"
+            shown = _shown(stream, background)
+            yield from timing.even(shown.pictures(_decoded(container, stream)))
+
+
+def _info(
+    path: Path, timing: Timing, size: Size, *, has_audio: bool, notes: tuple[str, ...]
+) -> ClipInfo:
     return ClipInfo(
         path=path,
-        frames=frames,
-        size=Size(first.shape[1], first.shape[0]),
-        fps=fps,
+        frames=timing.frames,
+        size=size,
+        fps=timing.fps,
         has_audio=has_audio,
-        variable=variable,
+        variable=timing.variable,
+        notes=(timing.note, *notes) if timing.note else notes,
     )
 
 
-def frames_of(path: Path | str) -> Iterator[np.ndarray]:
-    """Yield the frames of a video file or folder of pictures, (H, W, 3) uint8 RGB, one by one.
+def _timing(container: InputContainer, stream: VideoStream) -> Timing:
+    """Return when the frames of a video are shown, from its packets; nothing is decoded.
 
-    Pictures of a folder are sorted by name in natural order (frame2 before frame10).
+    Packets that an edit list leaves out are decoded, but not shown.
     """
-    path = Path(path)
-    pictures = _pictures(path)
-    if pictures is not None:
-        for picture in pictures:
-            yield read_bytes(picture)
-        return
-    with _opened_video(path) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for frame in container.decode(video=0):
-            # Phones store how they were held, in degrees counter-clockwise.
-            turns = round(getattr(frame, "rotation", 0) / 90) % 4
-            yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
-
-
-def _pictures(path: Path) -> list[Path] | None:
-    """Return the picture files of a folder, or the one picture; None if it is a video."""
-    if path.is_dir():
-        found = [each for each in path.iterdir() if each.suffix.lower() in PICTURE_SUFFIXES]
-        if not found:
-            raise InputError(
-                f"frames got {path}; the folder holds no pictures "
-                f"({', '.join(sorted(PICTURE_SUFFIXES))}). Choose another or give a video file."
-            )
-        return sorted(found, key=_natural)
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        return [path]
-    return None
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    return [
-        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)
+    packets = [packet for packet in _packets(container, stream) if packet.size]
+    shown = [
+        ((packet.pts if packet.pts is not None else packet.dts), packet.duration)
+        for packet in packets
+        if not packet.is_discard
     ]
+    announced = stream.frames - (len(packets) - len(shown))
+    base = stream.time_base or Fraction(1)
+    stamps = sorted(stamp * base for stamp, _ in shown if stamp is not None)
+    last = max(((stamp, long) for stamp, long in shown if stamp is not None), default=(0, None))[1]
+    told = [stream.average_rate, stream.guessed_rate]
+    missing = [None] * (len(shown) - len(stamps))
+    return timing_of([*stamps, *missing], last * base if last else None, told, announced)
 
 
-def open_clip(path: Path) -> InputContainer:
-    """Open a video or sound file; InputError or MediaError names the file if this fails."""
-    if not path.is_file():
-        raise InputError(f"frames got {path}; there is no such file or folder. Check the path.")
-    try:
-        return av.open(str(path))
-    except (OSError, FFmpegError) as error:
-        raise MediaError(_cannot_decode(path, error)) from error
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """Yield the packets of a video, up to where a damaged file breaks off."""
+    with suppress(FFmpegError, OSError):
+        yield from container.demux(stream)
 
 
-@contextmanager
-def _opened_video(path: Path) -> Iterator[InputContainer]:
-    container = open_clip(path)
-    try:
-        if not container.streams.video:
-            raise InputError(f"frames got {path}; it holds no video. Choose a video file.")
-        yield container
-    except (OSError, FFmpegError) as error:
-        raise MediaError(_cannot_decode(path, error)) from error
-    finally:
-        container.close()
+def _shown(stream: VideoStream, background: Background) -> Shown:
+    return Shown(pixel=stream.sample_aspect_ratio, background=background)
 
 
-def _cannot_decode(path: Path, error: Exception) -> str:
-    return (
-        f"frames got {path}; it cannot be decoded ({cause_of(error)}). "
-        f"It may be truncated or damaged: copy or export it again."
-    )
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    name = _WITH_ALPHA.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(stream)
+        return
+    decoder: Any = av.CodecContext.create(name, "r")
+    decoder.extradata = stream.codec_context.extradata
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet if packet.size else None)
+
+
+def _passed_over(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    return (f"Files of the folder that are no pictures were passed over: {len(names)} ({listed}).",)

@@ -4,7 +4,9 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,12 +22,17 @@ logger = logging.getLogger(__name__)
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
+# What stands behind transparent parts: white behind a character, black behind a drawn skeleton.
+Background = Literal["white", "black"]
+
+_MOVING = frozenset({"AVIF", "GIF", "PNG", "WEBP"})  # formats whose frames follow in time
+
 
 def read_picture(
     path: Path | str,
     longest: int | None = None,  # pixels; pictures with a longer side are scaled down
 ) -> Tensor:  # (1, 3, H, W) float32 RGB, 0..1
-    """Return a picture, rotated upright; transparent parts become white."""
+    """Return a picture, rotated upright, in sRGB; transparent parts become white."""
     return to_pixels(read_bytes(Path(path), longest)[None])
 
 
@@ -53,29 +60,88 @@ def to_bytes(
 def read_bytes(
     path: Path,
     longest: int | None = None,  # pixels, as in read_picture
+    background: Background = "white",
 ) -> np.ndarray:  # (H, W, 3) uint8 RGB
-    """Return a picture as uint8, rotated upright; transparent parts become white."""
+    """Return a picture as uint8, rotated upright, in sRGB; transparent parts are filled."""
     with opened_picture(path) as image:
         before = image.size
         if longest is not None and max(before) > longest:
             image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
             logger.warning("%s: %dx%d pixels, reduced to %dx%d", path, *before, *image.size)
-        image = ImageOps.exif_transpose(image)
-        if image.mode == "F":
-            raise MediaError(
-                f"picture got {path}; its pixels are float numbers of unknown range. "
-                "Save it again with integers, as PNG."
-            )
-        if image.mode.startswith("I"):  # 16-bit grey, which PIL would clip at 255
-            grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            return repeat(grey, "H W -> H W 3")
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            if np.asarray(image.getchannel("A")).min() < 255:
-                logger.warning("%s: transparent parts were filled with white", path)
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image)
-        return np.asarray(image.convert("RGB")).copy()
+        return to_rgb(ImageOps.exif_transpose(image), path, background)
+
+
+def to_rgb(
+    image: Image.Image,
+    path: Path,  # for messages
+    background: Background,
+    quiet: bool = False,  # do not log that transparent parts were filled
+) -> np.ndarray:  # (H, W, 3) uint8 RGB
+    """Return a picture of any mode as 8-bit sRGB, its transparent parts filled."""
+    if image.mode == "F":
+        raise MediaError(
+            f"picture got {path}; its pixels are float numbers of unknown range. "
+            "Save it again with integers, as PNG."
+        )
+    if image.mode.startswith("I"):  # 16-bit grey, which PIL would clip at 255
+        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return repeat(grey, "H W -> H W 3")
+    image = _in_srgb(image, path)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if not quiet and np.asarray(image.getchannel("A")).min() < 255:
+            logger.warning("%s: transparent parts were filled with %s", path, background)
+        image = on_background(image, background)
+    return np.array(image.convert("RGB"))
+
+
+def on_background(
+    image: Image.Image,  # RGBA
+    background: Background,
+) -> Image.Image:  # RGB
+    """Return a picture with its transparent parts filled; used for pictures and videos alike."""
+    ground = Image.new("RGBA", image.size, background)
+    return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def moves(path: Path) -> bool:
+    """Return whether a picture has several frames that follow each other in time."""
+    with opened_picture(path) as image:
+        return image.format in _MOVING and getattr(image, "n_frames", 1) > 1 + first_frame(image)
+
+
+def first_frame(image: Image.Image) -> int:
+    """Return the number of the first moving frame of a picture.
+
+    An APNG may begin with a still picture for programs that do not show animations.
+    """
+    return int(bool(getattr(image, "default_image", False)))
+
+
+def _in_srgb(image: Image.Image, path: Path) -> Image.Image:
+    """Return a picture whose colours are converted from its ICC profile to sRGB."""
+    data = image.info.get("icc_profile")
+    if not data:
+        return image
+    from PIL import ImageCms  # needed by few pictures, and some builds of PIL lack it
+
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(data))
+        if "sRGB" in ImageCms.getProfileDescription(profile):
+            return image
+        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+        if image.mode not in ("L", "RGB", "CMYK"):
+            image = image.convert("RGB")
+        srgb = ImageCms.createProfile("sRGB")
+        shown = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, ImportError) as error:
+        logger.warning("%s: its colour profile was not used (%s)", path, error)
+        return image
+    if shown is None:
+        return image
+    if alpha is not None:
+        shown.putalpha(alpha)
+    return shown
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from av.video.stream import VideoStream
 
 from ..errors import InputError, MediaError
 from ..types import Size
-from .clips import open_clip
 from .encoding import Coder, Encoding, encoding_of
+from .files import name_for_ffmpeg, open_clip
 from .pictures import cannot_write, temporary_path
 
 logger = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ class VideoWriter:
         self._part = temporary_path(self.path)
         self._audio: _AudioCopier | None = None
         self._encoding = encoding_of(self.path, alpha)
-        if not 1 <= self.fps <= 1000:
-            raise InputError(f"fps got {fps}; it must lie in 1..1000. Choose for instance 30.")
+        if not Fraction(1, 1000) <= self.fps <= 1000:
+            raise InputError(f"fps got {fps}; it must lie in 0.001..1000. Choose for instance 30.")
 
     def __enter__(self) -> "VideoWriter":
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container: OutputContainer = av.open(str(self._part), "w")
+            self._container: OutputContainer = av.open(name_for_ffmpeg(self._part), "w")
         except (OSError, FFmpegError) as error:
             raise MediaError(cannot_write(self.path, error)) from error
         try:

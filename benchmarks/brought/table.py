@@ -3,8 +3,9 @@
 from .case import Case
 from .clips import CLIPS
 from .keypoints import KEYPOINTS
+from .pictures import PICTURES
 
 GROUPS: dict[str, tuple[Case, ...]] = {
-    "Clips and pictures": CLIPS,
+    "Clips and pictures": CLIPS + PICTURES,
     "Keypoint files": KEYPOINTS,
 }

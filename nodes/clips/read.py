@@ -12,11 +12,22 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...animate_anyone.errors import InputError
+from ...animate_anyone.media.pictures import Background
 from ...animate_anyone.types import Size
 from ..comfyui import convert
 from .decode import video_file
 
 CHUNK_FRAMES = 8  # of an IMAGE, turned into bytes at once
+
+
+def mask_input(name: str) -> io.Input:
+    """Return the input `mask`, for the transparency of an IMAGE."""
+    return io.Mask.Input(
+        "mask",
+        optional=True,
+        tooltip=f"The MASK of the Load Image node that gives {name}: where it is 1 the picture is "
+        "transparent. Needed only for pictures with transparent parts.",
+    )
 
 
 def clip_inputs(what: str) -> list[io.Input]:
@@ -29,6 +40,7 @@ def clip_inputs(what: str) -> list[io.Input]:
             tooltip=f"{what} as a clip, instead of image. It is read frame by frame, so a long "
             "clip needs no more memory.",
         ),
+        mask_input("image"),
     ]
 
 
@@ -47,6 +59,8 @@ class DrivingClip:
 def driving_clip(
     image: Tensor | None,  # IMAGE
     video: VideoInput | None,
+    mask: Tensor | None = None,  # MASK beside the IMAGE: 1 where it is transparent
+    background: Background = "white",  # behind transparent parts; black for drawn skeletons
 ) -> Iterator[DrivingClip]:
     """Yield the clip of the connected input. Only a few frames are in memory at a time."""
     if (image is None) == (video is None):
@@ -54,17 +68,22 @@ def driving_clip(
             f"image and video got {'nothing' if image is None else 'both'}; connect the frames to "
             "one of them."
         )
+    if mask is not None and image is None:
+        raise InputError("mask got a MASK without image; it belongs to an IMAGE. Disconnect it.")
     with video_file(video) as path:
         if path is None:
             assert image is not None
-            parts = convert.image_chunks(image, "image", CHUNK_FRAMES)
+            image = convert.with_mask(image, mask, "image")
+            parts = convert.image_chunks(image, "image", CHUNK_FRAMES, background)
             frames = (frame for part in parts for frame in part)
             yield DrivingClip(frames, len(image), convert.image_size(image), None, lambda _: ())
             return
         from ...animate_anyone.media import clip_info, frames_of
 
         info = clip_info(path)
-        yield DrivingClip(frames_of(path), info.frames, info.size, info.fps, info.remarks)
+        yield DrivingClip(
+            frames_of(path, background), info.frames, info.size, info.fps, info.remarks
+        )
 
 
 def in_chunks(

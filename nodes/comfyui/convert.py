@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.media import fitting
+from ...animate_anyone.media.pictures import Background
 from ...animate_anyone.types import Size
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,9 @@ log = logging.getLogger(__name__)
 def image_to_frames(
     image: Tensor,  # (f, H, W, 1, 3 or 4)
     name: str,  # of the socket, for messages
+    background: Background = "white",  # behind transparent parts; black for drawn skeletons
 ) -> Tensor:  # (f, 3, H, W), float32, 0..1
-    """Return an IMAGE as RGB frames; transparent parts become white, grey fills all channels."""
+    """Return an IMAGE as RGB frames; transparent parts are filled, grey fills all channels."""
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise InputError(
             f"{name} got a picture of shape {tuple(image.shape)}; an IMAGE has frames, rows, "
@@ -35,9 +37,34 @@ def image_to_frames(
     if not is_finite(image):
         raise InputError(f"{name} got NaN or infinite pixels; they must lie in 0..1.")
     if image.shape[-1] == 4:
-        log.info("%s: transparent parts become white.", name)
-        image = image[..., :3] * image[..., 3:] + (1 - image[..., 3:])
+        log.info("%s: transparent parts become %s.", name, background)
+        ground = 1.0 if background == "white" else 0.0
+        image = image[..., :3] * image[..., 3:] + ground * (1 - image[..., 3:])
     return image.expand(*image.shape[:3], 3).movedim(-1, 1).clamp(0, 1).contiguous()
+
+
+def with_mask(
+    image: Tensor,  # IMAGE (f, H, W, c)
+    mask: Tensor | None,  # MASK (f or 1, H, W) of Load Image: 1 where the picture is transparent
+    name: str,  # of the socket, for messages
+) -> Tensor:  # IMAGE with 4 channels, or as it was
+    """Return an IMAGE whose transparency is a MASK beside it.
+
+    Load Image gives a small empty mask for a picture without transparency; it changes nothing.
+    """
+    if mask is None or not mask.any():
+        return image
+    mask = mask[None] if mask.ndim == 2 else mask
+    if mask.shape[1:] != image.shape[1:3] or len(mask) not in (1, len(image)):
+        raise InputError(
+            f"mask got {len(mask)} of {mask.shape[-1]}x{mask.shape[-2]}, but {name} has "
+            f"{len(image)} of {image.shape[2]}x{image.shape[1]}; they must have the same size. "
+            "Connect both from the same Load Image node."
+        )
+    shown = (1 - mask.to(image)).clamp(0, 1)[..., None].expand(*image.shape[:3], 1)
+    if image.shape[-1] == 4:
+        shown = torch.minimum(shown, image[..., 3:])
+    return torch.cat([image[..., :3].expand(*image.shape[:3], 3), shown], dim=-1)
 
 
 def frames_to_image(
@@ -84,11 +111,12 @@ def image_chunks(
     image: Tensor,  # IMAGE
     name: str,  # of the socket, for messages
     frames: int,  # in a chunk
+    background: Background = "white",  # as in image_to_frames
 ) -> Iterator[np.ndarray]:  # (f', H, W, 3), uint8
     """Yield an IMAGE as 8-bit pictures, `frames` at a time."""
-    image_to_frames(image[:1], name)
+    image_to_frames(image[:1], name, background)
     for part in image.split(frames):
-        yield image_to_bytes(frames_to_image(image_to_frames(part, name)))
+        yield image_to_bytes(frames_to_image(image_to_frames(part, name, background)))
 
 
 def save_picture(

@@ -46,11 +46,12 @@ def encode_reference(
     clip_vision: host.ClipVision,
     net: Network,
     size: Size,  # pixels; a side of 0 is chosen by the weights
+    mask: Tensor | None = None,  # MASK: 1 where the picture is transparent
 ) -> Reference:
     """Return ReferenceNet's features and the image token of a character's picture."""
     from ...animate_anyone.media import fit_picture
 
-    picture = convert.image_to_frames(image, "image")
+    picture = convert.image_to_frames(convert.with_mask(image, mask, "image"), "image")
     if len(picture) != 1:
         raise InputError(
             f"image got {len(picture)} pictures; a reference is one picture. Choose it with an "
@@ -108,11 +109,12 @@ def encode_pose(
     guider: Network,
     size: Size,  # pixels; a side of 0 follows the pictures
     keep: str,  # one of KEEP
+    mask: Tensor | None = None,  # MASK beside the IMAGE: 1 where it is transparent
 ) -> Pose:
     """Return the driving motion, as features or, for long clips, as pictures."""
     from ...animate_anyone.media.fitting import fit_drawing
 
-    with driving_clip(image, video) as clip:
+    with driving_clip(image, video, mask, "black") as clip:
         total = clip.total
         size = fitting_size(size, clip.size)
         fitted = (fit_drawing(frame, size) for frame in clip.frames)

@@ -4,7 +4,7 @@ from comfy_api.input import VideoInput
 from comfy_api.latest import io
 
 from ...animate_anyone.types import Size
-from ..clips.read import clip_inputs
+from ..clips.read import clip_inputs, mask_input
 from ..comfyui import convert, host
 from ..comfyui.checks import checked
 from ..comfyui.sockets import (
@@ -53,6 +53,7 @@ class EncodeReference(io.ComfyNode):
                     tooltip="The drawn poses, of which only the size is used: reference and video "
                     "then have the same size, as in training.",
                 ),
+                mask_input("image"),
             ],
             outputs=[ReferenceSocket.Output(display_name="reference")],
         )
@@ -68,11 +69,13 @@ class EncodeReference(io.ComfyNode):
         width: int,
         height: int,
         pose_image: io.Image.Type | None = None,
+        mask: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
         size = Size(width, height)
         if size == Size(0, 0) and pose_image is not None:
             size = convert.image_size(pose_image)
-        return io.NodeOutput(encode_reference(image, vae, clip_vision, reference_net, size))
+        networks = (vae, clip_vision, reference_net)
+        return io.NodeOutput(encode_reference(image, *networks, size, mask))
 
 
 class EncodePose(io.ComfyNode):
@@ -122,9 +125,10 @@ class EncodePose(io.ComfyNode):
         keep: str,
         image: io.Image.Type | None = None,
         video: VideoInput | None = None,
+        mask: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
         size = Size(width, height)
-        return io.NodeOutput(encode_pose(image, video, pose_guider, size, keep))
+        return io.NodeOutput(encode_pose(image, video, pose_guider, size, keep, mask))
 
 
 NODES = {30: EncodeReference, 130: EncodePose}  # by place in the menu

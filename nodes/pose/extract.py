@@ -95,6 +95,7 @@ def extract_pose(
     person: str | int,  # largest, all or a number
     extract: dict[str, Any],  # fields of ExtractConfig
     clean: dict[str, Any],  # fields of CleanConfig; the speed of a video replaces its fps
+    mask: Tensor | None = None,  # MASK beside the IMAGE: 1 where it is transparent
 ) -> tuple[list[dict[str, Any]], str]:
     """Return POSE_KEYPOINT and a report."""
     from ...animate_anyone.pose.files.keypoints import to_keypoints
@@ -102,7 +103,7 @@ def extract_pose(
     from ...animate_anyone.pose.people.pipeline import FollowConfig, follow
     from ...animate_anyone.pose.people.smoothing import CleanConfig
 
-    with driving_clip(image, video) as clip:
+    with driving_clip(image, video, mask) as clip:
         fps = {"fps": float(clip.fps)} if clip.fps else {}
         config = FollowConfig(
             extract=ExtractConfig(**extract),
@@ -126,12 +127,13 @@ def extract_pose(
 def read_drawn_poses(
     image: Tensor | None,  # IMAGE, skeletons on black
     video: VideoInput | None,  # or the same as a clip
+    mask: Tensor | None = None,  # MASK beside the IMAGE: 1 where it is transparent
 ) -> tuple[list[dict[str, Any]], str]:
     """Return POSE_KEYPOINT and a report."""
     from ...animate_anyone.pose.drawing.read_back import read_skeleton_frames
     from ...animate_anyone.pose.files.keypoints import to_keypoints
 
-    with driving_clip(image, video) as clip:
+    with driving_clip(image, video, mask, "black") as clip:
         found, summary = read_skeleton_frames(_reported(clip))
         text = "\n".join([str(summary), *clip.remarks(len(found))])
     return to_keypoints(found), text

@@ -178,11 +178,12 @@ class ExtractPose(io.ComfyNode):
         fps: float,
         image: io.Image.Type | None = None,
         video: VideoInput | None = None,
+        mask: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
         people = number if person == NUMBER else person
         clean = {"max_gap_frames": max_gap, "spikes": spikes, "smooth": smooth, "fps": fps}
         extract = {"detect_every": detect_every, "batch": batch}
-        keypoints, report = extract_pose(dwpose, image, video, people, extract, clean)
+        keypoints, report = extract_pose(dwpose, image, video, people, extract, clean, mask)
         return io.NodeOutput(keypoints, report, ui=ui.PreviewText(report))
 
 
@@ -208,9 +209,12 @@ class ReadPoseVideo(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, image: io.Image.Type | None = None, video: VideoInput | None = None
+        cls,
+        image: io.Image.Type | None = None,
+        video: VideoInput | None = None,
+        mask: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
-        keypoints, report = read_drawn_poses(image, video)
+        keypoints, report = read_drawn_poses(image, video, mask)
         return io.NodeOutput(keypoints, report, ui=ui.PreviewText(report))
 
 

@@ -165,7 +165,10 @@ def _clip(material: Material) -> tuple[np.ndarray, np.ndarray] | None:
             f"{absent} got nothing; connect a clip to frames and its skeletons, from Draw Pose, "
             "to poses, or choose a data_set."
         )
-    pixels = [convert.image_to_frames(frames, "frames"), convert.image_to_frames(poses, "poses")]
+    pixels = [
+        convert.image_to_frames(frames, "frames"),
+        convert.image_to_frames(poses, "poses", "black"),
+    ]
     check_clip(*map(to_bytes, pixels))
     size = fitting_size(Size(0, 0), convert.image_size(frames))
     fitted = [to_bytes(fit_picture(each, size)) for each in pixels]

@@ -118,6 +118,26 @@ def test_transparent_references_stand_on_white(run_node, load):
     white = run_node("EncodeReference", image=torch.ones(1, 64, 64, 3), **networks)
     assert torch.allclose(seen.token, white.token)
     assert torch.allclose(seen.features[0], white.features[0], atol=1e-5)
+    beside = {"image": clear[..., :3], "mask": torch.ones(1, 64, 64)}
+    assert torch.allclose(run_node("EncodeReference", **beside, **networks).token, white.token)
+
+
+def test_transparent_skeletons_stand_on_black(run_node, load):
+    options = {"pose_guider": load().pose_guider, "width": 0, "height": 0, "keep": "pictures"}
+    clear = torch.rand(2, 64, 64, 3)
+    whole, empty = torch.zeros(1, 64, 64), torch.ones(1, 64, 64)
+    for image in (
+        {"image": torch.cat([clear, 0 * clear[..., :1]], -1)},
+        {"image": clear, "mask": empty},
+    ):
+        assert not run_node("EncodePose", **image, **options).pictures.any()
+    # Load Image gives a small empty mask where a picture is not transparent.
+    for mask in (whole, torch.zeros(1, 8, 8)):
+        assert run_node("EncodePose", image=clear, mask=mask, **options).pictures.any()
+    with pytest.raises(ValueError, match="mask got 1 of 8x8, but image has 2 of 64x64"):
+        run_node("EncodePose", image=clear, mask=torch.ones(1, 8, 8), **options)
+    with pytest.raises(ValueError, match="mask got a MASK without image"):
+        run_node("EncodePose", mask=empty, **options)
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 8, 3), (1, 8, 8, 2)], ids=["empty", "two channels"])

@@ -213,7 +213,7 @@ def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
         ({"window": 0}, "window length got 0; it must be 1 frame or more"),
         ({"overlap": 4}, "window overlap got 4; it must be at least 0 and less than"),
         ({"frames": 0}, "frames got 0; a clip needs 1 or more"),
-        ({"fps": 0}, "fps got 0; it must lie in 1..1000"),
+        ({"fps": 0}, "fps got 0; it must lie in 0.001..1000"),
         ({"out": "clip.gif"}, "out got 'clip.gif'; video is written as .mp4"),
         ({"reference": "gone.png"}, "picture got gone.png; there is no such file"),
         ({"poses": "gone.json"}, "keypoints got gone.json; cannot read it"),
@@ -273,7 +273,7 @@ def test_video_with_fewer_frames_than_announced_gives_a_shorter_clip(inputs, cap
     with VideoWriter(folder / "motion.mp4", Size(64, 96), 30) as writer:
         writer.write(np.zeros((5, 96, 64, 3), np.uint8))
     frames = list(frames_of(folder / "motion.mp4"))[:3]
-    monkeypatch.setattr("animate_anyone.commands.driving.frames_of", lambda path: iter(frames))
+    monkeypatch.setattr("animate_anyone.commands.driving.frames_of", lambda *_: iter(frames))
 
     assert main(arguments(options, poses=folder / "motion.mp4")) == 0
     assert clip_info(options["out"]).frames == 3

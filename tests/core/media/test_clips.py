@@ -224,6 +224,7 @@ def write_times(path: Path, times: Iterable[int]) -> None:
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         video.options = {"bf": "0"}
         video.codec_context.time_base = Fraction(1, 600)
+        video.codec_context.colorspace = 6  # BT.601; else the report tells what was assumed
         for time in times:
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             picture.pts, picture.time_base = time, Fraction(1, 600)
@@ -253,15 +254,15 @@ def test_a_clip_is_rotated_according_to_its_metadata(tmp_path: Path) -> None:
     assert frames[0][:, :18].mean() < 20
 
 
-def test_a_varying_frame_rate_is_reported_and_all_frames_are_read(tmp_path: Path) -> None:
+def test_a_varying_frame_rate_is_reported_and_frames_come_at_their_time(tmp_path: Path) -> None:
     write_times(tmp_path / "even.mp4", range(0, 200, 20))
     write_times(tmp_path / "varying.mp4", [0, 20, 40, 100, 120, 200, 220, 300, 400, 420])
     even, varying = (clip_info(tmp_path / f"{name}.mp4") for name in ("even", "varying"))
 
     assert (even.fps, even.variable) == (30, False)
     assert varying.variable
-    assert 13 < varying.fps < 15
-    assert varying.frames == len(list(frames_of(tmp_path / "varying.mp4"))) == 10
+    assert varying.fps == 30  # of the nearest two frames, so that none is left out
+    assert varying.frames == len(list(frames_of(tmp_path / "varying.mp4"))) == 22
 
 
 def test_a_clip_of_one_frame_has_a_frame_rate(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""What a file is, told by its content, and opening it whatever its name."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from ..errors import InputError, MediaError
+from .pictures import PICTURE_SUFFIXES, cause_of, moves
+
+Kind = Literal["pictures", "moving", "video"]
+
+_HEAD = 32  # bytes that show what a file is
+_PICTURES = re.compile(
+    rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|BM....\0\0\0\0|II[*+]\0|MM\0[*+]|P[1-6]\s|qoif"
+    rb"|....ftyp(avif|avis)|\0\0\0\x0cjP  ",
+    re.DOTALL,
+)
+_PHOTO = re.compile(rb"....ftyp(heic|heix|heif|mif1|msf1|hevc|hevx)", re.DOTALL)
+_VIDEOS = re.compile(
+    rb"....(ftyp|moov|mdat|wide)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba", re.DOTALL
+)
+
+
+def kind_of_file(path: Path) -> Kind:
+    """Return whether a path holds still pictures, a moving picture (GIF, WebP, APNG) or a video.
+
+    The content decides, the suffix only where the content says nothing.
+    """
+    if path.is_dir():
+        return "pictures"
+    head = _head(path)
+    if _PHOTO.match(head):
+        raise InputError(
+            f"frames got {path}; it is a HEIC photo, which cannot be read here. "
+            "Export it as JPEG or PNG."
+        )
+    if is_picture(path):
+        return "moving" if moves(path) else "pictures"
+    return "video"
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a picture, or claims to be one and is not a video."""
+    head = _head(path)
+    if _PICTURES.match(head):
+        return True
+    return path.suffix.lower() in PICTURE_SUFFIXES and not _VIDEOS.match(head)
+
+
+def is_hidden(path: Path) -> bool:
+    """Return whether a file is none of the user's: `._1.png`, `.DS_Store`, `Thumbs.db`."""
+    return path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def pictures_in(path: Path) -> tuple[list[Path], list[str]]:
+    """Return the pictures of a folder in natural order, and the names of its other files."""
+    if not path.is_dir():
+        return [path], []
+    files = sorted((each for each in path.iterdir() if not is_hidden(each)), key=_natural)
+    pictures = [each for each in files if each.is_file() and is_picture(each)]
+    if not pictures:
+        raise InputError(
+            f"frames got {path}; the folder holds no pictures "
+            f"({', '.join(sorted(PICTURE_SUFFIXES))}). Choose another or give a video file."
+        )
+    taken = set(pictures)
+    return pictures, [each.name for each in files if each.is_file() and each not in taken]
+
+
+def name_for_ffmpeg(path: Path) -> str:
+    """Return a file's name as FFmpeg opens it: `take: 1.mp4` alone would be a protocol."""
+    return f"file:{path}"
+
+
+def open_clip(path: Path) -> InputContainer:
+    """Open a video or sound file; InputError or MediaError names the file if this fails."""
+    if not path.is_file():
+        raise InputError(f"frames got {path}; there is no such file or folder. Check the path.")
+    try:
+        return av.open(name_for_ffmpeg(path))
+    except (OSError, FFmpegError) as error:
+        raise MediaError(cannot_decode(path, error)) from error
+
+
+@contextmanager
+def opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Yield a file and its video; errors in the block become a MediaError with its name."""
+    container = open_clip(path)
+    try:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream) or _is_cover(stream):
+            raise InputError(f"frames got {path}; it holds no video. Choose a video file.")
+        yield container, stream
+    except (OSError, FFmpegError) as error:
+        raise MediaError(cannot_decode(path, error)) from error
+    finally:
+        container.close()
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    """Return whether a stream is the cover picture of a sound file."""
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def cannot_decode(path: Path, error: Exception) -> str:
+    """Return the error message for a file that is no clip, or a damaged one."""
+    return (
+        f"frames got {path}; it cannot be decoded ({cause_of(error)}). "
+        f"It may be truncated or damaged: copy or export it again."
+    )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""  # whoever reads the file names the fault
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    return [
+        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)
+    ]
