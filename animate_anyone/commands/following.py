@@ -101,6 +101,8 @@ def add_retarget_arguments(parser: argparse.ArgumentParser, usual: str, *before:
     add("--lock-y", action="store_true", help="remove movement of the whole body up and down")
     text = "scale the clip down until all keypoints are inside the canvas"
     add("--fit-canvas", action="store_true", help=text)
+    text = "bend the arms so that hands touch the head, the hips and each other as in the motion"
+    add("--contacts", action="store_true", help=text)
 
 
 def parse_person(text: str) -> str | int:
@@ -122,6 +124,7 @@ def retarget_config(options: argparse.Namespace, mode: str) -> RetargetConfig:
         lock_x=options.lock_x,
         lock_y=options.lock_y,
         fit_canvas=options.fit_canvas,
+        contacts=options.contacts,
     )
 
 

@@ -75,6 +75,14 @@ class RetargetPose(io.ComfyNode):
                     "image", optional=True, tooltip="The reference picture, for the preview only."
                 ),
                 corrections_input(),
+                io.Boolean.Input(
+                    "contacts",
+                    default=False,
+                    optional=True,
+                    tooltip="Bend the arms so that hands touch the head, the hips and each other "
+                    "where they do so in the driver. Off, every bone keeps its direction, and "
+                    "hands may miss a head of another size. The report lists the touches.",
+                ),
             ],
             outputs=[
                 KeypointsSocket.Output(display_name="retargeted"),
@@ -99,6 +107,7 @@ class RetargetPose(io.ComfyNode):
         fit_canvas: bool,
         image: io.Image.Type | None = None,
         corrections: str | None = None,
+        contacts: bool = False,
     ) -> io.NodeOutput:
         options = {
             "mode": mode,
@@ -108,6 +117,7 @@ class RetargetPose(io.ComfyNode):
             "lock_x": lock_x,
             "lock_y": lock_y,
             "fit_canvas": fit_canvas,
+            "contacts": contacts,
         }
         fitted = fit_to_reference(keypoints, reference, image, options, corrections)
         return io.NodeOutput(*fitted[:3], ui=fitted[3])

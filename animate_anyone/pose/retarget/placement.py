@@ -50,6 +50,7 @@ class Placement:
     """Person 0, placed on the reference."""
 
     xy: np.ndarray  # (f, 135, 2)
+    joints: np.ndarray  # (f, NODES, 2), also where they are not seen; NaN: never seen
     frame: int  # in which the anchor lies on the reference's anchor
     root: str  # joint whose motion is kept
     anchor: str  # joint that is placed on the reference's
@@ -88,6 +89,7 @@ def place(
     built += shift
     return Placement(
         xy=_with_parts(driver, nodes, built, root, ratios),
+        joints=built,
         frame=frame,
         root=NODE_NAMES[root],
         anchor=used,

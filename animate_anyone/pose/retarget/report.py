@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .contacts import Contact
+
 SCALES = (0.2, 5.0)  # usual size of the reference over that of the driver
 
 
@@ -33,6 +35,7 @@ class RetargetReport:
     people: int = 0
     points: int = 0  # seen points of all people and frames
     points_off_canvas: int = 0
+    contacts: tuple[Contact, ...] = ()  # touches that were kept, if that was asked for
     reference_missing: tuple[str, ...] = ()  # body joints that the reference does not show
     warnings: tuple[str, ...] = ()
 
@@ -45,6 +48,9 @@ class RetargetReport:
         """Return the report as values that JSON can hold."""
         record = asdict(self)
         record["bones"] = {bone.bone: [bone.ratio, bone.source] for bone in self.bones}
+        record["contacts"] = {
+            contact.name: [contact.frames, contact.missed] for contact in self.contacts
+        }
         record["off_canvas_share"] = self.off_canvas_share
         for name in ("reference_missing", "warnings"):
             record[name] = list(record[name])
@@ -63,6 +69,9 @@ class RetargetReport:
                 f"placed by {self.anchor} in frame {self.placement_frame}, moved by {self.root}"
             )
         lines += [f"{bone.bone:<10}{bone.ratio:>7.3f}  {bone.source}" for bone in self.bones]
+        for contact in self.contacts:
+            missed = f", too far away in {contact.missed}" if contact.missed else ""
+            lines.append(f"touch kept: {contact.name} in {contact.frames} frames{missed}")
         if self.fit_scale != 1:
             lines.append(f"scaled by {self.fit_scale:.3f} to stay on the canvas")
         lines.append(

@@ -3,7 +3,8 @@
 The paper rescales the driving skeleton to that of the character in the reference image (section
 4.1) but does not say how. Here, every bone keeps its direction in every frame and gets the length
 measured in the reference. The motion of the hips is scaled like the legs, so that standing feet do
-not slide. The whole clip is placed on the reference once.
+not slide. The whole clip is placed on the reference once. If asked for, arms are then bent so that
+hands touch what they touch in the driver.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ...fitting import placement
 from ...types import Points, PoseClip, Size
 from ..skeleton.joints import BODY_JOINTS
 from .bones import FACE, KINDS, NODES, PART_SLICES, PELVIS, Figure, figure_of, has_body
+from .contacts import keep_contacts
 from .modes import MODES, USUAL_MODE, Scales
 from .placement import ANCHORS, place
 from .ratios import measure
@@ -37,6 +39,7 @@ class RetargetConfig:
     lock_x: bool = False  # keep the root at its placed position in x
     lock_y: bool = False  # the same in y
     fit_canvas: bool = False  # shrink and move the whole clip so that all points are on canvas
+    contacts: bool = False  # bend arms so that hands touch head, hips and each other as before
 
     def __post_init__(self) -> None:
         """Reject unknown choices and values out of range."""
@@ -89,6 +92,9 @@ def retarget(
         warnings=_missing_people(figures, target),
     )
     scales = MODES[config.mode].scales
+    if scales is None and config.contacts:
+        text = f"mode {config.mode} moves no arms, so that contacts have no effect"
+        report = replace(report, warnings=(*report.warnings, text))
     if scales is None or report.warnings:
         places = [figure.xy * scale + (left, top) for figure in figures]
     else:
@@ -137,7 +143,10 @@ def _put_on_reference(
         anchor=config.anchor,
         locks=(config.lock_x, config.lock_y),
     )
-    places = [placement.xy, *(placement.follow(figure.xy) for figure in figures[1:])]
+    mine, contacts = placement.xy, ()
+    if config.contacts:
+        mine, contacts = keep_contacts(figures[0], placement.xy, placement.joints, ratios)
+    places = [mine, *(placement.follow(figure.xy) for figure in figures[1:])]
     bones = tuple(
         BoneRatio(bone=kind, ratio=ratios.ratios[kind], source=ratios.sources[kind])
         for kind in KINDS
@@ -152,6 +161,7 @@ def _put_on_reference(
         placement_frame=placement.frame,
         root=placement.root,
         anchor=placement.anchor,
+        contacts=contacts,
         warnings=_anchor_warning(config.anchor, placement.anchor),
     )
     return report, places

@@ -29,7 +29,7 @@ from benchmarks.skeletons import NEUTRAL, WALL, WALL_VIEW, film, make_body, perf
 MEASURED = {"legs": ("thigh", "shin"), "arms": ("upper_arm", "forearm"), "shoulders": ("shoulder",)}
 seeds = st.integers(0, 9999)
 parts = st.sampled_from(list(MEASURED))
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=15, deadline=None)
 
 
 def in_picture(body, angles) -> PoseClip:
