@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bundled_runs import BROWSERS, ON_EVERY_PAGE, find_browser
 from comfy_hosts import REPOSITORY, find_hosts
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -29,22 +28,45 @@ PICTURES = os.environ.get("ANIMATE_ANYONE_PICTURES")
 
 
 EVERY_HOST = "test_bundled_workflows.py"  # the tests for further hosts
+RUN = "test_runs_and_shows_its_result"
+EARLIER = "test_a_workflow_of_an_earlier_version_opens_and_runs"
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark the tests of this folder; beyond the first host only the bundled workflows are tried."""
+    """Mark the tests of this folder, leave out those of further hosts, and sort them by page.
+
+    Beyond the first host only the bundled workflows are tried. To open a page takes longer than
+    most tests, and only one is kept, so tests that use the same page follow each other.
+    """
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.browser)
-    hosts = find_hosts()[1:]
-    left_out = {
-        item
-        for item in ours
-        if item.path.name != EVERY_HOST and item.callspec.params["comfy_host"] in hosts
-    }
+    left_out = [item for item in ours if not _is_tried(item)]
     if left_out:
-        config.hook.pytest_deselected(items=list(left_out))
-        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+    kept = iter(sorted((item for item in ours if _is_tried(item)), key=_page_of))
+    items[:] = [next(kept) if item in ours else item for item in items if item not in left_out]
+
+
+def _is_tried(item):
+    values = item.callspec.params
+    if values["comfy_host"] not in find_hosts()[1:]:
+        return True
+    if item.originalname == RUN:
+        return values["name"] in ON_EVERY_PAGE
+    return item.path.name == EVERY_HOST
+
+
+def _page_of(item):
+    """Return what tests are sorted by: the host, the kind of page, and what is left on the page."""
+    hosts, values = find_hosts(), item.callspec.params
+    place = hosts.index(values["comfy_host"]) if values["comfy_host"] in hosts else 0
+    own = item.get_closest_marker("own_page") is not None
+    # A workflow and its earlier version are the same prompt: the second run is a cached one.
+    runs = values["name"] if item.originalname in (RUN, EARLIER) else ""
+    leaves_panel_open = item.path.name == "test_help.py"
+    traces = (leaves_panel_open, "hub" in item.fixturenames)
+    return place, own, values.get("nodes2", False), traces, runs
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,9 +77,9 @@ def _on_every_host(comfy_host):
 @pytest.fixture(scope="session")
 def chromium():
     """Return a running Chromium; without one the test is skipped."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = find_browser()
     if found is None:
-        pytest.skip(f"no Chromium: none of {', '.join(NAMES)} is installed")
+        pytest.skip(f"no Chromium: none of {', '.join(BROWSERS)} is installed")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=found, args=list(FLAGS))
@@ -124,14 +146,22 @@ class ComfyPage:
 
     def queue(self):
         """Press Run; return the prompt's entry in the history when it has ended."""
-        before = set(self.server.get("/history"))
+        before = self.newest()
         self.evaluate("() => { window.app.queuePrompt(0); }")
         return self.ended(before)
 
+    def newest(self):
+        """Return the newest prompt of the history, alone in a set.
+
+        The whole history holds every graph, and to send it again and again would keep the server
+        from its work.
+        """
+        return set(self.server.get("/history", max_items=1))
+
     def ended(self, before):
-        """Wait for a prompt that is not among those before; return its entry in the history."""
+        """Wait for a prompt that is not the `newest` of before; return its entry in the history."""
         wait = self.server.patience()
-        while not (new := set(self.server.get("/history")) - before):
+        while not (new := self.newest() - before):
             wait.check("the prompt")
             self.page.wait_for_timeout(1000 * wait.pause)
         return self.server.get(f"/history/{new.pop()}").popitem()[1]
@@ -174,12 +204,14 @@ class Pages:
         self.chromium, self.server, self.pictures = chromium, server, pictures
         self.kept = {}  # what a page was opened with -> a page that no test uses
 
-    def open(self, *, nodes2, locale, size, newcomer, settings):
+    def open(self, *, nodes2, locale, size, newcomer):
         """Open ComfyUI in a new page."""
         chosen = {"Comfy.TutorialCompleted": not newcomer, "Comfy.VueNodes.Enabled": nodes2}
         chosen |= {"Comfy.Locale": locale, "Comfy.Workflow.Persist": False}
         chosen |= {"Comfy.VueNodes.AutoScaleLayout": False, "Comfy.ColorPalette": "dark"}
-        self.server.post("/settings", chosen | (settings or {}))
+        # Less work for a page without a graphics card: what it draws, and fetches after each run.
+        chosen |= {"LiteGraph.Canvas.MaximumFps": 20, "Comfy.Queue.MaxHistoryItems": 4}
+        self.server.post("/settings", chosen)
         context = self.chromium.new_context(viewport={"width": size[0], "height": size[1]})
         context.route(
             lambda address: urlsplit(address).hostname not in ("127.0.0.1", None),
@@ -232,11 +264,9 @@ def opener(pages):
         locale="en",
         size=(1600, 1000),
         newcomer=False,
-        settings=None,
         fresh=False,  # a page of its own, loaded now and closed afterwards
     ):
         options = {"nodes2": nodes2, "locale": locale, "size": size, "newcomer": newcomer}
-        options["settings"] = settings
         key = None if fresh else json.dumps(options)
         comfy = pages.take(key) if key else None
         if comfy is None:
@@ -262,8 +292,7 @@ def open_page(pages):
         yield open_one
 
 
-@pytest.fixture(scope="module")
-def shared_page(pages):
-    """Return one page for the tests of a module, which each load a graph of their own."""
-    with opener(pages) as open_one:
-        yield open_one()
+@pytest.fixture
+def shared_page(open_page):
+    """Return the usual page; each test loads a graph of its own."""
+    return open_page()

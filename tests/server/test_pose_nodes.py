@@ -7,6 +7,7 @@ import time
 import pytest
 
 from comfy_client import WORKFLOWS, events, message, node_of, workflow
+from comfy_socket import interrupted
 
 pytestmark = pytest.mark.server
 
@@ -118,8 +119,11 @@ def test_free_closes_the_networks_and_they_open_again(server, models, base):
     server.run(extraction(channel_order="moore"))
     opened = log.read_text().count("estimator.onnx runs on cpu")
     server.post("/free", {"unload_models": True, "free_memory": True})
-    time.sleep(3)  # the server does it between prompts
-    server.run(extraction(channel_order="moore"))
+    for _ in range(30):  # the server frees between prompts; until then the run is a cached one
+        server.run(extraction(channel_order="moore"))
+        if log.read_text().count("estimator.onnx runs on cpu") > opened:
+            break
+        time.sleep(0.1)
     assert log.read_text().count("estimator.onnx runs on cpu") == opened + 1
 
 
@@ -132,12 +136,14 @@ def test_interrupt_stops_an_extraction_and_the_next_prompt_runs(server, models):
     extract = node_of(prompt, "ExtractPose")
     del extract["video"]
     extract.update(image=["51", 0], detect_every=1)
-    prompt_id = server.queue(prompt)
-    time.sleep(4)
-    server.post("/interrupt")
-    asked = time.monotonic()
-    entry = server.result(prompt_id)
-    assert time.monotonic() - asked < INTERRUPT_SECONDS
+    interrupt = []
+
+    def is_time(step):
+        interrupt[:] = [time.monotonic()]
+        return step["max"] == 20_000
+
+    entry = interrupted(server, prompt, is_time)
+    assert time.monotonic() - interrupt[0] < INTERRUPT_SECONDS
     told = events(entry)
     assert "execution_interrupted" in told, json.dumps(entry["status"])
     assert told["execution_interrupted"]["node_type"] == "AnimateAnyone_ExtractPose"

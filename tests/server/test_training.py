@@ -5,32 +5,14 @@ import time
 
 import pytest
 
+from bundled_runs import check_training, quick
 from comfy_client import events, message, node_of, workflow
 
 pytestmark = pytest.mark.server
 
-STEPS = 16  # fewer than in the workflow, but enough for a visible effect
-
-
-def figures(outputs, title):
-    """Return the cells of a table that an Evaluate node shows, by column."""
-    (text,) = (
-        text for out in outputs.values() for text in out.get("text", ()) if f"| {title} |" in text
-    )
-    head, _, row = ([cell.strip() for cell in line.split("|")] for line in text.splitlines())
-    return {name: float(cell) for name, cell in zip(head, row, strict=True) if name}
-
 
 def test_the_workflow_shows_that_training_helps(server, base):
-    prompt = workflow("fine_tune")
-    node_of(prompt, "_Train").update(steps=STEPS)
-    outputs = server.run(prompt)
-    before, after = (figures(outputs, f"{when} training") for when in ("before", "after"))
-    assert after["PSNR"] > before["PSNR"] + 0.2, (before, after)
-    assert len([1 for out in outputs.values() if len(out.get("images", ())) == 12]) == 2
-    assert (base / "models/animate_anyone/my_character.safetensors").is_file()
-    options = server.get("/object_info/AnimateAnyone_LoadModels")["AnimateAnyone_LoadModels"]
-    assert "my_character.safetensors" in str(options["input"]["required"]["denoiser"])
+    check_training(server, base, server.run(quick(workflow("fine_tune"))))
 
 
 def interrupt_after_a_step(server, run):

@@ -1,0 +1,106 @@
+"""What a run of each bundled workflow must give, and whether it runs in the page or over HTTP.
+
+One run on each host is enough: the page sends what the API file holds (test_bundled_workflows.py
+compares them), so a workflow that the page runs is not run over HTTP as well.
+"""
+
+import importlib.util
+import io
+import shutil
+
+import av
+
+from comfy_client import WORKFLOWS
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+STEPS = 1  # fewer than in the workflows; these tests do not depend on the number
+TRAINING_STEPS = 16  # fewer than in the workflow, but enough for a visible effect
+FRAMES = {
+    "first_run": 24,
+    "stock_ksampler": 24,
+    "custom_sampling": 24,
+    "long_clip": 72,
+    "driving_video": 24,
+    "skeleton_clip": 24,
+    "lora_controlnet": 24,
+}
+OTHERS = ("fine_tune", "retarget_only")  # they give no video
+NAMES = sorted([*FRAMES, *OTHERS])
+# What the page runs on further hosts: a clip that is compared and poses that are retargeted, which
+# are the results that our panels show.
+ON_EVERY_PAGE = ("driving_video", "retarget_only")
+
+
+def find_browser():
+    """Return the path of a Chromium, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def page_can_run():
+    """Return whether tests can drive a page here."""
+    return bool(find_browser() and importlib.util.find_spec("playwright"))
+
+
+def quick(prompt):
+    """Return a prompt with only as many steps as its tests need."""
+    for node in prompt.values():
+        if "steps" in node["inputs"]:
+            training = node["class_type"] == "AnimateAnyone_Train"
+            node["inputs"]["steps"] = TRAINING_STEPS if training else STEPS
+    return prompt
+
+
+def frames_in(video):
+    """Return the frames of a video file and its rate."""
+    with av.open(io.BytesIO(video)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        return frames, stream.average_rate
+
+
+def check(name, server, base, outputs):
+    """Assert that a workflow's outputs are what it promises."""
+    if name in FRAMES:
+        check_video(server, outputs, FRAMES[name])
+    elif name == "fine_tune":
+        check_training(server, base, outputs)
+    else:
+        pictures = [file for output in outputs.values() for file in output.get("images", ())]
+        assert len(pictures) == 24
+
+
+def check_video(server, outputs, count):
+    """Assert that the outputs hold one clip of so many frames, which shows something that moves."""
+    files = [file for output in outputs.values() for file in output.get("images", ())]
+    (clip,) = (file for file in files if file["type"] == "output")
+    frames, rate = frames_in(server.file(clip))
+    assert clip["filename"].endswith(".mp4")
+    assert len(frames) == count
+    assert frames[0].shape == (128, 128, 3)
+    assert rate == 12
+    assert frames[0].std() > 5, "the picture is not empty"
+    assert any((frame != frames[0]).mean() > 0.01 for frame in frames), "and it moves"
+
+
+def check_training(server, base, outputs):
+    """Assert that the figures after training are better, and that the weights can be loaded."""
+    before, after = (_figures(outputs, f"{when} training") for when in ("before", "after"))
+    assert after["PSNR"] > before["PSNR"] + 0.2, (before, after)
+    assert len([1 for out in outputs.values() if len(out.get("images", ())) == 12]) == 2
+    assert (base / "models/animate_anyone/my_character.safetensors").is_file()
+    options = server.get("/object_info/AnimateAnyone_LoadModels")["AnimateAnyone_LoadModels"]
+    assert "my_character.safetensors" in str(options["input"]["required"]["denoiser"])
+
+
+def _figures(outputs, title):
+    """Return the cells of a table that an Evaluate node shows, by column."""
+    (text,) = (
+        text for out in outputs.values() for text in out.get("text", ()) if f"| {title} |" in text
+    )
+    head, _, row = ([cell.strip() for cell in line.split("|")] for line in text.splitlines())
+    return {name: float(cell) for name, cell in zip(head, row, strict=True) if name}
+
+
+def is_complete():
+    """Return whether the names here are those of the files."""
+    return sorted(path.stem for path in WORKFLOWS.glob("*.json")) == NAMES
