@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.own_page
+
 NODES = (
     "LoadModels",
     "LoadDWPose",
@@ -11,9 +13,14 @@ NODES = (
     "Animate",
     "Compare",
 )
+PANELS = 8  # Animate has two
+SIZE = (3600, 1400)  # so large that all panels are in view
 BUILD = """
 (kinds) => {
   window.app.graph.clear();
+  const { canvas } = window.app;
+  canvas.ds.scale = 1;
+  canvas.ds.offset = [120, 120];
   let x = 0;
   for (const kind of kinds) {
     const node = LiteGraph.createNode(`AnimateAnyone_${kind}`);
@@ -23,49 +30,56 @@ BUILD = """
     node.setSize([Math.max(w, 380), h]);
     x += node.size[0] + 40;
   }
-  window.app.canvas.ds.scale = 1;
+  canvas.setDirty(true, true);
 }
 """
-SHOW = """
-(index) => {
-  const node = window.app.graph._nodes[index];
-  const { ds } = window.app.canvas;
-  ds.offset = [120 - node.pos[0], 120 - node.pos[1]];
-  window.app.canvas.setDirty(true, true);
-}
+SHOWN = """
+(count) => [...document.querySelectorAll(".aa-panel")].filter((panel) => {
+  const { left, top, right, bottom, width } = panel.getBoundingClientRect();
+  const inView = left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
+  return width && inView && panel.innerText.trim();
+}).length >= count
 """
-PANELS = "() => document.querySelectorAll('.aa-panel').length"
+GROUND = "() => getComputedStyle(document.querySelector('.aa-panel')).backgroundColor"
+PALETTE = "(name) => window.app.extensionManager.setting.set('Comfy.ColorPalette', name)"
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa"]}}
+RULES["resultTypes"] = ["violations"]
+
+
+@pytest.fixture
+def panels(open_page):
+    """Return a page that shows every kind of panel."""
+    comfy = open_page(size=SIZE)
+    comfy.evaluate(BUILD, list(NODES))
+    comfy.wait(SHOWN, PANELS)
+    comfy.page.wait_for_timeout(600)  # for what the panels fetch
+    return comfy
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])
-def test_axe_finds_nothing_in_our_panels(open_page, palette):
+def test_axe_finds_nothing_in_our_panels(panels, palette):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    comfy = open_page(settings={"Comfy.ColorPalette": palette}, size=(1400, 1300))
-    comfy.evaluate(BUILD, list(NODES))
-    for index, kind in enumerate(NODES):
-        comfy.evaluate(SHOW, index)
-        comfy.page.wait_for_timeout(600)
-        assert comfy.evaluate(PANELS), kind
-        comfy.picture(f"panel_{kind}_{palette}")
-        rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa"]}}
-        found = axe.run(comfy.page, context=".aa-panel", options=rules)
-        assert found.violations_count == 0, f"{kind}: {found.generate_report()}"
-    assert comfy.errors == []
+    before = panels.evaluate(GROUND)
+    try:
+        panels.evaluate(PALETTE, palette)
+        if palette != "dark":
+            panels.wait(f"(before) => ({GROUND})() !== before", before)
+        panels.picture(f"panels_{palette}")
+        found = axe.run(panels.page, context=".aa-panel", options=RULES)
+        assert found.violations_count == 0, found.generate_report()
+    finally:
+        panels.evaluate(PALETTE, "dark")
+    assert panels.errors == []
 
 
-def test_every_control_is_reached_by_the_tab_key(open_page):
-    comfy = open_page(size=(1400, 1300))
-    comfy.evaluate(BUILD, list(NODES))
-    for index, kind in enumerate(NODES):
-        comfy.evaluate(SHOW, index)
-        comfy.page.wait_for_timeout(400)
-        unreachable = comfy.evaluate(
-            "() => [...document.querySelectorAll('.aa-panel :is(button, input, select, summary)')]"
-            ".filter((e) => e.tabIndex < 0 && !e.disabled).map((e) => e.outerHTML)"
-        )
-        assert unreachable == [], kind
-        pointer_only = comfy.evaluate(
-            "() => [...document.querySelectorAll('.aa-panel [onclick]')]"
-            ".filter((e) => !e.matches('button, input, summary')).map((e) => e.outerHTML)"
-        )
-        assert pointer_only == [], kind
+def test_every_control_is_reached_by_the_tab_key(panels):
+    unreachable = panels.evaluate(
+        "() => [...document.querySelectorAll('.aa-panel :is(button, input, select, summary)')]"
+        ".filter((e) => e.tabIndex < 0 && !e.disabled).map((e) => e.outerHTML)"
+    )
+    assert unreachable == []
+    pointer_only = panels.evaluate(
+        "() => [...document.querySelectorAll('.aa-panel [onclick]')]"
+        ".filter((e) => !e.matches('button, input, summary')).map((e) => e.outerHTML)"
+    )
+    assert pointer_only == []

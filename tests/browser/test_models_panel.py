@@ -48,6 +48,13 @@ class Hub:
         comfy.page.route("**/api/animate_anyone/download*", self._start)
         comfy.page.route("**/api/animate_anyone/download/cancel*", self._cancel)
 
+    def leave(self):
+        """Let the server answer the pages again."""
+        for comfy in self.pages:
+            comfy.page.remove_listener("request", self._note)
+            for route in ("models*", "download*", "download/cancel*"):
+                comfy.page.unroute(f"**/api/animate_anyone/{route}")
+
     def _note(self, request):
         local = request.url.startswith(self.pages[0].server.address)
         if not local or (request.method == "POST" and "/animate_anyone/" in request.url):
@@ -79,18 +86,21 @@ class Hub:
 
 
 @pytest.fixture
-def hub(server):
-    return Hub(server)
+def hub(server, open_page):
+    del open_page  # requested so that the hub leaves the pages before they are closed or kept
+    hub = Hub(server)
+    yield hub
+    hub.leave()
 
 
 @pytest.fixture
 def panel(open_page, hub, comfy_host):
     """Return a function that opens a page with one loader and returns its panel."""
 
-    def open_one(kind="LoadModels", *, nodes2=False, **values):
+    def open_one(kind="LoadModels", *, nodes2=False, fresh=False, **values):
         if nodes2 and comfy_host.version.startswith("0.3."):
             pytest.skip("the first trial of Nodes 2.0 shows no elements of packs")
-        comfy = open_page(nodes2=nodes2, fresh=True)
+        comfy = open_page(nodes2=nodes2, fresh=fresh)
         hub.serve(comfy)
         comfy.evaluate("() => app.graph.clear()")
         comfy.evaluate(ADD, [kind, values])
@@ -201,8 +211,9 @@ def test_a_set_is_downloaded_from_the_panel(panel, hub, nodes2):
     assert len(comfy.errors) == 1  # the browser's own line on status 400
 
 
+@pytest.mark.own_page
 def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_base):
-    mine = panel(preset="moore")
+    mine = panel(preset="moore", fresh=True)
     mine.wait("0 of 6 files present")
     mine.press("Download missing")
     mine.wait("Cancel")
@@ -216,7 +227,7 @@ def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_b
     mine.comfy.evaluate(ADD, ["LoadModels", {"preset": "moore"}])
     assert mine.wait("1.00 GB of", "Cancel")["bar"] == pytest.approx(0.098, abs=0.01)
 
-    second = panel(preset="musepose")
+    second = panel(preset="musepose", fresh=True)
     seen = second.wait("Moore-AnimateAnyone is being downloaded; one set at a time")
     assert second.comfy.page.locator(".aa-models").get_by_role("button").is_disabled()
     second.set("preset", "moore")
@@ -256,8 +267,9 @@ def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_b
     assert mine.comfy.errors + second.comfy.errors == []
 
 
-def test_a_workflow_whose_model_is_missing_says_which_and_keeps_everything(panel, hub):
-    mine = panel("LoadDWPose", nodes2=True)
+@pytest.mark.parametrize("nodes2", [True], ids=["nodes2"])
+def test_a_workflow_whose_model_is_missing_says_which_and_keeps_everything(panel, hub, nodes2):
+    mine = panel("LoadDWPose", nodes2=nodes2)
     seen = mine.wait("aa-mini's own pair is chosen", "DWPose", "YOLOX, DWPose")
     assert ["missing", "yolox_l.onnx", "217 MB"] in seen["rows"]
     mine.set("detector", "yolox_l.onnx")

@@ -108,6 +108,15 @@ DRAWN = """
   return coloured;
 }
 """
+PRESSED = """
+(element, [key, times]) => {
+  element.focus();
+  for (let i = 0; i < times; i += 1) {
+    element.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+    element.dispatchEvent(new KeyboardEvent("keyup", { key, bubbles: true, cancelable: true }));
+  }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +150,7 @@ def opened(comfy, file):
     comfy.evaluate("(p) => window.app.loadApiJson(p, 'stage')", alone(file))
     comfy.page.wait_for_timeout(1000)
     comfy.evaluate(LOOK, "LoadKeypoints")
-    before = set(comfy.server.get("/history"))
+    before = comfy.newest()
     comfy.page.get_by_role("button", name="Run only this node and the nodes that it needs").click()
     entry = comfy.ended(before)
     assert entry["status"]["status_str"] == "success"
@@ -288,7 +297,7 @@ def test_a_correction_made_during_a_run_waits_for_the_next_one(open_page, keypoi
     page.keyboard.press("ArrowRight")
     changed = page.get_by_text("Corrections changed")
     changed.wait_for()
-    before = set(comfy.server.get("/history"))
+    before = comfy.newest()
     comfy.evaluate("""async () => {
       await window.app.queuePrompt(0);
       document.querySelector(".aa-stage-canvas").focus();
@@ -306,9 +315,7 @@ def test_each_drag_is_one_step_of_undo(open_page, server, keypoints_file):
     comfy = open_page()
     opened(comfy, keypoints_file)
     page = comfy.page
-    page.locator(CANVAS).focus()
-    for _ in range(UNDO_STEPS + 3):
-        page.keyboard.press("ArrowRight")
+    page.locator(CANVAS).evaluate(PRESSED, ["ArrowRight", UNDO_STEPS + 3])
     before = corrections(comfy)
     data = server.get("/view", filename=keypoints_file, type="input")
     dragged(comfy, joint_on_screen(comfy, data, 0, 7), (30, -20))
@@ -333,7 +340,7 @@ def test_update_runs_a_node_inside_of_a_subgraph(open_page, keypoints_file):
       return String(outer.id);
     }""")
     comfy.evaluate(LOOK.replace("window.app.graph", "window.app.canvas.graph"), "LoadKeypoints")
-    before = set(comfy.server.get("/history"))
+    before = comfy.newest()
     comfy.page.get_by_role("button", name="Run only this node and the nodes that it needs").click()
     entry = comfy.ended(before)
     assert entry["status"]["status_str"] == "success"

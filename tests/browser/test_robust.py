@@ -16,6 +16,15 @@ SET_STEPS = """
   }
 }
 """
+RELOADED_STEPS = 4  # the page is reloaded at the first of them
+QUEUE_AND_NOTE_STEPS = """
+(steps) => {
+  const note = ({ detail }) => { if (detail.max === steps) window.stepsSeen = detail.value; };
+  window.stepsSeen = 0;
+  window.comfyAPI.api.api.addEventListener("progress", note);
+  window.app.queuePrompt(0);
+}
+"""
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EARLIER.glob("*.json")))
@@ -47,28 +56,30 @@ def test_a_missing_model_file_leaves_the_rest_of_the_workflow_alone(shared_page)
     assert comfy.errors == []
 
 
-def test_a_reload_in_the_middle_of_a_run(open_page):
-    comfy = open_page(fresh=True)
+def test_a_reload_in_the_middle_of_a_run(shared_page):
+    comfy = shared_page
     comfy.load("first_run")
-    comfy.evaluate(SET_STEPS, 12)
-    before = set(comfy.server.get("/history"))
-    comfy.evaluate("() => { window.app.queuePrompt(0); }")
-    comfy.page.wait_for_timeout(2500)
+    comfy.evaluate(SET_STEPS, RELOADED_STEPS)
+    before = comfy.newest()
+    comfy.evaluate(QUEUE_AND_NOTE_STEPS, RELOADED_STEPS)
+    comfy.wait("() => window.stepsSeen > 0")
+    assert comfy.newest() == before, "it still runs"
     comfy.reload()
     comfy.load("first_run")
     entry = comfy.ended(before)
     assert entry["status"]["status_str"] == "success"
-    comfy.evaluate(SET_STEPS, 2)
+    comfy.evaluate(SET_STEPS, 1)
     assert comfy.queue()["status"]["status_str"] == "success"
     assert comfy.errors == []
 
 
+@pytest.mark.own_page
 def test_two_tabs_do_not_disturb_each_other(open_page):
     first, second = open_page(fresh=True), open_page(fresh=True)
     first.load("first_run")
     second.load("retarget_only")
     wanted = second.prompt()
-    first.evaluate(SET_STEPS, 2)
+    first.evaluate(SET_STEPS, 1)
     assert first.queue()["status"]["status_str"] == "success"
     assert second.prompt() == wanted
     assert second.queue()["status"]["status_str"] == "success"

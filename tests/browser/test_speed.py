@@ -13,8 +13,8 @@ def share_of_ours(profile):
     return sum(OURS in frame["url"] for frame in at_work) / len(at_work)
 
 
-def test_our_scripts_take_little_of_the_pages_start(open_page):
-    comfy = open_page(fresh=True)
+def test_our_scripts_take_little_of_the_pages_start(shared_page):
+    comfy = shared_page
     session = comfy.page.context.new_cdp_session(comfy.page)
     # Processor time of the page's main thread, whatever else the machine does.
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
