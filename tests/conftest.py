@@ -108,13 +108,20 @@ def host_of(item) -> ComfyHost | None:
     return item.callspec.params.get("comfy_host") if hasattr(item, "callspec") else None
 
 
-def _place(item) -> tuple[int, bool]:
-    """Return the place of a test in the run: two browsers beside each other would be slow."""
+def _place(item) -> tuple[int, ...]:
+    """Return the place of a test in the run, for workers that take group after group.
+
+    One worker begins with the pages of the first host, and another needs about as long for the
+    nodes on all hosts and the server of the next one: two browsers beside each other are slow. The
+    core's files, which are short, then fill both workers up to the end.
+    """
     host, ring = host_of(item), ring_of(item.nodeid)
     if host is None:
-        return 4, not item.get_closest_marker("slow")
-    in_process = ring == 2
-    return (int(in_process) if host == HOSTS[0] else 3 - in_process), False
+        return 3, not item.get_closest_marker("slow")
+    number = HOSTS.index(host)
+    if ring == 2:
+        return 1, number
+    return 2 if number else 0, number, ring if number else -ring
 
 
 def _group_of(item) -> str:
