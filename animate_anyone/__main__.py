@@ -20,7 +20,7 @@ COMMANDS = (
     "parity.command",
     "commands.prepare",
     "commands.train",
-    "commands.evaluate",
+    "commands.evaluate.command",
     "commands.ablations",
     "commands.mini",
 )

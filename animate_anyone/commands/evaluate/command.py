@@ -1,18 +1,13 @@
 """The command `evaluate`: measure a model under a fixed protocol; prints a table."""
 
 import argparse
-import json
-import logging
-import sys
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..types import Size
-from .following import add_pose_pair, progress_bar
-from .options import (
+from ...errors import InputError
+from ..following import add_pose_pair, progress_bar
+from ..options import (
     add_canvas,
     add_data,
     add_encoders,
@@ -21,29 +16,22 @@ from .options import (
     machine_from,
     sentence,
 )
+from .checks import check_options, drop_unused
+from .clip import run_on_clip
+from .results import write_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import torch
 
-    from ..animate import Sampling
-    from ..evaluation.compared import Compared
-    from ..evaluation.measure import Measured
-    from ..evaluation.metrics.metric import Instruments
-    from ..evaluation.pairs import Pair
-    from ..evaluation.protocol import Protocol
-    from ..weights.load import Models
-
-# Options that name the file of a network, and the instrument that the network is opened as.
-_NETWORKS = {
-    "detector": "pose",
-    "estimator": "pose",
-    "lpips_backbone": "lpips",
-    "fvd_network": "fvd",
-}
-
-logger = logging.getLogger(__name__)
+    from ...animate import Sampling
+    from ...evaluation.compared import Compared
+    from ...evaluation.measure import Measured
+    from ...evaluation.metrics.metric import Instruments
+    from ...evaluation.pairs import Pair
+    from ...evaluation.protocol import Protocol
+    from ...weights.load import Models
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -101,17 +89,17 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, print and write the results; return the exit code."""
     if options.result or options.poses:
-        return _run_on_clip(options)
-    from ..evaluation.compared import not_whole
-    from ..evaluation.instruments import absent, open_instruments
-    from ..evaluation.protocol import load_protocol
-    from ..evaluation.report import Report, unmeasured
-    from ..evaluation.tables import as_markdown
+        return run_on_clip(options)
+    from ...evaluation.compared import not_whole
+    from ...evaluation.instruments import absent, open_instruments
+    from ...evaluation.protocol import load_protocol
+    from ...evaluation.report import Report, unmeasured
+    from ...evaluation.tables import as_markdown
 
     protocol = load_protocol(options.protocol)
-    _check(options, drawn=protocol.drawn)
+    check_options(options, drawn=protocol.drawn)
     rule = f"protocol {protocol.name} does not measure"
-    _drop_unused(options, protocol.metrics, rule, "Add this to its metrics")
+    drop_unused(options, protocol.metrics, rule, "Add this to its metrics")
     tested, changed = _tested(options, protocol)
     instruments = open_instruments(
         tested,
@@ -134,63 +122,8 @@ def run(options: argparse.Namespace) -> int:
         instruments=_files(options, instruments),
         compared=compared,
     )
-    _write(options, as_markdown(report) + "\n", report.data())
+    write_results(options, as_markdown(report) + "\n", report.data())
     return 0
-
-
-def _check(options: argparse.Namespace, *, drawn: bool) -> None:
-    """Refuse options that contradict each other."""
-    for name, least in (("pairs", 1), ("frames", 1), ("first", 0)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} got {value}; it must be {least} or more.")
-    if bool(options.results) != bool(options.truth):
-        raise InputError("--results and --truth belong together; give both.")
-    sampled = ("steps", "cfg", "vae", "image_encoder")
-    given = options.without_motion or any(getattr(options, name) is not None for name in sampled)
-    if options.results and given:
-        raise InputError(
-            "--results was given with --steps, --cfg, --vae, --image-encoder or --without-motion; "
-            "finished clips are not sampled again. Leave these out."
-        )
-    if options.results and options.data:
-        raise InputError(
-            "--results and --data were both given; clips are either finished or generated now. "
-            "Leave one of them out."
-        )
-    if drawn and (options.results or options.data):
-        given = "--results" if options.results else "--data"
-        raise InputError(
-            f"{given} was given with --protocol {options.protocol}, which draws its own clips. "
-            "Choose --protocol ubc or tiktok, or leave it out."
-        )
-    if not drawn and not (options.results or options.data):
-        raise InputError(
-            f"--protocol got {options.protocol}, whose clips are not part of this package. Name "
-            "--data FOLDER (made by `prepare`), or --results FOLDER and --truth FOLDER."
-        )
-
-
-def _drop_unused(
-    options: argparse.Namespace,
-    metrics: Collection[str],  # the figures that are measured
-    rule: str,  # why other figures are not, up to their names
-    way_out: str,
-) -> None:
-    """Unset each network option that no measured figure needs, and log a warning."""
-    from ..evaluation.metrics.table import METRICS
-
-    for name, instrument in _NETWORKS.items():
-        file = getattr(options, name)
-        figures = [figure for figure, metric in METRICS.items() if instrument in metric.needs]
-        if file is None or not set(figures).isdisjoint(metrics):
-            continue
-        option = "--" + name.replace("_", "-")
-        logger.warning(
-            "%s got %s; %s %s, so the file is not used. %s, or leave the option out.",
-            option, file, rule, ", ".join(figures), way_out,
-        )  # fmt: skip
-        setattr(options, name, None)
 
 
 def _tested(
@@ -200,7 +133,7 @@ def _tested(
     changed: dict[str, tuple[Any, Any]] = {}
     fit = protocol.fit
     if options.data:
-        from ..dataset.manifest import ClipDataset
+        from ...dataset.manifest import ClipDataset
 
         fit = ClipDataset.open(options.data).manifest.fit
     if fit != protocol.fit:
@@ -222,7 +155,7 @@ def _tested(
 def _measure_finished(
     options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
 ) -> "tuple[dict[str, Measured], dict[str, Any], dict[str, Compared]]":
-    from ..evaluation.folders import compared_frames, match_folders, measure_folders
+    from ...evaluation.folders import compared_frames, match_folders, measure_folders
 
     pairs = match_folders(options.results, options.truth, protocol)
     chosen = pairs[options.first :][: options.pairs]
@@ -242,8 +175,8 @@ def _measure_finished(
 def _measure_generated(
     options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
 ) -> "tuple[dict[str, Measured], dict[str, Any], dict[str, Compared]]":
-    from ..evaluation.instruments import check_sets
-    from ..evaluation.report import evaluate, sampling_data
+    from ...evaluation.instruments import check_sets
+    from ...evaluation.report import evaluate, sampling_data
 
     given = _prepared if options.data else _drawn
     lengths, pairs, compared = given(options, protocol)
@@ -274,11 +207,11 @@ def _measure_generated(
 
 def _models(options: argparse.Namespace, device: "torch.device", dtype: "torch.dtype") -> "Models":
     """Return the networks of a weight set or a run, with the encoders that are named."""
-    from ..evaluation.ablation import without_motion
-    from ..training.trained import is_run, load_run
-    from ..weights.encoders import load_autoencoder, load_image_encoder
-    from ..weights.load import load_models
-    from ..weights.read import read_weights
+    from ...evaluation.ablation import without_motion
+    from ...training.trained import is_run, load_run
+    from ...weights.encoders import load_autoencoder, load_image_encoder
+    from ...weights.load import load_models
+    from ...weights.read import read_weights
 
     if is_run(Path(options.models)):
         motion = not options.without_motion
@@ -308,7 +241,7 @@ def _drawn(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
     """Return lengths and pairs of the drawn test."""
-    from ..evaluation.held_out import MOTION_FPS, held_out_pairs
+    from ...evaluation.held_out import MOTION_FPS, held_out_pairs
 
     frames = protocol.frames or 1
     numbers = range(options.first, options.first + protocol.clips)
@@ -321,8 +254,8 @@ def _prepared(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
     """Return lengths and pairs of a prepared data set's test clips, and which frames they are."""
-    from ..dataset.manifest import ClipDataset
-    from ..evaluation.prepared import compared_frames, entries_to_test, prepared_pairs
+    from ...dataset.manifest import ClipDataset
+    from ...evaluation.prepared import compared_frames, entries_to_test, prepared_pairs
 
     dataset = ClipDataset.open(options.data)
     every = entries_to_test(dataset)
@@ -338,7 +271,7 @@ def _prepared(
 
 
 def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":
-    from ..animate import sampling_of
+    from ...animate import sampling_of
 
     changes = {"steps": options.steps, "guidance": options.cfg}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -347,8 +280,8 @@ def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":
 
 def _pose_reader(options: argparse.Namespace, *, drawn: bool) -> Any:  # noqa: ANN401
     """Return the pose reader: of the named pair, aa-mini's for drawn characters, or None."""
-    from ..evaluation.pose_reader import PoseReader
-    from ..weights.pose_models import open_pose_pair
+    from ...evaluation.pose_reader import PoseReader
+    from ...weights.pose_models import open_pose_pair
 
     named = (options.detector, options.estimator)
     return PoseReader(open_pose_pair(*named)) if drawn or any(named) else None
@@ -361,42 +294,3 @@ def _files(options: argparse.Namespace, instruments: "Instruments") -> dict[str,
         "FVD": options.fvd_network,
     }
     return {name: str(file) for name, file in files.items() if file}
-
-
-def _write(options: argparse.Namespace, text: str, data: dict[str, Any]) -> None:
-    """Print the table; write table and figures to the named files, each completely or not."""
-    from ..media import whole_file
-
-    sys.stdout.write(text)
-    both = ((options.markdown, text), (options.json, json.dumps(data, indent=1) + "\n"))
-    for path, content in both:
-        if path:
-            with whole_file(path) as part:
-                part.write_text(content, encoding="utf-8")
-
-
-def _run_on_clip(options: argparse.Namespace) -> int:
-    import numpy as np
-
-    from ..evaluation.metrics.following import following
-    from ..media import frames_of, to_pixels
-    from .driving import open_driving, read_driving
-
-    if not (options.result and options.poses):
-        raise InputError("--result and --poses belong together; give both.")
-    rule = "--result with --poses measures the overlap with skeletons alone, not"
-    _drop_unused(options, (), rule, "Give --results and --truth for this")
-    frames = np.stack(list(frames_of(options.result)))
-    size = Size(frames.shape[2], frames.shape[1])
-    driving = open_driving(options.poses, limit=len(frames), canvas=options.canvas)
-    if driving.kind == "video":
-        raise InputError(
-            f"--poses got {options.poses}, a video of a person; the overlap is measured with "
-            "skeletons. Extract them first (pose extract), and fit them as `animate` did "
-            "(pose retarget)."
-        )
-    poses = read_driving(driving, size)
-    table = following(to_pixels(frames), to_pixels(poses))
-    text = "".join(f"{name:18} {value:.3f}\n" for name, value in table.items())
-    _write(options, text, table)
-    return 0

@@ -1,0 +1,18 @@
+"""Printing and writing the results of `evaluate`."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+
+def write_results(options: argparse.Namespace, text: str, data: dict[str, Any]) -> None:
+    """Print the table; write table and figures to the named files, each completely or not."""
+    from ...media import whole_file
+
+    sys.stdout.write(text)
+    both = ((options.markdown, text), (options.json, json.dumps(data, indent=1) + "\n"))
+    for path, content in both:
+        if path:
+            with whole_file(path) as part:
+                part.write_text(content, encoding="utf-8")
