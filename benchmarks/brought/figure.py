@@ -106,6 +106,8 @@ def keypoint_case(
 ) -> Case:
     """Return the case of a single file that holds the figure."""
 
+    seen = [name for name in seen if name != ABSENT]
+
     def make(folder: Path) -> Path:
         path = folder / "keypoints.json"
         data = content if isinstance(content, bytes) else _text(content).encode()
@@ -193,7 +195,7 @@ def body_x(clip: PoseClip) -> list[float]:
 
 def _summary(reading: Reading) -> str:
     frames, people = reading.clip.body.xy.shape[:2]
-    return "; ".join([f"{frames} frames, {people} people", *reading.notes])
+    return "; ".join([f"frames: {frames}, people: {people}", *reading.notes])
 
 
 def _text(content: Any) -> str:  # noqa: ANN401  (as above)

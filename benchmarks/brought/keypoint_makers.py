@@ -278,7 +278,7 @@ MAKER_CASES: tuple[Case, ...] = (
     keypoint_case(
         "COCO annotations whose category names the points in another order",
         _annotations(_SHUFFLED, keypoints=list(_SHUFFLED)),
-        notes=["by its names"],
+        notes=["of named points"],
     ),
     keypoint_case(
         "annotations of animals (AP-10K, 17 points)",
@@ -359,7 +359,7 @@ MAKER_CASES: tuple[Case, ...] = (
         "TensorFlow.js: points with names",
         [[{"keypoints": _named(t), "score": 0.9}] for t in _EACH],
         canvas=CANVAS,
-        notes=["by its names"],
+        notes=["of named points"],
     ),
     keypoint_case(
         "Ultralytics: lists of x and y",

@@ -13,7 +13,7 @@ _LEAST_CANVAS_PX = 2  # on smaller canvases fractions and pixels are alike
 # Coordinates of -1..1 are negative on half of the canvas, those of 0..1 only outside of it.
 _NEGATIVE_Y, _NEGATIVE_X, _BELOW = 0.2, 0.4, -0.02
 
-PIXELS, FRACTIONS, SIGNED = "pixels", "0..1 of the canvas", "-1..1 of the canvas"
+PIXELS, FRACTIONS, SIGNED = "pixels", "0..1 of the canvas", "-1..1 of the canvas, y downwards"
 
 Tables = dict[str, np.ndarray]  # by part: (f, p, j, 3) of x, y, confidence
 

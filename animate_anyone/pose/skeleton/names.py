@@ -45,7 +45,7 @@ def named_layout(names: Sequence[str]) -> Layout:
         body[1] = tuple(index for index in shoulders if index is not None)
     feet = [joint(name) for name in FEET_JOINTS]
     named = feet if any(index is not None for index in feet) else ()
-    return Layout(name="by its names", keypoints=len(names), body=body, feet=named)
+    return Layout(name="of named points", keypoints=len(names), body=body, feet=named)
 
 
 def _plain(name: str) -> str:

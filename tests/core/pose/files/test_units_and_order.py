@@ -39,7 +39,7 @@ def test_points_outside_do_not_turn_fractions_into_pixels(outside, points):
 def test_signed_fractions_have_their_zero_in_the_middle():
     found, notes = read(clip_of(2 * XY - 1))
     np.testing.assert_allclose(found[0], XY * (200, 100))
-    assert notes == "coordinates are -1..1 of the canvas"
+    assert notes == "coordinates are -1..1 of the canvas, y downwards"
 
 
 def test_units_are_decided_for_each_part_and_frame():
