@@ -84,6 +84,13 @@ def input_folders(file: str) -> list[str]:
     return sorted(path.parent.name for path in root.glob(f"*/{file}"))
 
 
+def input_subfolders() -> list[str]:
+    """Return the visible folders in the input folder, each with a slash at the end."""
+    root = Path(folder_paths.get_input_directory())
+    found = sorted(path.name for path in root.iterdir() if path.is_dir())
+    return [f"{name}/" for name in found if not name.startswith(".")]
+
+
 def runs_folder() -> Path:
     """Return the folder of the training runs."""
     return Path(folder_paths.get_output_directory()) / FOLDER / "training"

@@ -9,7 +9,8 @@ from ..comfyui import convert, folders
 from ..comfyui.checks import checked
 from ..comfyui.sockets import KeypointsSocket
 from ..models import encode as encoding
-from ..page.pose_stage import corrected, corrections_input, stage_ui
+from ..page.pose_stage import corrections_input
+from . import keypoint
 
 
 class LoadKeypoints(io.ComfyNode):
@@ -21,18 +22,16 @@ class LoadKeypoints(io.ComfyNode):
             node_id="AnimateAnyone_LoadKeypoints",
             display_name="Load Keypoints (Animate Anyone)",
             category="animate_anyone/pose",
-            description="Reads poses from a JSON file, as Save Keypoints and the extractors and "
-            "pose editors of other packs write them.",
+            description="Reads poses from a JSON file, or from a folder with one file per frame, "
+            "as Save Keypoints, OpenPose, AlphaPose, mmpose, MediaPipe, COCO's tools and pose "
+            "editors write them. Says what it assumed, and refuses what it does not understand.",
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=[
-                        *folders.input_files((".json",)),
-                        *folders.output_files(folders.FOLDER, (".json",)),
-                    ],
+                    options=keypoint.keypoint_files(),
                     tooltip="A JSON file in ComfyUI's input folder, or in the folder "
-                    "animate_anyone of its output folder: a list with one record per frame, or a "
-                    "single record.",
+                    "animate_anyone of its output folder; or a folder in the input folder, with "
+                    "one JSON file per frame. It ends with a slash here.",
                 ),
                 io.Int.Input(
                     "width",
@@ -73,18 +72,12 @@ class LoadKeypoints(io.ComfyNode):
         image: io.Image.Type | None = None,
         corrections: str | None = None,
     ) -> io.NodeOutput:
-        from ...animate_anyone.pose.files.keypoints import read_keypoints, to_keypoints
-
-        canvas = Size(width, height) if width and height else None
-        clip = read_keypoints(folders.input_path(file), canvas)
-        result, notes = corrected(clip, corrections)
-        answer = stage_ui(clip, image, notes=notes, corrections=corrections or "")
-        return io.NodeOutput(to_keypoints(result), ui=answer)
+        keypoints, answer = keypoint.load(file, width, height, image, corrections)
+        return io.NodeOutput(keypoints, ui=answer)
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **others: Any) -> float:
-        path = folders.input_path(file)
-        return path.stat().st_mtime if path.is_file() else 0.0
+        return keypoint.changed_at(file)
 
 
 class SaveKeypoints(io.ComfyNode):
@@ -114,14 +107,16 @@ class SaveKeypoints(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, keypoints: Any, filename_prefix: str) -> io.NodeOutput:
-        from ...animate_anyone.pose.files.keypoints import parse_keypoints, write_keypoints
+        from ...animate_anyone.pose.files.keypoints import parse_with_notes, write_keypoints
 
-        clip = parse_keypoints(keypoints)
-        size = clip.canvas
+        reading = parse_with_notes(keypoints)
+        clip, size = reading.clip, reading.clip.canvas
         path, folder = folders.output_path(filename_prefix, ".json", size.width, size.height)
         write_keypoints(path, clip)
         shown = ui.SavedResult(path.name, folder, io.FolderType.output)
-        return io.NodeOutput(str(path), ui={"text": [str(path)], "keypoints": [shown]})
+        return io.NodeOutput(
+            str(path), ui={"text": ["\n".join([str(path), *reading.notes])], "keypoints": [shown]}
+        )
 
 
 class DrawPose(io.ComfyNode):

@@ -1,6 +1,6 @@
 """Work of the Retarget Pose node: the core's retargeting, a preview, and the pose stage."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from comfy_api.latest import ui
@@ -10,6 +10,9 @@ from ...animate_anyone.errors import InputError
 from ...animate_anyone.types import PoseClip, Size
 from ..comfyui import convert
 from ..page.pose_stage import corrected, stage_ui
+
+if TYPE_CHECKING:
+    from ...animate_anyone.pose.files.keypoints import Reading
 
 PREVIEW_FRAMES = 48
 PREVIEW_PX = 512  # longer side of the preview
@@ -26,9 +29,11 @@ def fit_to_reference(
     from ...animate_anyone.pose.files.keypoints import to_keypoints
     from ...animate_anyone.pose.retarget.retarget import RetargetConfig, retarget
 
-    driver, target = _named("keypoints", keypoints), _named("reference", reference)
+    motion, pose = _named("keypoints", keypoints), _named("reference", reference)
+    driver, target = motion.clip, pose.clip
     fitted, report = retarget(driver, target, RetargetConfig(**options))
     result, notes = corrected(fitted, corrections)
+    notes = (*motion.lines("keypoints"), *pose.lines("reference"), *notes)
     text = "\n".join((report.text(), *notes))
     shown = {"driver": driver, "reference": target, "report": report.data(), "notes": notes}
     shown["corrections"] = corrections or ""
@@ -36,12 +41,12 @@ def fit_to_reference(
     return to_keypoints(result), text, _preview([driver, result, target], image), answer
 
 
-def _named(name: str, keypoints: Any) -> PoseClip:
-    """Return POSE_KEYPOINT as a clip; error messages name its socket."""
-    from ...animate_anyone.pose.files.keypoints import parse_keypoints
+def _named(name: str, keypoints: Any) -> "Reading":
+    """Return POSE_KEYPOINT as a clip with notes; error messages name its socket."""
+    from ...animate_anyone.pose.files.keypoints import parse_with_notes
 
     try:
-        return parse_keypoints(keypoints)
+        return parse_with_notes(keypoints)
     except InputError as error:
         raise InputError(str(error).replace("keypoints", name, 1)) from error
 

@@ -53,6 +53,51 @@ def test_a_file_of_openpose_needs_the_size_of_its_picture(run_node, base):
         run_node("LoadKeypoints", file="openpose.json")
 
 
+@pytest.fixture
+def take(base):
+    """Return a folder of twelve files as OpenPose writes them, in the input folder."""
+    folder = base / "input" / "take"
+    folder.mkdir(exist_ok=True)
+    for frame in range(12):
+        body = [value for joint in range(18) for value in (8.0 + frame, 9.0 + joint, 1.0)]
+        written = {"version": 1.3, "people": [{"pose_keypoints_2d": body}]}
+        (folder / f"{frame}_keypoints.json").write_text(json.dumps(written))
+    (folder / "notes.txt").write_text("take one")
+    return folder
+
+
+def test_a_folder_with_a_file_per_frame_is_offered_and_read(run_node, base, take):
+    node = run_node.nodes["AnimateAnyone_LoadKeypoints"]
+    (base / "input" / "pictures").mkdir(exist_ok=True)
+    (file,) = [entry for entry in node.define_schema().inputs if entry.id == "file"]
+    assert "take/" in file.options
+    assert "pictures/" not in file.options
+    answer = node.execute(file="take/", width=64, height=48)
+    noses = [frame["people"][0]["pose_keypoints_2d"][0] for frame in answer.args[0]]
+    assert noses == [8.0 + frame for frame in range(12)]
+    told = "files that are no frames were skipped: notes.txt"
+    assert answer.ui["text"] == (f"12 frames, 1 people\n{told}",)
+    payload = answer.ui["aa_pose_stage"][0]["payload"]
+    shown = base / "temp" / payload["subfolder"] / payload["filename"]
+    assert told in shown.read_text()
+    first = node.fingerprint_inputs(file="take/")
+    (take / "3_keypoints.json").touch()
+    assert node.fingerprint_inputs(file="take/") > first
+
+
+def test_what_keypoints_of_other_packs_assume_is_in_the_report(run_node):
+    body = [value for joint in range(17) for value in (0.2 + joint / 40, 0.9 - joint / 50, 1.0)]
+    record = {"people": [{"pose_keypoints_2d": body}], "canvas_width": 64, "canvas_height": 48}
+    options = {"mode": "none", "strength": 1.0, "anchor": "auto", "match_frame": -1}
+    locks = {"lock_x": False, "lock_y": False, "fit_canvas": False}
+    _, report, _ = run_node(
+        "RetargetPose", keypoints=[record], reference=[record], **options, **locks
+    )
+    for name in ("keypoints", "reference"):
+        assert f"{name}: bodies are COCO 17\n" in report
+        assert f"{name}: coordinates are 0..1 of the canvas" in report
+
+
 def test_a_changed_file_is_read_again(run_node, base):
     node = run_node.nodes["AnimateAnyone_LoadKeypoints"]
     path = base / "input" / "changing.json"

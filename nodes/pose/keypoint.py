@@ -1,0 +1,51 @@
+"""Work of the nodes of keypoint files: which files there are, and what reading them assumed."""
+
+from typing import Any
+
+from comfy_api.latest import ui
+from torch import Tensor
+
+from ...animate_anyone.types import Size
+from ..comfyui import folders
+from ..page.pose_stage import corrected, stage_ui
+
+
+def keypoint_files() -> list[str]:
+    """Return the JSON files to choose from, and the input folders with one file per frame."""
+    from ...animate_anyone.pose.files.folders import holds_keypoints
+
+    takes = [
+        name for name in folders.input_subfolders() if holds_keypoints(folders.input_path(name))
+    ]
+    return [
+        *folders.input_files((".json",)),
+        *takes,
+        *folders.output_files(folders.FOLDER, (".json",)),
+    ]
+
+
+def changed_at(name: str) -> float:
+    """Return when a file, or the newest file of a folder, was changed; 0 if there is none."""
+    path = folders.input_path(name)
+    paths = [path, *path.iterdir()] if path.is_dir() else [path]
+    return max((one.stat().st_mtime for one in paths if one.exists()), default=0.0)
+
+
+def load(
+    file: str,  # a choice of `keypoint_files`
+    width: int,  # pixels, for files that do not name their canvas; 0: the file does
+    height: int,
+    image: Tensor | None,  # IMAGE to show behind the skeletons
+    corrections: str | None,  # made by hand on the pose stage
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return POSE_KEYPOINT, and the node's answer: the pose stage, and what was assumed."""
+    from ...animate_anyone.pose.files.keypoints import read_with_notes, to_keypoints
+
+    canvas = Size(width, height) if width and height else None
+    reading = read_with_notes(folders.input_path(file), canvas)
+    result, notes = corrected(reading.clip, corrections)
+    notes = (*reading.notes, *notes)
+    stage = stage_ui(reading.clip, image, notes=notes, corrections=corrections or "")
+    frames, people = reading.clip.body.xy.shape[:2]
+    text = "\n".join([f"{frames} frames, {people} people", *notes])
+    return to_keypoints(result), ui.PreviewText(text).as_dict() | stage
