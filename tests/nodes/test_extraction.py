@@ -240,6 +240,22 @@ def test_a_retargeted_clip_has_the_canvas_and_a_preview_of_the_reference(run_nod
     assert (preview - black).abs().max() > 0.1
 
 
+def test_contacts_are_kept_only_if_asked_for(run_node):
+    _, driver = run_node("LoadExample", character="character.png", motion="motion.json")
+    for frame in driver[:6]:  # the right hand goes to the nose
+        body = frame["people"][0]["pose_keypoints_2d"]
+        for hand in ("hand_right_keypoints_2d", "hand_left_keypoints_2d"):
+            frame["people"][0][hand] = None
+        body[12:14] = body[0:2]
+    off = run_node("RetargetPose", keypoints=driver, reference=driver[-1:], **RETARGET)
+    on = run_node(
+        "RetargetPose", keypoints=driver, reference=driver[-1:], **RETARGET, contacts=True
+    )
+    assert "touch kept" not in off[1]
+    assert "touch kept: right hand on head" in on[1]
+    assert len(on[0]) == len(off[0])
+
+
 def test_a_new_mode_in_the_table_is_offered_described_and_used(run_node, core, monkeypatch):
     modes, node = core("pose.retarget.modes"), run_node.nodes["AnimateAnyone_RetargetPose"]
     made_up = modes.Mode(summary="made up in a test", scales=lambda measured, _: measured)

@@ -22,6 +22,7 @@ from animate_anyone.types import Size
 # COCO keypoints of the palette, and where they lie from the middle of the person.
 OFFSETS = {0: (0, -40), 5: (20, -10), 6: (-19, -10), 9: (30, 20), 15: (-10, 45)}
 NOSE = 0
+RIGHT_WRIST = 4
 FIGURE = np.array(
     [
         (60, 20), (60, 40), (45, 40), (40, 60), (38, 80), (75, 40), (80, 60), (82, 80),
@@ -189,6 +190,19 @@ def test_retarget_puts_the_driver_on_the_reference(figure, tmp_path, capsys):
     info = clip_info(tmp_path / "overlay.mp4")
     assert (info.frames, info.size, info.fps) == (4, Size(300, 400), 12)
     assert "mode limb, scale 2.000" in capsys.readouterr().out
+
+
+def test_retarget_keeps_contacts_if_asked_for(figure, tmp_path, capsys):
+    clip = read_keypoints(figure)
+    xy = clip.body.xy.copy()
+    xy[:, :, RIGHT_WRIST] = xy[:, :, NOSE]
+    write_keypoints(tmp_path / "touching.json", body_clip(clip.canvas, xy))
+    words = ["pose", "retarget", str(tmp_path / "touching.json"), str(figure)]
+    words.append(f"--out={tmp_path / 'out.json'}")
+    assert main(words) == 0
+    assert "touch kept" not in capsys.readouterr().out
+    assert main([*words, "--contacts"]) == 0
+    assert "touch kept: right hand on head in 4 frames" in capsys.readouterr().out
 
 
 def test_reference_picture_is_read_by_the_networks(figure, networks, tmp_path, capsys):
