@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ...types import PoseClip
-from ..people.tracking import track
+from ..people.tracking import follow_people
 from .records import Frame, Source
 
 # Names of a person's number, in the order in which they are looked for.
@@ -34,12 +34,13 @@ def followed(clip: PoseClip, frames: list[Frame], notes: list[str]) -> PoseClip:
     most = max(len(frame.people) for frame in frames)
     if most < 2 or len(frames) < 2:
         return clip
-    result = track(clip)
-    people = result.body.xy.shape[1]
+    following = follow_people(clip)
+    people = following.clip.body.xy.shape[1]
     if people == 0:  # all points are faint
         return clip
     notes.append(f"{people} people, followed from frame to frame by their places")
-    return result
+    notes += following.notes()
+    return following.clip
 
 
 def _is_useful(numbers: list[list[str | None]]) -> bool:

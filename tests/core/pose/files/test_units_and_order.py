@@ -102,6 +102,13 @@ def test_people_keep_their_index_whatever_their_order(name, numbers, words):
     assert any(words in note for note in reading.notes)
 
 
+def test_people_who_were_forgotten_are_told():
+    # One person alone for four seconds (at 30 frames per second), who is then joined again.
+    frames = [two(range(n), [-1] * n) for n in (2, *[1] * 120, 2)]
+    notes = parse_with_notes(frames).notes
+    assert any("1 times a person was not seen for more than 3 seconds" in note for note in notes)
+
+
 def test_numbers_that_never_return_are_not_people():
     frames = [clip_of(XY * 90 + t)[0] for t in range(4)]
     for t, frame in enumerate(frames):
