@@ -26,6 +26,7 @@ class Flag(IntFlag):
     SPIKE = 4  # it was an outlier and was removed, or replaced if FILLED is set as well
     HELD = 8  # it was missing and was kept where it was seen last
     EDITED = 16  # it was moved or hidden by hand
+    SWAPPED = 32  # it was on the other side of the body and was put back
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,8 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-gap", type=int, default=8, metavar="FRAMES", help=text)
     text = "keep lost keypoints at their last seen position"
     add("--hold", action="store_true", help=text)
-    text = "do not remove keypoints that jump away for one frame"
+    text = "leave keypoints as detected: do not remove those that jump away for a moment, nor put "
+    text += "back left and right where they are exchanged for up to four frames"
     add("--keep-spikes", action="store_true", help=text)
     text = "strength of smoothing over time; 0: off, 1: removes jitter, 2: stronger (default: 0)"
     add("--smooth", type=float, default=0.0, help=text)

@@ -128,7 +128,11 @@ class ExtractPose(io.ComfyNode):
                     "nothing.",
                 ),
                 io.Boolean.Input(
-                    "spikes", default=True, tooltip="Remove joints that jump away for one frame."
+                    "spikes",
+                    default=True,
+                    tooltip="Remove joints that jump away for a moment, and put back left and "
+                    "right where they are exchanged for up to four frames. Off leaves them as "
+                    "detected.",
                 ),
                 io.Float.Input(
                     "smooth",

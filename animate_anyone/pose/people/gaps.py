@@ -5,7 +5,8 @@ import numpy as np
 from ...errors import ConfigError
 from ...types import Flag, PoseClip
 from ..skeleton.joints import BODY_EDGES, HAND_EDGES, VISIBLE
-from ..skeleton.stack import NECK, POINTS, SLICES, stack, unstack
+from ..skeleton.stack import NECK, POINTS, SLICES, stack, torso_px, unstack
+from .spikes import SPIKE_TORSOS
 
 FILLED_CONFIDENCE = 0.4  # high enough to be drawn, lower than that of a detection
 
@@ -61,7 +62,8 @@ def fill_gaps(
     line. Held points keep the offset from their parent at which they were seen last; frames
     before a point's first appearance use the offset from that appearance. New points have
     confidence 0.4 and the flag FILLED or HELD. Points that are never seen in the whole clip stay
-    missing.
+    missing, as do gaps across which a point would move more than half a torso between two frames,
+    even in a straight line: one of their ends must be wrong, and filling adds no jumps.
     """
     if max_gap_frames < 0:
         raise ConfigError(
@@ -73,8 +75,13 @@ def fill_gaps(
     gap = after - before - 1
     short = ~points.seen & (before >= 0) & (after < len(clip)) & (gap <= max_gap_frames)
     held = ~points.seen & ~short & points.seen.any(0) & hold
+    farthest = SPIKE_TORSOS * torso_px(clip, points)
     for level in _LEVELS:
-        _interpolate(xy, there, before, after, _where(short, level))
+        missing = _where(short, level)
+        _interpolate(xy, there, before, after, missing)
+        jumping = _jumping(xy, before, missing, farthest)
+        _interpolate(xy, there, before, after, jumping, straight=True)
+        short[_jumping(xy, before, jumping, farthest)] = False
         there[..., level] |= short[..., level]
         _hold(xy, there, before, after, _where(held, level))
         there[..., level] |= held[..., level]
@@ -108,21 +115,43 @@ def _interpolate(
     before: np.ndarray,  # (f, p, 134), frames
     after: np.ndarray,  # (f, p, 134), frames
     missing: _Index,
+    *,
+    straight: bool = False,
 ) -> None:
-    """Interpolate missing points in time, about the parent where it is known."""
+    """Interpolate missing points in time, about the parent where it is known, or straight."""
     frames, people, points = missing
     if not len(frames):
         return
     start, end = before[missing], after[missing]
     share = ((frames - start) / (end - start))[:, None]
     first, last = xy[start, people, points], xy[end, people, points]
-    straight = first + share * (last - first)
+    line = first + share * (last - first)
+    if straight:
+        xy[missing] = line
+        return
     parents = np.array(PARENTS)[points]
     absent = np.concatenate([np.zeros((1, *there.shape[1:]), int), np.cumsum(~there, axis=0)])
     known = (absent[end + 1, people, parents] == absent[start, people, parents]) & (parents >= 0)
     about = _between(first - xy[start, people, parents], last - xy[end, people, parents], share)
     turned = xy[frames, people, parents] + about
-    xy[missing] = np.where(known[:, None], turned, straight)
+    xy[missing] = np.where(known[:, None], turned, line)
+
+
+def _jumping(
+    xy: np.ndarray,  # (f, p, 134, 2)
+    before: np.ndarray,  # (f, p, 134), frames
+    filled: _Index,
+    farthest: np.ndarray,  # (p,), pixels
+) -> _Index:
+    """Return the filled points of all gaps across which a point jumps."""
+    frames, people, points = filled
+    here, limit = xy[filled], farthest[people]
+    jumps = np.zeros(len(frames), bool)
+    for step in (-1, 1):
+        jumps |= np.linalg.norm(here - xy[frames + step, people, points], axis=-1) > limit
+    gap = np.ravel_multi_index((before[filled], people, points), before.shape)
+    whole = np.isin(gap, gap[jumps])
+    return frames[whole], people[whole], points[whole]
 
 
 def _between(first: np.ndarray, last: np.ndarray, share: np.ndarray) -> np.ndarray:  # (n, 2)

@@ -38,6 +38,7 @@ class FollowReport:
     held: int  # points that were missing and stay where they were seen last
     spikes: int  # points that jumped away for a moment
     smoothed: int  # points that were moved by the filter
+    swapped: int  # points that were on the other side of the body for a few frames
     doubts: tuple[str, ...] = ()  # for the user: why what was found may be wrong
 
     @property
@@ -51,7 +52,8 @@ class FollowReport:
         if len(self.kept.people) != len(self.people.people):
             lines += ["kept:", self.kept.text()]
         lines.append(
-            f"points: {self.spikes} spikes removed, {self.filled} filled, {self.held} held, "
+            f"points: {self.swapped} put back from the other side, {self.spikes} spikes removed, "
+            f"{self.filled} filled, {self.held} held, "
             f"{self.smoothed} smoothed"
         )
         if not self.found:
@@ -102,6 +104,7 @@ def follow(
         spikes=_count(flags, Flag.SPIKE),
         smoothed=_count(flags, Flag.SMOOTHED),
         doubts=evidence.doubts(drawn=drawn) if evidence else (),
+        swapped=_count(flags, Flag.SWAPPED),
     )
 
 

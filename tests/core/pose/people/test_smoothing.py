@@ -6,14 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animate_anyone.errors import ConfigError
-from animate_anyone.pose.people.smoothing import (
-    CleanConfig,
-    clean,
-    fill_gaps,
-    remove_spikes,
-    smooth,
-)
+from animate_anyone.pose.people.gaps import fill_gaps
+from animate_anyone.pose.people.sides import put_back_sides
+from animate_anyone.pose.people.smoothing import CleanConfig, clean, smooth
+from animate_anyone.pose.people.spikes import remove_spikes, remove_strays
 from animate_anyone.pose.skeleton.joints import body_clip
+from animate_anyone.pose.skeleton.stack import stack, torso_px
 from animate_anyone.types import Flag, Points, PoseClip
 from pose_clips import (
     CANVAS,
@@ -31,7 +29,9 @@ from pose_clips import (
 
 seeds = st.integers(0, 2**32 - 1)
 STEPS = {
+    "sides": put_back_sides,
     "spikes": remove_spikes,
+    "strays": remove_strays,
     "gaps": lambda clip: fill_gaps(clip, 4),
     "hold": lambda clip: fill_gaps(clip, 2, hold=True),
     "smooth": lambda clip: smooth(clip, 1.0, 30),
@@ -94,6 +94,66 @@ def test_real_motion_has_no_spikes(seed: int) -> None:
     assert not flags(remove_spikes(clip)).any()
 
 
+# Strays
+
+
+@pytest.mark.parametrize(
+    "xs",
+    [
+        [50, None, None, None, 152, None, None, None, 50],
+        [50, None, 152, 50, 50],
+        [50, 50, 152, None, None, 52],
+        [50, 50, None, 152, 153, 50, 50],
+        [50, None, 152, None, 50, None, 152, None, 50, 50],
+    ],
+    ids=["between gaps", "after a gap", "before a gap", "two frames", "twice"],
+)
+def test_a_wrong_sighting_beside_a_gap_is_removed_and_not_spread(xs: list[float | None]) -> None:
+    clip = clean(one_point(xs), CleanConfig())
+
+    assert np.abs(clip.body.xy[:, 0, 4, 0] - 50).max() < 3
+    wrong = [x is not None and x > 100 for x in xs]
+    assert (flags(clip)[:, 0, 4] == Flag.SPIKE | Flag.FILLED).tolist() == wrong
+
+
+@pytest.mark.parametrize(
+    "xs",
+    [
+        [50, None, 90, None, 50],
+        [50, None, 152, None, 250],
+        [50, None, 152, 152, 152, None, 50],
+        [50, *[None] * 9, 152, None, 50],
+        [50, 50, None, 152],
+    ],
+    ids=["half a torso", "goes on", "three frames", "beyond the longest gap", "at the end"],
+)
+def test_sightings_of_other_kinds_are_kept(xs: list[float | None]) -> None:
+    assert same(remove_strays(one_point(xs)), one_point(xs))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_filling_adds_no_jumps(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    clip = body_clip(CANVAS, motion(seed, 120)[:, None])
+    half = 0.5 * torso_px(clip, stack(clip))[0] + 1e-6
+    wrong = rng.random(clip.body.confidence.shape) < 0.1
+    lost = rng.random(wrong.shape) < 0.4
+    wrong[:, :, [1, 8, 11]] = lost[:, :, [1, 8, 11]] = False  # the torso is the unit
+    clip.body.xy[wrong] += rng.uniform(-2, 2, (wrong.sum(), 2)) * half
+    clip.body.confidence[lost] = 0
+
+    def jumps(clip: PoseClip) -> int:
+        steps = np.linalg.norm(np.diff(clip.body.xy, axis=0), axis=-1) > half
+        there = seen(clip)[:, :, :18]
+        return int((steps & there[1:] & there[:-1]).sum())
+
+    kept = clean(clip, CleanConfig(max_gap_frames=0))
+    filled = fill_gaps(kept)
+
+    assert ((flags(filled) & Flag.FILLED) > 0).sum() > 100
+    assert jumps(filled) == jumps(kept)
+
+
 # Smoothing
 
 
@@ -114,6 +174,23 @@ def test_smoothing_reduces_noise_by_a_third_and_jerk_to_a_quarter() -> None:
     assert 2.4 < np.mean(raw) < 2.6
     assert np.mean(error) <= 1.8
     assert max(jerks) <= 0.25
+
+
+@pytest.mark.parametrize("hertz", [1.0, 2.0, 4.0, 6.0])
+@pytest.mark.parametrize("fps", [10.0, 30.0])
+def test_fast_motion_is_not_worse_than_without_smoothing(hertz: float, fps: float) -> None:
+    rng = np.random.default_rng(0)
+    turn = 2 * np.pi * hertz * np.arange(90)[:, None] / fps + rng.uniform(0, 6, 18)
+    xy = np.repeat(motion(0, 1), 90, axis=0) + 40 * np.stack([np.sin(turn), np.cos(turn)], -1)
+    noisy = xy + rng.normal(0, 1, xy.shape)  # 1 % of a torso
+    calm = smooth(body_clip(CANVAS, noisy[:, None]), 1.0, fps).body.xy[:, 0]
+
+    def error(tracks: np.ndarray) -> float:
+        return np.linalg.norm(tracks - xy, axis=-1).mean()
+
+    assert error(calm) <= 1.01 * error(noisy)
+    if hertz <= fps / 15:
+        assert error(calm) < 0.8 * error(noisy)
 
 
 def test_smoothing_does_not_lag() -> None:

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+
+from animate_anyone.pose.people.sides import MOST_FRAMES, put_back_sides
+from animate_anyone.pose.people.smoothing import CleanConfig, clean
+from animate_anyone.pose.skeleton.joints import body_clip
+from animate_anyone.types import Flag, PoseClip
+from pose_clips import CANVAS, flags, motion, random_clip, reverse, same
+
+LEGS = ((11, 8), (12, 9), (13, 10))
+PARTS = {
+    "whole body": ((5, 2), (6, 3), (7, 4), *LEGS, (15, 14), (17, 16)),
+    "legs": LEGS,
+    "lower legs": LEGS[1:],
+    "arms": ((5, 2), (6, 3), (7, 4)),
+}
+
+
+def exchanged(xy: np.ndarray, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return joints with a part exchanged for 1 to 4 frames in places, and which those are."""
+    rng = np.random.default_rng(seed)
+    result, where = xy.copy(), np.zeros(xy.shape[:2], bool)
+    left, right = np.array(PARTS[part]).T
+    frame = 3
+    while frame < len(xy) - 8:
+        run = slice(frame, frame + int(rng.integers(1, MOST_FRAMES + 1)))
+        result[run, left], result[run, right] = xy[run, right], xy[run, left]
+        where[run, left] = where[run, right] = True
+        frame = run.stop + int(rng.integers(4, 20))
+    return result, where
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+def test_at_most_five_percent_of_exchanged_points_stay_wrong(part: str, noise: float) -> None:
+    wrong, spoiled, count = 0, 0, 0
+    for seed in range(4):
+        xy = motion(seed, 150)
+        xy = xy + np.random.default_rng(seed).normal(0, noise, xy.shape)
+        bad, where = exchanged(xy, part, seed)
+        clip = put_back_sides(body_clip(CANVAS, bad[:, None]))
+        off = np.abs(clip.body.xy[:, 0] - xy).max(-1) > 1e-6
+        wrong, spoiled = wrong + (off & where).sum(), spoiled + (off & ~where).sum()
+        count += where.sum()
+        assert np.array_equal(flags(clip)[:, 0, :18] == Flag.SWAPPED, where & ~off)
+
+    assert wrong <= 0.05 * count
+    assert spoiled == 0
+
+
+def turning(fps: float, seconds_per_turn: float, phase: float) -> PoseClip:
+    """Return a person who turns round and round, seen from the side."""
+    rng = np.random.default_rng(0)
+    body = motion(1, 1)[0]
+    turn = 2 * np.pi * (np.arange(int(3 * fps)) / fps / seconds_per_turn + phase)
+    xy = np.repeat(body[None], len(turn), axis=0)
+    depth = rng.uniform(-10, 10, 18)
+    xy[..., 0] = body[0, 0] + (body[:, 0] - body[0, 0]) * np.cos(turn)[:, None]
+    xy[..., 0] += depth * np.sin(turn)[:, None]
+    return body_clip(CANVAS, (xy + rng.normal(0, 1, xy.shape))[:, None])
+
+
+@pytest.mark.parametrize("fps", [8.0, 15.0, 30.0, 60.0])
+@pytest.mark.parametrize("seconds_per_turn", [0.5, 0.8, 2.0])
+def test_a_person_who_turns_round_stays(fps: float, seconds_per_turn: float) -> None:
+    for phase in np.linspace(0, 1, 8):
+        clip = turning(fps, seconds_per_turn, phase)
+        assert same(put_back_sides(clip, fps), clip)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_real_motion_stays(step: int) -> None:
+    for seed in range(6):
+        clip = body_clip(CANVAS, motion(seed, 90)[::step, None])
+        assert same(put_back_sides(clip, 30 / step), clip)
+
+
+def test_a_long_exchange_stays() -> None:
+    xy = motion(2, 40)
+    left, right = np.array(PARTS["whole body"]).T
+    run = slice(10, 20)
+    xy[run, left], xy[run, right] = xy[run, right].copy(), xy[run, left].copy()
+    clip = body_clip(CANVAS, xy[:, None])
+
+    assert same(put_back_sides(clip), clip)
+
+
+def test_hands_and_feet_are_put_back_with_what_belongs_to_them() -> None:
+    clip = random_clip(0, 12, 1, share_seen=1.0)
+    for one, other in ((clip.left_hand, clip.right_hand),):
+        one.xy[:] = one.xy[:1]
+        other.xy[:] = one.xy[:1] + 150
+        one.confidence[5], other.confidence[5] = 0.5, 0.9
+        one.xy[5], other.xy[5] = other.xy[5].copy(), one.xy[5].copy()
+    clip.feet.xy[:] = clip.feet.xy[:1]
+    clip.feet.xy[:, :, 3:] = clip.feet.xy[:, :, :3] + 90
+    clip.feet.xy[6] = clip.feet.xy[6][:, [3, 4, 5, 0, 1, 2]]
+    result = put_back_sides(clip)
+
+    assert np.ptp(result.left_hand.xy, axis=0).max() == 0
+    assert (result.left_hand.confidence[5] == 0.9).all()
+    assert np.ptp(result.feet.xy, axis=0).max() == 0
+
+
+def test_time_reversal_commutes_with_putting_back() -> None:
+    clip = body_clip(CANVAS, exchanged(motion(1, 60), "legs", 1)[0][:, None])
+
+    assert same(put_back_sides(reverse(clip)), reverse(put_back_sides(clip)))
+
+
+def test_cleaning_puts_back_unless_points_are_to_stay_as_detected() -> None:
+    clip = body_clip(CANVAS, exchanged(motion(1, 40), "whole body", 1)[0][:, None])
+
+    assert (flags(clean(clip, CleanConfig())) & Flag.SWAPPED).any()
+    assert same(clean(clip, CleanConfig(spikes=False)), clip)
