@@ -10,6 +10,7 @@ from .case import Case, MismatchError
 from .figure import (
     CANVAS,
     COCO,
+    FACE,
     FEET,
     FRAMES,
     HANDS,
@@ -78,6 +79,18 @@ def _annotations(names: tuple[str, ...] = COCO, **category: Any) -> dict[str, An
     ]
     people = {"id": 1, "name": "person"} | category
     return {"images": images, "annotations": annotations, "categories": [people]}
+
+
+def _whole_annotations() -> dict[str, Any]:
+    value = _annotations()
+    for t, annotation in enumerate(value["annotations"]):
+        annotation |= {
+            "foot_kpts": triples(FEET, t),
+            "face_kpts": triples(FACE, t),
+            "lefthand_kpts": triples(HANDS["left_hand"], t),
+            "righthand_kpts": triples(HANDS["right_hand"], t),
+        }
+    return value
 
 
 def _landmarks(names: tuple[str, ...], frame: int) -> list[dict[str, float]]:
@@ -273,6 +286,11 @@ MAKER_CASES: tuple[Case, ...] = (
         "COCO results (numbers as image_id)",
         [_alphapose(COCO, t, t + 1) for t in _EACH],
         canvas=CANVAS,
+    ),
+    keypoint_case(
+        "COCO-WholeBody annotations",
+        _whole_annotations(),
+        seen=(*_FEET_TOO, *FACE, *HANDS["left_hand"], *HANDS["right_hand"]),
     ),
     keypoint_case("COCO annotations", _annotations(), notes=["COCO annotations", "by file name"]),
     keypoint_case(

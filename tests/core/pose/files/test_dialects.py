@@ -125,3 +125,24 @@ def test_depth_of_landmarks_is_no_confidence(nested):
     clip = parse_with_notes({"pose_landmarks": value}, Size(100, 100)).clip
     assert clip.body.xy[0, 0, 5].tolist() == [50, 25]
     assert clip.body.confidence.all()
+
+
+def nested(depth):
+    value = 1.0
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda deep: deep,
+        lambda deep: {"people": deep, **CANVAS},
+        lambda deep: {"people": [{"keypoints": deep}], **CANVAS},
+    ],
+)
+def test_values_of_any_depth_are_refused_in_few_words(wrap):
+    with pytest.raises(InputError) as caught:
+        parse_with_notes(wrap(nested(100_000)))
+    assert len(str(caught.value)) < 400
