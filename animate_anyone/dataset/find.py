@@ -4,8 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
-from ..media.pictures import PICTURE_SUFFIXES
+from ..errors import InputError, MediaError
+from ..media.files import is_hidden, is_picture
+from ..media.pictures import moves
 
 PICTURES_FOLDER = "images"  # name in the TikTok data set, which also has folders of masks
 # Suffixes of files that are not clips; all other files are tried, since suffixes of videos vary.
@@ -45,7 +46,7 @@ def find_clips(folder: Path) -> list[Found]:
 
 
 def _below(folder: Path) -> list[Path]:
-    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    entries = [path for path in folder.iterdir() if not is_hidden(path)]
     images = folder / PICTURES_FOLDER
     if images.is_dir() and _holds_pictures(images):
         return [images]
@@ -63,7 +64,13 @@ def _holds_pictures(folder: Path) -> bool:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES
+    """Return whether a file is a still picture; a moving one (GIF, WebP, APNG) is a clip."""
+    if is_hidden(path) or not path.is_file() or not is_picture(path):
+        return False
+    try:
+        return not moves(path)
+    except (InputError, MediaError):
+        return True  # a damaged picture, which is named when the clip is read
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -148,7 +148,9 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]
 
 
 def _shown(stream: VideoStream, background: Background) -> Shown:
-    return Shown(pixel=stream.sample_aspect_ratio, background=background)
+    codec = stream.codec_context
+    light = (int(codec.color_trc), int(codec.color_primaries))
+    return Shown(pixel=stream.sample_aspect_ratio, background=background, light=light)
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:

@@ -4,25 +4,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
 
 from .light import HLG, PQ
 
 # FFmpeg's numbers of matrices, and the names that its scaler knows them by.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
-_FOR_PYAV = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-}
+# The scaler's numbers of the same; older PyAVs have no names for all of them.
+_FOR_PYAV = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 _RGB, _UNTOLD = 0, 2
 _HDR = {PQ: "PQ", HLG: "HLG"}
 _WIDE = (9, 12)  # primaries far from those of BT.709: BT.2020, Display P3
 _HD = 720  # rows from which on players assume BT.709
-_FULL = 2  # FFmpeg's number of the range 0..255
+_FULL, _LIMITED = 2, 1  # FFmpeg's numbers of the ranges 0..255 and 16..235
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +37,11 @@ class Colour:
         """Return the options of PyAV's `reformat` for frames that need no filter."""
         if self.matrix is None:
             return {}
-        limits = ColorRange.JPEG if self.full else ColorRange.MPEG
-        return {"src_colorspace": _FOR_PYAV[self.matrix], "src_color_range": limits}
+        matrix = _FOR_PYAV[self.matrix]
+        # PyAV 14 converts by these only if those of the result, which is RGB, are others.
+        other = {"dst_colorspace": 1 if matrix == 5 else 5} if self.full else {"dst_color_range": 2}
+        limits = _FULL if self.full else _LIMITED
+        return {"src_colorspace": matrix, "src_color_range": limits, **other}
 
     def options(self) -> str:
         """Return the options of FFmpeg's filter `scale`."""
@@ -55,12 +51,12 @@ class Colour:
         return f":in_color_matrix={_MATRICES[self.matrix]}:in_range={limits}:out_range=full"
 
 
-def colour_of(frame: VideoFrame) -> Colour:
+def colour_of(frame: VideoFrame, light: tuple[int, int] = (_UNTOLD, _UNTOLD)) -> Colour:
     """Return how the colours of a frame are coded.
 
     Where the frame says nothing, players take BT.709 from 720 rows on and BT.601 below.
     """
-    transfer, primaries = transfer_of(frame)
+    transfer, primaries = light_of(frame, light)
     told = int(frame.colorspace)
     if frame.format.is_rgb or len(frame.format.components) < 3 or told == _RGB:
         matrix, full, notes = None, None, []
@@ -74,11 +70,13 @@ def colour_of(frame: VideoFrame) -> Colour:
     return Colour(matrix=matrix, full=full, transfer=transfer, primaries=primaries, note=note)
 
 
-def transfer_of(frame: VideoFrame) -> tuple[int, int]:
-    """Return FFmpeg's numbers of a frame's transfer curve and primaries."""
-    return int(getattr(frame, "color_trc", _UNTOLD)), int(
-        getattr(frame, "color_primaries", _UNTOLD)
-    )
+def light_of(frame: VideoFrame, light: tuple[int, int]) -> tuple[int, int]:
+    """Return FFmpeg's numbers of a frame's transfer curve and primaries.
+
+    The frames of PyAV 14 do not say them; then those of the whole clip are taken.
+    """
+    transfer = getattr(frame, "color_trc", light[0])
+    return int(transfer), int(getattr(frame, "color_primaries", light[1]))
 
 
 def _is_full(frame: VideoFrame) -> bool:

@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from ..types import Size
-from .colour import Colour, colour_of, transfer_of
+from .colour import Colour, colour_of, light_of
 from .light import to_sdr
 from .pictures import Background, on_background
 
@@ -45,6 +45,7 @@ class Shown:
 
     pixel: Fraction | None  # width of a pixel divided by its height; None: not told
     background: Background
+    light: tuple[int, int] = (2, 2)  # transfer curve and primaries of the clip, FFmpeg's numbers
     size: Size | None = None  # of all pictures; set by the first frame
     notes: list[str] = field(default_factory=list)
     _converter: VideoReformatter = field(default_factory=VideoReformatter)
@@ -57,10 +58,10 @@ class Shown:
         for frame in decoded:
             # Once a frame is interlaced the filter stays, since it looks at the frames around.
             interlaced = interlaced or bool(frame.interlaced_frame)
-            now = _Look.of(frame, interlaced)
+            now = _Look.of(frame, interlaced, self.light)
             if now != look:
                 yield from self._drained(graph, colour)
-                look, colour = now, colour_of(frame)
+                look, colour = now, colour_of(frame, self.light)
                 graph = self._graph(frame, now, colour)
             if graph is None:
                 yield _stamp(frame), self._finished(frame, colour, colour.reformat())
@@ -157,8 +158,8 @@ class _Look:
     interlaced: bool
 
     @staticmethod
-    def of(frame: VideoFrame, interlaced: bool) -> "_Look":
-        colour = (int(frame.colorspace), int(frame.color_range), *transfer_of(frame))
+    def of(frame: VideoFrame, interlaced: bool, light: tuple[int, int]) -> "_Look":
+        colour = (int(frame.colorspace), int(frame.color_range), *light_of(frame, light))
         return _Look(
             frame.format.name, frame.width, frame.height, colour, _matrix(frame), interlaced
         )

@@ -185,7 +185,7 @@ def sound(name: str, cover: bool = False) -> Make:
             if cover:
                 picture = out.add_stream("mjpeg", rate=1)
                 picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, "yuvj444p"
-                picture.disposition = Disposition.attached_pic
+                picture.disposition = Disposition.attached_pic.value
                 out.mux(picture.encode(coded(quarters(), "yuvj444p", 5, full=True)))
                 out.mux(picture.encode(None))
             frame = av.AudioFrame.from_ndarray(

@@ -69,7 +69,10 @@ def driving_clip(
             "one of them."
         )
     if mask is not None and image is None:
-        raise InputError("mask got a MASK without image; it belongs to an IMAGE. Disconnect it.")
+        raise InputError(
+            "mask got a MASK, but video is connected instead of image; a video holds its own "
+            "transparency. Disconnect mask."
+        )
     with video_file(video) as path:
         if path is None:
             assert image is not None

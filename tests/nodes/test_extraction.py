@@ -111,8 +111,8 @@ def test_a_clip_is_never_decoded_as_a_whole(run_node, core, dwpose, image, base,
     media, counts = core("media"), []
     frames_of, alive = media.frames_of, set()
 
-    def counted(path):
-        for number, frame in enumerate(frames_of(path)):
+    def counted(path, *background):
+        for number, frame in enumerate(frames_of(path, *background)):
             own = frame.copy()
             weakref.finalize(own, alive.discard, number)
             alive.add(number)
