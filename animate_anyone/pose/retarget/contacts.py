@@ -88,7 +88,7 @@ def keep_contacts(
         wrist = joints[:, hand.arm[2]]
         goal = wrist + total[:, None] * ((shares[..., None] * goals).sum(0) - wrist)
         shoulder, elbow = joints[:, hand.arm[0]], joints[:, hand.arm[1]]
-        elbow_now, wrist_now = reach(shoulder, elbow, wrist, goal, longest)
+        elbow_now, wrist_now = reach(shoulder, elbow, wrist, goal, longest, total)
         used = (total > 0)[:, None]
         result[:, hand.arm[1]] += np.where(used, elbow_now - elbow, 0)
         moved = np.where(used, wrist_now - wrist, 0)
@@ -234,12 +234,14 @@ def reach(
     wrist: np.ndarray,
     goal: np.ndarray,  # for the wrist
     longest: tuple[float, float] = (0.0, 0.0),  # upper arm and forearm, not foreshortened
+    weight: np.ndarray | None = None,  # (f,) of the touch; 1: the elbow may change its side
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return elbow and wrist that reach the goal, with the elbow on the same side as before.
 
     Both bones keep their length in the picture. Only if the goal is too far away for them do they
     lengthen, at most to `longest`: a bone that points at the viewer turns into the picture. If it
     is too near, the longer one shortens. What cannot be reached is approached with a straight arm.
+    With a weight, the elbow of a touching arm stays on one side where changing it would be a jump.
     """
     upper, fore = _length(elbow - shoulder), _length(wrist - elbow)
     line = goal - shoulder
@@ -258,10 +260,34 @@ def reach(
     along = np.clip(along, -upper, upper)
     aside = np.sqrt(np.maximum(upper**2 - along**2, 0))
     before, arm = elbow - shoulder, wrist - shoulder
-    side = np.sign(arm[:, 0] * before[:, 1] - arm[:, 1] * before[:, 0])
+    side = np.where(arm[:, 0] * before[:, 1] < arm[:, 1] * before[:, 0], -1, 1)
+    if weight is not None:
+        side = _steady(side, aside, weight)
     across = np.stack([-ahead[:, 1], ahead[:, 0]], -1)
-    bent = shoulder + along[:, None] * ahead + (aside * np.where(side < 0, -1, 1))[:, None] * across
+    bent = shoulder + along[:, None] * ahead + (aside * side)[:, None] * across
     return bent, shoulder + apart[:, None] * ahead
+
+
+def _steady(
+    side: np.ndarray,  # (f,) -1 or 1: where the elbow was
+    aside: np.ndarray,  # (f,) its distance now from the line between shoulder and wrist, pixels
+    weight: np.ndarray,  # (f,) of the touch
+) -> np.ndarray:  # (f,) -1 or 1
+    """Return sides of the elbow for which the sum of its jumps and of wrong sides is least."""
+    sides = np.array([-1, 1])
+    wrong = (sides != side[:, None]) * ((1 - weight) * aside)[:, None]
+    wrong = np.where((weight <= 0)[:, None] & (sides != side[:, None]), 1e12, wrong)
+    change = np.append(2 * np.minimum(aside[:-1], aside[1:]), 0.0)
+    best, came = wrong[0], np.zeros((len(side), 2), int)
+    for frame in range(1, len(side)):
+        moved = best[::-1] + change[frame - 1]
+        came[frame] = np.where(moved < best, [1, 0], [0, 1])
+        best = np.minimum(best, moved) + wrong[frame]
+    result, at = np.empty(len(side), int), int(np.argmin(best))
+    for frame in range(len(side) - 1, -1, -1):
+        result[frame] = sides[at]
+        at = int(came[frame, at])
+    return result
 
 
 def _longest(joints: np.ndarray, hands: dict[str, _Hand]) -> tuple[float, float]:

@@ -250,6 +250,23 @@ def test_a_goal_out_of_reach_is_approached_with_a_straight_arm():
     np.testing.assert_allclose(end[0], (0, 9), atol=1e-9)  # it pointed at the viewer a little
 
 
+def test_the_elbow_of_a_touching_arm_does_not_jump_to_the_other_side():
+    """The driver's arm is nearly straight and wavers; the short way to the goal bends it."""
+    frames = 9
+    sway = np.array([0.1, 0.1, 0.1, -0.1, 0.1, -0.1, -0.1, 0.1, 0.1])
+    shoulder, wrist = np.zeros((frames, 2)), np.tile([6.0, 0], (frames, 1))
+    elbow = np.stack([np.full(frames, 3.0), sway], -1)
+    weight = np.array([0, 0.5, 1, 1, 1, 1, 1, 0.5, 0])
+    goal = wrist * (1 - 0.5 * weight[:, None])
+    jumping, _ = reach(shoulder, elbow, wrist, goal)
+    steady, end = reach(shoulder, elbow, wrist, goal, weight=weight)
+
+    assert np.ptp(np.sign(jumping[:, 1])) == 2
+    assert (steady[:, 1] > 0).all()
+    np.testing.assert_allclose(end, goal, atol=1e-9)
+    np.testing.assert_allclose(steady[[0, -1]], elbow[[0, -1]], atol=1e-9)
+
+
 def test_a_driver_without_seen_arms_is_left_alone():
     clip, _ = standing(3)
     hidden = clip.body.confidence.copy()
