@@ -33,10 +33,16 @@ class _Clothes:
     hat: bool
 
 
-class _Painter:
+class Painter:
     """Paints parts of a body one over the other."""
 
-    def __init__(self, background: np.ndarray, light: np.ndarray, depth: float) -> None:
+    def __init__(
+        self,
+        background: np.ndarray,  # (H, W, 3), uint8
+        light: np.ndarray,  # (2,): the direction it comes from
+        depth: float,  # how much edges are shaded, 0..1
+    ) -> None:
+        """Start from a copy of the background."""
         self.picture = background.copy()
         self.mask = np.zeros(background.shape[:2], np.uint8)
         self._light, self._depth = light, depth
@@ -85,7 +91,7 @@ def paint_mannequin(
     turn = rng.uniform(0, 2 * np.pi)
     light = np.array([np.cos(turn), np.sin(turn)])
     grey = np.full((size.height, size.width, 3), int(rng.integers(256)), np.uint8)
-    painter = _Painter(grey, light, float(rng.uniform(0.1, 1.0)))
+    painter = Painter(grey, light, float(rng.uniform(0.1, 1.0)))
     joints, depth = body.xy, xyz[:, 2]
     arms = sorted((RIGHT_ARM, LEFT_ARM), key=lambda arm: depth[list(arm)].mean())
     behind = [arm for arm in arms if depth[arm[1]] + depth[arm[2]] < -0.06]
@@ -111,13 +117,13 @@ def paint_mannequin(
 def _dressed(rng: np.random.Generator, size: Size) -> _Clothes:
     """Return random clothes."""
     skin = np.array(SKINS[rng.integers(len(SKINS))], np.float32) + rng.normal(0, 10, 3)
-    layers = {"skin": _cloth(rng, size, skin, 0.2), "hair": _hair_layer(rng, size)}
+    layers = {"skin": cloth(rng, size, skin, 0.2), "hair": _hair_layer(rng, size)}
     for name in ("top", "bottom", "shoes"):
         colour = palette(rng, 1)[0]
         if rng.random() < 0.3:
             colour = np.full(3, rng.choice([15.0, 40.0, 90.0, 225.0]), np.float32)
         plain = rng.random() < 0.7
-        layers[name] = _cloth(rng, size, colour, 0.6) if plain else texture(rng, size)
+        layers[name] = cloth(rng, size, colour, 0.6) if plain else texture(rng, size)
     if rng.random() < 0.15:
         layers["bottom"] = layers["top"]
     return _Clothes(
@@ -133,7 +139,7 @@ def _dressed(rng: np.random.Generator, size: Size) -> _Clothes:
     )
 
 
-def _cloth(
+def cloth(
     rng: np.random.Generator,
     size: Size,
     colour: np.ndarray,  # (3,), RGB 0..255
@@ -146,10 +152,10 @@ def _cloth(
 
 def _hair_layer(rng: np.random.Generator, size: Size) -> np.ndarray:
     brown = np.array([70.0, 45.0, 30.0]) * rng.uniform(0.2, 2.6)
-    return _cloth(rng, size, brown + rng.normal(0, 12, 3), 0.5)
+    return cloth(rng, size, brown + rng.normal(0, 12, 3), 0.5)
 
 
-def _tapered(
+def tapered(
     mask: np.ndarray, start: np.ndarray, end: np.ndarray, first: float, last: float
 ) -> None:
     """Fill a limb with round ends and these radii, in place."""
@@ -162,27 +168,27 @@ def _tapered(
         end - normal * last,
         start - normal * first,
     ]
-    _polygon(mask, np.stack(ring))
+    polygon(mask, np.stack(ring))
     for at, radius in ((start, first), (end, last)):
-        _disc(mask, at, radius)
+        disc(mask, at, radius)
 
 
-def _polygon(mask: np.ndarray, points: np.ndarray) -> None:
+def polygon(mask: np.ndarray, points: np.ndarray) -> None:
     fixed = np.round(points * (1 << SHIFT)).astype(np.int32)
     cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, SHIFT)
 
 
-def _disc(mask: np.ndarray, centre: np.ndarray, radius: float) -> None:
+def disc(mask: np.ndarray, centre: np.ndarray, radius: float) -> None:
     at = (round(centre[0] * (1 << SHIFT)), round(centre[1] * (1 << SHIFT)))
     cv2.circle(mask, at, max(1, round(radius * (1 << SHIFT))), 255, cv2.FILLED, cv2.LINE_AA, SHIFT)
 
 
 def _limb(
-    painter: _Painter,
+    painter: Painter,
     points: np.ndarray,  # (3, 2): root, middle joint, end
     radii: tuple[float, float, float],
     bare: np.ndarray,  # layer
-    cloth: np.ndarray,  # layer
+    cover: np.ndarray,  # layer
     covered: float,  # share of the limb, 0..1
     loose: float,
 ) -> None:
@@ -193,23 +199,23 @@ def _limb(
         ((middle, end), (radii[1] * 1.08, radii[2])),
     ):
         part = painter.blank()
-        _tapered(part, a, b, first, last)
+        tapered(part, a, b, first, last)
         painter.fill(part, bare, radii[1] * 2)
     if covered <= 0:
         return
     part = painter.blank()
     upper = root + (middle - root) * min(1.0, 2 * covered)
-    _tapered(part, root, upper, radii[0] * (1 + 0.5 * (loose - 1)), radii[1] * loose)
+    tapered(part, root, upper, radii[0] * (1 + 0.5 * (loose - 1)), radii[1] * loose)
     if covered > 0.5:
-        painter.fill(part, cloth, radii[1] * 2)
+        painter.fill(part, cover, radii[1] * 2)
         part = painter.blank()
         low = middle + (end - middle) * min(1.0, 2 * covered - 1) * 0.95
-        _tapered(part, middle, low, radii[1] * loose, radii[2] * loose)
-    painter.fill(part, cloth, radii[1] * 2)
+        tapered(part, middle, low, radii[1] * loose, radii[2] * loose)
+    painter.fill(part, cover, radii[1] * 2)
 
 
 def _arm(
-    painter: _Painter,
+    painter: Painter,
     clothes: _Clothes,
     joints: np.ndarray,
     arm: tuple[int, ...],
@@ -220,8 +226,8 @@ def _arm(
     hand = details["right_hand" if arm == RIGHT_ARM else "left_hand"].xy
     part = painter.blank()
     for finger in hand[1:].reshape(5, 4, 2):
-        _tapered(part, finger[0], finger[3], width * 0.26, width * 0.22)
-    _tapered(part, hand[0], hand[9], width * 0.6, width * 0.6)
+        tapered(part, finger[0], finger[3], width * 0.26, width * 0.22)
+    tapered(part, hand[0], hand[9], width * 0.6, width * 0.6)
     radii = (width * 1.1, width * 0.85, width * 0.6)
     points, skin, top = joints[list(arm)], layers["skin"], layers["top"]
     painter.fill(part, skin, width)
@@ -229,7 +235,7 @@ def _arm(
 
 
 def _leg(
-    painter: _Painter,
+    painter: Painter,
     clothes: _Clothes,
     joints: np.ndarray,
     leg: tuple[int, ...],
@@ -243,13 +249,13 @@ def _leg(
     _limb(painter, points, radii, skin, bottom, clothes.trouser, clothes.wide)
     toes = details["feet"].xy[[3, 5] if leg == RIGHT_LEG else [0, 2]]
     part = painter.blank()
-    _tapered(part, toes[1], toes[0], width * 0.5, width * 0.45)
-    _tapered(part, points[2], toes[0], width * 0.5, width * 0.4)
+    tapered(part, toes[1], toes[0], width * 0.5, width * 0.45)
+    tapered(part, points[2], toes[0], width * 0.5, width * 0.4)
     painter.fill(part, layers["shoes"], width)
 
 
 def _torso(
-    painter: _Painter,
+    painter: Painter,
     clothes: _Clothes,
     joints: np.ndarray,
     widths: tuple[float, float],  # of arms and legs, pixels
@@ -258,14 +264,14 @@ def _torso(
     neck, low = (right + left) / 2, (right_hip + left_hip) / 2
     arm, leg = widths
     hips = painter.blank()
-    _tapered(hips, right_hip, left_hip, leg * 1.25, leg * 1.25)
+    tapered(hips, right_hip, left_hip, leg * 1.25, leg * 1.25)
     painter.fill(hips, clothes.layers["bottom"], leg * 3)
     torso = painter.blank()
     ends = [(right, right_hip), (left, left_hip), (right, left_hip), (left, right_hip)]
     for shoulder, hip in ends:
-        _tapered(torso, shoulder, hip + (neck - hip) * 0.12, arm * 1.05, leg * 1.05)
-    _tapered(torso, right, left, arm * 1.05, arm * 1.05)
-    _tapered(torso, neck, low, (arm + leg), leg)
+        tapered(torso, shoulder, hip + (neck - hip) * 0.12, arm * 1.05, leg * 1.05)
+    tapered(torso, right, left, arm * 1.05, arm * 1.05)
+    tapered(torso, neck, low, (arm + leg), leg)
     painter.fill(torso, clothes.layers["top"], 0.6 * max(1.0, float(np.hypot(*(left - right)))))
     if clothes.hem > 0:
         knees, ankles = joints[[9, 12]], joints[[10, 13]]
@@ -276,7 +282,7 @@ def _torso(
         flare = np.array([[-side, 0.0], [side, 0.0]]) * leg * clothes.flare
         waist = pelvis + (neck - low) * 0.25 + flare * 0.6
         skirt = painter.blank()
-        _polygon(skirt, np.stack([waist[0], waist[1], hem[1] + flare[1], hem[0] + flare[0]]))
+        polygon(skirt, np.stack([waist[0], waist[1], hem[1] + flare[1], hem[0] + flare[0]]))
         layer = clothes.layers["bottom" if clothes.hem > 0.7 else "top"]
         painter.fill(skirt, layer, 4 * leg)
 
@@ -289,18 +295,18 @@ def _axes(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return head, up, np.array([-up[1], up[0]])
 
 
-def _long_hair(painter: _Painter, clothes: _Clothes, joints: np.ndarray, radius: float) -> None:
+def _long_hair(painter: Painter, clothes: _Clothes, joints: np.ndarray, radius: float) -> None:
     if clothes.hair <= 0:
         return
     head, up, _ = _axes(joints)
     part = painter.blank()
-    _tapered(part, head, head - up * radius * (0.5 + clothes.hair), radius * 0.98, radius * 0.8)
+    tapered(part, head, head - up * radius * (0.5 + clothes.hair), radius * 0.98, radius * 0.8)
     painter.fill(part, clothes.layers["hair"], radius)
 
 
 def _head(
     rng: np.random.Generator,
-    painter: _Painter,
+    painter: Painter,
     clothes: _Clothes,
     joints: np.ndarray,
     seen: np.ndarray,
@@ -311,19 +317,19 @@ def _head(
     head, up, across = _axes(joints)
     layers = clothes.layers
     neck = painter.blank()
-    _tapered(neck, joints[1], head, radius * 0.55, radius * 0.5)
+    tapered(neck, joints[1], head, radius * 0.55, radius * 0.5)
     painter.fill(neck, layers["skin"], radius)
     tilt = float(np.degrees(np.arctan2(up[1], up[0])))
     face = painter.blank()
     slim = float(rng.uniform(0.72, 0.95))
-    _ellipse(face, head, (radius, radius * slim), tilt)
+    ellipse(face, head, (radius, radius * slim), tilt)
     painter.fill(face, layers["skin"], radius * 1.5)
     facing = (joints[0] - head) @ across / max(radius, 1e-6)
     if back or clothes.hair >= 0:
         cap = painter.blank()
         centre = head + up * radius * (0.1 if back else 0.42) - across * facing * radius * 0.45
         tall = 1.0 if back else float(rng.uniform(0.6, 0.75))
-        _ellipse(cap, centre, (radius * tall, radius * slim * 1.08), tilt)
+        ellipse(cap, centre, (radius * tall, radius * slim * 1.08), tilt)
         layer = "skin" if back and clothes.hair < 0 else "hair"
         painter.fill(cap, layers[layer], radius)
     if not back:
@@ -332,14 +338,14 @@ def _head(
         brim = painter.blank()
         middle = head + up * radius * 0.5
         reach = across * radius * float(rng.uniform(0.8, 1.6))
-        _tapered(brim, middle - reach, middle + reach, radius * 0.15, radius * 0.15)
-        _tapered(brim, middle, middle + up * radius * 0.5, radius * 0.75, radius * 0.6)
+        tapered(brim, middle - reach, middle + reach, radius * 0.15, radius * 0.15)
+        tapered(brim, middle, middle + up * radius * 0.5, radius * 0.75, radius * 0.6)
         painter.fill(brim, layers["shoes"], radius)
 
 
 def _face(
     rng: np.random.Generator,
-    painter: _Painter,
+    painter: Painter,
     clothes: _Clothes,
     joints: np.ndarray,
     seen: np.ndarray,
@@ -353,18 +359,18 @@ def _face(
     marks = painter.blank()
     for eye in (14, 15):
         if seen[eye]:
-            _disc(marks, joints[eye], radius * float(rng.uniform(0.07, 0.14)))
+            disc(marks, joints[eye], radius * float(rng.uniform(0.07, 0.14)))
             brow = joints[eye] + up * radius * 0.25
             reach = across * radius * 0.16
-            _tapered(marks, brow - reach, brow + reach, radius * 0.04, radius * 0.04)
+            tapered(marks, brow - reach, brow + reach, radius * 0.04, radius * 0.04)
     mouth = joints[0] - up * radius * 0.42
     reach = across * radius * 0.2
-    _tapered(marks, mouth - reach, mouth + reach, radius * 0.05, radius * 0.05)
-    _disc(marks, joints[0] - up * radius * 0.06, radius * 0.08)
+    tapered(marks, mouth - reach, mouth + reach, radius * 0.05, radius * 0.05)
+    disc(marks, joints[0] - up * radius * 0.06, radius * 0.08)
     painter.fill(marks, dark, radius)
 
 
-def _ellipse(
+def ellipse(
     mask: np.ndarray, centre: np.ndarray, radii: tuple[float, float], degrees: float
 ) -> None:
     at = (round(centre[0] * (1 << SHIFT)), round(centre[1] * (1 << SHIFT)))

@@ -14,8 +14,8 @@ from ...drawn.details import Part
 from ...drawn.motions import Proportions, make_motion
 from ...drawn.painting import paint
 from ...types import Size
-from .mannequin import paint_mannequin
-from .scenery import add_object, make_scenery, octaves
+from .mannequin import Painter, cloth, disc, ellipse, paint_mannequin, polygon, tapered
+from .scenery import add_object, make_scenery, octaves, palette, texture
 from .wholebody import wholebody
 
 MARGIN = 1.3  # side of the painted area relative to the picture; the rest is cut off
@@ -161,11 +161,50 @@ def _lit(rng: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> np.
 
 
 def rich_background(rng: np.random.Generator, size: Size) -> np.ndarray:
-    """Return scenery; a third of the time with a figure cut into pieces, which is no person."""
+    """Return scenery, often with creatures and things that are painted like people but are none."""
     picture = make_scenery(rng, size)
-    if rng.random() < 0.33:
+    if rng.random() < 0.25:
         _scatter(rng, picture)
+    for _ in range(int(rng.choice(4, p=[0.4, 0.35, 0.15, 0.1]))):
+        _add_creature(rng, picture)
     return picture
+
+
+def _add_creature(rng: np.random.Generator, picture: np.ndarray) -> None:
+    """Paint 1 to 8 rounded parts that hang together anyhow; a thing, a heap, or an animal."""
+    size = Size(picture.shape[1], picture.shape[0])
+    turn = rng.uniform(0, 2 * np.pi)
+    light = np.array([np.cos(turn), np.sin(turn)])
+    painter = Painter(picture, light, float(rng.uniform(0.1, 1.0)))
+    layers = [
+        cloth(rng, size, palette(rng, 1)[0], 0.6) if rng.random() < 0.6 else texture(rng, size)
+        for _ in range(int(rng.integers(1, 4)))
+    ]
+    reach = float(np.exp(rng.uniform(np.log(0.05), np.log(0.6)))) * max(size.width, size.height)
+    ends = [rng.uniform(0, 1, 2) * (size.width, size.height)]
+    stout = float(rng.uniform(0.1, 0.8))
+    for _ in range(int(rng.integers(1, 9))):
+        start = ends[rng.integers(len(ends))]
+        angle = rng.uniform(0, 2 * np.pi)
+        end = start + reach * rng.uniform(0.2, 1.0) * np.array([np.cos(angle), np.sin(angle)])
+        radii = reach * stout * rng.uniform(0.2, 1, 2)
+        part = painter.blank()
+        if rng.random() < 0.2:
+            corners = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
+            polygon(part, end + 2 * radii.max() * np.stack([np.cos(corners), np.sin(corners)], 1))
+        elif rng.random() < 0.3:
+            ellipse(part, end, (2 * radii[0], 2 * radii[1]), float(rng.uniform(0, 180)))
+        else:
+            tapered(part, start, end, radii[0], radii[1])
+        painter.fill(part, layers[rng.integers(len(layers))], float(radii.max()))
+        ends.append(end)
+    if rng.random() < 0.35:  # eyes
+        side = reach * float(rng.uniform(0.04, 0.15))
+        eyes = painter.blank()
+        for shift in (-1, 1):
+            disc(eyes, ends[-1] + np.array([shift * 1.6 * side, 0]), side)
+        painter.fill(eyes, cloth(rng, size, palette(rng, 1)[0], 0.3), side)
+    picture[:] = painter.picture
 
 
 def _scatter(rng: np.random.Generator, picture: np.ndarray) -> None:
@@ -198,7 +237,7 @@ def rich_people(
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, Part]]]:
     """Return a picture and the silhouettes and points in it, from back to front."""
     picture = rich_background(rng, size)
-    count = int(rng.choice(3, p=[0.3, 0.52, 0.18]))
+    count = int(rng.choice(3, p=[0.38, 0.45, 0.17]))
     heights = (0.2, 1.8) if count < 2 else (0.2, 1.0)
     figures = []
     for _ in range(count):
