@@ -46,6 +46,7 @@ class Outcome:
     spans: tuple[Span, ...] = ()
     faults: Mapping[str, int] = field(default_factory=dict)  # reason -> frames, or cuts
     doubts: tuple[str, ...] = ()  # why its skeletons may be wrong
+    notes: tuple[str, ...] = ()  # what was assumed when the clip was read, or not honoured
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class _Analysis:
     track: Track  # on the clip's own canvas, cleaned
     verdict: Verdict
     fps: float
+    notes: tuple[str, ...]  # on how the clip was read
 
 
 def prepare_clip(found: Found, out: Path, config: PrepareConfig, tools: Tools) -> Outcome:
@@ -84,7 +86,7 @@ def read_outcome(folder: Path) -> Outcome:
     """Return the outcome of a clip that was prepared before."""
     values = json.loads((folder / CLIP).read_text(encoding="utf-8"))
     values["spans"] = tuple(Span(**span) for span in values["spans"])
-    lists = {name: tuple(values.get(name, ())) for name in ("stamp", "doubts")}
+    lists = {name: tuple(values.get(name, ())) for name in ("stamp", "doubts", "notes")}
     return Outcome(**{**values, **lists})
 
 
@@ -116,6 +118,7 @@ def _prepare_into(
         return Outcome(**common, skipped=UNREADABLE, detail=str(error))
     verdict, frames = analysis.verdict, len(analysis.track.crowded)
     common |= {"fps": analysis.fps, "frames": frames, "faults": verdict.faults}
+    common["notes"] = analysis.notes
     if evidence := weigh(analysis.track.pose):
         common["doubts"] = evidence.doubts(drawn=analysis.track.drawn)
     if not verdict.spans:
@@ -135,14 +138,16 @@ def _prepare_into(
 
 def _analyse(found: Found, config: PrepareConfig, tools: Tools) -> _Analysis:
     """Read a clip once, and return its main person and usable frames."""
-    fps = float(clip_info(found.path).fps or config.fps)
+    info = clip_info(found.path)
+    fps = float(info.fps or config.fps)
     scan = Scan()
     track = tools.poses.read(found, scan.watch(frames_of(found.path)), fps)
     cuts = cuts_of(track.pose, np.stack(scan.means), fps)
     pose = clean_shots(track.pose, cuts, fps)
     on_canvas = fit_pose(pose, config.size, config.fit)
     verdict = find_spans(on_canvas, track.crowded, cuts, config.min_frames)
-    return _Analysis(replace(track, pose=pose), verdict, fps)
+    notes = info.remarks(len(track.crowded))
+    return _Analysis(replace(track, pose=pose), verdict, fps, notes)
 
 
 class _UnreadableError(Exception):

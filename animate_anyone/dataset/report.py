@@ -13,6 +13,7 @@ from .splits import SPLIT_NAMES, Split
 
 REPORT = "report.md"
 REPORT_DATA = "report.json"
+_LISTED = 5  # clips that a note names
 
 
 def write_report(
@@ -31,6 +32,7 @@ def write_report(
             name: {"reason": outcome.skipped, "detail": outcome.detail, **_faults(outcome)}
             for name, outcome in skipped.items()
         },
+        "read_as": _notes(outcomes),
         "doubtful": {each.name: list(each.doubts) for each in outcomes if each.doubts},
         "left_out_frames": _left_out(outcomes),
         "listed_but_missing": missing,
@@ -60,6 +62,9 @@ def report_text(manifest: Manifest, outcomes: Sequence[Outcome], split: Split | 
     for reason, skipped in sorted(by_reason.items()):
         lines += ["", f"## Skipped: {reason} ({len(skipped)})", ""]
         lines += [f"- `{each.name}`: {each.detail}{_fault_text(each)}" for each in skipped]
+    if notes := _notes(outcomes):
+        lines += ["", "## How clips were read", ""]
+        lines += [f"- {note} ({_some(names)})" for note, names in notes.items()]
     if doubtful := [each for each in outcomes if each.doubts]:
         lines += ["", f"## Doubtful skeletons ({len(doubtful)})", ""]
         lines += [f"- `{each.name}`: {' '.join(each.doubts)}" for each in doubtful]
@@ -67,6 +72,20 @@ def report_text(manifest: Manifest, outcomes: Sequence[Outcome], split: Split | 
         counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         lines += ["", f"Left out of usable clips: {counts}."]
     return "\n".join(lines) + "\n"
+
+
+def _notes(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    """Return the names of clips by what was assumed or not honoured when they were read."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for outcome in outcomes:
+        for note in outcome.notes:
+            names[note].append(outcome.name)
+    return dict(names)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(f"`{name}`" for name in names[:_LISTED]) + more
 
 
 def _split_lines(manifest: Manifest, outcomes: Sequence[Outcome], split: Split | None) -> list[str]:

@@ -11,6 +11,7 @@ class Compared:
     frames: range  # their numbers in the clip, from 0; the step is the protocol's stride
     of: int  # frames of the whole clip
     asked: int | None  # the protocol's greatest number of frames; None: all
+    notes: tuple[str, ...] = ()  # what was assumed when the files were read, or not honoured
 
     @property
     def from_start(self) -> bool:
@@ -22,9 +23,10 @@ class Compared:
         """Return whether fewer frames were compared than the protocol asks for."""
         return self.asked is not None and len(self.frames) < self.asked
 
-    def data(self) -> dict[str, int]:
+    def data(self) -> dict[str, int | list[str]]:
         """Return the record as values for JSON."""
-        return {
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return notes | {
             "first": self.frames[0],
             "last": self.frames[-1],
             "step": self.frames.step,
@@ -55,4 +57,8 @@ def compared_lines(clips: Mapping[str, Compared]) -> list[str]:
         asked = max(clip.asked or 0 for clip in short.values())
         listed = ", ".join(f"{name} ({len(clip.frames)})" for name, clip in short.items())
         lines.append(f"Shorter than the {asked} frames asked for: {listed}.")
-    return lines
+    notes: dict[str, list[str]] = {}
+    for name, clip in clips.items():
+        for note in clip.notes:
+            notes.setdefault(note, []).append(name)
+    return lines + [f"{note} ({', '.join(names)})" for note, names in notes.items()]

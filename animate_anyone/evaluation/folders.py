@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..media import ClipInfo, clip_info, frames_of, to_pixels
+from ..media.files import is_hidden, is_picture
 from ..media.fitting import fit_picture
-from ..media.pictures import PICTURE_SUFFIXES
 from .compared import Compared
 from .instruments import check_sets
 from .measure import Measured, Measuring
@@ -69,7 +69,9 @@ def match_folders(
 def _paired(name: str, result: Path, truth: Path, protocol: Protocol) -> ClipPair:
     ours, true = clip_info(result), clip_info(truth)
     taken = range(0, true.frames, protocol.stride)[: protocol.frames]
-    return ClipPair(name, ours, true, Compared(taken, true.frames, protocol.frames))
+    notes = [f"Result: {note}" for note in ours.notes] + [f"Truth: {note}" for note in true.notes]
+    compared = Compared(taken, true.frames, protocol.frames, tuple(notes))
+    return ClipPair(name, ours, true, compared)
 
 
 def compared_frames(pairs: list[ClipPair]) -> dict[str, Compared]:
@@ -148,10 +150,9 @@ def _clips_in(folder: Path, option: str) -> dict[str, Path]:
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    known = CLIP_SUFFIXES | PICTURE_SUFFIXES
     for path in sorted(folder.iterdir()):
-        hidden = path.name.startswith(".")
-        if not hidden and (path.is_dir() or path.suffix.lower() in known):
+        known = path.is_dir() or path.suffix.lower() in CLIP_SUFFIXES or is_picture(path)
+        if known and not is_hidden(path):
             yield path
 
 

@@ -356,3 +356,13 @@ def test_stamps_change_with_the_files(three):
     before = stamp_of(clips / "c")
     (clips / "c" / "0.png").write_bytes(b"x")
     assert stamp_of(clips / "c") != before
+
+
+def test_the_report_tells_how_clips_were_read(three):
+    clips, poses, out = three
+    (clips / "c" / "notes.txt").write_text("take 2")
+    (clips / "c" / "._0.png").write_bytes(b"of macOS")
+    prepare(clips, out, CONFIG, StoredTools(poses))
+    report = (out / "report.md").read_text()
+    assert "passed over: 1 (notes.txt). (`c`)" in report
+    assert "c" in json.loads((out / "report.json").read_text())["read_as"].popitem()[1]

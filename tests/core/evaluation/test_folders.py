@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from animate_anyone.errors import InputError
-from animate_anyone.evaluation.folders import match_folders, measure_folders
+from animate_anyone.evaluation.compared import compared_lines
+from animate_anyone.evaluation.folders import compared_frames, match_folders, measure_folders
 from animate_anyone.evaluation.held_out import held_out_pairs
 from animate_anyone.evaluation.instruments import open_instruments
 from animate_anyone.evaluation.metrics.frames import psnr
@@ -16,6 +17,7 @@ from animate_anyone.evaluation.protocol import FvdRule, load_protocol
 from animate_anyone.media import VideoWriter, frames_of, to_bytes, to_pixels, write_picture
 from animate_anyone.types import Size
 from animate_anyone.weights.pose_models import open_pose_pair
+from benchmarks.brought.clip_files import video
 from metric_networks import write_fvd_network
 
 PROTOCOL = replace(load_protocol("tiktok"), width=64, height=64)
@@ -158,3 +160,14 @@ def test_frames_reach_the_size_of_the_protocol(tmp_path):
     rows = measure_folders(pairs, PROTOCOL, Instruments())
     assert rows["result"].mean["psnr"] == 100
     assert rows["result"].mean["ssim"] == pytest.approx(1, abs=1e-6)
+
+
+def test_what_was_assumed_of_a_file_is_in_the_table(tmp_path):
+    for folder in ("ours", "true"):
+        (tmp_path / folder).mkdir()
+        video("a.mp4")(tmp_path / folder)  # without tags of its colours
+        (tmp_path / folder / "._a.mp4").write_bytes(b"of macOS")
+    (pair,) = match_folders(tmp_path / "ours", tmp_path / "true", PROTOCOL)
+    (_, ours, true) = compared_lines(compared_frames([pair]))
+    assert ours.startswith("Result: The file does not say how its colours are coded")
+    assert true.endswith("(a)")
