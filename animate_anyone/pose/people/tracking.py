@@ -60,6 +60,7 @@ class Following:
 
     clip: PoseClip
     forgotten: int  # people who were not seen for so long that they would not be recognised
+    fps: float  # frames per second by which absences were measured
     shared: int  # the last indices, of brief sightings of more people than have an index
 
     def notes(self) -> tuple[str, ...]:
@@ -68,7 +69,8 @@ class Following:
         if self.forgotten:
             notes.append(
                 f"following: {self.forgotten} times a person was not seen for more than "
-                f"{FORGET_SECONDS:g} seconds; whoever came later is counted as somebody new"
+                f"{FORGET_SECONDS:g} seconds ({FORGET_SECONDS * self.fps:.0f} frames); whoever "
+                f"came later is counted as somebody new"
             )
         if self.shared:
             last = self.clip.body.xy.shape[1] - 1
@@ -132,7 +134,9 @@ def follow_people(
             confidence=ordered(points.confidence),
             flags=None if flags is None or not flags.any() else ordered(flags.astype(np.uint8)),
         )
-    return Following(clip=PoseClip(canvas=clip.canvas, **parts), forgotten=forgotten, shared=shared)
+    return Following(
+        clip=PoseClip(canvas=clip.canvas, **parts), forgotten=forgotten, fps=fps, shared=shared
+    )
 
 
 def choose(clip: PoseClip, person: Literal["largest", "all"] | int) -> PoseClip:

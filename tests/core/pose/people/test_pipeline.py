@@ -49,7 +49,9 @@ def test_a_person_is_followed_across_a_gap(networks):
 def test_smoothing_is_counted(networks):
     frames = [frame_with((90 + 8 * at + at % 2, 120)) for at in range(5)]
     config = FollowConfig(clean=CleanConfig(smooth=1.0))
-    assert follow(frames, *networks, config)[1].smoothed > 0
+    report = follow(frames, *networks, config)[1]
+    assert report.smoothed > 0
+    assert "0 put back from the other side, 0 spikes removed, 0 filled, 0 held, " in report.text()
 
 
 @pytest.mark.parametrize("person", ["largest", "all", 0, 2])
