@@ -137,14 +137,15 @@ class Followed:
             cost += _COLOUR_WEIGHT * np.minimum(clothes / _OTHER_CLOTHES, 1)
         cost = np.where(allowed, np.minimum(cost, 0.99 * _ALONE), np.inf)
         owners = np.full(len(found.xy), -1)
-        stages: tuple[np.ndarray, ...] = (recent,)
-        if not recent.all():
-            same = size <= _SIZE_GATE
-            if clothes is not None:
-                same &= clothes <= _COLOUR_GATE
-            cost = np.where(recent[:, None] | same, cost, np.inf)
-            stages = recent, ~recent
-        for stage in stages:
+        if recent.all():
+            for row, column in assign(cost, _ALONE):
+                owners[column] = row
+            return owners
+        same = size <= _SIZE_GATE
+        if clothes is not None:
+            same &= clothes <= _COLOUR_GATE
+        cost = np.where(recent[:, None] | same, cost, np.inf)
+        for stage in (recent, ~recent):
             rows, columns = np.flatnonzero(stage), np.flatnonzero(owners < 0)
             for row, column in assign(cost[rows][:, columns], _ALONE):
                 owners[columns[column]] = rows[row]
@@ -159,8 +160,10 @@ class Followed:
         shared = (state.seen[:, None] & found.seen).astype(float)  # (n, m, 22)
         count = shared.sum(-1)
         some = np.maximum(count, 1)
-        spread_a = _spread(shared @ _moments(expected), some)
-        spread_b = _spread((shared.swapaxes(0, 1) @ _moments(found.xy)).swapaxes(0, 1), some)
+        sums = np.empty((2, *shared.shape[:2], 3))
+        np.matmul(shared, _moments(expected), out=sums[0])
+        np.matmul(shared.swapaxes(0, 1), _moments(found.xy), out=sums[1].swapaxes(0, 1))
+        spread_a, spread_b = _spread(sums, some)
         scale = np.maximum(np.maximum(spread_a, spread_b), self._unit)
         apart = expected[:, None] - found.xy
         lengths = np.sqrt(np.einsum("nmjx,nmjx->nmj", apart, apart))
@@ -189,14 +192,17 @@ def _unlike(
 
 def _moments(xy: np.ndarray) -> np.ndarray:  # (n, j, 2) -> (n, j, 3)
     """Return x, y and x^2 + y^2 of points; weighted sums of these give their spread."""
-    squares = np.einsum("njx,njx->nj", xy, xy)
-    return np.concatenate([xy, squares[..., None]], axis=-1)
+    result = np.empty((*xy.shape[:-1], 3))
+    result[..., :2] = xy
+    np.einsum("njx,njx->nj", xy, xy, out=result[..., 2])
+    return result
 
 
-def _spread(sums: np.ndarray, count: np.ndarray) -> np.ndarray:  # (n, m, 3), (n, m) -> (n, m)
+def _spread(sums: np.ndarray, count: np.ndarray) -> np.ndarray:  # (2, n, m, 3), (n, m): (2, n, m)
     """Return the root mean square distance from the middle, from sums of `_moments`."""
     mean = sums / count[..., None]
-    square = mean[..., 2] - mean[..., 0] ** 2 - mean[..., 1] ** 2
+    x, y = mean[..., 0], mean[..., 1]
+    square = mean[..., 2] - x * x - y * y
     return np.sqrt(np.maximum(square, 0))
 
 
