@@ -67,8 +67,8 @@ class NetworkPoses:
         """Extract the poses of all frames, and return the main person."""
         del found
         people = extract_people(frames, *self.pair, self.config)
-        found = main_person(people.clip, fps, people.colours)
-        return replace(found, drawn=knows_only_drawn(*self.pair))
+        track = main_person(people.clip, fps, people.colours)
+        return replace(track, drawn=knows_only_drawn(*self.pair))
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class ForegroundMask:
         return with_alpha(frames, np.stack(alpha))
 
     def _read(self) -> Iterator[np.ndarray]:  # (H, W) uint8
-        for number, picture in enumerate(frames_of(self._path)):
+        for number, picture in enumerate(frames_of(self._path, background="black")):
             spread = np.ptp(picture, axis=-1) > _COLOURED
             if spread.mean() > _MOST_COLOURED:
                 raise InputError(

@@ -45,3 +45,13 @@ def test_a_picture_in_colours_is_no_mask(tmp_path: Path) -> None:
     Image.new("RGB", (8, 6), (200, 30, 30)).save(tmp_path / "cut_out.png")
     with pytest.raises(InputError, match=r"cut_out\.png; its frame 0 has colours\. A mask is grey"):
         ForegroundMask(tmp_path / "cut_out.png", 3, SIZE).on(FRAMES)
+
+
+def test_transparent_parts_of_a_mask_are_black(tmp_path: Path) -> None:
+    """An editor may save a mask as white on nothing."""
+    pixels = np.full((SIZE.height, SIZE.width, 4), 255, np.uint8)
+    pixels[:, : SIZE.width // 2, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "mask.png")
+    alpha = ForegroundMask(tmp_path / "mask.png", 3, SIZE).on(FRAMES)[..., 3]
+    assert (alpha[:, :, : SIZE.width // 2] == 0).all()
+    assert (alpha[:, :, SIZE.width // 2 :] == 255).all()
