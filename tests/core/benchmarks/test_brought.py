@@ -1,5 +1,8 @@
 """Every kind of file that people bring is read as its case says, or refused by name."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from animate_anyone.errors import InputError
@@ -13,6 +16,13 @@ CASES = [case for cases in GROUPS.values() for case in cases]
 def test_a_file_is_right_or_refused(case, tmp_path):
     outcome = tried(case, tmp_path)
     assert outcome.kind == (RIGHT if case.refusal is None else REFUSED), outcome.seen
+
+
+def test_the_table_in_docs_lists_every_case():
+    """Make it again after a change: python -m benchmarks.brought --out docs/what-people-bring.md"""
+    table = (Path(__file__).parents[3] / "docs/what-people-bring.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.*?) \| .* \| (right|refused) \| ", table, re.MULTILINE)
+    assert [name for name, _ in rows] == [case.name for case in CASES]
 
 
 def test_names_are_unique():
