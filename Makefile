@@ -58,7 +58,7 @@ mini: $(VENV)/.packages
 	$(MAKE_MINI) results --folder $(MINI)
 	$(MAKE_MINI) polish --folder $(MINI)
 	$(MAKE_MINI) export --folder $(MINI) --out animate_anyone/weights/mini
-	$(MAKE_MINI) pose-data --folder $(MINI)/pose
+	$(MAKE_MINI) pose-data --folder $(MINI)/pose --shards 13
 	$(MAKE_MINI) detector --folder $(MINI)/pose
 	$(MAKE_MINI) estimator --folder $(MINI)/pose
 	$(MAKE_MINI) pose-export --folder $(MINI)/pose --out animate_anyone/weights/mini

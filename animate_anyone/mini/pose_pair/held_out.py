@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ...evaluation.held_out import HELD_OUT
+from ...pose.networks.detector import SCORE
+from ...pose.people.doubt import convincing
 from ...pose.skeleton.joints import VISIBLE
 from ...weights.pose_models import embedded_pose_models, open_pose_pair
 from .scenes import PaintedScene, make_scene, plain_scene
@@ -73,7 +75,9 @@ def score_pair(
         detected = time.perf_counter()
         xy, scores = estimator.estimate([scene.picture] * len(found), found.boxes)
         tally.seconds += (detected - started, time.perf_counter() - detected)
-        tally.add(scene, found.boxes, xy, scores)
+        body = np.clip(scores[:, POINT_GROUPS["body"]], 0, 1).mean(1)
+        kept = convincing(found.scores, body, SCORE)
+        tally.add(scene, found.boxes[kept], xy[kept], scores[kept])
     return tally.scores(len(scenes))
 
 

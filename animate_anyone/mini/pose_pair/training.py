@@ -44,10 +44,10 @@ class PoseTraining(LoopConfig):
 
 
 DETECTOR = PoseTraining(
-    steps=2400, batch=32, size=(160, 160), widths=(16, 32, 48, 64, 80), weights=(2.0, 1.0)
+    steps=6000, batch=32, size=(160, 160), widths=(16, 32, 48, 64, 80), weights=(2.0, 1.0)
 )
 ESTIMATOR = PoseTraining(
-    steps=2200, batch=48, size=(128, 96), widths=(24, 48, 96, 112, 128), weights=(1.0, 2.0)
+    steps=4500, batch=48, size=(128, 96), widths=(24, 48, 96, 112, 128), weights=(1.0, 2.0)
 )
 
 

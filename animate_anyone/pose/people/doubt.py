@@ -71,6 +71,15 @@ def knows_only_drawn(detector: Detector, estimator: Estimator) -> bool:
     return DRAWN in (detector.session.header.subjects, estimator.session.header.subjects)
 
 
+def convincing(
+    boxes: np.ndarray,  # (n,), scores of the detector, 0..1
+    body: np.ndarray,  # (n,), mean scores of the body's points, 0..1
+    score: float,  # least score of a person's box, 0..1
+) -> np.ndarray:  # (n,), bool
+    """Tell who is a person to networks that know drawn figures only: both scores are high."""
+    return np.asarray(boxes * body >= score)
+
+
 def weigh(clip: PoseClip) -> Evidence | None:
     """Return the evidence of a cleaned clip with all its people; None if nobody is seen."""
     points = stack(clip)

@@ -13,6 +13,7 @@ from ..networks.detector import SCORE, Boxes, Detector
 from ..networks.estimator import CHANNEL_ORDERS, Estimator
 from .between import People, boxes_between, is_lost, spans_between
 from .clothes import torso_colours
+from .doubt import convincing, knows_only_drawn
 
 LEAST_SIDE_PX = 16  # of a frame; no person can be recognised in fewer pixels
 
@@ -53,6 +54,7 @@ class ExtractReport:
     detector_provider: str
     estimator_provider: str
     notes: tuple[str, ...]  # for the user, for example: a provider does not run
+    unconvincing: int = 0  # boxes left out because the joints in them are too uncertain
 
     def text(self) -> str:
         """Return the report as a few lines of text."""
@@ -67,6 +69,11 @@ class ExtractReport:
         if self.redetected:
             runs += f", on {len(self.redetected)} of them because people were lost between runs"
         lines.append(runs + ".")
+        if self.unconvincing:
+            lines.append(
+                f"{self.unconvincing} detections were left out: the joints in them are too "
+                "uncertain for a person."
+            )
         lines.append(
             f"Detector on {self.detector_provider}, estimator on {self.estimator_provider}."
         )
@@ -131,6 +138,7 @@ class _Extraction:
     size: Size | None = None
     runs: int = 0
     redetected: list[int] = field(default_factory=list)
+    unconvincing: int = 0
 
     def add(self, chunk: Sequence[np.ndarray]) -> None:
         """Add frames; the detector runs on every k-th of the clip and on the last of the chunk.
@@ -154,7 +162,7 @@ class _Extraction:
         people |= self._estimate(chunk, self._detect(chunk, lost))
 
         self.redetected += [first + i for i in sorted(others + lost)]
-        ordered = [_in_order(people[i]) for i in range(len(chunk))]
+        ordered = [self._convincing(_in_order(people[i])) for i in range(len(chunk))]
         self.people += ordered
         self.colours += [torso_colours(*pair) for pair in zip(chunk, ordered, strict=True)]
 
@@ -183,9 +191,21 @@ class _Extraction:
             detector_provider=sessions[0].provider,
             estimator_provider=sessions[1].provider,
             notes=tuple(dict.fromkeys(note for session in sessions for note in session.notes)),
+            unconvincing=self.unconvincing,
         )
         clip = layout.to_clip(self.size, xy, scores)
         return Extracted(clip=clip, colours=colours, report=report)
+
+    def _convincing(self, people: People) -> People:
+        """Leave out people of too low scores, if the networks know drawn figures only.
+
+        Such networks find boxes in many other pictures, but then no certain joints in them.
+        """
+        if not knows_only_drawn(self.detector, self.estimator):
+            return people
+        kept = convincing(people.boxes.scores, people.body_scores(), self.config.score)
+        self.unconvincing += int((~kept).sum())
+        return People(people.boxes[kept], people.xy[kept], people.scores[kept], people.layout)
 
     def _detect(self, chunk: Sequence[np.ndarray], chosen: Sequence[int]) -> dict[int, Boxes]:
         self.runs += len(chosen)

@@ -12,12 +12,14 @@ from animate_anyone.pose.networks.detector import Detector
 from animate_anyone.pose.networks.estimator import Estimator
 from animate_anyone.pose.networks.onnx_file import SUBJECTS
 from animate_anyone.pose.networks.sessions import open_session
+from animate_anyone.pose.people import extract
 from animate_anyone.pose.people.doubt import (
     DRAWN,
     LEAST_CONFIDENCE,
     MOST_FILLED,
     MOST_WOBBLE,
     Evidence,
+    convincing,
     weigh,
 )
 from animate_anyone.pose.people.pipeline import follow
@@ -92,7 +94,10 @@ def test_nobody_is_no_evidence(truth):
 
 
 @pytest.mark.parametrize("subjects", ["", DRAWN])
-def test_reports_tell_doubts_of_a_pair_that_says_what_it_knows(tmp_path, caplog, subjects):
+def test_reports_tell_doubts_of_a_pair_that_says_what_it_knows(
+    tmp_path, caplog, monkeypatch, subjects
+):
+    monkeypatch.setattr(extract, "convincing", lambda boxes, *_: boxes > 0)
     paths = fake.seeking_detector(tmp_path / "d.onnx", box=(50, 70)), tmp_path / "e.onnx"
     fake.colour_estimator(paths[1])
     model = onnx.load(paths[1])
@@ -116,3 +121,25 @@ def test_reports_tell_doubts_of_a_pair_that_says_what_it_knows(tmp_path, caplog,
     with caplog.at_level(logging.WARNING):
         PoseReader(pair).read(np.stack(frames[:2]))
     assert not caplog.messages  # nothing is filled in these frames
+
+
+@pytest.mark.parametrize("subjects", ["", DRAWN])
+def test_uncertain_people_are_left_out_and_counted_only_where_drawn_figures_are_known(
+    tmp_path, subjects
+):
+    paths = fake.seeking_detector(tmp_path / "d.onnx", box=(50, 70)), tmp_path / "e.onnx"
+    fake.colour_estimator(paths[1])
+    model = onnx.load(paths[0])
+    onnx.helper.set_model_props(model, {SUBJECTS: subjects})
+    onnx.save(model, paths[0])
+    detector, estimator = (open_session(path, "cpu") for path in paths)
+    frame = fake.picture((240, 320), {0: (90, 80)}, [(90, 120)])  # one joint of 17
+    report = follow([frame], Detector(detector), Estimator(estimator))[1]
+    assert report.found != bool(subjects)
+    assert report.extract.unconvincing == bool(subjects)
+    assert ("1 detections were left out" in report.text()) == bool(subjects)
+
+
+def test_both_scores_must_be_high_for_a_person():
+    boxes, body = np.array([0.9, 0.9, 0.4, 0.4]), np.array([0.9, 0.2, 0.9, 0.2])
+    assert convincing(boxes, body, 0.3).tolist() == [True, False, True, False]
