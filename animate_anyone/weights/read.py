@@ -35,6 +35,8 @@ DTYPES = {  # by their names in safetensors headers
 }
 _CONTAINERS = ("state_dict", "model", "module")  # keys under which training scripts nest weights
 _WRAPPERS = ("module.", "_orig_mod.")  # prefixes that distributed training and compiling leave
+_IN_COMFYUI = "model.diffusion_model."  # prefix that ComfyUI gives a saved MODEL, beside others
+_SIGN = "time_embedding.linear_1.weight"  # in UNets of our layout, not in those of the original
 
 
 class Weights(Mapping[str, Tensor]):
@@ -115,10 +117,25 @@ def read_weights(path: str | Path) -> Weights:
     """Open a weight file; only its list of tensors is read now.
 
     Containers (`state_dict`) and prefixes that all keys share (`module.`) are removed. The file
-    must not be moved or deleted while the result, or a tensor from it, is in use.
+    must not be moved or deleted while the result, or a tensor from it, is in use. Of a file that
+    ComfyUI's Save nodes wrote only the MODEL is returned; what they note about it, such as its
+    prediction type, is not used, because they know less than there is.
     """
     require_torch()
-    path = Path(path)
+    weights = _opened(Path(path))
+    return _unwrapped(weights.part(_IN_COMFYUI) if _of_comfyui(weights) else weights)
+
+
+def saved_by_comfyui(path: str | Path) -> bool:
+    """Return whether a weight file holds a UNet of our layout that ComfyUI's Save nodes wrote."""
+    return _of_comfyui(_opened(Path(path)))
+
+
+def _of_comfyui(weights: Weights) -> bool:
+    return _IN_COMFYUI + _SIGN in weights.shapes
+
+
+def _opened(path: Path) -> Weights:
     if not path.is_file():
         raise WeightsError(f"weight file got {str(path)!r}, which is not a file; check the path.")
     if path.stat().st_size == 0:
@@ -130,7 +147,7 @@ def read_weights(path: str | Path) -> Weights:
     weights = _safetensors(path) if path.suffix == ".safetensors" else _pickle(path)
     if not weights:
         raise WeightsError(f"{path} holds no tensors; choose a file with network weights.")
-    return _unwrapped(weights)
+    return weights
 
 
 def _unwrapped(weights: Weights) -> Weights:

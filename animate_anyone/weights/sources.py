@@ -5,16 +5,21 @@ against that slot, so the error for swapped or wrong files names both.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..errors import WeightsError
 from .detect import describe, identify, motion_widths
 from .read import SUFFIXES, Weights, read_weights
 from .sets.aa_mini import AA_MINI
 from .sets.table import presets
+
+logger = logging.getLogger(__name__)
 
 MINI_FOLDER = Path(__file__).parent / "mini"
 BUNDLE_PARTS = ("denoiser", "reference_net", "pose_guider", "autoencoder", "image_encoder")
@@ -27,6 +32,9 @@ _SLOTS = {  # slot: kinds of file that fit, and what the slot is called in messa
     "autoencoder": (("autoencoder_kl", "autoencoder_tiny"), "an autoencoder"),
     "image_encoder": (("image_encoder",), "a CLIP vision model with projection"),
 }
+# With a bundle in these slots its network of that name is used, beside a denoiser of its own file.
+_FROM_BUNDLES = ("reference_net", "pose_guider")
+_ENCODERS = ("autoencoder", "image_encoder")
 _REQUIRED = ("denoiser", "reference_net", "pose_guider")
 _FITTING = {kind for kinds, _ in _SLOTS.values() for kind in kinds} | {"bundle"}
 
@@ -67,20 +75,33 @@ def open_parts(
     source: str | Path | WeightPaths | Iterable[str | Path],
     named: Mapping[str, str | Path] | None = None,  # files by slot, beside those of `source`
 ) -> Parts:
-    """Open a weight set: "aa-mini", a bundle, a folder, several files, or a file for each slot."""
+    """Open a weight set: "aa-mini", a bundle, a folder, several files, or a file for each slot.
+
+    In a list, files may stand beside one folder, bundle or "aa-mini", and replace its networks.
+    """
     if isinstance(source, WeightPaths):
         slots = {field.name: getattr(source, field.name) for field in fields(source)}
         return _parts(_opened_slots({slot: path for slot, path in slots.items() if path}))
     if isinstance(source, str | Path):
         source = [_folder_of_preset(source)]
-    paths = [Path(path) for path in source]
+    paths = [MINI_FOLDER if path == AA_MINI.name else Path(path) for path in source]
     slots = _opened_slots(named or {})
-    if len(paths) == 1 and paths[0].is_dir():
-        return _parts({**_sorted_files(_weight_files(paths[0]), strict=False), **slots})
-    return _parts({**_sorted_files(paths), **slots})
+    folders = [path for path in paths if path.is_dir()]
+    if len(folders) > 1:
+        raise WeightsError(
+            f"weights got {len(folders)} folders ({', '.join(map(str, folders))}); a weight set "
+            "has one. Name the files to use instead."
+        )
+    base = _sorted_files(_weight_files(folders[0]), strict=False) if folders else {}
+    files = _sorted_files([path for path in paths if path not in folders])
+    return _parts({**_replaced(base, files), **slots})
 
 
-def require_kind(weights: Weights, slot: str) -> None:
+def require_kind(
+    weights: Weights,
+    slot: str,
+    beside: Mapping[str, str] | None = None,  # kinds of the files in the other slots
+) -> None:
     """Raise WeightsError, which says what the file is, unless it fits the slot."""
     kinds, name = _SLOTS[slot]
     kind = identify(weights.shapes)
@@ -88,11 +109,25 @@ def require_kind(weights: Weights, slot: str) -> None:
         return
     other = next((title for fits, title in _SLOTS.values() if kind in fits), None)
     hint = f"choose the file of {name}"
-    if slot in ("denoiser", "reference_net") and kind in ("reference_net", "denoiser"):
-        hint = "the files of ReferenceNet and denoising UNet seem to be swapped"
+    if kind == "bundle":
+        hint = "a bundle holds all networks: give it alone, and leave the other slots empty (none)"
+    elif swapped := _swapped_with(slot, kind, beside or {}):
+        hint = f"this file and that of {swapped} seem to be swapped"
     elif other:
         hint += f" here, and this one where {other} is asked for"
     raise WeightsError(f"{slot} got {weights.source}, which is {describe(kind)}; {hint}.")
+
+
+def _swapped_with(slot: str, kind: str, beside: Mapping[str, str]) -> str | None:
+    """Return the slot whose file belongs here, while this file belongs there; or None."""
+    return next(
+        (
+            other
+            for other, its_kind in beside.items()
+            if other != slot and kind in _SLOTS[other][0] and its_kind in _SLOTS[slot][0]
+        ),
+        None,
+    )
 
 
 def with_motion(denoiser: Weights, motion: Weights) -> Weights:
@@ -162,11 +197,17 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _opened_slots(paths: Mapping[str, str | Path]) -> dict[str, Weights]:
-    opened = {}
-    for slot, path in paths.items():
-        opened[slot] = _with_sidecar(read_weights(path), Path(path))
-        require_kind(opened[slot], slot)
-    return opened
+    opened = {slot: _with_sidecar(read_weights(path), Path(path)) for slot, path in paths.items()}
+    kinds = {slot: identify(weights.shapes) for slot, weights in opened.items()}
+    further: dict[str, Weights] = {}
+    for slot, weights in list(opened.items()):
+        if kinds[slot] == "bundle" and slot in _FROM_BUNDLES:
+            parts = _bundle_parts(weights)
+            if slot in parts:
+                opened[slot] = parts[slot]
+                further |= {name: parts[name] for name in _ENCODERS if name in parts}
+        require_kind(opened[slot], slot, kinds)
+    return {**further, **opened}
 
 
 def _sorted_files(paths: list[Path], *, strict: bool = True) -> dict[str, Weights]:
@@ -183,8 +224,9 @@ def _sorted_files(paths: list[Path], *, strict: bool = True) -> dict[str, Weight
                 f"weights got {path}, which is {describe(kind)}; it has no place in a weight set."
             )
         kinds.setdefault(kind, []).append(_with_sidecar(weights, path))
-    if "bundle" in kinds:
-        return _bundle_parts(_only("bundle", kinds["bundle"]))
+    bundle = _bundle_parts(_only("bundle", kinds["bundle"])) if "bundle" in kinds else {}
+    if bundle and not strict:
+        return bundle
     heads = kinds.get("denoiser", []) + kinds.get("unet", [])
     bodies = kinds.get("reference_net", [])
     if not bodies and len(heads) == 2 and len(kinds.get("unet", [])) == 1:
@@ -197,7 +239,14 @@ def _sorted_files(paths: list[Path], *, strict: bool = True) -> dict[str, Weight
         "autoencoder": kinds.get("autoencoder_kl", []) + kinds.get("autoencoder_tiny", []),
         "image_encoder": kinds.get("image_encoder", []),
     }
-    return {slot: _only(slot, found) for slot, found in slots.items() if found}
+    return _replaced(bundle, {slot: _only(slot, found) for slot, found in slots.items() if found})
+
+
+def _replaced(base: dict[str, Weights], files: dict[str, Weights]) -> dict[str, Weights]:
+    """Return the slots of a whole set with some of its networks replaced by single files."""
+    if "denoiser" in files and identify(files["denoiser"].shapes) == "denoiser":
+        base = {slot: weights for slot, weights in base.items() if slot != "motion"}
+    return {**base, **files}
 
 
 def _only(slot: str, found: list[Weights]) -> Weights:
@@ -239,4 +288,29 @@ def _parts(opened: dict[str, Weights]) -> Parts:
         )
     motion = opened.pop("motion", None)
     parts = Parts(**opened)
+    _refuse_denoiser_twice(parts)
     return replace(parts, denoiser=with_motion(parts.denoiser, motion)) if motion else parts
+
+
+def _refuse_denoiser_twice(parts: Parts) -> None:
+    """Raise WeightsError if the reference network is the denoiser; log what can only be suspected.
+
+    A ReferenceNet has no output head, but a plain Stable Diffusion UNet, which has one, may serve
+    as ReferenceNet. By its shapes it is the same as a denoising UNet, so values decide.
+    """
+    reference, denoiser = parts.reference_net, parts.denoiser
+    if identify(reference.shapes) != "unet":
+        return
+    seen = ("conv_in.weight", "time_embedding.linear_1.weight", "conv_out.weight")
+    halves = ((reference[key].half(), denoiser[key].half()) for key in seen if key in denoiser)
+    if all(torch.equal(own, other) for own, other in halves):
+        raise WeightsError(
+            f"reference_net got {reference.source}, which holds the denoising UNet of "
+            f"{denoiser.source} again; a ReferenceNet has other weights. Choose the file of the "
+            "ReferenceNet (reference_unet)."
+        )
+    logger.warning(
+        "reference_net: %s is a UNet with an output head, as a plain Stable Diffusion UNet or a "
+        "denoising UNet. It is used without it; if it is a denoising UNet, the result is wrong.",
+        reference.source,
+    )

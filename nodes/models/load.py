@@ -17,7 +17,7 @@ from ...animate_anyone.weights.assign import cast_tensor, load_tensor
 from ...animate_anyone.weights.detect import identify
 from ...animate_anyone.weights.encoders import CLIP_MEAN, CLIP_STD, image_encoder_config
 from ...animate_anyone.weights.load import reference_surplus, resolve_preset
-from ...animate_anyone.weights.read import Weights
+from ...animate_anyone.weights.read import Weights, saved_by_comfyui
 from ...animate_anyone.weights.report import check_keys, module_shapes
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ...animate_anyone.weights.sources import Parts, WeightPaths, open_parts
@@ -26,7 +26,7 @@ from ..comfyui.sockets import Network
 from ..sampler.denoiser import AnimateAnyoneModel, ModelConfig
 from ..sampler.windows import add_run_cache
 
-Source = str | Path | WeightPaths
+Source = str | Path | WeightPaths | tuple[str | Path, ...]
 DETECT = "files (detect the kind)"
 BUILT_IN = "(none)"
 RGB_FACTORS = "latent_rgb.json"  # file beside the weights: colours of latent channels, for previews
@@ -36,6 +36,8 @@ def source_of(preset: str, files: dict[str, str]) -> Source:
     """Return the weight set that consists of the chosen files."""
     chosen = {slot: folders.model_path(name) for slot, name in files.items() if name != BUILT_IN}
     if preset == AA_MINI.name:
+        if set(chosen) == {"denoiser"} and saved_by_comfyui(chosen["denoiser"]):
+            return (preset, chosen["denoiser"])
         if chosen:
             raise InputError(
                 f"{' and '.join(chosen)} got a file, but preset {preset} comes with the pack; set "

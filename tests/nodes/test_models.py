@@ -171,6 +171,39 @@ def test_swapped_files_are_refused_by_name(run_node, separate):
         run_node("LoadModels", **files(**swapped), dtype="automatic")
 
 
+def test_a_saved_and_merged_model_loads_again(load, scene, sampled, run_node, weights, base):
+    from comfy_extras.nodes_model_merging import ModelMergeSimple, ModelSave
+
+    loaded = load(prediction="sample", latents=16)
+    clip = scene(loaded)
+    other = loaded.model.clone()
+    key = "diffusion_model.conv_in.weight"
+    change = torch.randn_like(loaded.model.model.diffusion_model.conv_in.weight)
+    other.add_patches({key: ("diff", (change,))})
+    merged = ModelMergeSimple().merge(loaded.model, other, 0.5)[0]
+    ModelSave().save(merged, "merged")
+    folder = base / "models/animate_anyone"
+    next((base / "output").glob("merged*.safetensors")).replace(folder / "merged.safetensors")
+    bundle = weights(prediction="sample", latents=16)[2]
+    chosen = files("merged.safetensors", reference_net=bundle, pose_guider=bundle)
+    model, _, _, vae, _ = run_node("LoadModels", **chosen, dtype="automatic")
+    assert relative_error(sampled(model, clip), sampled(merged, clip)) < 1e-5
+    assert relative_error(sampled(model, clip), sampled(loaded.model, clip)) > 0.01
+    assert vae.latent_channels == 16
+
+
+def test_a_saved_model_of_the_pack_is_chosen_beside_its_preset(run_node, base):
+    from comfy_extras.nodes_model_merging import ModelSave
+
+    mini = files() | {"preset": "aa-mini"}
+    ModelSave().save(run_node("LoadModels", **mini, dtype="fp32")[0], "mini")
+    folder = base / "models/animate_anyone"
+    next((base / "output").glob("mini*.safetensors")).replace(folder / "mini.safetensors")
+    chosen = mini | {"denoiser": "mini.safetensors"}
+    again = run_node("LoadModels", **chosen, dtype="fp32")[0]
+    assert again.model.preset.schedule.prediction_type == "sample"
+
+
 def test_a_motion_file_of_another_width_is_refused(run_node, separate, base):
     wide = {key: torch.cat([value, value]) for key, value in separate["motion_module"].items()}
     torch.save(wide, base / "models/animate_anyone/wide.pth")

@@ -94,9 +94,11 @@ def test_animatediff_files_load(public_folder, layout, frames, mid):
     assert (motion.max_frames, motion.mid_block) == (frames, mid)
 
 
-def test_a_plain_stable_diffusion_unet_serves_as_reference_net(public_folder, layout):
+def test_a_plain_stable_diffusion_unet_serves_as_reference_net(public_folder, layout, caplog):
+    torch.manual_seed(1)  # another one than the denoiser's
     save_file(layout.random(layout.unet()), public_folder / "reference_unet.safetensors")
     assert preset_of(slots(public_folder)).unet.motion is not None
+    assert "if it is a denoising UNet, the result is wrong" in caplog.text
     with pytest.raises(WeightsError, match=r"denoiser got 2 files that fit"):
         open_parts(public_folder)
     named = {"reference_net": public_folder / "reference_unet.safetensors"}
@@ -161,6 +163,89 @@ def test_swapped_unets_are_noticed(published):
     swapped = slots(published, denoiser=right.reference_net, reference_net=right.denoiser)
     with pytest.raises(WeightsError, match="seem to be swapped"):
         open_parts(swapped)
+
+
+def test_files_are_called_swapped_only_where_two_are(published):
+    right = slots(published)
+    wrong = slots(published, denoiser=right.reference_net)
+    with pytest.raises(WeightsError, match=r"denoiser got .*choose the file of a denoising UNet"):
+        open_parts(wrong)
+    swapped = slots(published, pose_guider=right.motion, motion=right.pose_guider)
+    with pytest.raises(WeightsError, match=r"pose_guider got .*that of motion seem to be swapped"):
+        open_parts(swapped)
+
+
+def test_the_denoiser_is_refused_as_reference_net(published, public_folder):
+    denoiser = slots(published).denoiser
+    with pytest.raises(WeightsError, match=r"reference_net got .*Choose the file of the Refer"):
+        open_parts(slots(published, reference_net=denoiser))
+    half = {key: value.half() for key, value in load_file(denoiser).items()}
+    save_file(half, public_folder / "reference_unet.safetensors")
+    with pytest.raises(WeightsError, match="holds the denoising UNet"):
+        open_parts(slots(public_folder))
+
+
+@pytest.fixture
+def bundle(published, tmp_path):
+    """Return a bundle of `published`."""
+    tensors = {}
+    for name, file in (
+        ("denoiser", "denoising_unet"),
+        ("denoiser", "motion_module"),
+        ("reference_net", "reference_unet"),
+        ("pose_guider", "pose_guider"),
+    ):
+        found = load_file(published / f"{file}.safetensors")
+        tensors |= {f"{name}.{key}": value for key, value in found.items()}
+    save_file(tensors, tmp_path / "bundle.safetensors")
+    return tmp_path / "bundle.safetensors"
+
+
+@pytest.fixture
+def saved(layout, tmp_path):
+    """Return a denoiser, other than that of `published`, as ComfyUI's Save Model writes one."""
+    torch.manual_seed(2)
+    tensors = layout.random(layout.unet() | layout.motion(frames=16))
+    prefixed = {f"model.diffusion_model.{key}": value for key, value in tensors.items()}
+    marks = {"v_pred": torch.tensor([]), "ztsnr": torch.tensor([])}
+    said = {"modelspec.predict_key": "v", "prompt": "{}"}
+    save_file(prefixed | marks, tmp_path / "saved.safetensors", said)
+    return tmp_path / "saved.safetensors", tensors
+
+
+def test_a_model_that_comfyui_saved_replaces_the_denoiser(saved, published, bundle):
+    path, tensors = saved
+    own = slots(published, denoiser=path, motion=None)
+    others = WeightPaths(denoiser=path, reference_net=bundle, pose_guider=bundle)
+    for source in (own, others, [path, bundle], [path, published]):
+        parts = open_parts(source)
+        assert set(parts.denoiser) == set(tensors)
+        assert torch.equal(parts.denoiser["conv_in.weight"], tensors["conv_in.weight"])
+        assert len(parts.reference_net) == 682
+        assert preset_of(source).unet.motion.max_frames == 16
+    checkpoint = load_file(path) | {"cond_stage_model.logit_scale": torch.ones(1)}
+    save_file(checkpoint, path)  # as Save Checkpoint writes it
+    assert set(open_parts([path, bundle]).denoiser) == set(tensors)
+
+
+def test_a_saved_model_stands_beside_the_embedded_networks(tmp_path):
+    whole = open_parts("aa-mini").denoiser
+    changed = {f"model.diffusion_model.{key}": 0.5 * whole[key] for key in whole}
+    save_file(changed | {"v_pred": torch.tensor([])}, tmp_path / "merged.safetensors")
+    parts = open_parts(["aa-mini", tmp_path / "merged.safetensors"])
+    assert torch.equal(parts.denoiser["conv_in.weight"], 0.5 * whole["conv_in.weight"])
+    assert resolve_preset(parts) == AA_MINI
+    assert parts.autoencoder is not None
+
+
+def test_a_bundle_in_the_denoisers_slot_says_that_the_others_must_be_empty(published, bundle):
+    with pytest.raises(WeightsError, match=r"denoiser got .*bundle .*other slots empty \(none\)"):
+        open_parts(slots(published, denoiser=bundle))
+
+
+def test_two_folders_are_refused(published, tmp_path):
+    with pytest.raises(WeightsError, match="weights got 2 folders"):
+        open_parts([published, tmp_path])
 
 
 def test_the_error_for_a_file_in_the_wrong_slot_names_the_right_one(published):
