@@ -25,9 +25,12 @@ def fit_picture(
     inner = Size(max(1, round(W * scale)), max(1, round(H * scale)))
     if fit == "crop":
         inner = Size(max(size.width, inner.width), max(size.height, inner.height))
+    # Apple's MPS has no filter with antialiasing.
+    own = pictures.cpu() if pictures.device.type == "mps" else pictures
     scaled = functional.interpolate(
-        pictures, (inner.height, inner.width), mode="bicubic", antialias=True
-    ).clamp(0, 1)
+        own, (inner.height, inner.width), mode="bicubic", antialias=True
+    )
+    scaled = scaled.clamp(0, 1).to(pictures)
     if fit == "crop":
         left, top = (inner.width - size.width) // 2, (inner.height - size.height) // 2
         return scaled[..., top : top + size.height, left : left + size.width]

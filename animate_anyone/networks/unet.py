@@ -254,7 +254,8 @@ class UNet(nn.Module):
     @staticmethod
     def _compute_dtype(latents: Tensor) -> torch.dtype:
         device = latents.device.type
-        if torch.is_autocast_enabled(device):
+        # Torch raises an error when asked about a device that knows no autocast.
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
             return torch.get_autocast_dtype(device)
         return latents.dtype
 

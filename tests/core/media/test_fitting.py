@@ -66,3 +66,27 @@ def test_pictures_of_any_size_are_squashed_like_pil():
     wanted = Image.fromarray(pictures[0]).resize((16, 16), Image.Resampling.BICUBIC)
     assert np.array_equal(squares[0], np.asarray(wanted))
     assert np.array_equal(squares[1], pictures[1])
+
+
+class OnMps(torch.Tensor):
+    """A tensor that says it lies on Apple's MPS, which has no filter with antialiasing."""
+
+    device = property(lambda self: torch.device("mps"))
+
+    def cpu(self) -> torch.Tensor:
+        """Return the tensor off that device."""
+        return self.as_subclass(torch.Tensor)
+
+
+def test_pictures_are_resized_on_the_cpu_where_mps_has_no_filter(monkeypatch):
+    resize = torch.nn.functional.interpolate
+
+    def on_mps(pictures, *args, antialias, **more):
+        if isinstance(pictures, OnMps):
+            raise NotImplementedError("aten::_upsample_bicubic2d_aa.out")
+        return resize(pictures, *args, antialias=antialias, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "interpolate", on_mps)
+    picture = torch.rand(1, 3, 20, 12)
+    seen = fit_picture(picture.as_subclass(OnMps), Size(16, 16))
+    assert torch.equal(seen.cpu(), fit_picture(picture, Size(16, 16)))

@@ -348,3 +348,8 @@ def test_reference_net_is_built_without_unused_layers():
     layers = ("norm", "proj_in", "transformer_blocks.0.norm1")
     assert kept == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
     assert not any(name.startswith("conv_out") or "motion" in name for name in names)
+
+
+def test_a_device_without_autocast_is_not_asked_for_it():
+    latents = torch.zeros(1, dtype=torch.float16, device="meta")
+    assert UNet._compute_dtype(latents) == torch.float16
