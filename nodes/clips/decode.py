@@ -21,17 +21,34 @@ TRANSPARENT = ("webm", "mov")  # formats that can hold alpha
 
 def decode_chunks(latent: dict[str, Tensor], vae: host.Vae, chunk: int) -> Iterator[Tensor]:
     """Yield the decoded frames as IMAGEs of at most `chunk` frames; reports progress."""
-    samples = latent["samples"]
-    if samples.ndim != 4 or not len(samples):
-        raise InputError(
-            f"latent got shape {tuple(samples.shape)}; it must be frames, channels, rows, columns. "
-            "Connect the latent of Animate, or of a sampler after Apply."
-        )
+    samples = checked_samples(latent, vae)
     report, done = host.progress(len(samples)), 0
     for part in samples.split(chunk):
         yield vae.decode(part)
         done += len(part)
         report(done, len(samples))
+
+
+def checked_samples(latent: dict[str, Tensor], vae: host.Vae) -> Tensor:  # (f, c, h, w)
+    """Return the samples of a LATENT; InputError unless they are frames that this VAE decodes."""
+    samples = latent["samples"]
+    if samples.ndim != 4 or 0 in samples.shape:
+        raise InputError(
+            f"latent got shape {tuple(samples.shape)}; it must be frames, channels, rows, columns, "
+            "none of them 0. Connect the latent of Animate, or of a sampler after Apply."
+        )
+    wanted = getattr(vae, "latent_channels", samples.shape[1])  # other packs' VAEs may not tell
+    if samples.shape[1] != wanted:
+        raise InputError(
+            f"latent got {samples.shape[1]} channels; the VAE decodes {wanted}. "
+            "Connect the VAE that belongs to the weights."
+        )
+    if not convert.is_finite(samples):
+        raise InputError(
+            "latent got NaN or infinite values; all must be finite. Sample again, with other "
+            "settings, or with the models loaded as bf16 or fp32."
+        )
+    return samples
 
 
 def decode_video(
@@ -56,10 +73,11 @@ def decode_video(
             f"foreground_mask got a mask, but format is {suffix}, which holds no transparency. "
             "Set format to webm or mov, or disconnect the mask."
         )
-    rows, columns = latent["samples"].shape[2:]
+    samples = checked_samples(latent, vae)
+    rows, columns = samples.shape[2:]
     size = Size(8 * columns, 8 * rows)
     path, subfolder = folders.output_path(prefix, f".{suffix}", size.width, size.height)
-    count, done = len(latent["samples"]), 0
+    count, done = len(samples), 0
     alpha = None if mask is None else convert.mask_to_bytes(mask, "foreground_mask", count, size)
     with video_file(driving) as source:
         rate = (source and clip_info(source).fps) or Fraction(fps).limit_denominator(1001)

@@ -77,7 +77,8 @@ class DecodeToVideo(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="animate_anyone/clip",
-                    tooltip="Folder and name in ComfyUI's output folder.",
+                    tooltip="Folder and name in ComfyUI's output folder. "
+                    "%date:yyyy-MM-dd% becomes the date.",
                 ),
                 chunk_input(),
                 io.Video.Input(

@@ -1,12 +1,15 @@
 """ComfyUI's folders of models, inputs and results; the only file that imports `folder_paths`."""
 
 import os
+import re
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 import folder_paths
 
 FOLDER = "animate_anyone"
+_DATE = re.compile("%date:([^%]+)%")
 ONNX_FOLDERS = (FOLDER, "dwpose", "detection")  # the last two belong to other packs
 
 
@@ -109,11 +112,31 @@ def input_path(name: str) -> Path:
 
 
 def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, str]:
-    """Return a free file name in the output folder, and its subfolder for the browser."""
+    """Return a free file name in the output folder, and its subfolder for the browser.
+
+    In the prefix %date:...% is replaced, as the page does it for the host's own Save nodes.
+    """
+    prefix = _DATE.sub(lambda found: formatted_date(found[1], datetime.now()), prefix)
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory(), width, height
     )
     return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+
+
+def formatted_date(pattern: str, now: datetime) -> str:
+    """Return a date as the host's page writes it: yyyy, yy, M, d, h, m and s, each once or twice.
+
+    Twice means with a zero in front. Other letters stay, hours count to 24.
+    """
+    parts = {"d": now.day, "M": now.month, "h": now.hour, "m": now.minute, "s": now.second}
+
+    def write(found: re.Match[str]) -> str:
+        text = found[0]
+        if text[0] in parts:
+            return str(parts[text[0]]).zfill(len(text))
+        return {"yy": f"{now.year % 100:02}", "yyyy": str(now.year)}.get(text, text)
+
+    return re.sub("dd?|MM?|hh?|mm?|ss?|yyy?y?", write, pattern)
 
 
 def temporary_path(name: str) -> tuple[Path, dict[str, str]]:

@@ -12,6 +12,8 @@ from ..models import encode as encoding
 from ..page.pose_stage import corrections_input
 from . import keypoint
 
+LARGEST_SIDE = keypoint.LARGEST_SIDE
+
 
 class LoadKeypoints(io.ComfyNode):
     """Reads a POSE_KEYPOINT file."""
@@ -96,8 +98,9 @@ class SaveKeypoints(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="animate_anyone/pose",
-                    tooltip="Folder and name in ComfyUI's output folder. Load Keypoints lists the "
-                    "files of its folder animate_anyone.",
+                    tooltip="Folder and name in ComfyUI's output folder. "
+                    "%date:yyyy-MM-dd% becomes the date. Load Keypoints lists the files of its "
+                    "folder animate_anyone.",
                 ),
             ],
             outputs=[io.String.Output(display_name="file")],
@@ -136,13 +139,19 @@ class DrawPose(io.ComfyNode):
                     "width",
                     default=0,
                     min=0,
-                    max=4096,
+                    max=LARGEST_SIDE,
                     step=8,
                     tooltip="Pixels, also of the video to make. The poses are fitted in and "
-                    "centred. 0 keeps the canvas on which they were found.",
+                    "centred. 0 keeps the canvas on which they were found, up to 4096 pixels a "
+                    "side.",
                 ),
                 io.Int.Input(
-                    "height", default=0, min=0, max=4096, step=8, tooltip="Pixels, as for width."
+                    "height",
+                    default=0,
+                    min=0,
+                    max=LARGEST_SIDE,
+                    step=8,
+                    tooltip="Pixels, as for width.",
                 ),
                 io.Boolean.Input("hands", default=True, tooltip="Draw the fingers."),
                 io.Boolean.Input("face", default=True, tooltip="Draw the points of the face."),
@@ -176,6 +185,7 @@ class DrawPose(io.ComfyNode):
 
         clip = parse_keypoints(keypoints)
         size = encoding.fitting_size(Size(width, height), clip.canvas)
+        keypoint.check_drawn_size(size)
         drawn = draw_pose(clip, size, body=body, hands=hands, face=face, feet=feet)
         return io.NodeOutput(convert.frames_to_image(drawn))
 

@@ -1,6 +1,7 @@
 """Decoding: pictures and video files, streamed, with the driving clip's speed and sound."""
 
 import errno
+from datetime import datetime
 from fractions import Fraction
 
 import av
@@ -149,7 +150,32 @@ def test_interrupt_while_decoding_leaves_no_file(decode, base, load):
     assert not list((base / "output/stopped").iterdir())
 
 
-def test_latents_of_another_kind_are_refused(run_node, load):
-    latent = {"samples": torch.zeros(1, 4, 3, 2, 2)}
-    with pytest.raises(ValueError, match=r"latent got shape \(1, 4, 3, 2, 2\); it must be frames"):
-        run_node("DecodeFrames", latent=latent, vae=load().vae, chunk=8)
+UNFIT = {
+    "5-D": (torch.zeros(1, 4, 3, 2, 2), r"latent got shape \(1, 4, 3, 2, 2\); it must be frames"),
+    "3-D": (torch.zeros(4, 2, 2), r"latent got shape \(4, 2, 2\); it must be frames"),
+    "empty": (torch.zeros(0, 4, 2, 2), r"latent got shape \(0, 4, 2, 2\); .*none of them 0"),
+    "channels": (torch.zeros(1, 16, 2, 2), "latent got 16 channels; the VAE decodes 4"),
+    "NaN": (torch.full((1, 4, 2, 2), torch.nan), "latent got NaN or infinite values"),
+}
+
+
+@pytest.mark.parametrize(("samples", "words"), UNFIT.values(), ids=UNFIT)
+def test_latents_of_another_kind_are_refused(run_node, load, base, samples, words):
+    latent, vae = {"samples": samples}, load().vae
+    with pytest.raises(ValueError, match=words):
+        run_node("DecodeFrames", latent=latent, vae=vae, chunk=8)
+    options = {"fps": 30.0, "filename_prefix": "unfit/clip", "chunk": 8}
+    with pytest.raises(ValueError, match=words):
+        run_node("DecodeToVideo", latent=latent, vae=vae, **options)
+    assert not (base / "output/unfit").exists()
+
+
+def test_a_date_in_the_prefix_is_replaced_as_by_the_page(pack):
+    folders = pack("nodes.comfyui.folders")
+    moment = datetime(2026, 3, 7, 15, 4, 9)
+    written = folders.formatted_date("yyyy-MM-dd yy-M-d hh:mm:ss h.m.s yyy of", moment)
+    assert written == "2026-03-07 26-3-7 15:04:09 15.4.9 yyy of"
+    path, subfolder = folders.output_path("%date:yyyy%/at_%date:MM%_%width%", ".mp4", 64, 48)
+    now = datetime.now()
+    assert subfolder == str(now.year)
+    assert path.name == f"at_{now.month:02}_64_00001_.mp4"

@@ -35,6 +35,14 @@ def test_keypoints_are_drawn_as_the_core_draws_them(run_node, core):
     assert np.array_equal((image.numpy() * 255).round().astype(np.uint8), drawn)
 
 
+def test_a_canvas_larger_than_the_widgets_is_not_drawn(run_node):
+    points = [100.0, 100.0, 1.0] * 18
+    frame = {"people": [{"pose_keypoints_2d": points}], "canvas_width": 16000}
+    size = {"width": 0, "height": 0, "hands": True, "face": True}
+    with pytest.raises(ValueError, match=r"got 16000x8000 pixels from the canvas.* at most 4096"):
+        run_node("DrawPose", keypoints=[frame | {"canvas_height": 8000}], **size)
+
+
 def test_files_of_the_input_folder_are_read(run_node, base):
     shutil.copy(INPUTS / "motion.json", base / "input" / "motion.json")
     keypoints = run_node("LoadKeypoints", file="motion.json")
