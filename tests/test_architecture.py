@@ -18,6 +18,7 @@ LEVELS = {
     "opencv": 1,
     "torch_version": 1,
     "fitting": 1,
+    "places": 1,
     "networks": 2,
     "diffusion": 2,
     "pose": 2,

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     """Train the missing variants, measure all, write and print the table; return the exit code."""
     from ..evaluation.ablation import without_motion
     from ..evaluation.tables import compare, compare_data
-    from ..media.pictures import whole_file
+    from ..places import check_folder, whole_file
     from ..training.ablations import Comparison, measure, paint_examples, train_variants
     from ..training.recipes import ABLATION
     from ..weights.load import load_mini, load_models
@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, name) < 1:
             option = name.replace("_", "-")
             raise InputError(f"--{option} got {getattr(options, name)}; it must be 1 or more.")
+    check_folder(options.folder)
     set_threads(options)
     further = {name: load_models(source) for name, source in map(_named, options.models)}
     mini = load_mini()

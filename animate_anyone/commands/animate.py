@@ -98,7 +98,14 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     from ..animate import animate, check_plan
-    from ..media import ForegroundMask, VideoWriter, picture_size, read_picture, to_bytes
+    from ..media import (
+        ForegroundMask,
+        VideoWriter,
+        check_picture_place,
+        picture_size,
+        read_picture,
+        to_bytes,
+    )
     from ..weights.load import load_models
     from .driving import open_driving, read_driving
 
@@ -119,12 +126,14 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(plan + _row("motion", f"{driving.kind}, retargeting {fit.mode}"))
         return 0
 
+    if options.sheet:
+        check_picture_place(options.sheet)
     sheet = _Sheet(len(driving.frames))
     cut = options.foreground_mask
     mask = ForegroundMask(cut, len(driving.frames), size) if cut else None
     audio = options.poses if driving.has_audio and not options.no_audio else None
-    # The file is opened first, so that an error in writing it comes before the long computation.
-    more = {"audio_from": audio, "alpha": mask is not None}
+    # The place is checked first, so that a fault there comes before the long computation.
+    more = {"audio_from": audio, "alpha": mask is not None, "expected": len(driving.frames)}
     with VideoWriter(options.out, size, driving.fps, **more) as writer:
         driving = _ready_to_draw(driving, fit, follower, to_bytes(reference)[0])
         poses = read_driving(driving, size)

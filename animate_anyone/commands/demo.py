@@ -83,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     from ..weights.load import load_models
 
     started = time.monotonic()
+    _check_places(options)
     device, dtype = machine_from(options)
     models = load_models(options.models, dtype=dtype, device=device)
     sampling = sampling_from(options, models.preset)
@@ -103,6 +104,19 @@ def run(options: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     logger.info("%s: %d frames in %.1f s", options.out, len(result), seconds)
     return 0
+
+
+def _check_places(options: argparse.Namespace) -> None:
+    """Check all files that will be written before the long computation."""
+    from ..media import check_picture_place
+    from ..media.encoding import encoding_of
+    from ..places import check_place
+
+    check_place(options.out)
+    encoding_of(options.out, alpha=False)
+    for suffix in (".driving.mp4", ".overlay.mp4", ".json"):
+        check_place(options.out.with_suffix(suffix))
+    check_picture_place(options.sheet or options.out.with_suffix(".png"))
 
 
 def _paint(character: int, driver: int, frames: int) -> _Scene:
@@ -178,7 +192,7 @@ def _write_overlay(path: Path, reference: np.ndarray, skeletons: _Skeletons) -> 
 
 
 def _write_report(path: Path, skeletons: _Skeletons) -> None:
-    from ..media import whole_file
+    from ..places import whole_file
 
     data = {
         "driving": skeletons.following.data(),

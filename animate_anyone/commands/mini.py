@@ -70,12 +70,22 @@ def _add(
     text: str,
 ) -> argparse.ArgumentParser:
     step = steps.add_parser(name, help=text, description=sentence(text))
-    step.set_defaults(run=run)
+    step.set_defaults(run=lambda options: _checked(run, options))
     onnx = name == "pose-test"
     where = "folder with the two ONNX files" if onnx else "folder of the training run"
     step.add_argument("--folder", type=Path, required=True, help=where)
     add_threads(step)
     return step
+
+
+def _checked(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Run a step after checking the folders that it may write to."""
+    from ..places import check_folder
+
+    for folder in (options.folder, getattr(options, "out", None)):
+        if folder is not None and options.step != "pose-test":
+            check_folder(folder)
+    return run(options)
 
 
 def _add_out(step: argparse.ArgumentParser) -> None:
@@ -91,7 +101,6 @@ def _autoencoder(options: argparse.Namespace) -> int:
     from ..mini.autoencoder import AutoencoderTraining, train_autoencoder
 
     set_threads(options)
-    options.folder.mkdir(parents=True, exist_ok=True)
     config, train = {
         "autoencoder": (AutoencoderTraining(), train_autoencoder),
         "decoder": (decoder.DECODER, decoder.refine_decoder),
@@ -138,12 +147,14 @@ def _export(options: argparse.Namespace) -> int:
 
 def _pose_data(options: argparse.Namespace) -> int:
     from ..mini.pose_pair.scenes import write_scenes
+    from ..places import owned
 
     set_threads(options)
     for seed in range(options.first, options.first + options.shards):
         path = options.folder / f"scenes-{seed:05d}"
         if not path.exists():
-            write_scenes(path, seed=seed, count=options.scenes)
+            with owned(options.folder, name=f".{path.name}.lock"):
+                write_scenes(path, seed=seed, count=options.scenes)
             log.info("wrote %s", path.name)
     return 0
 

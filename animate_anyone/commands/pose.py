@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MediaError
+from ..errors import InputError
+from ..places import check_place
 from ..pose.drawing.draw import draw_frame
 from ..pose.drawing.overlay import overlay
 from ..pose.drawing.read_back import read_skeleton_frames
@@ -150,7 +151,7 @@ def draw(options: argparse.Namespace) -> int:
     sys.stdout.writelines(f"{line}\n" for line in reading.lines())
     size = options.size or clip.canvas
     parts = {part: getattr(options, part) for part in ("body", "hands", "face", "feet")}
-    with VideoWriter(options.out, size, options.fps) as writer:
+    with VideoWriter(options.out, size, options.fps, expected=len(clip)) as writer:
         for frame in range(len(clip)):
             picture = draw_frame(clip, frame, size, fixed_width=options.fixed_width, **parts)
             writer.write(picture)
@@ -208,7 +209,7 @@ def _write_overlay(
 
 def _finished(options: argparse.Namespace, clip: PoseClip, text: str, data: dict[str, Any]) -> int:
     """Write the keypoints and the report, both or neither; print the report."""
-    from ..media import whole_file
+    from ..places import whole_file
 
     with ExitStack() as files:
         write_keypoints(files.enter_context(whole_file(options.out)), clip)
@@ -221,16 +222,16 @@ def _finished(options: argparse.Namespace, clip: PoseClip, text: str, data: dict
 
 
 def _check_places(options: argparse.Namespace) -> None:
-    """Check the output files before the long computation: ending .json, writable folders."""
-    from ..media.pictures import cannot_write
+    """Check the files to write before the long computation: their endings and their places."""
+    from ..media.encoding import encoding_of
 
     if options.out.suffix.lower() != ".json":
         raise InputError(
             f"out got {options.out.name!r}; keypoints are written as .json. Choose a name that "
             "ends with .json."
         )
-    for path in filter(None, (options.out, options.report)):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MediaError(cannot_write(path, error)) from error
+    shown = getattr(options, "overlay", None)
+    if shown:
+        encoding_of(shown, alpha=False)
+    for path in filter(None, (options.out, options.report, shown)):
+        check_place(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..places import check_folder
 from ..types import DEFAULT_FPS
 from .following import add_pose_pair, add_pose_runs, progress_bar
 from .options import (
@@ -92,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
     from ..dataset.splits import recipe
     from ..types import Size
 
+    check_folder(options.out)
     known = recipe(options.recipe) if options.recipe else None
     maker = _maker(options)
     config = PrepareConfig(

@@ -62,11 +62,13 @@ def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
 
 
 def _stage(options: argparse.Namespace) -> int:
+    from ..places import check_folder
     from ..training.config import read_changes
     from ..training.loop.trainer import Trainer
     from ..training.recipes import get_recipe
     from ..training.stages import Choices, source_of, surroundings_of
 
+    check_folder(options.folder)
     set_threads(options)
     recipe = get_recipe(options.recipe, 1 if options.step == "stage1" else 2)
     steps = {} if options.steps is None else {"steps": options.steps}
@@ -79,7 +81,9 @@ def _stage(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from ..places import check_folder
     from ..training.export import export
 
+    check_folder(options.out)
     log_sizes(export(options.folder, options.out))
     return 0

@@ -16,7 +16,8 @@ from torch import Tensor
 from ..errors import InputError, MediaError, WeightsError
 from ..media.clips import clip_info, frames_of
 from ..media.fitting import fit_frame
-from ..media.pictures import cannot_write, to_pixels
+from ..media.pictures import to_pixels
+from ..places import cannot_write
 from ..pose.people.doubt import weigh
 from ..pose.skeleton.fit import fit_pose
 from .find import Found

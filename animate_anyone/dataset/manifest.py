@@ -20,7 +20,8 @@ import numpy as np
 
 from ..errors import InputError, MediaError
 from ..fitting import Fit
-from ..media.pictures import read_bytes, whole_file
+from ..media.pictures import read_bytes
+from ..places import whole_file
 from ..pose.skeleton.fit import fit_pose
 from ..types import PoseClip, Size
 from .tracks import read_track

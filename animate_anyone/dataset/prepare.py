@@ -12,6 +12,7 @@ import torch
 
 from .. import opencv as cv2
 from ..errors import InputError, MediaError
+from ..places import owned
 from ..protocols import Progress
 from .clip import Outcome, is_done, prepare_clip, read_outcome
 from .find import Found, find_clips
@@ -35,11 +36,26 @@ def prepare(
     """Prepare all clips that were not prepared before, then write manifest and report.
 
     A clip that cannot be used is reported and does not stop the run. A run that was stopped resumes
-    at the next call. Raises ConfigError if `out` was prepared with other settings.
+    at the next call. Raises ConfigError if `out` was prepared with other settings, and InputError
+    while another process prepares it.
     """
     clips, out = Path(clips), Path(out)
     if clips.resolve() in (out.resolve(), *out.resolve().parents):
         raise InputError(f"out got {out}, which lies in {clips}; choose a place outside of it.")
+    with owned(out):
+        return _prepare(clips, out, config, make_tools, split, workers, progress)
+
+
+def _prepare(
+    clips: Path,
+    out: Path,
+    config: PrepareConfig,
+    make_tools: Callable[[], Tools],
+    split: Split | None,
+    workers: int,
+    progress: Progress | None,
+) -> tuple[Manifest, list[Outcome]]:
+    """Prepare a data set whose folder this process owns."""
     found = find_clips(clips)
     check_settings(out, config)
     pending = [each for each in found if not is_done(each, clip_folder(out, each.name))]

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..media.pictures import whole_file
+from ..places import whole_file
 from .clip import Outcome
 from .manifest import Manifest
 from .spans import CUTS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, MediaError
 from ..fitting import FITS, Fit
-from ..media.pictures import whole_file
+from ..places import whole_file
 from ..types import DEFAULT_FPS, Size
 from .manifest import CACHES
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..media.pictures import whole_file
+from ..places import whole_file
 from ..pose.people.smoothing import CleanConfig, clean
 from ..pose.people.tracking import choose, track
 from ..pose.skeleton.joints import PART_JOINTS, VISIBLE, body_clip
@@ -65,9 +65,9 @@ def clean_shots(
 def write_track(path: Path, found: Track) -> None:
     """Write a track to a .npz file, atomically."""
     points = stack(found.pose)
-    with whole_file(path) as part:
+    with whole_file(path) as part, part.open("wb") as file:
         np.savez(
-            part,
+            file,
             canvas=np.array([found.pose.canvas.width, found.pose.canvas.height]),
             xy=points.xy.astype(np.float32),
             confidence=points.confidence.astype(np.float32),

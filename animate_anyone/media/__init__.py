@@ -5,13 +5,13 @@ from .fitting import fit_drawing, fit_frame, fit_picture
 from .masks import ForegroundMask, with_alpha
 from .pictures import (
     Background,
+    check_picture_place,
     contact_sheet,
     picture_size,
     read_picture,
     spread,
     to_bytes,
     to_pixels,
-    whole_file,
     write_picture,
 )
 from .writer import VideoWriter
@@ -21,6 +21,7 @@ __all__ = [
     "ClipInfo",
     "ForegroundMask",
     "VideoWriter",
+    "check_picture_place",
     "clip_info",
     "contact_sheet",
     "fit_drawing",
@@ -32,7 +33,6 @@ __all__ = [
     "spread",
     "to_bytes",
     "to_pixels",
-    "whole_file",
     "with_alpha",
     "write_picture",
 ]

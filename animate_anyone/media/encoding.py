@@ -33,6 +33,7 @@ class Encoding:
     copied_sound: frozenset[str] = frozenset({"aac", "mp3", "ac3", "alac"})
     sound: str = "aac"  # sound of other codecs is encoded again
     sound_rate: int | None = None  # samples per second; None: as the source
+    least: float = 0.005  # bytes per pixel of a clip in which little moves
 
     @property
     def has_alpha(self) -> bool:
@@ -44,6 +45,10 @@ class Encoding:
         if "444" in self.pixels:
             return size
         return Size(size.width + size.width % 2, size.height + size.height % 2)
+
+    def least_bytes(self, size: Size, frames: int) -> int:
+        """Return how many bytes a clip takes at least, whatever it shows."""
+        return round(size.width * size.height * frames * self.least)
 
     def set_up(self, stream: VideoStream, size: Size, crf: int) -> None:
         """Set size, pixel format, quality and colours of a stream before its first frame."""
@@ -77,7 +82,7 @@ _VP9_ALPHA = Encoding(
     sound_rate=_VP9.sound_rate,
 )
 _PRORES_4444 = Encoding(
-    codec="prores_ks", pixels="yuva444p10le", options={"profile": "4444"}, has_crf=False
+    codec="prores_ks", pixels="yuva444p10le", options={"profile": "4444"}, has_crf=False, least=0.1
 )
 
 _OPAQUE = {".mp4": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}

@@ -13,7 +13,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ..errors import InputError, MediaError
-from .pictures import PICTURE_SUFFIXES, cause_of, moves
+from ..places import cause_of
+from .pictures import PICTURE_SUFFIXES, moves
 
 Kind = Literal["pictures", "moving", "video"]
 

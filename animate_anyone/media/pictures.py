@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .. import opencv as cv2
 from ..errors import InputError, MediaError
+from ..places import cannot_write, check_place, whole_file
 from ..types import Size
 
 logger = logging.getLogger(__name__)
@@ -164,35 +165,24 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
+def check_picture_place(path: Path | str) -> None:
+    """Raise MediaError unless a picture can be written to this path; call it before long work."""
+    path = Path(path)
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise MediaError(cannot_write(path, ValueError(f"unknown file extension: {path.suffix}")))
+    check_place(path)
+
+
 def write_picture(
     path: Path | str,
     picture: np.ndarray,  # (H, W, 3) uint8 RGB
 ) -> None:
     """Write a picture file; its format follows the suffix. A failed write leaves no file."""
-    with whole_file(path) as part:
+    with whole_file(path, suffixed=True) as part:
         try:
             Image.fromarray(picture).save(part)
         except ValueError as error:  # no format has this suffix
             raise MediaError(cannot_write(Path(path), error)) from error
-
-
-@contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path; it is renamed to `path` when the block ends without an error.
-
-    Raises MediaError if the file cannot be written; an existing file is then left unchanged.
-    """
-    path = Path(path)
-    part = temporary_path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise MediaError(cannot_write(path, error)) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def contact_sheet(
@@ -231,21 +221,3 @@ def _to_height(frame: np.ndarray, height: int) -> np.ndarray:
     width = max(1, round(frame.shape[1] * height / frame.shape[0]))
     way = cv2.INTER_AREA if height < frame.shape[0] else cv2.INTER_NEAREST
     return cv2.resize(frame, (width, height), interpolation=way)
-
-
-def temporary_path(path: Path) -> Path:
-    """Return the path to which a file is written until it is complete."""
-    return path.with_name(f".{path.stem}.part{path.suffix}")
-
-
-def cannot_write(path: Path, error: Exception) -> str:
-    """Return the error message for a file that could not be written."""
-    return (
-        f"out got {path}; it cannot be written ({cause_of(error)}). "
-        f"Free some space or choose another place."
-    )
-
-
-def cause_of(error: Exception) -> str:
-    """Return the operating system's message for an error, otherwise the error's text."""
-    return getattr(error, "strerror", None) or str(error)

@@ -15,10 +15,10 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from ..errors import InputError, MediaError
+from ..places import cannot_write, check_place, temporary_path
 from ..types import Size
 from .encoding import Coder, Encoding, encoding_of
 from .files import name_for_ffmpeg, open_clip
-from .pictures import cannot_write, temporary_path
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ class VideoWriter:
     The suffix chooses the format: H.264 in MP4, MOV and MKV, VP9 in WebM; with alpha VP9 in WebM
     and ProRes 4444 in MOV. The file says how its colours are coded.
 
-    If the `with` block raises (an interrupt, a full disk), the unfinished file is removed and an
-    existing file of that name is left unchanged.
+    The place is checked when the `with` block begins, before the caller's long work. If the block
+    raises (an interrupt, a full disk), the unfinished file is removed and an existing file of that
+    name is left unchanged.
     """
 
     def __init__(
@@ -42,22 +43,24 @@ class VideoWriter:
         audio_from: Path | str | None = None,  # clip whose sound is added
         crf: int = 16,  # 0..51, lower is better and larger; ProRes has no such choice
         alpha: bool = False,  # frames are RGBA, their colours not multiplied by alpha
+        expected: int = 1,  # frames that will come, for the check of free space
     ) -> None:
         self.path = Path(path)
         self.size = size
         self.fps = Fraction(fps).limit_denominator(1001)
         self.frames = 0
         self._audio_from = None if audio_from is None else Path(audio_from)
-        self._crf = crf
-        self._part = temporary_path(self.path)
+        self._crf, self._expected = crf, expected
+        self._part = temporary_path(self.path, self.path.suffix)
         self._audio: _AudioCopier | None = None
         self._encoding = encoding_of(self.path, alpha)
         if not Fraction(1, 1000) <= self.fps <= 1000:
             raise InputError(f"fps got {fps}; it must lie in 0.001..1000. Choose for instance 30.")
 
     def __enter__(self) -> "VideoWriter":
+        # PyAV would open the file at the first packet only.
+        check_place(self.path, size=self._encoding.least_bytes(self.size, self._expected))
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._container: OutputContainer = av.open(name_for_ffmpeg(self._part), "w")
         except (OSError, FFmpegError) as error:
             raise MediaError(cannot_write(self.path, error)) from error

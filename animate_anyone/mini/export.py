@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ..drawn import PICTURE_SIZE
+from ..places import whole_file
 from ..training.export import export
 from .autoencoder import trained_autoencoder
 from .previews import preview_colours
@@ -15,5 +16,6 @@ def export_mini(folder: Path, target: Path) -> dict[str, int]:
     """Write a run's weights and the preview colours of its latents; return each file's size."""
     sizes = export(folder, target)
     colours = preview_colours(trained_autoencoder(folder), size=PICTURE_SIZE)
-    (target / LATENT_RGB).write_text(json.dumps(colours) + "\n", encoding="utf-8")
+    with whole_file(target / LATENT_RGB) as part:
+        part.write_text(json.dumps(colours) + "\n", encoding="utf-8")
     return sizes

@@ -12,8 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, TrainingError
+from ..places import owned
 from ..training.learning_rate import learning_rate_at
-from ..training.loop.checkpoints import Average, load_checkpoint, save_checkpoint
+from ..training.loop.checkpoints import (
+    Average,
+    load_checkpoint,
+    save_checkpoint,
+    warn_if_not_resumable,
+)
 from ..training.loop.journal import drop_entries_after, write_entry
 from ..weights.report import compare_keys
 
@@ -80,6 +86,11 @@ class Run:
         A loss that is not finite ends the run before any weight is changed; a step whose gradient
         is not finite is skipped.
         """
+        with owned(self._path.parent, name=f".{self.name}.lock"):
+            warn_if_not_resumable()
+            self._train(loss_of)
+
+    def _train(self, loss_of: StepLoss) -> None:
         config, history = self.config, []
         drop_entries_after(self._log, self.step)
         started = time.process_time() - self.seconds

@@ -19,7 +19,8 @@ from ..drawn import PICTURE_SIZE
 from ..drawn.clip import paint_clip, skeletons_of
 from ..errors import InputError
 from ..media.fitting import squash
-from ..media.pictures import to_pixels, whole_file
+from ..media.pictures import to_pixels
+from ..places import whole_file
 from ..pose.drawing.draw import draw_pose
 from ..protocols import Autoencoder
 from ..training.config import scheduled
@@ -68,7 +69,8 @@ def _claim(target: Path, weights: Path) -> None:
     target.mkdir(exist_ok=True)
     path = target / SAMPLER
     if not path.exists():
-        path.write_text(digest, encoding="utf-8")
+        with whole_file(path) as part:
+            part.write_text(digest, encoding="utf-8")
     elif path.read_text(encoding="utf-8") != digest:
         raise InputError(
             f"results in {target} were sampled by another stage 1 than {weights}. Delete that "

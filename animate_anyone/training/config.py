@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ..config import Preset
 from ..errors import ConfigError
+from ..places import whole_file
 from .learning_rate import learning_rate_at
 from .loop.losses import loss_weights
 from .variants import VARIANTS, Variant
@@ -137,7 +138,8 @@ class TrainingConfig:
 
     def write(self, path: Path) -> None:
         """Write every field as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        with whole_file(path) as part:
+            part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "TrainingConfig":

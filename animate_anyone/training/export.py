@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..places import whole_file
 from ..weights.bundle import save_weights
 from ..weights.sets.table import get_preset
 from .config import scheduled
@@ -54,7 +55,8 @@ def export(folder: Path, target: Path) -> dict[str, int]:
             sizes[path.name] = path.stat().st_size
     if files["image_encoder"]:
         text = json.dumps(IMAGE_ENCODER, indent=1) + "\n"
-        (target / "image_encoder.json").write_text(text, encoding="utf-8")
+        with whole_file(target / "image_encoder.json") as part:
+            part.write_text(text, encoding="utf-8")
     for stage in (1, 2):
         log = folder / f"stage{stage}" / "log.jsonl"
         if log.exists():

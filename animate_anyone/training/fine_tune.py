@@ -16,6 +16,7 @@ import torch
 
 from ..config import Preset
 from ..errors import InputError
+from ..places import check_folder, check_place, owned, whole_file
 from ..weights.bundle import write_bundle
 from ..weights.load import resolve_preset
 from ..weights.read import read_weights
@@ -167,6 +168,7 @@ def claim(
     again: bool,  # delete an earlier run in this folder
 ) -> None:
     """Reserve a folder and a file for a run; InputError if they belong to something else."""
+    check_place(target)
     path, written = folder / BEGUN, _read(folder / WRITTEN)
     if folder.exists() and not path.exists():
         raise InputError(
@@ -184,9 +186,12 @@ def claim(
         _check_same(target.stem, _read(path), begun)
         return
     if folder.exists():
+        with owned(folder / f"stage{config.stage}"):
+            pass  # raises if another process trains there
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    path.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
+    check_folder(folder)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
     if target.exists():
         _record_written(folder, target)  # this run may replace the file of the deleted one
 
@@ -221,7 +226,8 @@ def _losses(path: Path) -> list[float]:
 
 
 def _record_written(folder: Path, target: Path) -> None:
-    (folder / WRITTEN).write_text(json.dumps(_identity(target)) + "\n", encoding="utf-8")
+    with whole_file(folder / WRITTEN) as part:
+        part.write_text(json.dumps(_identity(target)) + "\n", encoding="utf-8")
 
 
 def _identity(target: Path) -> dict[str, Any]:

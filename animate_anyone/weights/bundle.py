@@ -16,6 +16,7 @@ from ..config import Preset
 from ..errors import WeightsError
 from ..networks.pose_guider import build_pose_guider
 from ..networks.unet import UNet
+from ..places import check_place, whole_file
 from ..protocols import Progress
 from .assign import load_tensor
 from .detect import reference_surplus
@@ -86,22 +87,15 @@ def write_tensors(
     path, tensors = Path(path), list(tensors)
     if path.suffix != ".safetensors":
         raise WeightsError(f"output got {str(path)!r}; its name must end in .safetensors.")
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(_header(tensors, metadata, dtype))
-            for done, (_, weights, key) in enumerate(tensors, start=1):
-                file.write(_data(weights, key, dtype))
-                if progress:
-                    progress(done, len(tensors))
-        partial.replace(path)
-    except OSError as error:
-        raise WeightsError(
-            f"output {path} cannot be written ({error}); check the folder and its free space."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    header = _header(tensors, metadata, dtype)
+    sizes = (_bytes_of(weights, key, dtype) for _, weights, key in tensors)
+    check_place(path, size=len(header) + sum(sizes), raises=WeightsError)
+    with whole_file(path, raises=WeightsError) as part, part.open("wb") as file:
+        file.write(header)
+        for done, (_, weights, key) in enumerate(tensors, start=1):
+            file.write(_data(weights, key, dtype))
+            if progress:
+                progress(done, len(tensors))
 
 
 def _header(
@@ -112,10 +106,9 @@ def _header(
     entries: dict[str, object] = {"__metadata__": dict(metadata)}
     offset = 0
     for name, weights, key in tensors:
-        kind = _stored_dtype(weights, key, dtype)
-        size = math.prod(weights.shapes[key]) * kind.itemsize
+        size = _bytes_of(weights, key, dtype)
         entries[name] = {
-            "dtype": _NAMES[kind],
+            "dtype": _NAMES[_stored_dtype(weights, key, dtype)],
             "shape": list(weights.shapes[key]),
             "data_offsets": [offset, offset + size],
         }
@@ -123,6 +116,10 @@ def _header(
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
+
+
+def _bytes_of(weights: Weights, key: str, dtype: torch.dtype | None) -> int:
+    return math.prod(weights.shapes[key]) * _stored_dtype(weights, key, dtype).itemsize
 
 
 def _stored_dtype(weights: Weights, key: str, dtype: torch.dtype | None) -> torch.dtype:

@@ -9,6 +9,7 @@ import torch
 
 from ..config import Preset
 from ..errors import WeightsError
+from ..places import check_place
 from .bundle import write_bundle
 from .load import resolve_preset
 from .sources import open_parts
@@ -33,6 +34,7 @@ def convert(
         path.exists() and out.exists() and path.samefile(out) for path in [*inputs, *named.values()]
     ):
         raise WeightsError(f"out got {out}, which is one of the inputs; choose another name.")
+    check_place(out, raises=WeightsError)
     parts = open_parts(inputs, named)
     found = resolve_preset(parts, preset)
     if licence:

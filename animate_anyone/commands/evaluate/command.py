@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...places import check_place
 from ..following import add_pose_pair, progress_bar
 from ..options import (
     add_canvas,
@@ -88,6 +89,8 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print and write the results; return the exit code."""
+    for path in filter(None, (options.json, options.markdown)):
+        check_place(path)
     if options.result or options.poses:
         return run_on_clip(options)
     from ...evaluation.compared import not_whole

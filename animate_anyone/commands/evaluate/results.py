@@ -8,7 +8,7 @@ from typing import Any
 
 def write_results(options: argparse.Namespace, text: str, data: dict[str, Any]) -> None:
     """Print the table; write table and figures to the named files, each completely or not."""
-    from ...media import whole_file
+    from ...places import whole_file
 
     sys.stdout.write(text)
     both = ((options.markdown, text), (options.json, json.dumps(data, indent=1) + "\n"))

@@ -22,6 +22,7 @@ from ...errors import TrainingError
 from ...evaluation.held_out import HELD_OUT
 from ...media.fitting import squash
 from ...media.pictures import to_pixels
+from ...places import whole_file
 from ...pose.drawing.draw import draw_pose
 from ...protocols import Autoencoder
 from ...training.sources.batch import Batch
@@ -137,13 +138,11 @@ class Examples:
         if not path.exists():
             rng = np.random.default_rng((seed, count, frames))
             rows = [encoded(draw(rng, frames), autoencoder) for _ in range(count)]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"partial-{path.name}")
             whole: dict[str, Any] = {
                 name: np.stack([row[name] for row in rows]) for name in rows[0]
             }
-            np.savez(partial, **whole)
-            partial.replace(path)
+            with whole_file(path) as part, part.open("wb") as file:
+                np.savez(file, **whole)
             log.info("wrote %s: %d characters, %d frames each", path, count, frames)
         with np.load(path) as file:
             examples = cls(dict(file))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import PackageError, WeightsError
+from ...places import whole_file
 from ...pose.networks.onnx_file import SUBJECTS
 from ...pose.people.doubt import DRAWN
 from ...training.loop.checkpoints import load_checkpoint
@@ -90,12 +91,20 @@ def _write(
 ) -> None:
     """Trace the network and write its file atomically, with weights in half precision."""
     try:
-        import onnx
+        import onnx  # noqa: F401
     except ImportError as error:
         raise PackageError(
             f"onnx got {error}; writing ONNX files needs it. Install it: pip install onnx"
         ) from error
-    partial = path.with_suffix(".partial")
+    with whole_file(path) as partial:
+        _write_to(partial, network, example, names, any_batch)
+
+
+def _write_to(
+    partial: Path, network: nn.Module, example: Tensor, names: tuple[str, ...], any_batch: bool
+) -> None:
+    import onnx
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch recommends another exporter, with more packages
         torch.onnx.export(
@@ -118,7 +127,6 @@ def _write(
     onnx.helper.set_model_props(model, {SUBJECTS: DRAWN})
     onnx.checker.check_model(model)
     onnx.save(model, partial)
-    partial.replace(path)
 
 
 def _halve(graph: Any) -> None:  # noqa: ANN401  (an onnx.GraphProto)

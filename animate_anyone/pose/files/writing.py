@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, MediaError
+from ...errors import InputError
+from ...places import whole_file
 from ...types import Points, PoseClip
 from ..skeleton.joints import PART_JOINTS, VISIBLE
 from .bodies import Parts
@@ -63,19 +63,8 @@ def write_keypoints(path: Path | str, clip: PoseClip) -> None:
 
     Raises MediaError if the file cannot be written; an existing file is then left unchanged.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with whole_file(path) as part:
         part.write_text(json.dumps(to_keypoints(clip), allow_nan=False), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise MediaError(
-            f"out got {path}; it cannot be written ({error.strerror or error}). Free some space "
-            f"or choose another place."
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def restore(person: Parts, source: Mapping[str, Any], frame: int) -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ...errors import TrainingError
+from ...places import check_folder, whole_file
+from ...torch_version import pickles_are_safe
 from ...weights.read import require_safe_pickles
 
 log = logging.getLogger(__name__)
@@ -22,12 +24,10 @@ FACTS = "checkpoint.json"  # the facts about a checkpoint, and the sizes of its 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a state atomically: a reader sees the old file or the new one, never a part of it."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole_file(path, raises=TrainingError) as part, part.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
@@ -47,6 +47,16 @@ def require_safe_checkpoint(path: Path) -> None:
     A run's folder may come from someone else, so its checkpoints are treated like weight files.
     """
     require_safe_pickles(f"the state in {path}", "start a new run in another folder")
+
+
+def warn_if_not_resumable() -> None:
+    """Log, at the start of a run, that this torch will write checkpoints that it may not read."""
+    if not pickles_are_safe():
+        log.warning(
+            "torch %s: this run cannot be resumed here if it is interrupted, because torch before "
+            "2.6 may run code that is hidden in a checkpoint. Update torch to be able to resume.",
+            torch.__version__,
+        )
 
 
 class CheckpointFolder:
@@ -107,6 +117,22 @@ class CheckpointFolder:
             )
         return None
 
+    def check_start(
+        self,
+        step: int,  # of the checkpoint that this process has read
+        size: int,  # bytes of the next checkpoint; 0: none will be written
+    ) -> None:
+        """Raise TrainingError if the folder went on since it was read, or has no room."""
+        found = self.newest()
+        if found is not None and found[1]["step"] > step:
+            raise TrainingError(
+                f"folder got {self.folder}, where another process has trained up to step "
+                f"{found[1]['step']} since this one read it. Run the command again."
+            )
+        if size:
+            check_folder(self.folder, size=size, raises=TrainingError)
+            warn_if_not_resumable()
+
     def _found(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("step-*") if path.suffix != ".partial")
 
@@ -127,6 +153,16 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
+
+
+def bytes_of_save(
+    trained: Mapping[str, torch.Tensor], frozen: Iterable[torch.Tensor], average: "Average"
+) -> int:
+    """Return about how many bytes a checkpoint and the file of current weights take together."""
+    moving = sum(each.nbytes for each in trained.values())
+    kept = sum(each.nbytes for each in average.values.values())
+    networks = moving + sum(each.nbytes for each in frozen)
+    return 2 * networks + 2 * moving + kept  # Adam keeps two numbers for each weight
 
 
 class Average:

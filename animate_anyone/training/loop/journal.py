@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from ...errors import TrainingError
-from ...media.pictures import whole_file
+from ...media.pictures import write_picture
+from ...places import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +83,7 @@ class Journal:
         picture: np.ndarray,  # (H, W, 3), uint8
     ) -> None:
         """Save a picture as a file, and show it in TensorBoard."""
-        folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
-        Image.fromarray(picture).save(folder / f"{name}-{step:08d}.png")
+        write_picture(self.folder / "samples" / f"{name}-{step:08d}.png", picture)
         if self._board is not None:
             self._board.add_image(name, picture, step, dataformats="HWC")
 
@@ -106,9 +105,8 @@ class Journal:
             duration=round(1000 / fps),
             loop=0,
         )
-        folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}-{step:08d}.gif").write_bytes(data.getvalue())
+        with whole_file(self.folder / "samples" / f"{name}-{step:08d}.gif") as part:
+            part.write_bytes(data.getvalue())
         if self._board is not None:
             # TensorBoard plays a GIF, but torch only writes still pictures; so the data of the
             # still picture are replaced with the GIF.

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,15 @@ from torch import Tensor
 from ...config import Preset
 from ...diffusion.schedule import NoiseSchedule
 from ...errors import ConfigError, InputError, MediaError, TrainingError
-from ...media.pictures import whole_file
 from ...networks.attention import sdpa
+from ...places import owned, whole_file
 from ...protocols import Autoencoder, ImageEncoder, Progress
 from ...weights.load import Models
 from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
 from ..sources.batch import Batch, Draw, Source
-from .checkpoints import Average, CheckpointFolder, require_safe_checkpoint
+from .checkpoints import Average, CheckpointFolder, bytes_of_save, require_safe_checkpoint
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
@@ -94,8 +95,13 @@ class Trainer:
 
     def run(self, source: Source) -> None:
         """Train to the last step, with reports in the log and checkpoints on disk."""
+        with owned(self.folder) if self.accelerator.is_main_process else nullcontext():
+            size = bytes_of_save(self.parameters, self._unused, self.average)
+            self.checkpoints.check_start(self.step, size if self.step < self.config.steps else 0)
+            self._run(source)
+
+    def _run(self, source: Source) -> None:
         config, main = self.config, self.accelerator.is_main_process
-        self.folder.mkdir(parents=True, exist_ok=True)
         journal = Journal(self.folder, self.step) if main else None
         if main:
             config.write(self.folder / "config.json")
@@ -149,7 +155,9 @@ class Trainer:
             state: dict[str, Any] = self.accelerator.get_state_dict(self._wrapped)
             if main:
                 save_file(self.average.values, partial / "average.safetensors")
-                _write_weights(self.folder / "weights.safetensors", state | self.average.values)
+                with whole_file(self.folder / "weights.safetensors") as part:
+                    state |= self.average.values
+                    save_file({key: value.contiguous() for key, value in state.items()}, part)
                 self.checkpoints.finish(self.step, self._facts())
         except Exception as error:  # from torch, safetensors or the system
             if main:
@@ -372,11 +380,6 @@ class _Steps(torch.utils.data.Dataset):
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     """Return the mean of each figure; all rows have the same figures."""
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-
-
-def _write_weights(path: Path, state: dict[str, Tensor]) -> None:
-    with whole_file(path) as part:
-        save_file({key: value.contiguous() for key, value in state.items()}, part)
 
 
 def _check_width(what: str, unit: str, found: int, wanted: int) -> None:

@@ -15,7 +15,8 @@ from torch import Tensor
 from ...drawn.clip import paint_clip, skeletons_of
 from ...errors import InputError
 from ...media.fitting import squash
-from ...media.pictures import to_pixels, whole_file
+from ...media.pictures import to_pixels
+from ...places import owned, whole_file
 from ...pose.drawing.draw import draw_pose
 from ...protocols import Autoencoder
 from ...types import Size
@@ -84,7 +85,8 @@ def write_shards(
         path = folder / f"{kind}-{size.width}x{size.height}-{seed:05d}"
         if not path.exists():
             facts = {"clips": clips, "frames": frames, "consecutive": consecutive, "size": size}
-            write_shard(path, autoencoder, seed=seed, **facts)
+            with owned(folder, name=f".{path.name}.lock"):
+                write_shard(path, autoencoder, seed=seed, **facts)
             log.info("wrote %s", path.name)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import DownloadError
+from ...places import check_folder, check_place, owned
 from ...protocols import Progress
 from ..sets.record import HubFile
 from ..sets.table import get_set, published
@@ -57,6 +58,7 @@ def fetch_all(
     progress: Progress = ignore_progress,  # bytes of the file being downloaded
 ) -> list[Path]:
     """Download and check these files; return their paths in `folder`."""
+    check_folder(folder, raises=DownloadError)
     paths = [fetch(file, folder, progress) for file in files]
     clear_partial(files, folder)
     return paths
@@ -90,14 +92,16 @@ def fetch(
         logger.info("%s is already downloaded", target)
         return target
     logger.info("Downloading %s", file.address)
-    _get(file, part, target, progress, get)
-    try:
-        check(part, file, target)
-    except DownloadError:
-        part.unlink(missing_ok=True)  # otherwise the next attempt would treat it as complete
-        raise
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part.replace(target)
+    # Two processes would append to the same part.
+    with owned(part.parent, name=f"{part.name}.lock", raises=DownloadError):
+        _get(file, part, target, progress, get)
+        try:
+            check(part, file, target)
+        except DownloadError:
+            part.unlink(missing_ok=True)  # otherwise the next attempt would treat it as complete
+            raise
+        check_place(target, raises=DownloadError)
+        part.replace(target)
     return target
 
 

@@ -16,7 +16,6 @@ from animate_anyone.media import (
     spread,
     to_bytes,
     to_pixels,
-    whole_file,
     write_picture,
 )
 from animate_anyone.types import Size
@@ -188,25 +187,6 @@ def test_an_empty_row_raises() -> None:
 )
 def test_spread_includes_first_and_last(frames: int, count: int, expected: list[int]) -> None:
     assert spread(frames, count) == expected
-
-
-def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "data.json"
-    with whole_file(path) as part:
-        part.write_text("half")
-        assert not path.exists()
-        part.write_text("whole")
-    assert path.read_text() == "whole"
-    with pytest.raises(UnicodeError), whole_file(path) as part:
-        part.write_text("half\N{SNOWMAN}", encoding="ascii")
-    assert path.read_text() == "whole"
-    assert [each.name for each in path.parent.iterdir()] == ["data.json"]
-
-    with (
-        pytest.raises(MediaError, match=r"out got .*k\.json; it cannot be written"),
-        whole_file(path / "k.json"),
-    ):
-        pass
 
 
 def test_the_size_of_a_sideways_photo_is_its_upright_size(tmp_path: Path) -> None:

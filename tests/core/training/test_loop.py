@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from animate_anyone.config import Preset
-from animate_anyone.errors import ConfigError, InputError, WeightsError
+from animate_anyone.errors import ConfigError, InputError, TrainingError, WeightsError
 from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.export import export
 from animate_anyone.training.loop.checkpoints import Average, load_checkpoint, save_checkpoint
@@ -164,7 +164,7 @@ def test_a_checkpoint_file_is_replaced_atomically(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(TrainingError, match="disk full"):
         save_checkpoint(path, {"step": 2})
     assert load_checkpoint(path) == {"step": 1}
     assert load_checkpoint(tmp_path / "none.pt") is None

@@ -21,6 +21,7 @@ from torch import Tensor
 from animate_anyone.config import Preset, ScheduleConfig
 from animate_anyone.diffusion.schedule import NoiseSchedule
 from animate_anyone.errors import ConfigError, InputError, MediaError, TrainingError
+from animate_anyone.places import owned
 from animate_anyone.training.config import TrainingConfig, scheduled
 from animate_anyone.training.loop import devices
 from animate_anyone.training.loop import trainer as loop
@@ -286,6 +287,29 @@ def test_interrupted_runs_leave_no_partial_checkpoint(tmp_path, tiny, data, monk
     resumed = Trainer(SMALL, tmp_path, tiny.preset)
     assert resumed.step == 2
     assert farthest(trainer, resumed) == 0
+
+
+def test_a_run_has_one_process_and_room_for_its_checkpoints(tmp_path, tiny, data, monkeypatch):
+    source = Shards(data, consecutive=False)
+    trainer = Trainer(replace(SMALL, steps=2), tmp_path, tiny.preset)
+    with owned(tmp_path / "stage1"), pytest.raises(InputError, match="another process is working"):
+        trainer.run(source)
+    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source)
+    with pytest.raises(TrainingError, match="another process has trained up to step 2"):
+        trainer.run(source)
+    again = Trainer(SMALL, tmp_path, tiny.preset)
+    full = SimpleNamespace(free=1000)
+    monkeypatch.setattr("animate_anyone.places.shutil.disk_usage", lambda _: full)
+    with pytest.raises(TrainingError, match=r"checkpoints; .*it needs about . MB, 0 MB are free"):
+        again.run(source)
+
+
+def test_a_run_that_cannot_be_resumed_says_so_at_its_start(
+    tmp_path, tiny, data, monkeypatch, caplog
+):
+    monkeypatch.setattr("animate_anyone.torch_version.installed", lambda: (2, 5))
+    trained(tiny.preset, replace(SMALL, steps=1), tmp_path, Shards(data, consecutive=False))
+    assert "this run cannot be resumed here if it is interrupted" in caplog.text
 
 
 def test_a_truncated_checkpoint_is_skipped_with_a_warning(tmp_path, tiny, data, caplog):
