@@ -1,7 +1,7 @@
 """The paper's figure 2: a reference picture and pose pictures become the frames of a clip."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -75,8 +75,12 @@ def animate(
     sampling: Sampling | None = None,  # None: the preset's default
     *,
     progress: Progress | None = None,  # called after each window of each step
+    let_go: Callable[[str], None] | None = None,  # as `Models.let_go`; None keeps all networks
 ) -> Iterator[Tensor]:  # chunks of (f', 3, H, W), 0..1, in order
     """Sample a clip and return an iterator that decodes it chunk by chunk.
+
+    `let_go` is told the name of each network that is not needed any more: ReferenceNet and image
+    encoder before sampling, the others but the autoencoder before decoding.
 
     Only the latents, the pose pictures as bytes and, for a short clip, the pose features are kept
     for the whole clip. Decoded frames are never all in memory.
@@ -85,10 +89,15 @@ def animate(
     check_inputs(models, reference, poses, sampling)
     H, W = poses.shape[1:3]
 
+    let_go = let_go or (lambda _: None)
     condition = _Condition(models, reference, Size(W, H), guided=sampling.guidance != 1)
+    for name in ("reference_net", "image_encoder"):
+        let_go(name)
     pose = PoseFeatures(models.pose_guider, poses)
     noise = starting_noise(models.preset, len(poses), Size(W, H), sampling)
     latents = denoise(models, condition, pose, noise, sampling, progress)
+    for name in ("denoiser", "pose_guider"):
+        let_go(name)
     return decode(models, latents, sampling.frames_per_decode)
 
 

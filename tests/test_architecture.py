@@ -15,6 +15,7 @@ LEVELS = {
     "errors": 0,
     "protocols": 0,
     "config": 1,
+    "memory": 1,
     "opencv": 1,
     "torch_version": 1,
     "fitting": 1,

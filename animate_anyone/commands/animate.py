@@ -137,9 +137,12 @@ def run(options: argparse.Namespace) -> int:
     with VideoWriter(options.out, size, driving.fps, **more) as writer:
         driving = _ready_to_draw(driving, fit, follower, to_bytes(reference)[0])
         poses = read_driving(driving, size)
-        models = load_models(_source(options), preset=options.preset, dtype=dtype, device=device)
+        with progress_bar("loading", "tensor") as progress:
+            more = {"preset": options.preset, "dtype": dtype, "device": device}
+            models = load_models(_source(options), **more, progress=progress)
         with progress_bar("sampling") as progress:
-            chunks = animate(models, reference.to(device), poses, sampling, progress=progress)
+            more = {"progress": progress, "let_go": models.let_go}
+            chunks = animate(models, reference.to(device), poses, sampling, **more)
         for chunk in chunks:
             frames = to_bytes(chunk)
             writer.write(mask.on(frames) if mask else frames)

@@ -85,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
     started = time.monotonic()
     _check_places(options)
     device, dtype = machine_from(options)
-    models = load_models(options.models, dtype=dtype, device=device)
+    with progress_bar("loading", "tensor") as progress:
+        models = load_models(options.models, dtype=dtype, device=device, progress=progress)
     sampling = sampling_from(options, models.preset)
     check_plan(models.preset, options.frames, PICTURE_SIZE, sampling)
     scene = _paint(options.character, options.driver, options.frames)
@@ -95,7 +96,8 @@ def run(options: argparse.Namespace) -> int:
     with VideoWriter(options.out, PICTURE_SIZE, SAMPLE_FPS) as writer:
         with progress_bar("sampling") as progress:
             picture = to_pixels(scene.reference[None]).to(device)
-            chunks = animate(models, picture, poses, sampling, progress=progress)
+            more = {"progress": progress, "let_go": models.let_go}
+            chunks = animate(models, picture, poses, sampling, **more)
         result = np.concatenate([to_bytes(chunk) for chunk in chunks])
         writer.write(result)
     _write_sheet(options.sheet or options.out.with_suffix(".png"), scene, poses, result)

@@ -44,12 +44,16 @@ log = logging.getLogger(__name__)
 class Start:
     """A weight set to start from."""
 
-    source: str | Path | WeightPaths  # whatever `load_models` opens
+    source: str | Path | WeightPaths | tuple[str | Path, ...]  # whatever `load_models` opens
     parts: Parts
     preset: Preset
 
     @classmethod
-    def open(cls, source: str | Path | WeightPaths, preset_name: str | None = None) -> "Start":
+    def open(
+        cls,
+        source: str | Path | WeightPaths | tuple[str | Path, ...],
+        preset_name: str | None = None,
+    ) -> "Start":
         """Open a weight set; `preset_name` supplies what its files do not say."""
         parts = open_parts(source)
         return cls(source=source, parts=parts, preset=resolve_preset(parts, preset_name))

@@ -10,10 +10,11 @@ from torch import nn
 
 from ..config import PoseGuiderConfig, Preset, UNetConfig
 from ..errors import WeightsError
+from ..memory import give_back, require_memory
 from ..networks.attention import sdpa
 from ..networks.pose_guider import build_pose_guider
 from ..networks.unet import UNet
-from ..protocols import AttentionFunction, Autoencoder, ImageEncoder
+from ..protocols import AttentionFunction, Autoencoder, ImageEncoder, Progress
 from .assign import assign
 from .detect import detect_pose_guider, detect_unet, reference_surplus
 from .encoders import load_autoencoder, load_image_encoder
@@ -35,6 +36,11 @@ class Models:
     autoencoder: Autoencoder | None  # None: not part of the weight set
     image_encoder: ImageEncoder | None
 
+    def let_go(self, name: str) -> None:
+        """Forget a network that is not needed any more, so that its memory becomes free."""
+        setattr(self, name, None)
+        give_back()
+
 
 def load_models(
     source: str | Path | WeightPaths | Iterable[str | Path],
@@ -44,10 +50,20 @@ def load_models(
     device: torch.device | str = "cpu",
     operations=torch.nn,  # noqa: ANN001  (a namespace of layers)
     attention: AttentionFunction = sdpa,
+    progress: Progress | None = None,  # called as each tensor is read
 ) -> Models:
-    """Load a weight set from "aa-mini", a bundle, a folder, several files or a file per slot."""
+    """Load a weight set from "aa-mini", a bundle, a folder, several files or a file per slot.
+
+    WeightsError before anything is loaded if the memory that is free cannot hold it.
+    """
     parts = open_parts(source)
     preset = resolve_preset(parts, preset)
+    if torch.device(device).type == "cpu":
+        needed = sum(weights.bytes_as(dtype) for weights in parts.opened.values())
+        way_out = "Close other programs, or load half the bytes with --dtype bf16."
+        require_memory(needed, "weights", way_out)
+    if progress is not None:
+        parts = parts.watched(progress)
     build = {"operations": operations, "dtype": dtype, "device": "meta"}
     denoiser = UNet(preset.unet, attention=attention, **build)
     reference_net = UNet(preset.unet.reference(), attention=attention, **build)
@@ -56,8 +72,7 @@ def load_models(
     assign(denoiser, parts.denoiser, "a denoising UNet", dtype, device)
     assign(reference_net, parts.reference_net, "a ReferenceNet", dtype, device, ignored)
     assign(pose_guider, parts.pose_guider, "a Pose Guider", dtype, device)
-    logger.info("Loaded %s (%s) from %s", preset.title, preset.licence, parts.denoiser.source)
-    return Models(
+    models = Models(
         preset=preset,
         denoiser=denoiser,
         reference_net=reference_net,
@@ -69,6 +84,10 @@ def load_models(
         if parts.image_encoder
         else None,
     )
+    if progress is not None:
+        progress(parts.tensors, parts.tensors)
+    logger.info("Loaded %s (%s) from %s", preset.title, preset.licence, parts.denoiser.source)
+    return models
 
 
 def load_mini(*, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Models:

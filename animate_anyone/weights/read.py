@@ -88,6 +88,19 @@ class Weights(Mapping[str, Tensor]):
         """Return a view without `keys`."""
         return self.renamed({key: key for key in self if key not in keys})
 
+    def watched(self, look: Callable[[], None]) -> "Weights":
+        """Return a view that calls `look` before it reads a tensor."""
+
+        def fetch(key: str) -> Tensor:
+            look()
+            return self._fetch(key)
+
+        return Weights(self.source, self.shapes, fetch, self.metadata, self.dtypes)
+
+    def bytes_as(self, dtype: torch.dtype) -> int:
+        """Return how many bytes the tensors need in a number type."""
+        return sum(torch.Size(shape).numel() for shape in self.shapes.values()) * dtype.itemsize
+
     def updated(self, other: "Weights") -> "Weights":
         """Return a view of both combined; for a key in both, `other` is used."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..errors import WeightsError
+from ..protocols import Progress
 from .detect import describe, identify, motion_widths
 from .read import SUFFIXES, Weights, read_weights
 from .sets.aa_mini import AA_MINI
@@ -60,6 +61,28 @@ class Parts:
     pose_guider: Weights
     autoencoder: Weights | None = None
     image_encoder: Weights | None = None
+
+    @property
+    def opened(self) -> dict[str, Weights]:
+        """The parts that are there, by name."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: weights for name, weights in found.items() if weights is not None}
+
+    @property
+    def tensors(self) -> int:
+        """The number of tensors in all parts."""
+        return sum(map(len, self.opened.values()))
+
+    def watched(self, progress: Progress) -> "Parts":
+        """Return the parts such that `progress` is called as each tensor is read."""
+        total, done = self.tensors, 0
+
+        def look() -> None:
+            nonlocal done
+            progress(min(done, total), total)
+            done += 1
+
+        return Parts(**{name: weights.watched(look) for name, weights in self.opened.items()})
 
     @property
     def metadata(self) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ import comfy.clip_vision
 import comfy.context_windows
 import comfy.controlnet
 import comfy.latent_formats
+import comfy.ldm.modules.attention
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
@@ -35,6 +36,8 @@ from comfy_execution.utils import get_executing_context
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from ...animate_anyone.memory import give_back_when_gone
+
 BaseModel = comfy.model_base.BaseModel
 ClipVision = comfy.clip_vision.ClipVisionModel
 ContextHandler = comfy.context_windows.ContextHandlerABC
@@ -51,6 +54,7 @@ get_wrappers = comfy.patcher_extension.get_all_wrappers
 ON_DETACH = comfy.patcher_extension.CallbacksMP.ON_DETACH
 attention = optimized_attention
 
+ATTENTION_ROWS = 2**15  # in a call; more are an error of CUDA's kernels
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
 DTYPES: Mapping[str, torch.dtype | None] = {
@@ -76,10 +80,14 @@ def check_interrupt() -> None:
 def progress(total: int) -> Callable[[int, int], None]:
     """Return the core's progress callback, shown as the node's progress bar."""
     bar = comfy.utils.ProgressBar(total)
+    shown = -1  # hundredths; a page needs no more messages
 
     def report(done: int, total: int) -> None:
+        nonlocal shown
         check_interrupt()
-        bar.update_absolute(done, total)
+        if 100 * done // total != shown:
+            shown = 100 * done // total
+            bar.update_absolute(done, total)
 
     return report
 
@@ -126,7 +134,32 @@ def make_patcher(
     if not comfy.model_management.is_device_cpu(offload):
         model.to(offload)
     fill(getattr(patcher, "is_dynamic", bool)())
+    give_back_when_gone(model)
     return patcher
+
+
+def copies_weights() -> bool:
+    """Return whether networks get copies of their files' tensors in the computer's own memory.
+
+    With dynamic VRAM they use the files' mapped pages, which the system can drop.
+    """
+    newest = getattr(comfy.model_patcher, "CoreModelPatcher", ModelPatcher)
+    offload = comfy.model_management.unet_offload_device()
+    return newest is ModelPatcher and comfy.model_management.is_device_cpu(offload)
+
+
+def copy_of(model: ModelPatcher) -> ModelPatcher:
+    """Return a copy of a MODEL whose parent is the loaded one itself, not another copy.
+
+    When a copy that was used is gone, the host goes back to its parent. If both were copies and
+    Python collects them together, the host finds none: it would report a memory leak at every
+    prompt and run a full collection.
+    """
+    copy, loaded_one = model.clone(), model
+    while loaded_one.parent is not None:
+        loaded_one = loaded_one.parent
+    copy.parent = loaded_one
+    return copy
 
 
 def make_control(model: nn.Module, compute: torch.dtype | None) -> ControlNet:
@@ -164,10 +197,31 @@ def reserve(reservation: ModelPatcher) -> None:
     comfy.model_management.load_models_gpu([reservation])
 
 
+def attend(
+    query: Tensor,  # (b, heads, n, d)
+    key: Tensor,  # (b, heads, m, d)
+    value: Tensor,  # (b, heads, m, d)
+    options: Mapping[str, Any] | None = None,  # the host's, with replacements by other nodes
+) -> Tensor:  # (b, heads, n, d)
+    """Run the host's attention, on parts of the batch if it has more rows than kernels take.
+
+    The host would split it too, but then it ignores that the heads shall stay apart. Temporal
+    attention has a row for each place of the latents: more than 32768 from 1536x1536 pixels on.
+    """
+    limit = getattr(comfy.ldm.modules.attention, "SDP_BATCH_LIMIT", ATTENTION_ROWS)
+    more: dict[str, Any] = {"skip_reshape": True, "skip_output_reshape": True}
+    if options is not None:
+        more["transformer_options"] = options
+    rows = max(1, min(limit, ATTENTION_ROWS))
+    if len(query) <= rows:
+        return attention(query, key, value, query.shape[1], **more)
+    parts = zip(query.split(rows), key.split(rows), value.split(rows), strict=True)
+    return torch.cat([attention(q, k, v, q.shape[1], **more) for q, k, v in parts])
+
+
 def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Run the host's attention on (b, heads, n, d)."""
-    heads = query.shape[1]
-    return attention(query, key, value, heads, skip_reshape=True, skip_output_reshape=True)
+    return attend(query, key, value)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import nn
 
 from ...animate_anyone.config import Preset
 from ...animate_anyone.errors import InputError
+from ...animate_anyone.memory import require_memory
 from ...animate_anyone.networks.pose_guider import build_pose_guider
 from ...animate_anyone.networks.unet import UNet
 from ...animate_anyone.weights.assign import cast_tensor, load_tensor
@@ -69,13 +70,30 @@ def load_networks(
     """
     parts = open_parts(source)
     preset = resolve_preset(parts, preset_name)
-    return (
+    if host.copies_weights():
+        require_room(parts, dtype)
+    report = host.progress(parts.tensors)
+    parts = parts.watched(report)  # a bar, and a look whether the user has cancelled, per tensor
+    networks = (
         denoiser_of(parts, preset, dtype, (source, preset_name, dtype)),
         load_reference_net(parts, preset, dtype),
         load_pose_guider(parts, preset, dtype),
         load_vae(parts, preset),
         load_clip_vision(parts, preset),
     )
+    report(parts.tensors, parts.tensors)
+    return networks
+
+
+def require_room(parts: Parts, dtype: str) -> None:
+    """Raise WeightsError if the memory that is free cannot hold these networks."""
+    needed = 0
+    for name, weights in parts.opened.items():
+        stored = torch.float16  # of encoders, at least
+        if name not in ("autoencoder", "image_encoder"):
+            stored, _ = host.choose_dtypes(parameter_count(weights), dtype)
+        needed += weights.bytes_as(stored)
+    require_memory(needed, "weights", "Close other programs, or choose another dtype: fp16, fp8.")
 
 
 def load_denoiser(

@@ -79,15 +79,7 @@ def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
     """Return the host's attention; `options` may hold replacements by other nodes."""
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return host.attention(
-            query,
-            key,
-            value,
-            query.shape[1],
-            skip_reshape=True,
-            skip_output_reshape=True,
-            transformer_options=options,
-        )
+        return host.attend(query, key, value, options)
 
     return attend
 

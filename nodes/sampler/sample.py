@@ -52,6 +52,7 @@ def bind(
     reference: Reference,
     pose: Pose,
     control_text: list | None = None,  # CONDITIONING that ControlNet reads
+    windows: WindowConfig | None = None,  # None: as the model was set before
 ) -> tuple[host.ModelPatcher, list, list, dict[str, Tensor]]:
     """Return MODEL, positive, negative and an empty LATENT for one video.
 
@@ -65,8 +66,12 @@ def bind(
                 f"{name} got one made with {other.title}; the model is {preset.title}. Use the "
                 "networks of one Load Models node."
             )
-    model = model.clone()
+    if windows is not None:
+        check_windows(preset, windows)
+    model = host.copy_of(model)
     add_run_cache(model)
+    if windows is not None:
+        set_windows(model, windows, repeat=False)
     shared: dict[str, Any] = {SCENE: Scene(reference, pose)}
     if pose.features is None:
         shared["additional_models"] = [pose.guider.patcher]
@@ -82,15 +87,20 @@ def windowed(
     model: host.ModelPatcher, config: WindowConfig, *, repeat_noise: bool = False
 ) -> host.ModelPatcher:
     """Return a copy of the model that samples in windows; they must fit its motion modules."""
-    motion = preset_of(model).unet.motion
-    if motion is not None and config.length > motion.max_frames:
-        raise InputError(
-            f"length got {config.length}; the motion modules of {preset_of(model).title} have "
-            f"positions for {motion.max_frames} frames. Choose {motion.max_frames} or less."
-        )
-    model = model.clone()
+    check_windows(preset_of(model), config)
+    model = host.copy_of(model)
     set_windows(model, config, repeat=repeat_noise)
     return model
+
+
+def check_windows(preset: Preset, config: WindowConfig) -> None:
+    """Raise InputError if windows are longer than the motion modules have positions for."""
+    motion = preset.unet.motion
+    if motion is not None and config.length > motion.max_frames:
+        raise InputError(
+            f"length got {config.length}; the motion modules of {preset.title} have "
+            f"positions for {motion.max_frames} frames. Choose {motion.max_frames} or less."
+        )
 
 
 def trailing_sigmas(

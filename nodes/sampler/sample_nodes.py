@@ -187,7 +187,7 @@ class Animate(io.ComfyNode):
         shared_noise: float,
     ) -> io.NodeOutput:
         config = WindowConfig(length=length, overlap=overlap, fuse=fusing)
-        scene = bind(windowed(model, config), reference, pose)
+        scene = bind(model, reference, pose, windows=config)
         noise = VideoNoise(seed, shared_noise)
         options = {"steps": steps, "cfg": cfg, "sampler": sampler, "scheduler": scheduler}
         return io.NodeOutput(animate(scene, noise, **options), ui={"aa_frames": [len(pose)]})

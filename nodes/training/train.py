@@ -202,11 +202,11 @@ def _loaded(target: Path, dtype: str) -> tuple[host.ModelPatcher, Network, Netwo
     )
 
 
-def _file_names(source: str | Path | WeightPaths) -> str:
+def _file_names(source: str | Path | WeightPaths | tuple[str | Path, ...]) -> str:
     """Return the files of a weight set as one text."""
     if isinstance(source, WeightPaths):
         return ", ".join(str(path) for path in vars(source).values() if path)
-    return str(source)
+    return ", ".join(map(str, source)) if isinstance(source, tuple) else str(source)
 
 
 def _fingerprint(clip: tuple[np.ndarray, np.ndarray] | None, data_set: str) -> str:

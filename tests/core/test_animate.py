@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 from itertools import pairwise
 
@@ -26,6 +27,29 @@ def clip_of(models, sampling=None, frames=6, reference=None, **options):
 def short(tiny, **changes):
     usual = sampling_of(tiny.preset)
     return replace(usual, **{"windows": replace(usual.windows, overlap=2), **changes})
+
+
+def test_networks_are_let_go_when_they_are_not_needed_any_more(tiny, monkeypatch):
+    models, alive = tiny.models(), []
+    names = ("reference_net", "image_encoder", "denoiser", "pose_guider", "autoencoder")
+    refs = {name: weakref.ref(getattr(models, name)) for name in names}
+
+    def look(*_):
+        alive.append({name for name, ref in refs.items() if ref() is not None})
+
+    clip_of(tiny.models())  # all networks are kept without `let_go`
+    chunks = animate(
+        models,
+        torch.rand(1, 3, 48, 32),
+        poses_of(6),
+        short(tiny, frames_per_decode=2),
+        progress=look,
+        let_go=models.let_go,
+    )
+    assert all(each == {"denoiser", "pose_guider", "autoencoder"} for each in alive)
+    alive.clear()
+    assert len(torch.cat([(look(), chunk)[1] for chunk in chunks])) == 6
+    assert all(each == {"autoencoder"} for each in alive)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 5, 11])

@@ -1,5 +1,6 @@
 """Loading: number formats, memory modes, and files that cannot be used."""
 
+import gc
 import os
 from collections import Counter
 
@@ -160,6 +161,41 @@ def test_loading_opens_each_file_and_reads_each_tensor_once(core, run_node, weig
         "autoencoder",
         "image_encoder",
     }
+
+
+def test_loading_shows_its_progress_and_can_be_cancelled(load, pack, monkeypatch):
+    import comfy.model_management as management
+
+    host, shown, looks = pack("nodes.comfyui.host"), [], []
+    bar = host.comfy.utils.ProgressBar
+    monkeypatch.setattr(bar, "update_absolute", lambda self, done, *_: shown.append(done))
+    monkeypatch.setattr(host, "check_interrupt", lambda: looks.append(1))
+    load()
+    assert len(looks) > 400
+    assert 50 < len(shown) <= 101
+    assert shown == sorted(shown)
+
+    def cancelled():
+        raise management.InterruptProcessingException
+
+    monkeypatch.setattr(host, "check_interrupt", cancelled)
+    with pytest.raises(management.InterruptProcessingException):
+        load()
+
+
+def test_weights_that_memory_cannot_hold_are_refused(load, core, monkeypatch):
+    monkeypatch.setattr(core("memory"), "free_memory", lambda: 1000)
+    with pytest.raises(core("errors").WeightsError, match=r"weights got .* choose another dtype"):
+        load()
+
+
+def test_memory_is_given_back_after_the_networks_have_gone(load, core, monkeypatch):
+    given = []
+    monkeypatch.setattr(core("memory"), "give_back", lambda: given.append(1))
+    loaded = load()
+    del loaded
+    gc.collect()
+    assert given
 
 
 def test_swapped_files_are_refused_by_name(run_node, separate):

@@ -1,5 +1,6 @@
 """Sampling in the host equals sampling without it, and obeys what stock nodes ask of a model."""
 
+import gc
 import inspect
 import logging
 import weakref
@@ -621,3 +622,61 @@ def test_nothing_is_logged_per_step(load, scene, apply, ksample, video_noise, ru
             ksample(bound, video_noise(bound[3]), steps=steps)
         counts.append(len(caplog.records))
     assert counts[0] == counts[1]
+
+
+@pytest.fixture
+def collected(caplog):
+    """Return a function that collects garbage and lets the host look at its models; fails if it
+    then misses one that is still loaded.
+    """
+
+    def look():
+        import comfy.model_management as management
+
+        gc.collect()
+        with caplog.at_level(logging.INFO):
+            management.free_memory(0, management.get_torch_device())
+        assert "memory leak" not in caplog.text
+
+    return look
+
+
+@pytest.mark.filterwarnings("ignore:To copy construct from a tensor")  # dpm_adaptive's
+def test_no_prompt_leaves_a_model_that_the_host_cannot_find(load, scene, run_node, collected):
+    loaded = load()
+    clip = scene(loaded, frames=3, width=16, height=16)
+    options = {"seed": 1, "steps": 3, "cfg": 2.0, "scheduler": "trailing", "shared_noise": 0.0}
+    options |= {"length": 2, "overlap": 1, "fusing": "flat", "model": loaded.model}
+    for sampler in ("dpm_adaptive", "dpm_fast", "euler", "euler"):
+        gc.disable()  # so that what hangs together is collected together
+        run_node("Animate", reference=clip.reference, pose=clip.pose, sampler=sampler, **options)
+        gc.enable()
+        collected()
+
+
+def test_copies_of_two_nodes_lead_back_to_the_loaded_model(
+    load, scene, run_node, apply, ksample, video_noise, collected
+):
+    loaded = load()
+    clip = scene(loaded, frames=3, width=16, height=16)
+    options = {"length": 2, "overlap": 1, "fusing": "flat", "loop": False, "shift": False}
+    windows = run_node("ContextWindows", model=loaded.model, **options, shuffle_noise=False)
+    bound = apply(loaded, clip, windows)
+    ksample(bound, video_noise(bound[3]), steps=1)
+    ring = [windows, bound]
+    ring.append(ring)
+    del windows, bound, ring
+    collected()
+    assert loaded.model.parent is None
+
+
+def test_attention_over_more_rows_than_kernels_take_is_split(pack, monkeypatch):
+    import comfy.ldm.modules.attention as attention
+
+    host = pack("nodes.comfyui.host")
+    monkeypatch.setattr(attention, "SDP_BATCH_LIMIT", 4)
+    monkeypatch.setattr(host, "attention", attention.attention_pytorch)
+    query, key, value = torch.randn(3, 10, 2, 5, 8).unbind()
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    for attend in (pack("nodes.sampler.denoiser").host_attention({}), host.plain_attention):
+        assert torch.allclose(attend(query, key, value), expected, atol=1e-6)

@@ -220,7 +220,8 @@ def _models(options: argparse.Namespace, device: "torch.device", dtype: "torch.d
         motion = not options.without_motion
         models = load_run(Path(options.models), motion=motion, dtype=dtype, device=device)
     else:
-        models = load_models(options.models, dtype=dtype, device=device)
+        with progress_bar("loading", "tensor") as progress:
+            models = load_models(options.models, dtype=dtype, device=device, progress=progress)
         models = without_motion(models) if options.without_motion else models
     if options.vae:
         weights, scale = read_weights(options.vae), models.preset.latent_scale

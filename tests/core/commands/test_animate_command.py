@@ -1,4 +1,5 @@
 import json
+import weakref
 from fractions import Fraction
 
 import av
@@ -244,6 +245,35 @@ def test_empty_keypoints_are_refused(inputs, capsys):
 
     assert main(arguments(options)) == 2
     assert "keypoints got []" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["animate", "demo"])
+def test_commands_keep_no_network_that_sampling_does_not_need(inputs, monkeypatch, command):
+    from animate_anyone import animate as flow
+    from animate_anyone.weights import load
+
+    _, options = inputs
+    refs, alive = {}, []
+    open_models, denoise = load.load_models, flow.denoise
+
+    def opened(*args, **more):
+        models = open_models(*args, **more)
+        names = ("reference_net", "image_encoder", "denoiser", "autoencoder")
+        refs.update({name: weakref.ref(getattr(models, name)) for name in names})
+        return models
+
+    def seen(*args):
+        alive.append({name for name, ref in refs.items() if ref() is not None})
+        return denoise(*args)
+
+    monkeypatch.setattr(load, "load_models", opened)
+    monkeypatch.setattr(flow, "denoise", seen)
+    if command == "demo":
+        options = {name: options[name] for name in ("models", "out", "device")}
+        options |= {"steps": 1, "provider": "cpu"}
+    _, *words = arguments(options, frames=2)
+    assert main([command, *words]) == 0
+    assert alive == [{"denoiser", "autoencoder"}]
 
 
 def test_interrupt_ends_quietly_and_leaves_no_file(inputs, monkeypatch, capsys):

@@ -64,6 +64,29 @@ def test_loaded_networks_compute_a_step(published):
     assert out.isfinite().all()
 
 
+def test_loading_reports_each_tensor_and_can_be_interrupted(published):
+    seen = []
+    models = load_models(published, progress=lambda *each: seen.append(each))
+    networks = (models.denoiser, models.reference_net, models.pose_guider)
+    read = sum(len(network.state_dict()) for network in networks)
+    total = 686 + 588 + 682 + 16
+    assert [done for done, _ in seen] == [*range(read), total]
+    assert {total for _, total in seen} == {total}
+
+    def interrupt(done, total):
+        if done == 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_models(published, progress=interrupt)
+
+
+def test_weights_that_memory_cannot_hold_are_refused_before_they_are_read(published, monkeypatch):
+    monkeypatch.setattr("animate_anyone.memory.free_memory", lambda: 1000)
+    with pytest.raises(WeightsError, match=r"weights got files that need .* --dtype bf16"):
+        load_models(published, progress=lambda *_: pytest.fail("a tensor was read"))
+
+
 def test_folder_list_and_slots_open_the_same_parts(published):
     files = sorted(published.iterdir())
     opened = [open_parts(source) for source in (published, str(published), files, slots(published))]

@@ -1,0 +1,55 @@
+"""Memory: how much is free, what does not fit, and what is given back after a network has gone."""
+
+import gc
+import sys
+
+import pytest
+from torch import nn
+
+from animate_anyone import memory
+from animate_anyone.errors import WeightsError
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/meminfo")
+def test_free_memory_is_told_with_psutil_and_without_it(monkeypatch):
+    pytest.importorskip("psutil")
+    with_it = memory.free_memory()
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert memory.free_memory() == pytest.approx(with_it, rel=0.5)
+
+
+def test_where_free_memory_is_unknown_nothing_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")
+    assert memory.free_memory() is None
+    memory.require_memory(10**15, "weights", "")
+
+
+def test_weights_larger_than_the_free_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 4 * 10**9)
+    memory.require_memory(4 * 10**9, "weights", "")
+    with pytest.raises(WeightsError, match=r"weights got .* need 5\.2 GB .*4\.0 GB are .* Close"):
+        memory.require_memory(52 * 10**8, "weights", "Close other programs.")
+
+
+def test_memory_is_given_back_once_after_a_network_has_gone(monkeypatch):
+    given = []
+    monkeypatch.setattr(memory, "give_back", lambda: given.append(1))
+    before = list(gc.callbacks)
+    networks = [nn.Linear(2, 2), nn.Sequential()]
+    networks[1].append(networks[1])  # it goes only when garbage is collected
+    for network in networks:
+        memory.give_back_when_gone(network)
+    gc.collect()
+    assert not given
+    del network, networks
+    gc.collect()
+    gc.collect()
+    assert given == [1]
+    assert gc.callbacks == before
+
+
+def test_giving_back_does_nothing_where_there_is_no_such_function(monkeypatch):
+    memory.give_back()
+    monkeypatch.setattr(sys, "platform", "win32")
+    memory.give_back()
