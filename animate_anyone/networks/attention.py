@@ -16,7 +16,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..protocols import AttentionFunction
+from ..protocols import AttentionFunction, TransformerPatches
 from .layers import Factory, FeedForward, picture, tokens
 
 
@@ -39,6 +39,7 @@ class BlockCondition:
     cross: Tensor | KeyValue  # result for a one-token context, (b, 1, c); else keys and values
     reference: KeyValue | None  # one row, or one per attending row
     attends: tuple[bool, ...]  # per row: whether it attends to the reference
+    context: Tensor  # (b, n, context) what `cross` was computed from
 
 
 def split_heads(
@@ -134,8 +135,96 @@ class TransformerBlock(nn.Module):
         attention: AttentionFunction,
     ) -> Tensor:  # (b*f, n, c)
         x = x + self.attn1.out(self._self_attention(seen, condition, attention))
-        x = self._cross_attention(x, condition, attention)
+        x = x + self._cross_attention(x, condition, attention)
         return x + self.ff(self.norm3(x))
+
+    def patched(
+        self,
+        x: Tensor,  # (b*f, n, c)
+        seen: Tensor,  # (b*f, n, c)
+        condition: BlockCondition,
+        attention: AttentionFunction,
+        patches: TransformerPatches,
+    ) -> Tensor:  # (b*f, n, c)
+        """Return what `forward` returns, with a caller's changes."""
+        if patches.changes("attn1"):
+            own = self.attn1.to_out[0](self._patched_self(seen, condition, attention, patches))
+        else:
+            own = self.attn1.out(self._self_attention(seen, condition, attention))
+        x = patches.between(x + patches.output("attn1", own))
+        if patches.changes("attn2"):
+            token = self._patched_cross(x, condition, attention, patches)
+        else:
+            token = self._cross_attention(x, condition, attention).expand_as(x).contiguous()
+        x = x + patches.output("attn2", token)
+        return x + self.ff(self.norm3(x))
+
+    def _patched_self(
+        self,
+        seen: Tensor,
+        condition: BlockCondition,
+        attention: AttentionFunction,
+        patches: TransformerPatches,
+    ) -> Tensor:
+        """Return the result of self-attention before its last projection.
+
+        Patches change the frame's own tokens. The reference's keys and values stand behind the
+        frame's, also where attention is replaced; it is replaced separately for rows with and
+        without the reference. Of a result with a token for every key only the frame's are kept.
+        """
+        inputs = patches.inputs("attn1", seen, seen, seen)
+        query = self.attn1.to_q(inputs[0])
+        own = KeyValue(self.attn1.to_k(inputs[1]), self.attn1.to_v(inputs[2]))
+        if len(own.key) != len(query):
+            # A patch that divides the queries into tiles leaves the keys: they are divided in the
+            # order of memory, as the attention functions of Stable Diffusion's UNet do.
+            own = KeyValue(*(x.reshape(len(query), -1, x.shape[2]) for x in own))
+        own = KeyValue(*(split_heads(x, self.attn1.heads) for x in own))
+        each = len(query) // len(condition.attends)
+        parts = []
+        for rows, reference_rows, attends in _runs(condition.attends):
+            clip = slice(rows.start * each, rows.stop * each)
+            pair = KeyValue(own.key[clip], own.value[clip])
+            if attends and condition.reference is not None:
+                pair = _beside(pair, condition.reference, reference_rows, each)
+            parts.append(self._replaced("attn1", query[clip], pair, rows, attention, patches))
+        return torch.cat(parts)
+
+    def _patched_cross(
+        self,
+        x: Tensor,
+        condition: BlockCondition,
+        attention: AttentionFunction,
+        patches: TransformerPatches,
+    ) -> Tensor:
+        rows = len(condition.attends)
+        context = repeat(condition.context, "b n d -> (b f) n d", f=len(x) // rows).to(x)
+        inputs = patches.inputs("attn2", self.norm2(x), context, context)
+        query, key, value = (
+            project(part)
+            for project, part in zip(
+                (self.attn2.to_q, self.attn2.to_k, self.attn2.to_v), inputs, strict=True
+            )
+        )
+        pair = KeyValue(*(split_heads(part, self.attn2.heads) for part in (key, value)))
+        every = slice(0, rows)
+        found = self._replaced("attn2", query, pair, every, attention, patches)
+        return self.attn2.to_out[0](found)
+
+    def _replaced(
+        self,
+        name: str,
+        query: Tensor,  # (b*f, n, c)
+        pair: KeyValue,
+        rows: slice,
+        attention: AttentionFunction,
+        patches: TransformerPatches,
+    ) -> Tensor:  # (b*f, n, c)
+        """Return the result of attention, which a patch may have replaced."""
+        found = patches.attend(name, query, merge_heads(pair.key), merge_heads(pair.value), rows)
+        if found is not None:
+            return found[:, : query.shape[1]]
+        return merge_heads(attention(split_heads(query, pair.key.shape[1]), *pair))
 
     def _self_attention(
         self, seen: Tensor, condition: BlockCondition, attention: AttentionFunction
@@ -157,16 +246,15 @@ class TransformerBlock(nn.Module):
 
     def _cross_attention(
         self, x: Tensor, condition: BlockCondition, attention: AttentionFunction
-    ) -> Tensor:
+    ) -> Tensor:  # (b*f, n or 1, c), to be added to x
         b = len(condition.attends)
         if isinstance(condition.cross, Tensor):
-            clips = rearrange(x, "(b f) n c -> b f n c", b=b)
-            return rearrange(clips + condition.cross.to(x)[:, None], "b f n c -> (b f) n c")
+            return repeat(condition.cross.to(x), "b n c -> (b f) n c", f=len(x) // b)
         # All frames of a row attend to the same tokens, so their queries form one long sequence.
         query = self.attn2.query(self.norm2(rearrange(x, "(b f) n c -> b (f n) c", b=b)))
         key, value = condition.cross
         seen = self.attn2.out(attention(query, key.to(x), value.to(x)))
-        return x + rearrange(seen, "b (f n) c -> (b f) n c", n=x.shape[1])
+        return rearrange(seen, "b (f n) c -> (b f) n c", n=x.shape[1])
 
 
 def _runs(attends: tuple[bool, ...]) -> Iterator[tuple[slice, slice, bool]]:
@@ -225,6 +313,7 @@ class SpatialTransformer(nn.Module):
         code: Tensor | None,  # (1, h*w, c) position code, in x's dtype
         condition: BlockCondition | None,  # None: only `seen` is needed; the block has no tail
         attention: AttentionFunction,
+        patches: TransformerPatches | None = None,
     ) -> tuple[Tensor, Tensor]:  # (b*f, c, h, w); (b*f, h*w, c) the input of self-attention
         hidden = tokens(self.proj_in(self.norm(x)))
         seen = self.block.norm1(hidden)
@@ -232,5 +321,8 @@ class SpatialTransformer(nn.Module):
             seen = seen + code
         if condition is None:
             return x, seen
-        hidden = self.block(hidden, seen, condition, attention)
+        if patches is None:
+            hidden = self.block(hidden, seen, condition, attention)
+        else:
+            hidden = self.block.patched(hidden, seen, condition, attention, patches)
         return x + self.proj_out(picture(hidden, x.shape[2])), seen

@@ -166,6 +166,7 @@ class ControlledUNet(UNet):
             reference=None,
             cross=own.cross,
             attends=own.attends,
+            context=own.context,
             rows=rows,
             control=self.controlnet.prepare(context[list(rows)]) if rows else None,
             hint=reference[0] if rows and reference is not None else None,

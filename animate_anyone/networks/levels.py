@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..config import UNetConfig
-from ..protocols import AttentionFunction
+from ..protocols import AttentionFunction, Patches
 from .attention import BlockCondition, KeyValue, SpatialTransformer
 from .layers import Downsample, Factory, ResnetBlock, Upsample
+from .position import resize_code
 from .temporal import MotionModule
 
 
@@ -24,11 +25,12 @@ class PreparedCondition:
     reference: tuple[KeyValue, ...] | None  # per transformer block, in order of execution
     cross: tuple[Tensor | KeyValue, ...]  # per block: (b, 1, c) for a one-token context
     attends: tuple[bool, ...]  # per row: whether it attends to the reference
+    context: Tensor  # (b, n, d) the image tokens; needed only where `Patches` read them
 
     def block(self, index: int) -> BlockCondition:
         """Return the condition of one transformer block."""
         reference = None if self.reference is None else self.reference[index]
-        return BlockCondition(self.cross[index], reference, self.attends)
+        return BlockCondition(self.cross[index], reference, self.attends, self.context)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +40,20 @@ class Call:
     time: Tensor  # (b*f, 4*c), activated
     frames: int
     norm_frames: int  # frames whose statistics the norms of residual blocks compute together
+    rows: int  # of the latents
     codes: tuple[Tensor | None, ...]  # per level: (1, n, c) position code
     condition: PreparedCondition
     attention: AttentionFunction
     collect: bool  # return the inputs of self-attention, which are ReferenceNet's features
     checkpointing: bool  # recompute layers in the backward pass
+    patches: Patches | None = None  # a caller's changes
+
+    def code(self, level: int, x: Tensor) -> Tensor | None:
+        """Return the position code for features of a level, which a patch may have resized."""
+        code, (rows, columns) = self.codes[level], x.shape[2:]
+        if code is None or self.patches is None or code.shape[1] == rows * columns:
+            return code
+        return resize_code(code, -(-self.rows // 2**level), (rows, columns))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +63,7 @@ class Layers:
     level: int  # 0 is full resolution
     inputs: tuple[int, ...]  # input channels of each residual block
     first: int  # index of the first transformer in the network, in order of execution
+    block: int  # number of the first layer among those of its kind, see `Patches`
     tails: tuple[bool, ...]  # one per transformer; False: build only its norms and proj_in
     motions: int  # number of motion modules
 
@@ -59,9 +71,11 @@ class Layers:
 class Level(nn.Module):
     """Layers of one width: a residual block, then maybe a transformer and a motion module."""
 
+    kind: str  # how `Patches` call its blocks
+
     def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
         super().__init__()
-        self.level, self.first = layers.level, layers.first
+        self.level, self.first, self.number = layers.level, layers.first, layers.block
         channels, time = config.block_out_channels[layers.level], 4 * config.block_out_channels[0]
         width = (channels, config.heads, config.cross_attention_dim, config.ff_mult)
         groups, motion = config.norm_groups, config.motion
@@ -89,7 +103,11 @@ class Level(nn.Module):
             transformer = cast(SpatialTransformer, self.attentions[number])
             tail = transformer.block.tail
             condition = call.condition.block(self.first + number) if tail else None
-            x, seen = transformer(x, call.codes[self.level], condition, call.attention)
+            patches = None
+            if call.patches is not None:
+                index = self.first + number
+                patches = call.patches.transformer(self.kind, self.number + number, index)
+            x, seen = transformer(x, call.code(self.level, x), condition, call.attention, patches)
             looked_at = [seen] if call.collect else []
         if number < len(self.motion_modules):
             x = self.motion_modules[number](x, call.frames, call.attention)
@@ -98,6 +116,8 @@ class Level(nn.Module):
 
 class DownLevel(Level):
     """Layers, then a step to half the resolution, except at the lowest level."""
+
+    kind = "input"
 
     def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
         super().__init__(config, layers, make)
@@ -111,16 +131,30 @@ class DownLevel(Level):
         skips, looked_at = [], []
         for number in range(len(self.resnets)):
             x, seen = self.layer(number, x, call)
-            skips.append(x)
+            x = keep_skip(x, skips, self.number + number, call.patches)
             looked_at += seen
         for downsample in self.downsamplers:
             x = downsample(x)
-            skips.append(x)
+            x = keep_skip(x, skips, self.number + len(self.resnets), call.patches)
         return x, skips, looked_at
+
+
+def keep_skip(
+    x: Tensor,  # (b*f, c, h, w)
+    skips: list[Tensor],  # gets the block's skip connection
+    number: int,  # of the block
+    patches: Patches | None,
+) -> Tensor:
+    """Store the features of a block on the way down; return them as the next one gets them."""
+    skip, x = (x, x) if patches is None else patches.input_block(number, x)
+    skips.append(skip)
+    return x
 
 
 class MidLevel(Level):
     """A layer and one more residual block."""
+
+    kind = "middle"
 
     def forward(self, x: Tensor, call: Call) -> tuple[Tensor, list[Tensor]]:
         x, looked_at = self.layer(0, x, call)
@@ -129,6 +163,8 @@ class MidLevel(Level):
 
 class UpLevel(Level):
     """Layers on features concatenated with skip connections, then a step to the next resolution."""
+
+    kind = "output"
 
     def __init__(self, config: UNetConfig, layers: Layers, make: Factory) -> None:
         super().__init__(config, layers, make)
@@ -143,7 +179,10 @@ class UpLevel(Level):
     ) -> tuple[Tensor, list[Tensor]]:
         looked_at = []
         for number in range(len(self.resnets)):
-            x, seen = self.layer(number, torch.cat([x, skips.pop()], dim=1), call)
+            skip = skips.pop()
+            if call.patches is not None:
+                x, skip = call.patches.output_block(self.number + number, x, skip)
+            x, seen = self.layer(number, torch.cat([x, skip], dim=1), call)
             looked_at += seen
         for upsample in self.upsamplers:
             x = upsample(x, skips[-1].shape[2:])

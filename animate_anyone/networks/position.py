@@ -3,7 +3,9 @@
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor
+from torch.nn import functional
 
 SHORTEST_WAVE = 4.0  # latent rows or columns
 LONGEST_WAVE = 256.0  # longer than any picture that the networks process at once
@@ -49,6 +51,17 @@ def picture_code(
         first = axis * 2 * quarter
         code[..., first : first + 2 * quarter] = waves_here[:, None] if axis == 0 else waves_here
     return code.reshape(1, rows * columns, channels)
+
+
+def resize_code(
+    code: Tensor,  # (1, rows * columns, channels)
+    rows: int,
+    size: tuple[int, int],  # rows and columns of the result
+) -> Tensor:  # (1, h * w, channels)
+    """Return a picture's code for features that were enlarged or made smaller."""
+    places = rearrange(code, "b (h w) c -> b c h w", h=rows)
+    resized = functional.interpolate(places.float(), size=size, mode="bilinear")
+    return rearrange(resized, "b c h w -> b (h w) c").to(code)
 
 
 def timestep_code(

@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from ..config import UNetConfig
 from ..errors import ConfigError, InputError
-from ..protocols import AttentionFunction
+from ..protocols import AttentionFunction, Patches
 from .attention import SpatialTransformer, TransformerBlock, sdpa
 from .layers import TORCH, Factory, Operations, TimeEmbedding, normalise
-from .levels import Call, DownLevel, Layers, Level, MidLevel, PreparedCondition, UpLevel
+from .levels import Call, DownLevel, Layers, Level, MidLevel, PreparedCondition, UpLevel, keep_skip
 from .position import picture_code
 
 __all__ = ["PreparedCondition", "UNet"]
@@ -59,6 +59,7 @@ class UNet(nn.Module):
                 level=level,
                 inputs=(width, *[channels[level]] * (per_level - 1)),
                 first=transformers,
+                block=1 + level * (per_level + 1),
                 tails=(True,) * per_level * attention[level],
                 motions=per_level,
             )
@@ -71,6 +72,7 @@ class UNet(nn.Module):
             level=levels[-1],
             inputs=(width, width),
             first=transformers,
+            block=0,
             tails=(True,),
             motions=mid_motions,
         )
@@ -86,6 +88,7 @@ class UNet(nn.Module):
                 level=level,
                 inputs=tuple(inputs),
                 first=transformers,
+                block=(levels[-1] - level) * (per_level + 1),
                 tails=self._up_tails(level),
                 motions=per_level + 1,
             )
@@ -142,6 +145,7 @@ class UNet(nn.Module):
                 for block, features in zip(blocks, reference, strict=True)
             ),
             attends=attends,
+            context=context,
         )
 
     def forward(
@@ -154,12 +158,13 @@ class UNet(nn.Module):
         down_residuals: Sequence[Tensor | None] | None = None,  # ControlNet: (b*f, c, h, w) each
         mid_residual: Tensor | None = None,  # (b*f, c, h, w)
         attention: AttentionFunction | None = None,  # for this call instead of the network's own
+        patches: Patches | None = None,  # changes that a caller makes inside the network
     ) -> Tensor:  # (b, c_out, f, h, w)
         """Return the network's prediction for every frame."""
         self._check(latents, condition)
         if timesteps.ndim == 1:
             timesteps = timesteps[:, None].expand(-1, latents.shape[2])
-        call = self._call(latents, timesteps, condition, attention=attention)
+        call = self._call(latents, timesteps, condition, attention=attention, patches=patches)
         x = self._first_features(latents, pose)
         x, _ = self._run(x, call, down_residuals, mid_residual)
         x = functional.silu(normalise(self.conv_norm_out, x, call.norm_frames))
@@ -173,7 +178,8 @@ class UNet(nn.Module):
         mid_residual: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run all levels; return the last features and the collected inputs of self-attention."""
-        skips, looked_at = [x], []
+        skips, looked_at = [], []
+        x = keep_skip(x, skips, 0, call.patches)
         for down in self.down_blocks:
             x, more, seen = down(x, call)
             skips += more
@@ -183,7 +189,9 @@ class UNet(nn.Module):
         x, seen = self.mid_block(x, call)
         looked_at += seen
         if mid_residual is not None:
-            x = x + mid_residual.to(x)
+            x = _added(x, mid_residual)
+        if call.patches is not None:
+            x = call.patches.middle_block(x)
         for up in self.up_blocks:
             x, seen = up(x, skips, call)
             looked_at += seen
@@ -223,18 +231,23 @@ class UNet(nn.Module):
         *,
         attention: AttentionFunction | None = None,
         collect: bool = False,
+        patches: Patches | None = None,
     ) -> Call:
         frames = latents.shape[2]
         time = self.time_embedding(timesteps.flatten().to(latents.device), latents.dtype)
+        if patches is not None:
+            time = patches.time(time)
         return Call(
             time=functional.silu(time),
             frames=frames,
+            rows=latents.shape[3],
             norm_frames=frames if self.config.norm_over_frames else 1,
             codes=self._position_codes(latents),
             condition=condition,
             attention=attention or self.attention,
             collect=collect,
             checkpointing=self.checkpointing,
+            patches=patches,
         )
 
     def _position_codes(self, latents: Tensor) -> tuple[Tensor | None, ...]:
@@ -313,6 +326,18 @@ def _add_residuals(skips: Sequence[Tensor], residuals: Sequence[Tensor | None]) 
             "connections. Use a ControlNet made for the same layout of UNet."
         )
     return [
-        skip if residual is None else skip + residual.to(skip)
+        skip if residual is None else _added(skip, residual)
         for skip, residual in zip(skips, residuals, strict=True)
     ]
+
+
+def _added(x: Tensor, residual: Tensor) -> Tensor:
+    """Return features with a ControlNet's residual; InputError if their sizes differ."""
+    sides = zip(residual.shape[2:], x.shape[2:], strict=True)
+    if any(side not in (1, own) for side, own in sides):
+        raise InputError(
+            f"ControlNet got features of {tuple(x.shape[2:])} rows and columns, its own have "
+            f"{tuple(residual.shape[2:])}; they must agree. Leave out the ControlNet, or the patch "
+            "that resizes features inside the model."
+        )
+    return x + residual.to(x)
