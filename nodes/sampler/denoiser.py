@@ -1,8 +1,8 @@
 """The denoising UNet as a MODEL: frames as batch, one conditioning record per guidance half."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import torch
@@ -11,14 +11,19 @@ from torch import Tensor
 from ...animate_anyone.config import Preset, ScheduleConfig
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.networks.condition import as_clips
+from ...animate_anyone.networks.levels import Level
 from ...animate_anyone.networks.unet import PreparedCondition, UNet
 from ...animate_anyone.protocols import AttentionFunction
 from ..comfyui import convert, host
 from ..comfyui.sockets import Pose, Reference
+from .conditions import sees_reference, tell_foreign
+from .patches import CallInputs, HostPatches, Place
 
 SCENE = "animate_anyone_scene"
 ATTENDS = "animate_anyone_attends"
 RUN_CACHE = "animate_anyone_run"  # key in the host's transformer options
+# What makes the denoiser look for patches; a replaced attention reads in which block it runs.
+PATCHED = ("patches", "patches_replace", "optimized_attention_override")
 Control = Mapping[str, list[Tensor | None]] | None  # ControlNet's residuals, as the host sorts them
 BETAS = {"linear": "sqrt_linear", "scaled_linear": "linear"}  # diffusers' names to the host's
 
@@ -100,7 +105,8 @@ class HostDenoiser(UNet):
         **_: Any,  # added by the host to every configuration
     ) -> None:
         super().__init__(preset.unet, operations=operations, dtype=dtype, device=device)
-        self.dtype = dtype  # the host reads it
+        # The host and other nodes read these.
+        self.dtype, self.in_channels = dtype, preset.unet.in_channels
 
     def forward(
         self,
@@ -123,14 +129,14 @@ class HostDenoiser(UNet):
         timesteps: Tensor,
         context: Tensor,
         control: Control,
-        transformer_options: Mapping[str, Any],
+        transformer_options: dict[str, Any],
         scene: SceneRows | None = None,
         **_: Any,
     ) -> Tensor:
         clips = len(transformer_options.get("cond_or_uncond", (0,)))
         latents = convert.rows_to_clips(x, clips)
         frames = window_frames(transformer_options, latents.shape[2], scene)
-        context = convert.first_frames(context, clips)
+        rows, context = context, convert.first_frames(context, clips)
         down, mid = residuals(control)
         output = super().forward(
             latents,
@@ -140,8 +146,26 @@ class HostDenoiser(UNet):
             down_residuals=down,
             mid_residual=mid,
             attention=host_attention(transformer_options),
+            patches=self._patches(
+                transformer_options, CallInputs(x, timesteps, rows, input_residuals(control))
+            ),
         )
         return convert.clips_to_rows(output)
+
+    def _patches(self, options: dict[str, Any], inputs: CallInputs) -> HostPatches | None:
+        """Return what other nodes change inside the network in this call; None: nothing."""
+        if not (inputs.residuals or any(options.get(key) for key in PATCHED)):
+            return None
+        return HostPatches(options, inputs, self.config, self._places())
+
+    def _places(self) -> dict[Place, int]:
+        """Return the channels of all transformers by their block, in order of execution."""
+        levels = cast(Iterable[Level], (*self.down_blocks, self.mid_block, *self.up_blocks))
+        return {
+            (level.kind, level.number + number): self.config.block_out_channels[level.level]
+            for level in levels
+            for number in range(len(level.attentions))
+        }
 
     def _condition(
         self, context: Tensor, scene: SceneRows | None, options: Mapping[str, Any]
@@ -175,9 +199,15 @@ class AnimateAnyoneModel(host.BaseModel):
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         """Return the conditions of one guidance half as the denoiser's arguments."""
         conditions = super().extra_conds(**kwargs)
+        half = kwargs.get("prompt_type", "positive")
         if SCENE in kwargs:
-            rows = SceneRows(kwargs[SCENE], (bool(kwargs[ATTENDS]),), None)
-            conditions["scene"] = SceneCondition(rows)
+            scene, attends = kwargs[SCENE], bool(kwargs[ATTENDS])
+            token, context = scene.reference.token, kwargs.get("cross_attn")
+            if context is not None:
+                attends = sees_reference(token, context, attends=attends, half=half)
+            conditions["scene"] = SceneCondition(SceneRows(scene, (attends,), None))
+        else:
+            tell_foreign(half)
         return conditions
 
     def _apply_model(self, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -192,7 +222,9 @@ class ModelConfig(host.SupportedModel):
 
     def __init__(self, preset: Preset, rgb_factors: Mapping[str, Any] | None = None) -> None:
         # No `num_res_blocks`: with it the host expects LoRA names of the original SD layout.
-        super().__init__({"preset": preset})
+        # FreeU finds its blocks by `model_channels`.
+        width = preset.unet.block_out_channels[0]
+        super().__init__({"preset": preset, "model_channels": width})
         schedule = preset.schedule
         self.sampling_settings = {
             "beta_schedule": BETAS[schedule.beta_schedule],
@@ -278,6 +310,12 @@ def pose_features(
             "again at the latent's size."
         )
     return as_clips(features.to(latents))
+
+
+def input_residuals(control: Control) -> list[Tensor | None]:
+    """Return T2I-Adapter's residuals for the blocks on the way down, the last block first."""
+    found = list((control or {}).get("input", []))
+    return found if any(value is not None for value in found) else []
 
 
 def residuals(control: Control) -> tuple[list[Tensor | None] | None, Tensor | None]:

@@ -19,7 +19,11 @@ LARGEST_SEED = 2**63 - 1
 def scene_inputs() -> list[io.Input]:
     """Return the inputs for model, reference and driving motion."""
     return [
-        io.Model.Input("model", tooltip="From Load Models; LoRA and other patches may follow it."),
+        io.Model.Input(
+            "model",
+            tooltip="From Load Models; a LoRA and patches for Stable Diffusion 1.5 may follow it. "
+            "The log names what cannot act.",
+        ),
         ReferenceSocket.Input("reference", tooltip="From Encode Reference."),
         PoseSocket.Input(
             "pose", tooltip="From Encode Pose; it sets the length and the size of the video."

@@ -18,7 +18,9 @@ from ...animate_anyone.diffusion.noise import repeat_noise
 from ...animate_anyone.diffusion.windows import WindowConfig, plan_windows
 from ...animate_anyone.errors import InputError
 from ..comfyui import convert, host
+from .conditions import tell_same_halves
 from .denoiser import RUN_CACHE, RunCache
+from .patches import PATCH_RECORD, PatchRecord, prepare_patches
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +174,7 @@ class WindowCut:
 
 
 def add_run_cache(model: host.ModelPatcher) -> None:
-    """Give each sampling run of the model its own `RunCache`, which is dropped at its end."""
+    """Give each sampling run of the model its own `RunCache` and record of patches."""
     model.remove_wrappers_with_key(host.Wrappers.SAMPLER_SAMPLE, KEY)
     model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, KEY, _with_run_cache)
 
@@ -187,14 +189,26 @@ def set_windows(model: host.ModelPatcher, config: WindowConfig, *, repeat: bool)
 
 
 def _with_run_cache(
-    executor: Any, guider: Any, sigmas: Tensor, extra_args: dict[str, Any], *args: Any, **kw: Any
+    executor: Any,
+    guider: Any,
+    sigmas: Tensor,
+    extra_args: dict[str, Any],
+    callback: Any,
+    noise: Tensor,  # (f, c, h, w)
+    *args: Any,
+    **kw: Any,
 ) -> Tensor:
+    tell_same_halves(getattr(guider, "conds", {}))
+    prepare_patches(extra_args["model_options"], len(noise))
     options = extra_args["model_options"].setdefault("transformer_options", {})
-    options[RUN_CACHE] = RunCache()
+    options[RUN_CACHE], options[PATCH_RECORD] = RunCache(), PatchRecord()
     try:
-        return executor(guider, sigmas, extra_args, *args, **kw)
+        result = executor(guider, sigmas, extra_args, callback, noise, *args, **kw)
+        options[PATCH_RECORD].tell()
+        return result
     finally:
         options.pop(RUN_CACHE, None)
+        options.pop(PATCH_RECORD, None)
 
 
 def _with_repeated_noise(

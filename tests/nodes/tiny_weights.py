@@ -18,17 +18,29 @@ IMAGE_ENCODER = {
     "hidden_act": "quick_gelu",
 }
 
+LAYOUTS = {
+    "small": {
+        "block_out_channels": (16, 32),
+        "attention_levels": (True, True),
+        "layers_per_block": 1,
+    },
+    # Blocks and ratios of widths as in Stable Diffusion 1.5.
+    "public": {
+        "block_out_channels": (16, 32, 64, 64),
+        "attention_levels": (True, True, True, False),
+        "layers_per_block": 2,
+    },
+}
 
-def tiny_preset(core, prediction="v_prediction", latents=4, form="conv3"):
+
+def tiny_preset(core, prediction="v_prediction", latents=4, form="conv3", layout="small"):
     """Return a preset a hundredth of the usual size; `core` is the package under test."""
     config = core("config")
     motion = config.MotionConfig(max_frames=32, heads=2, attention_blocks=1, norm_groups=4)
     unet = config.UNetConfig(
         in_channels=latents,
         out_channels=latents,
-        block_out_channels=(16, 32),
-        attention_levels=(True, True),
-        layers_per_block=1,
+        **LAYOUTS[layout],
         heads=2,
         cross_attention_dim=TOKEN,
         norm_groups=4,
@@ -39,7 +51,7 @@ def tiny_preset(core, prediction="v_prediction", latents=4, form="conv3"):
     guider = config.PoseGuiderConfig(
         form=form,
         channels=(4, 8, 8, 16),
-        out_channels=16 if form == "conv3" else latents,
+        out_channels=unet.block_out_channels[0] if form == "conv3" else latents,
     )
     return replace(
         core("weights.sets.aa_mini").AA_MINI,
