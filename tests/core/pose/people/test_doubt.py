@@ -10,7 +10,7 @@ from animate_anyone.drawn.clip import paint_clip, skeletons_of
 from animate_anyone.evaluation.pose_reader import PoseReader
 from animate_anyone.pose.networks.detector import Detector
 from animate_anyone.pose.networks.estimator import Estimator
-from animate_anyone.pose.networks.onnx_file import SUBJECTS
+from animate_anyone.pose.networks.onnx_file import SUBJECTS, read_header
 from animate_anyone.pose.networks.sessions import open_session
 from animate_anyone.pose.people import extract
 from animate_anyone.pose.people.doubt import (
@@ -24,7 +24,7 @@ from animate_anyone.pose.people.doubt import (
 )
 from animate_anyone.pose.people.pipeline import follow
 from animate_anyone.types import Flag, Size
-from animate_anyone.weights.pose_models import PosePair
+from animate_anyone.weights.pose_models import PosePair, embedded_pose_models
 
 SIZE = Size(96, 96)
 GOOD = Evidence(confidence=1.0, filled=0.0, wobble=0.01, outside=0.0)
@@ -91,6 +91,10 @@ def test_nobody_is_no_evidence(truth):
         for part in ("body", "left_hand", "right_hand", "face", "feet")
     }
     assert weigh(replace(truth, **parts)) is None
+
+
+def test_the_shipped_pair_says_that_it_knows_drawn_figures():
+    assert {read_header(path).subjects for path in embedded_pose_models()} == {DRAWN}
 
 
 @pytest.mark.parametrize("subjects", ["", DRAWN])
