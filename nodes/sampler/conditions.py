@@ -90,8 +90,8 @@ def _refuse_joined(own: int, count: int, half: str) -> None:
 
 
 def _same_direction(token: Tensor, context: Tensor) -> bool:
-    """Return whether the context is the token, or the token times a number."""
-    if context.shape != token.shape:
+    """Return whether each row of the context is the token, or the token times a number."""
+    if context.shape[1:] != token.shape[1:]:
         return False
-    scale = (context * token).sum() / token.square().sum().clamp(min=1e-12)
+    scale = (context * token).sum((1, 2), keepdim=True) / token.square().sum().clamp(min=1e-12)
     return torch.allclose(context, scale * token, rtol=1e-2, atol=1e-3 * float(token.abs().max()))
