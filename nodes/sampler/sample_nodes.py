@@ -95,7 +95,8 @@ class Apply(io.ComfyNode):
             display_name="Apply Reference and Pose (Animate Anyone)",
             category=CATEGORY,
             description="Prepares model, conditioning and an empty latent for a stock sampler. Use "
-            "euler with the scheduler simple, or Trailing Sigmas.",
+            "euler with the scheduler simple, or Trailing Sigmas. dpm_fast, dpm_adaptive and the "
+            "scheduler linear_quadratic do not suit.",
             inputs=[
                 *scene_inputs(),
                 io.Conditioning.Input(
@@ -159,13 +160,14 @@ class Animate(io.ComfyNode):
                     "sampler",
                     options=list(host.SAMPLERS),
                     default="euler",
-                    tooltip="euler is the DDIM of the paper. It suits all presets.",
+                    tooltip="euler is the DDIM of the paper. It suits all presets. heun and "
+                    "dpm_2_ancestral need 8 steps or more; dpm_fast and dpm_adaptive do not suit.",
                 ),
                 io.Combo.Input(
                     "scheduler",
                     options=[TRAILING, *host.SCHEDULERS],
                     tooltip="trailing starts from pure noise, as in the training of these "
-                    "networks.",
+                    "networks. linear_quadratic does not suit.",
                 ),
                 *window_inputs(),
                 shared_input(),

@@ -21,6 +21,7 @@ from ..comfyui import convert, host
 from .conditions import tell_same_halves
 from .denoiser import RUN_CACHE, RunCache
 from .patches import PATCH_RECORD, PatchRecord, prepare_patches
+from .suited import tell_unsuited
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +175,10 @@ class WindowCut:
 
 
 def add_run_cache(model: host.ModelPatcher) -> None:
-    """Give each sampling run of the model its own `RunCache` and record of patches."""
+    """Give each sampling run of the model its own `RunCache` and record of patches.
+
+    A sampler or scheduler that does not suit is told in the log when a run begins.
+    """
     model.remove_wrappers_with_key(host.Wrappers.SAMPLER_SAMPLE, KEY)
     model.add_wrapper_with_key(host.Wrappers.SAMPLER_SAMPLE, KEY, _with_run_cache)
 
@@ -200,6 +204,7 @@ def _with_run_cache(
 ) -> Tensor:
     tell_same_halves(getattr(guider, "conds", {}))
     prepare_patches(extra_args["model_options"], len(noise))
+    tell_unsuited(executor.class_obj, sigmas)
     options = extra_args["model_options"].setdefault("transformer_options", {})
     options[RUN_CACHE], options[PATCH_RECORD] = RunCache(), PatchRecord()
     try:

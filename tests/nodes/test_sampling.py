@@ -680,3 +680,40 @@ def test_attention_over_more_rows_than_kernels_take_is_split(pack, monkeypatch):
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value)
     for attend in (pack("nodes.sampler.denoiser").host_attention({}), host.plain_attention):
         assert torch.allclose(attend(query, key, value), expected, atol=1e-6)
+
+
+TOLD = {  # sampler, scheduler, steps: words in the log, or None
+    "heun, few": ("heun", "simple", 4, "heun with 4 steps gives wrong colours"),
+    "heun": ("heun", "simple", 8, None),
+    "dpm_2_ancestral": ("dpm_2_ancestral", "simple", 4, "dpm_2_ancestral with 4 steps"),
+    "dpm_fast": ("dpm_fast", "simple", 20, "dpm_fast does not suit"),
+    "dpm_adaptive": ("dpm_adaptive", "simple", 20, "dpm_adaptive does not suit"),
+    "linear_quadratic": ("euler", "linear_quadratic", 20, "the last noise level is 8"),
+    "euler": ("euler", "simple", 2, None),
+    "karras": ("dpmpp_2m", "karras", 4, None),
+}
+
+
+@pytest.mark.parametrize(("sampler", "scheduler", "steps", "words"), TOLD.values(), ids=TOLD)
+def test_samplers_that_do_not_suit_are_told(load, pack, sampler, scheduler, steps, words):
+    import comfy.samplers
+
+    host, suited = pack("nodes.comfyui.host"), pack("nodes.sampler.suited")
+    chosen = comfy.samplers.sampler_object(sampler)
+    sigmas = host.stock_sigmas(load().model, scheduler, steps)
+    found = suited.unsuited(chosen, sigmas)
+    assert (found is None) if words is None else (words in found)
+    assert suited.unsuited(chosen, sigmas / 1000) is None, "not from pure noise"
+
+
+def test_a_run_with_an_unsuited_sampler_logs_one_line(
+    load, scene, apply, ksample, video_noise, caplog
+):
+    loaded = load()
+    bound = apply(loaded, scene(loaded, frames=2, width=16, height=16))
+    ksample(bound, video_noise(bound[3]), steps=2, sampler="heun")
+    ksample(bound, video_noise(bound[3]), steps=2)
+    assert [each.message for each in caplog.records if "wrong colours" in each.message] == [
+        "Animate Anyone: heun with 2 steps gives wrong colours or noise; it needs 8 or more. "
+        "Choose euler, or more steps."
+    ]
