@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .errors import AnimateAnyoneError
+from .places import system_refused
 
 # Modules with a function `add_parser(subparsers)`, in the order of the help text. Each parser sets
 # the default `run`, a function that takes the parsed arguments and returns the exit code. Large
@@ -71,8 +72,7 @@ def in_a_line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "the memory is full. Use fewer frames, a smaller size, or close other programs."
     if isinstance(error, OSError) and error.strerror:
-        place = f" {error.filename}" if error.filename is not None else ""
-        return f"the system refused{place}: {error.strerror}. Check the path, its rights and space."
+        return system_refused(error)
     said = " ".join(str(error).split()) or "no message"
     return (
         f"an unexpected {type(error).__name__}: {said}. Run the command again with {DEBUG} and "

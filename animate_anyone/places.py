@@ -142,6 +142,12 @@ def cannot_write(path: Path, error: Exception) -> str:
     )
 
 
+def system_refused(error: OSError) -> str:
+    """Return an error of the system as a sentence: no right, a name too long, a full disk."""
+    place = f" {error.filename}" if error.filename is not None else ""
+    return f"the system refused{place}: {error.strerror}. Check the path, its rights and space."
+
+
 def cause_of(error: Exception) -> str:
     """Return the operating system's message for an error, otherwise the error's text."""
     return getattr(error, "strerror", None) or str(error)

@@ -20,6 +20,7 @@ LEVELS = {
     "torch_version": 1,
     "fitting": 1,
     "places": 1,
+    "json_files": 1,
     "networks": 2,
     "diffusion": 2,
     "pose": 2,

@@ -23,7 +23,7 @@ from .following import (
     progress_bar,
     retarget_config,
 )
-from .options import add_sampling_arguments, machine_from, sampling_from
+from .options import add_sampling_arguments, machine_from, parse_number, sampling_from
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +58,15 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--models", default="aa-mini", metavar="BUNDLE", help=text)
     add("--frames", type=int, default=24, help="length of the clip (default: 24)")
     text = "number of the animated character in the held-out test (default: {})"
-    add("--character", type=int, default=CHARACTER, metavar="N", help=text.format(CHARACTER))
+    add(
+        "--character",
+        type=parse_number,
+        default=CHARACTER,
+        metavar="N",
+        help=text.format(CHARACTER),
+    )
     text = "number of the character in the driving video (default: {})"
-    add("--driver", type=int, default=DRIVER, metavar="N", help=text.format(DRIVER))
+    add("--driver", type=parse_number, default=DRIVER, metavar="N", help=text.format(DRIVER))
     add_retarget_arguments(parser, USUAL_MODE)
     add_follow_arguments(parser)
     add_sampling_arguments(parser)

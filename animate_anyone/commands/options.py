@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+MOST_PIXELS = 16_384  # of a side, in H.264
+
 Options = argparse._ActionsContainer  # a parser, or a group of its options
 
 
@@ -33,7 +35,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     methods = "; ".join(f"{name}: {sampler.summary}" for name, sampler in SAMPLERS.items())
     text = f"{methods} (default: {USUAL_SAMPLER})"
     add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=text)
-    add("--seed", type=int, default=0, help="seed of the noise (default: 0)")
+    add("--seed", type=parse_seed, default=0, help="seed of the noise (default: 0)")
     text = "share of the noise that all frames have in common, 0..1 (default: 0)"
     add("--shared-noise", type=float, default=0.0, help=text)
     add(
@@ -121,7 +123,7 @@ def machine_from(options: argparse.Namespace) -> "tuple[torch.device, torch.dtyp
             name = "mps"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # meta, for example, holds no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).splitlines()[0]
         raise InputError(
@@ -132,11 +134,33 @@ def machine_from(options: argparse.Namespace) -> "tuple[torch.device, torch.dtyp
     return device, kinds.get(options.dtype, usual)
 
 
+def parse_seed(text: str) -> int:
+    """Read a seed; torch takes 64 bits."""
+    try:
+        seed = int(text)
+    except ValueError:
+        seed = None
+    if seed is None or not -(2**63) <= seed < 2**64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from -2^63 to 2^64 - 1")
+    return seed
+
+
+def parse_number(text: str) -> int:
+    """Read a number from 0, as of a drawn character."""
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
 def parse_size(text: str) -> Size:
     """Read a size such as 512x768."""
     match = re.fullmatch(r"(\d+)[x*](\d+)", text.strip().lower())
     if match is None or not int(match[1]) or not int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels, like 512x768")
+    if max(len(match[1]), len(match[2])) > 5 or max(map(int, match.groups())) > MOST_PIXELS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has a side of more than {MOST_PIXELS} pixels, the most that a video can have"
+        )
     return Size(int(match[1]), int(match[2]))
 
 

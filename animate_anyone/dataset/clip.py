@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError, MediaError, WeightsError
+from ..json_files import read_record
 from ..media.clips import clip_info, frames_of
 from ..media.fitting import fit_frame
 from ..media.pictures import to_pixels
@@ -85,7 +86,7 @@ def prepare_clip(found: Found, out: Path, config: PrepareConfig, tools: Tools) -
 
 def read_outcome(folder: Path) -> Outcome:
     """Return the outcome of a clip that was prepared before."""
-    values = json.loads((folder / CLIP).read_text(encoding="utf-8"))
+    values = read_record(folder / CLIP, "clip")
     values["spans"] = tuple(Span(**span) for span in values["spans"])
     lists = {name: tuple(values.get(name, ())) for name in ("stamp", "doubts", "notes")}
     return Outcome(**{**values, **lists})

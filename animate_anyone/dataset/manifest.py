@@ -205,7 +205,7 @@ def _read_manifest(path: Path) -> Manifest:
             )
         clips = tuple(entry_from(clip) for clip in values.pop("clips"))
         return Manifest(**{**values, "size": Size(*values["size"]), "clips": clips})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, MediaError
 from ..fitting import FITS, Fit
+from ..json_files import read_record
 from ..places import whole_file
 from ..types import DEFAULT_FPS, Size
 from .manifest import CACHES
@@ -56,10 +57,7 @@ def check_settings(out: Path, config: PrepareConfig) -> None:
         with whole_file(path) as part:
             part.write_text(json.dumps(ours, indent=1) + "\n", encoding="utf-8")
         return
-    try:
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MediaError(f"out got {path}, which is damaged ({error}). Delete it.") from error
+    theirs = read_record(path, "out", raises=MediaError)
     other = [name for name in ours if ours[name] != theirs.get(name)]
     if other:
         differences = ", ".join(

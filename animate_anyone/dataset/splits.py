@@ -1,6 +1,5 @@
 """Splits: lists of names that say which clips are for training and which for testing."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -8,6 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..fitting import Fit
+from ..json_files import read_record, read_whole
 from ..types import Size
 
 SPLIT_NAMES = ("train", "test")
@@ -80,13 +80,12 @@ def read_split(paths: Sequence[Path]) -> Split:
     lists: dict[str, frozenset[str]] = dict.fromkeys(SPLIT_NAMES, frozenset())
     note = ""
     for path in paths:
-        text = _text(path)
         if path.suffix.lower() == ".json":
-            values = _values(path, text)
+            values = _values(path)
             note = str(values.get("note", ""))
             found = {part: values[part] for part in SPLIT_NAMES if part in values}
         else:
-            found = {_part_of(path): text.split("\n")}
+            found = {_part_of(path): _text(path).split("\n")}
         for part, names in found.items():
             lists[part] |= {_plain(name) for name in names if name.strip()}
     return Split(train=lists["train"], test=lists["test"], note=note)
@@ -129,17 +128,14 @@ def _part_of(path: Path) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+        return read_whole(path, "split").decode("utf-8")
+    except UnicodeDecodeError as error:
         raise InputError(f"split got {path}; it cannot be read ({error}). Check it.") from error
 
 
-def _values(path: Path, text: str) -> Mapping[str, Any]:
-    try:
-        values = json.loads(text)
-        lists = [values[part] for part in SPLIT_NAMES if part in values]
-    except (ValueError, TypeError) as error:
-        raise InputError(f"split got {path}; it is not JSON ({error}). Check it.") from error
+def _values(path: Path) -> Mapping[str, Any]:
+    values = read_record(path, "split")
+    lists = [values[part] for part in SPLIT_NAMES if part in values]
     if not lists or not all(
         isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists
     ):

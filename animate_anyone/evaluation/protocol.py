@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..fitting import FITS, Fit
+from ..json_files import read_record
 from ..types import Size
 from .metrics.lpips import BACKBONES, Net
 from .metrics.table import METRICS, names_for
@@ -97,7 +98,7 @@ class Protocol:
                     "fvd": FvdRule(**data["fvd"]),
                 }
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"protocol got a record that is not valid ({error}); it must have exactly the "
                 f"fields of those in {RECORDS.name}. Copy one of them and change its values."
@@ -115,12 +116,7 @@ def load_protocol(name: str | Path) -> Protocol:
     path = Path(name)
     if path.suffix != ".json":
         raise ConfigError(f"protocol got {str(name)!r}; {_nearest(str(name), tuple(records))}")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"protocol got {path}, which cannot be read ({error}). Name a JSON file of one record."
-        ) from error
+    data = read_record(path, "protocol", raises=ConfigError)
     return Protocol.from_data({"name": path.stem, **data})
 
 

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ..errors import InputError, MediaError
+from ..json_files import require_regular
 from ..places import cause_of
 from .pictures import PICTURE_SUFFIXES, moves
 
@@ -86,7 +87,8 @@ def open_clip(path: Path) -> InputContainer:
     if not path.is_file():
         raise InputError(f"frames got {path}; there is no such file or folder. Check the path.")
     try:
-        return av.open(name_for_ffmpeg(path))
+        # Tags may be in any code, and nothing here uses them.
+        return av.open(name_for_ffmpeg(path), metadata_errors="replace")
     except (OSError, FFmpegError) as error:
         raise MediaError(cannot_decode(path, error)) from error
 
@@ -121,6 +123,7 @@ def cannot_decode(path: Path, error: Exception) -> str:
 
 def _head(path: Path) -> bytes:
     try:
+        require_regular(path)
         with path.open("rb") as file:
             return file.read(_HEAD)
     except OSError:

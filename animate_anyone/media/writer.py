@@ -22,6 +22,8 @@ from .files import name_for_ffmpeg, open_clip
 
 logger = logging.getLogger(__name__)
 
+MOST_PIXELS = 16_384  # of a side, in H.264
+
 
 class VideoWriter:
     """Writes a video frame by frame; the file appears only when it is complete.
@@ -54,6 +56,11 @@ class VideoWriter:
         self._part = temporary_path(self.path, self.path.suffix)
         self._audio: _AudioCopier | None = None
         self._encoding = encoding_of(self.path, alpha)
+        if max(size.width, size.height) > MOST_PIXELS:
+            raise InputError(
+                f"size got {size.width}x{size.height}; a side of a video may have {MOST_PIXELS} "
+                "pixels. Choose a smaller size."
+            )
         if not Fraction(1, 1000) <= self.fps <= 1000:
             raise InputError(f"fps got {fps}; it must lie in 0.001..1000. Choose for instance 30.")
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ..config import Preset
 from ..errors import ConfigError
+from ..json_files import read_record
 from ..places import whole_file
 from .learning_rate import learning_rate_at
 from .loop.losses import loss_weights
@@ -159,19 +160,16 @@ class TrainingConfig:
 
 def read_changes(path: Path) -> dict[str, Any]:
     """Return the fields that a JSON file sets; ConfigError for an unknown key."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"config got {path}, which cannot be read as JSON ({error}).") from error
+    values = read_record(path, "config", raises=ConfigError)
     known = {entry.name for entry in fields(TrainingConfig)}
-    if isinstance(values, dict) and _FORMER in values:
+    if _FORMER in values:
         former = values.pop(_FORMER)
         if isinstance(losses := values.setdefault("losses", {}), dict):
             losses.setdefault("difference", former)
-    if not isinstance(values, dict) or (surplus := sorted(set(values) - known)):
-        what = f"the keys {', '.join(surplus)}" if isinstance(values, dict) else "no object"
+    if surplus := sorted(set(values) - known):
         raise ConfigError(
-            f"{path} has {what}; known keys are {', '.join(sorted(known))}. Remove or rename them."
+            f"{path} has the keys {', '.join(surplus)}; known keys are "
+            f"{', '.join(sorted(known))}. Remove or rename them."
         )
     return values
 

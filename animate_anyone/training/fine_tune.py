@@ -16,6 +16,7 @@ import torch
 
 from ..config import Preset
 from ..errors import InputError
+from ..json_files import read_record
 from ..places import check_folder, check_place, owned, whole_file
 from ..weights.bundle import write_bundle
 from ..weights.load import resolve_preset
@@ -241,4 +242,4 @@ def _identity(target: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return read_record(path, "run") if path.exists() else {}

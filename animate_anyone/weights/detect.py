@@ -235,4 +235,10 @@ def _out(shapes: Shapes, layer: str) -> int:
 def _count(shapes: Shapes, prefix: str) -> int:
     """Return how many numbered children `prefix` has: one more than the greatest number."""
     tails = (key[len(prefix) :].split(".", 1)[0] for key in shapes if key.startswith(prefix))
-    return max((int(tail) + 1 for tail in tails if tail.isdigit()), default=0)
+    count = max((int(tail) + 1 for tail in tails if tail.isdecimal()), default=0)
+    if count > len(shapes):
+        raise WeightsError(
+            f"weights got {prefix}{count - 1}, but only {len(shapes)} tensors; the blocks of a "
+            "network have numbers without gaps. Choose a file whose names are as published."
+        )
+    return count

@@ -162,7 +162,10 @@ def _image_encoder_config(
     shapes: Shapes,
     metadata: str,  # JSON with the settings that shapes cannot show
 ) -> dict[str, Any]:
-    stored = json.loads(metadata)
+    try:
+        stored = json.loads(metadata)
+    except RecursionError as error:
+        raise ValueError("settings with lists that are not nested too deeply") from error
     if not isinstance(stored, dict):
         raise ValueError(f"settings, got {metadata[:40]!r} instead")
     hidden, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
@@ -229,7 +232,8 @@ def _with_new_attention_names(weights: Weights, network: nn.Module) -> Weights:
 def _build_tiny(shapes: Shapes) -> nn.Module:
     from diffusers import AutoencoderTiny  # pyright: ignore[reportPrivateImportUsage]
 
-    last = max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.layers."))
+    numbers = [key.split(".")[2] for key in shapes if key.startswith("encoder.layers.")]
+    last = max(int(number) for number in numbers if number.isdigit())
     widths = (shapes["encoder.layers.0.weight"][0],) * 4
     with torch.device("meta"):
         return AutoencoderTiny(

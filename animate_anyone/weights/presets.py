@@ -68,7 +68,7 @@ def preset_from_metadata(metadata: Mapping[str, str]) -> Preset | None:
         return get_preset(metadata["preset"]) if metadata.get("preset") in presets() else None
     try:
         return _preset(json.loads(metadata["config"]))
-    except (ValueError, KeyError, TypeError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, ConfigError, RecursionError) as error:
         raise WeightsError(
             f"metadata `config` cannot be read as a preset ({error}); the file was made by another "
             "version. Convert the original files again."

@@ -33,6 +33,7 @@ DTYPES = {  # by their names in safetensors headers
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
+MOST_HEADER = 100_000_000  # bytes, of a safetensors file: the limit of the format
 _CONTAINERS = ("state_dict", "model", "module")  # keys under which training scripts nest weights
 _WRAPPERS = ("module.", "_orig_mod.")  # prefixes that distributed training and compiling leave
 _IN_COMFYUI = "model.diffusion_model."  # prefix that ComfyUI gives a saved MODEL, beside others
@@ -192,6 +193,11 @@ def _safetensors_header(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if MOST_HEADER < length <= size - 8:
+            raise WeightsError(
+                f"{path} claims a header of {length:,} bytes; the format allows {MOST_HEADER:,}. "
+                "It is damaged or of another format: download it again."
+            )
         if length > size - 8:
             raise WeightsError(
                 f"{path} is not a whole safetensors file: its header would be {length} bytes long, "
@@ -201,10 +207,14 @@ def _safetensors_header(path: Path) -> dict[str, Any]:
     try:
         header = json.loads(text)
         entries = [entry for key, entry in header.items() if key != "__metadata__"]
-        end = max((entry["data_offsets"][1] for entry in entries), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        end = int(max((entry["data_offsets"][1] for entry in entries), default=0))
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError),
+        RecursionError,
+    ) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else error
         raise WeightsError(
-            f"{path} has no readable safetensors header ({error}); it is damaged or of another "
+            f"{path} has no readable safetensors header ({why}); it is damaged or of another "
             "format. Download it again."
         ) from error
     if 8 + length + end > size:
@@ -250,7 +260,7 @@ def _load_pickle(path: Path) -> Any:  # noqa: ANN401  (whatever the pickle holds
             f"({_first_line(error)}). Only safetensors and plain state dicts are opened; ask its "
             "author for a safetensors file."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged pickle makes torch's reader raise nearly anything
         raise _damaged(path, error) from error
 
 
@@ -280,6 +290,7 @@ def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401
     if tensors:
         return tensors
     for name in _CONTAINERS:
-        if isinstance(value.get(name), dict):
-            return _state_dict(value[name], path)
+        inside = value.pop(name, None)  # so that a record within itself ends
+        if isinstance(inside, dict):
+            return _state_dict(inside, path)
     return {}

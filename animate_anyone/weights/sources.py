@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..errors import WeightsError
+from ..json_files import read_record
 from ..protocols import Progress
 from .detect import describe, identify, motion_widths
 from .read import SUFFIXES, Weights, read_weights
@@ -180,12 +181,7 @@ def sidecar(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     for candidate in (path.with_suffix(".json"), path.with_name("config.json")):
         if candidate.is_file():
-            try:
-                return dict(json.loads(candidate.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
-                raise WeightsError(
-                    f"{candidate} is not a JSON object ({error}); correct or remove it."
-                ) from error
+            return read_record(candidate, "settings", raises=WeightsError)
     return {}
 
 

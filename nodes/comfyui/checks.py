@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
-from ...animate_anyone.errors import InputError
+from ...animate_anyone.errors import AnimateAnyoneError, InputError, MediaError
+from ...animate_anyone.places import system_refused
 
+WRITTEN_BY_PAGE = ("AA_POSE_STAGE",)  # types whose values are text, though they are no widgets
 Execute = TypeVar("Execute", bound=Callable[..., io.NodeOutput])
 
 
@@ -24,7 +26,12 @@ def checked(execute: Execute) -> Execute:
         for widget in cls.define_schema().inputs:
             if values.get(widget.id) is not None:
                 check(widget, values[widget.id])
-        return execute(cls, **values)
+        try:
+            return execute(cls, **values)
+        except OSError as error:
+            if isinstance(error, AnimateAnyoneError) or not error.strerror:
+                raise
+            raise MediaError(system_refused(error)) from error
 
     return run  # type: ignore[return-value]
 
@@ -33,8 +40,23 @@ def check(widget: io.Input, value: Any) -> None:
     """Raise unless the schema of this input allows the value."""
     if isinstance(widget, io.Combo.Input):
         _check_choice(widget.id, value, widget.options or [])
+    elif not isinstance(widget, io.WidgetInput) and widget.get_io_type() not in WRITTEN_BY_PAGE:
+        _check_socket(widget.id, value)
+    elif isinstance(widget, io.String.Input):
+        _check_text(widget.id, value)
     elif isinstance(widget, io.Int.Input | io.Float.Input):
         _check_range(widget.id, value, widget.min, widget.max, isinstance(widget, io.Int.Input))
+
+
+def _check_socket(name: str, value: Any) -> None:
+    """Raise for a literal in the place of a link; a prompt made by hand may hold one."""
+    if isinstance(value, str | int | float):
+        raise InputError(f"{name} got {str(value)[:60]!r}; it takes no text or number. Connect it.")
+
+
+def _check_text(name: str, value: Any) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise InputError(f"{name} got {value[:60]!r}; text has no zero characters. Remove them.")
 
 
 def _check_choice(name: str, value: Any, options: list[str]) -> None:

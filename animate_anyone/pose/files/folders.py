@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ...errors import InputError
+from ...json_files import read_whole, require_regular
 from .clips import natural
 from .dialects import is_frame
 
@@ -24,6 +25,7 @@ def holds_keypoints(path: Path | str) -> bool:
     if _is_json(path):
         return True
     try:
+        require_regular(path)
         with path.open("rb") as file:
             return file.read(64).lstrip(_BLANK)[:1] in (b"[", b"{")
     except OSError:
@@ -35,10 +37,7 @@ def load_json(path: Path) -> object:
 
     UTF-8, UTF-16 and UTF-32 are recognised. InputError if the file cannot be read as either.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"keypoints got {path}; cannot read it: {error}. Check it.") from error
+    content = read_whole(path, "keypoints")
     try:
         return json.loads(content)
     except RecursionError as error:

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ...errors import WeightsError
+from ...json_files import require_regular
 from ..skeleton.layouts import LAYOUTS, Layout
 
 Shape = tuple[int | None, ...]  # None: any length
@@ -26,6 +27,8 @@ _METADATA, _KEY, _VALUE = 14, 1, 2
 _TENSOR_NAME = 8
 _NAME, _TYPE, _TENSOR_TYPE, _ELEMENT, _SHAPE, _DIMENSION, _LENGTH = 1, 2, 1, 1, 2, 1, 1
 _ELEMENT_TYPES = {1: np.float32, 2: np.uint8, 10: np.float16}
+
+_MOST_RECORDS = 200_000  # in a message; large networks have some thousand weights
 
 SUBJECTS = "subjects"  # key in the file's metadata: on which pictures the network was trained
 
@@ -88,6 +91,7 @@ class Header:
 def read_header(path: Path) -> Header:
     """Return the inputs and outputs of an ONNX file; WeightsError if it is not a complete one."""
     try:
+        require_regular(Path(path))
         with (
             Path(path).open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -167,9 +171,13 @@ def _messages(data: mmap.mmap, span: _Span, wanted: int) -> Iterator[_Span]:
 def _records(data: mmap.mmap, span: _Span) -> Iterator[tuple[int, int | _Span]]:
     """Yield number and value of every record; the value is an integer, or a span of bytes."""
     at, end = span
-    while at < end:
+    for _ in range(_MOST_RECORDS):
+        if at >= end:
+            return
         key, at = _varint(data, at)
         number, wire = key >> 3, key & 7
+        if not number:
+            raise ValueError(f"byte {at} belongs to a record of number 0, which no file has")
         if wire == 0:
             value, at = _varint(data, at)
         elif wire in (1, 2, 5):
@@ -180,6 +188,7 @@ def _records(data: mmap.mmap, span: _Span) -> Iterator[tuple[int, int | _Span]]:
         if at > end:
             raise ValueError(f"it has {len(data):,} bytes, and a record reaches to byte {at:,}")
         yield number, value
+    raise ValueError(f"a part of it has more than {_MOST_RECORDS:,} records")
 
 
 def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:

@@ -146,7 +146,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
             for name, size in facts["files"].items()
             if _size(path / name) != size
         ]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return {}, f"{FACTS} cannot be read ({error})"
     return facts, "; ".join(wrong)
 

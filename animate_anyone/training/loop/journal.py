@@ -20,10 +20,14 @@ log = logging.getLogger(__name__)
 def entries_of(path: Path) -> list[dict[str, float]]:
     """Return the entries of a log; damaged lines, as after a crash, are skipped."""
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            entries.append(json.loads(line))
-        except ValueError:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+            entries.append(entry)
+        else:
             log.warning("%s has a damaged line, which is skipped: %.40s", path, line)
     return entries
 

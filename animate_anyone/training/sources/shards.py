@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...drawn.clip import paint_clip, skeletons_of
 from ...errors import InputError
+from ...json_files import read_record
 from ...media.fitting import squash
 from ...media.pictures import to_pixels
 from ...places import owned, whole_file
@@ -122,7 +123,7 @@ class Shards:
         self.shards: list[dict[str, Any]] = []
         for path in sorted(folder.glob("*/shard.json")):
             whole = path.parent.suffix != ".partial"
-            if whole and json.loads(path.read_text())["consecutive"] == consecutive:
+            if whole and read_record(path, "shard").get("consecutive") == consecutive:
                 files = {
                     part: np.load(path.parent / f"{part}.npy", mmap_mode="r") for part in ARRAYS
                 }

@@ -1,8 +1,11 @@
 """Options have the same name in every command; former names still work."""
 
+import argparse
+
 import pytest
 
 from animate_anyone.__main__ import command_line, main
+from animate_anyone.commands.options import parse_size
 
 PREPARE = ["prepare", "--clips=c", "--out=d"]
 EVALUATE = ["evaluate"]
@@ -68,3 +71,30 @@ def test_both_names_at_once_are_refused(capsys):
 def test_every_command_has_the_same_options_for_the_pose_pair(command):
     options = command_line().parse_args([*command, *NEW_PAIR])
     assert (options.detector.name, options.estimator.name) == ("d.onnx", "e.onnx")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--seed=18446744073709551616",), "is not a whole number from -2^63 to 2^64 - 1"),
+        (("--seed=x",), "is not a whole number"),
+        (("--character=-1",), "is not a whole number of 0 or more"),
+        (("--driver=-1",), "is not a whole number of 0 or more"),
+    ],
+)
+def test_numbers_that_no_generator_takes_are_refused(words, told, capsys):
+    with pytest.raises(SystemExit):
+        main(["demo", *words])
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["100000x100000", "99999999999999999999x8", "16385x8"])
+def test_sizes_beyond_what_a_video_can_have_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="more than 16384 pixels"):
+        parse_size(text)
+    assert parse_size("16384x8").width == 16384
+
+
+def test_a_device_without_values_is_refused(tmp_path, capsys):
+    assert main(["demo", "--device=meta", f"--out={tmp_path / 'x.mp4'}"]) == 2
+    assert "device got 'meta'; it cannot be used here" in capsys.readouterr().err

@@ -280,3 +280,22 @@ def test_remarks_list_a_varying_frame_rate_and_missing_frames(tmp_path: Path) ->
     assert even.remarks(5) == even.remarks(3, wanted=3) == ()
     assert "4 of 5 frames could be read" in even.remarks(4)[0]
     assert "frame rate of the file varies" in varying.remarks(4)[0]
+
+
+def test_tags_in_another_code_do_not_stop_a_clip(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as out:
+        out.metadata["title"] = "Zabcdef"
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for packet in (*stream.encode(av.VideoFrame(64, 48, "yuv420p")), *stream.encode(None)):
+            out.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"Zabcdef", b"Zabc\xe9ef"))
+    with pytest.raises(UnicodeDecodeError):
+        av.open(str(path))
+    assert len(list(frames_of(path))) == 1
+
+
+def test_a_size_that_the_codec_refuses_is_named() -> None:
+    with pytest.raises(InputError, match=r"size got 100000x16; a side .* may have 16384 pixels"):
+        VideoWriter("x.mp4", Size(100_000, 16), 30)

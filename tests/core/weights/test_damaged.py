@@ -1,5 +1,8 @@
 """Files with keys like one of our networks but damaged: the error names them, never a KeyError."""
 
+import random
+import struct
+
 import pytest
 import torch
 
@@ -114,3 +117,63 @@ def test_tensors_without_a_name_are_ignored(tmp_path):
     assert set(read_weights(tmp_path / "some.pth")) == {"a"}
     with pytest.raises(WeightsError, match=r"none\.pth holds no tensors"):
         read_weights(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (b"[1]", "no readable safetensors header"),
+        (b'{"a":{"dtype":"F32","shape":[0],"data_offsets":["0","x"]}}', "no readable"),
+    ],
+    ids=["deep", "list", "texts"],
+)
+def test_headers_that_are_no_records_are_refused(tmp_path, header, words):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(WeightsError, match=words):
+        read_weights(path)
+
+
+def test_a_header_larger_than_the_format_allows_is_not_read(tmp_path):
+    path = tmp_path / "x.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", 3 * 10**9))
+        file.truncate(3 * 10**9 + 100)
+    with pytest.raises(WeightsError, match=r"header of 3,000,000,000 bytes; .* 100,000,000"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("state", [{1: torch.ones(1)}, {("a", 1): torch.ones(1)}, "itself"])
+def test_state_dicts_without_names_hold_no_tensors(tmp_path, state):
+    if state == "itself":
+        state = {}
+        state["state_dict"] = state
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="holds no tensors"):
+        read_weights(tmp_path / "x.pth")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damaged_pickles_are_refused_in_words_or_read(tmp_path, zipped):
+    path, rng = tmp_path / "x.pth", random.Random(0)
+    state = {"a.weight": torch.ones(4, 4), "b": torch.ones(3)}
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    whole, refused = path.read_bytes(), 0
+    for _ in range(250):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 8))):
+            damaged[rng.randrange(min(len(whole), 900))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            list(read_weights(path).values())
+        except WeightsError:
+            refused += 1
+    assert refused > 50
+
+
+def test_blocks_of_absurd_numbers_are_refused_at_once():
+    shapes = {"down_blocks.99999999999.motion_modules.0.norm.weight": (4,)}
+    with pytest.raises(WeightsError, match="have numbers without gaps"):
+        motion_widths(shapes)

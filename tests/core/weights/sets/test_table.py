@@ -76,7 +76,7 @@ def test_an_added_set_is_detected_by_its_shapes(added, tmp_path):
 
 def test_a_file_of_an_unusual_name_is_fetched_under_it(added, tmp_path, monkeypatch):
     def get(file, part, progress):
-        part.parent.mkdir(parents=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(CONTENT)
 
     monkeypatch.setattr(fetch, "__defaults__", (ignore_progress, get))

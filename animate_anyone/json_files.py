@@ -1,0 +1,58 @@
+"""Reading JSON that someone else wrote: a pipe, a damaged file or deep lists become words."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from .errors import AnimateAnyoneError, InputError
+
+MOST_BYTES = 2**30  # of a file; three hours of keypoints of one person have a third of it
+
+
+def read_whole(
+    path: Path,
+    what: str,  # the input, for the message
+    *,
+    raises: type[AnimateAnyoneError] = InputError,
+) -> bytes:
+    """Return the content of a file; raise if it is missing, a device, a pipe or too large."""
+    try:
+        require_regular(path)
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise OSError(f"it has {size / 1e6:,.0f} MB; {MOST_BYTES / 1e6:,.0f} are the most")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise raises(f"{what} got {path}; cannot read it: {error}. Check it.") from error
+
+
+def require_regular(path: Path) -> None:
+    """Raise OSError for a device or a pipe, from which reading may never end."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError("it is a device or a pipe, not a file")
+
+
+def read_record(
+    path: Path,
+    what: str,  # the input, for the message
+    *,
+    raises: type[AnimateAnyoneError] = InputError,
+) -> dict[str, Any]:
+    """Return the record (JSON object) in a UTF-8 file; raise for anything else."""
+    content = read_whole(path, what, raises=raises)
+    try:
+        values = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        why = "its lists are nested too deeply" if isinstance(error, RecursionError) else error
+        raise raises(
+            f"{what} got {path}, which cannot be read as JSON ({why}). Name a JSON file of one "
+            "record."
+        ) from error
+    if not isinstance(values, dict):
+        raise raises(
+            f"{what} got {path}, whose content is a {type(values).__name__}; it must be a record "
+            "of names and values: {...}. Correct it."
+        )
+    return values
