@@ -169,6 +169,7 @@ def make_control(model: nn.Module, compute: torch.dtype | None) -> ControlNet:
     """
     device = comfy.model_management.get_torch_device()
     model.to(comfy.model_management.unet_offload_device())
+    give_back_when_gone(model)
     return ControlNet(model, load_device=device, manual_cast_dtype=compute, extra_conds=[])
 
 

@@ -58,10 +58,20 @@ def fetch_all(
     progress: Progress = ignore_progress,  # bytes of the file being downloaded
 ) -> list[Path]:
     """Download and check these files; return their paths in `folder`."""
-    check_folder(folder, raises=DownloadError)
+    check_folder(folder, size=_lacking(files, folder), raises=DownloadError)
     paths = [fetch(file, folder, progress) for file in files]
     clear_partial(files, folder)
     return paths
+
+
+def _lacking(files: Sequence[HubFile], folder: Path) -> int:
+    """Return how many bytes of these files are still to come; files of unknown size count 0."""
+    sizes = 0
+    for file in files:
+        part = partial_path(file, folder)
+        if not (folder / file.to).exists():
+            sizes += max(0, (file.size or 0) - (part.stat().st_size if part.is_file() else 0))
+    return sizes
 
 
 def clear_partial(files: Sequence[HubFile], folder: Path) -> None:

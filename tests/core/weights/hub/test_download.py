@@ -1,6 +1,7 @@
 import hashlib
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from tiny_hub import TinyHub
@@ -108,6 +109,20 @@ def test_a_whole_set_is_fetched_and_leaves_no_partial_folder(tmp_path, monkeypat
     monkeypatch.setattr(fetch, "__defaults__", (ignore_progress, Hub()))
     download("moore", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pth", "b"]
+
+
+def test_a_set_that_the_disk_cannot_hold_is_refused_before_it_is_fetched(tmp_path, monkeypatch):
+    files = (hub_file(to="a.pth"), hub_file(to="b.pth"))
+    monkeypatch.setitem(SETS, "moore", replace(SETS["moore"], files=files))
+    hub = Hub()
+    monkeypatch.setattr(fetch, "__defaults__", (ignore_progress, hub))
+    free = SimpleNamespace(free=len(CONTENT))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+    with pytest.raises(DownloadError, match="it needs about"):
+        download("moore", tmp_path)
+    assert not hub.calls
+    (tmp_path / "a.pth").write_bytes(CONTENT)
+    download("moore", tmp_path)
 
 
 @pytest.mark.parametrize(
