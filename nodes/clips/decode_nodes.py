@@ -5,7 +5,7 @@ from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..comfyui import convert, host
+from ..comfyui import convert, folders, host
 from ..comfyui.checks import checked
 from .decode import CHUNK_FRAMES, FORMATS, decode_chunks, decode_video
 
@@ -106,6 +106,10 @@ class DecodeToVideo(io.ComfyNode):
             outputs=[io.Video.Output(display_name="video")],
             is_output_node=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        return folders.prefix_fault(filename_prefix, ".mp4")
 
     @classmethod
     @checked

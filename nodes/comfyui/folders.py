@@ -8,6 +8,8 @@ from pathlib import Path
 
 import folder_paths
 
+from ...animate_anyone.places import check_place
+
 FOLDER = "animate_anyone"
 _DATE = re.compile("%date:([^%]+)%")
 ONNX_FOLDERS = (FOLDER, "dwpose", "detection")  # the last two belong to other packs
@@ -121,6 +123,21 @@ def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path
         prefix, folder_paths.get_output_directory(), width, height
     )
     return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+
+
+def prefix_fault(
+    prefix: object,  # the input filename_prefix; None if it comes over a link
+    suffix: str,
+) -> bool | str:
+    """Return True, or why no file can be written there; for the host's check before all nodes."""
+    if not isinstance(prefix, str):
+        return True
+    try:
+        path, _ = output_path(prefix, suffix, 0, 0)
+        check_place(path)
+    except Exception as error:  # the host raises its own for names outside of its folder
+        return f"filename_prefix got {prefix[:80]!r}; {error}"
+    return True
 
 
 def formatted_date(pattern: str, now: datetime) -> str:

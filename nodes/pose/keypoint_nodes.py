@@ -108,6 +108,10 @@ class SaveKeypoints(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        return folders.prefix_fault(filename_prefix, ".json")
+
+    @classmethod
     @checked
     def execute(cls, keypoints: Any, filename_prefix: str) -> io.NodeOutput:
         from ...animate_anyone.pose.files.keypoints import parse_with_notes, write_keypoints

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ...animate_anyone.config import Preset
-from ...animate_anyone.errors import InputError
+from ...animate_anyone.errors import AnimateAnyoneError, InputError
+from ...animate_anyone.places import check_folder, check_place
 from ...animate_anyone.types import Size
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ...animate_anyone.weights.sources import WeightPaths
@@ -141,6 +142,21 @@ def _run_paths(save_as: str) -> tuple[Path, Path]:
             "ending: letters, digits, spaces and _ . + -, a letter or digit first."
         )
     return folders.runs_folder() / save_as, folders.model_folder() / f"{save_as}.safetensors"
+
+
+def save_fault(
+    save_as: object,  # the input; None if it comes over a link
+) -> bool | str:
+    """Return True, or why no run can be saved as this; for the host's check before all nodes."""
+    if not isinstance(save_as, str):
+        return True
+    try:
+        folder, target = _run_paths(save_as)
+        check_folder(folder.parent)
+        check_place(target)
+    except AnimateAnyoneError as error:
+        return str(error)
+    return True
 
 
 def _clip(material: Material) -> tuple[np.ndarray, np.ndarray] | None:

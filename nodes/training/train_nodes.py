@@ -6,7 +6,7 @@ from ..comfyui import host
 from ..comfyui.checks import checked
 from ..comfyui.sockets import PoseGuiderSocket, ReferenceNetSocket
 from ..models.load_nodes import SLOTS, LoadModels
-from .train import IF_EXISTS, NO_DATA_SET, PRECISIONS, Material, data_sets, train
+from .train import IF_EXISTS, NO_DATA_SET, PRECISIONS, Material, data_sets, save_fault, train
 
 
 class Train(io.ComfyNode):
@@ -53,6 +53,10 @@ class Train(io.ComfyNode):
             ],
             is_output_node=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, save_as: str | None = None) -> bool | str:
+        return save_fault(save_as)
 
     @classmethod
     @checked

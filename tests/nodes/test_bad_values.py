@@ -1,5 +1,7 @@
 """Values that the page cannot send, but a prompt made by hand can."""
 
+import importlib
+
 import pytest
 
 
@@ -24,6 +26,29 @@ def test_a_zero_character_in_a_name_is_refused(run, core):
     values = {"latent": {}, "vae": None, "fps": 30.0, "chunk": 8}
     with pytest.raises(core("errors").InputError, match=r"filename_prefix got .*zero characters"):
         run("decode", filename_prefix="a\0b", **values)
+
+
+@pytest.mark.parametrize(
+    ("room", "node", "name"),
+    [
+        ("nodes.clips.decode_nodes", "DecodeToVideo", "filename_prefix"),
+        ("nodes.pose.keypoint_nodes", "SaveKeypoints", "filename_prefix"),
+        ("nodes.training.train_nodes", "Train", "save_as"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_all_nodes(
+    pack, monkeypatch, tmp_path, room, node, name
+):
+    folder_paths = importlib.import_module("folder_paths")
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "models"))
+    check = getattr(pack(room), node).validate_inputs
+    assert check(**{name: "fine"}) is True
+    assert check(**{name: None}) is True  # it comes over a link
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "file"))
+    for bad in ("file/x", "../outside/x", "n" * 300):
+        assert isinstance(check(**{name: bad}), str)
 
 
 def test_what_the_system_refuses_is_said_in_words(pack, core):

@@ -1,12 +1,13 @@
 """Fine-tuning on a real server: the bundled workflow, and a run that is cancelled."""
 
+import json
 import threading
 import time
 
 import pytest
 
 from bundled_runs import check_training, quick
-from comfy_client import events, message, node_of, workflow
+from comfy_client import ServerError, events, message, node_of, workflow
 
 pytestmark = pytest.mark.server
 
@@ -49,5 +50,9 @@ def test_a_cancelled_run_resumes(server, base):
 def test_a_name_with_a_folder_is_refused(server):
     prompt = workflow("fine_tune")
     node_of(prompt, "_Train").update(save_as="../cut")
-    entry = server.result(server.queue(prompt))
-    assert "save_as got '../cut'; it is the name of a file, without a folder" in message(entry)
+    try:  # refused before the prompt runs, as a whole or for this node alone
+        refused = server.post("/prompt", {"prompt": prompt})["node_errors"]
+    except ServerError as error:
+        refused = error.body
+    told = json.dumps(refused)
+    assert "save_as got '../cut'; it is the name of a file, without a folder" in told
