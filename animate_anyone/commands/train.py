@@ -81,9 +81,7 @@ def _stage(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ..places import check_folder
     from ..training.export import export
 
-    check_folder(options.out)
     log_sizes(export(options.folder, options.out))
     return 0

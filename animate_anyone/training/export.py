@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import WeightsError
-from ..places import whole_file
+from ..places import check_folder, whole_file
 from ..weights.bundle import save_weights
 from ..weights.sets.table import get_preset
 from .config import scheduled
@@ -39,6 +39,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
             "ReferenceNet. Export a run of the variant 'reference_net'; to measure this one, give "
             "its folder to evaluate --models."
         )
+    check_folder(target)
     preset = scheduled(get_preset(config.preset), config)
     files = {name: _part(state, prefix) for name, prefix in WEIGHT_FILES.items()}
     denoiser = files["denoising_unet"]
@@ -46,7 +47,6 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     files["motion_module"] = {k: v for k, v in denoiser.items() if "motion_modules" in k}
     own = folder / AUTOENCODER
     files["autoencoder"] = load_file(own) if own.is_file() else {}
-    target.mkdir(parents=True, exist_ok=True)
     sizes = {}
     for name, tensors in files.items():
         if tensors:
