@@ -85,7 +85,8 @@ def read_split(paths: Sequence[Path]) -> Split:
             note = str(values.get("note", ""))
             found = {part: values[part] for part in SPLIT_NAMES if part in values}
         else:
-            found = {_part_of(path): _text(path).split("\n")}
+            text = _text(path)  # a missing file is reported before a name that fits neither part
+            found = {_part_of(path): text.split("\n")}
         for part, names in found.items():
             lists[part] |= {_plain(name) for name in names if name.strip()}
     return Split(train=lists["train"], test=lists["test"], note=note)

@@ -129,7 +129,7 @@ def test_no_usable_clips_give_exit_code_1(tmp_path, capsys):
         (("--workers=0",), "--workers got 0"),
         (("--poses=nowhere",), "no such folder"),
         (("--detector=d.onnx", "--estimator=e.onnx"), "no such file"),
-        (("--split=clips.txt",), "cannot be read"),
+        (("--split=clips.txt",), "cannot read it"),
         (("--detector=d.onnx",), "estimator got nothing"),
         (("--poses=.", "--detector=d.onnx", "--estimator=e.onnx"), "Leave one out"),
         (("--cache=latents", "--vae=nowhere.safetensors", "--device=cpu"), "nowhere"),
