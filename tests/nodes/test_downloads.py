@@ -196,7 +196,7 @@ def test_a_folder_that_cannot_be_written_is_reported(downloads, chosen, models):
     downloads.start(chosen)
     downloads.wait(WAIT_SECONDS)
     assert downloads.state.state == "failed"
-    assert "tiny/unet.pth could not be saved (FileExistsError" in downloads.state.error
+    assert "tiny/unet.pth; it cannot be written (Not a directory)" in downloads.state.error
 
 
 def test_too_small_a_disk_is_reported_before_a_download(core, downloads, chosen, hub):
