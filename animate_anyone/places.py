@@ -46,11 +46,15 @@ def check_folder(
     folder: Path | str,
     *,
     size: int = 0,  # bytes that will be written, estimated; 0: unknown
+    create: bool = True,  # False: leave a missing folder missing, since the work may be refused
     raises: type[AnimateAnyoneError] = MediaError,
 ) -> None:
-    """Raise unless files can be written to this folder, as `check_place`; create the folder."""
+    """Raise unless files can be written to this folder, as `check_place`."""
     folder = Path(folder)
     with _writing(folder, raises):
+        if not create:
+            require_folder(folder)
+            folder = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         _check_folder(folder, size)
 
 
@@ -98,6 +102,15 @@ def require_file(path: Path) -> None:
         raise OSError(errno.EINVAL, "it is a device or a pipe", str(path))
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "the file there is read-only", str(path))
+
+
+def require_folder(path: Path) -> None:
+    """Raise OSError if a path cannot become a folder: a file of that name, or above it."""
+    for each in (path, *path.parents):
+        if each.exists():
+            if not each.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(each))
+            return
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     Every file holds the preset with the trained schedule in its metadata. Frozen encoders are not
     written; load them from their own files.
     """
+    check_folder(target, create=False)
     config, state = read_stage(folder)
     if config.variant != "reference_net":
         raise WeightsError(
@@ -39,7 +40,6 @@ def export(folder: Path, target: Path) -> dict[str, int]:
             "ReferenceNet. Export a run of the variant 'reference_net'; to measure this one, give "
             "its folder to evaluate --models."
         )
-    check_folder(target)
     preset = scheduled(get_preset(config.preset), config)
     files = {name: _part(state, prefix) for name, prefix in WEIGHT_FILES.items()}
     denoiser = files["denoising_unet"]
@@ -47,6 +47,7 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     files["motion_module"] = {k: v for k, v in denoiser.items() if "motion_modules" in k}
     own = folder / AUTOENCODER
     files["autoencoder"] = load_file(own) if own.is_file() else {}
+    target.mkdir(parents=True, exist_ok=True)
     sizes = {}
     for name, tensors in files.items():
         if tensors:
