@@ -19,11 +19,11 @@ COMMANDS = (
     "commands.convert",
     "commands.download",
     "parity.command",
-    "commands.prepare",
-    "commands.train",
+    "commands.training.prepare",
+    "commands.training.train",
     "commands.evaluate.command",
-    "commands.ablations",
-    "commands.mini",
+    "commands.training.ablations",
+    "commands.training.mini",
 )
 DEBUG = "--debug"
 

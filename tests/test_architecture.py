@@ -202,7 +202,7 @@ def test_file_keeps_to_the_ladder(path):
         ("animate_anyone/networks/unet.py", "from ..diffusion.schedule import NoiseSchedule"),
         ("animate_anyone/networks/unet.py", "from .. import media"),
         ("animate_anyone/config.py", "from .networks import unet"),
-        ("animate_anyone/animate.py", "from .weights.load import Models"),
+        ("animate_anyone/animate/clip.py", "from ..weights.load import Models"),
         ("animate_anyone/evaluation/metrics/frames.py", "from ...training import networks"),
         ("animate_anyone/dataset/clip.py", "from ..evaluation import protocol"),
         ("animate_anyone/training/export.py", "from ..mini import previews"),

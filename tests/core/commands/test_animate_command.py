@@ -249,7 +249,7 @@ def test_empty_keypoints_are_refused(inputs, capsys):
 
 @pytest.mark.parametrize("command", ["animate", "demo"])
 def test_commands_keep_no_network_that_sampling_does_not_need(inputs, monkeypatch, command):
-    from animate_anyone import animate as flow
+    from animate_anyone.animate import clip as flow
     from animate_anyone.weights import load
 
     _, options = inputs
@@ -282,7 +282,7 @@ def test_interrupt_ends_quietly_and_leaves_no_file(inputs, monkeypatch, capsys):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("animate_anyone.animate.predict_in_windows", interrupted)
+    monkeypatch.setattr("animate_anyone.animate.clip.predict_in_windows", interrupted)
     assert main(arguments(options)) == 130
     assert "animate: interrupted" in capsys.readouterr().err
     assert not list((folder / "out").iterdir())

@@ -4,8 +4,8 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from .following import add_pose_pair
-from .options import (
+from ..following import add_pose_pair
+from ..options import (
     add_data,
     add_encoders,
     add_old_name,
@@ -62,11 +62,11 @@ def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
 
 
 def _stage(options: argparse.Namespace) -> int:
-    from ..places import check_folder
-    from ..training.config import read_changes
-    from ..training.loop.trainer import Trainer
-    from ..training.recipes import get_recipe
-    from ..training.stages import Choices, source_of, surroundings_of
+    from ...places import check_folder
+    from ...training.config import read_changes
+    from ...training.loop.trainer import Trainer
+    from ...training.recipes import get_recipe
+    from ...training.stages import Choices, source_of, surroundings_of
 
     check_folder(options.folder)
     set_threads(options)
@@ -81,7 +81,7 @@ def _stage(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ..training.export import export
+    from ...training.export import export
 
     log_sizes(export(options.folder, options.out))
     return 0

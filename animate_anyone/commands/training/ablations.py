@@ -7,8 +7,8 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..errors import InputError
-from .options import add_old_name, add_run_steps, add_threads, sentence, set_threads
+from ...errors import InputError
+from ..options import add_old_name, add_run_steps, add_threads, sentence, set_threads
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train the missing variants, measure all, write and print the table; return the exit code."""
-    from ..evaluation.ablation import without_motion
-    from ..evaluation.tables import compare, compare_data
-    from ..places import check_folder, whole_file
-    from ..training.ablations import Comparison, measure, paint_examples, train_variants
-    from ..training.recipes import ABLATION
-    from ..weights.load import load_mini, load_models
+    from ...evaluation.ablation import without_motion
+    from ...evaluation.tables import compare, compare_data
+    from ...places import check_folder, whole_file
+    from ...training.ablations import Comparison, measure, paint_examples, train_variants
+    from ...training.recipes import ABLATION
+    from ...weights.load import load_mini, load_models
 
     for name in ("pairs", "shards", "frames", "sampling_steps"):
         if getattr(options, name) < 1:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .options import (
+from ..options import (
     add_out,
     add_run_steps,
     add_threads,
@@ -80,7 +80,7 @@ def _add(
 
 def _checked(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Run a step after checking the folders that it may write to."""
-    from ..places import check_folder
+    from ...places import check_folder
 
     for folder in (options.folder, getattr(options, "out", None)):
         if folder is not None and options.step != "pose-test":
@@ -97,8 +97,8 @@ def _steps(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _autoencoder(options: argparse.Namespace) -> int:
-    from ..mini import decoder
-    from ..mini.autoencoder import AutoencoderTraining, train_autoencoder
+    from ...mini import decoder
+    from ...mini.autoencoder import AutoencoderTraining, train_autoencoder
 
     set_threads(options)
     config, train = {
@@ -111,8 +111,8 @@ def _autoencoder(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from ..mini.autoencoder import trained_autoencoder
-    from ..training.sources.shards import write_shards
+    from ...mini.autoencoder import trained_autoencoder
+    from ...training.sources.shards import write_shards
 
     set_threads(options)
     write_shards(
@@ -129,8 +129,8 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _results(options: argparse.Namespace) -> int:
-    from ..mini.autoencoder import trained_autoencoder
-    from ..mini.results import write_results
+    from ...mini.autoencoder import trained_autoencoder
+    from ...mini.results import write_results
 
     set_threads(options)
     autoencoder = trained_autoencoder(options.folder)
@@ -139,15 +139,15 @@ def _results(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ..mini.export import export_mini
+    from ...mini.export import export_mini
 
     log_sizes(export_mini(options.folder, options.out))
     return 0
 
 
 def _pose_data(options: argparse.Namespace) -> int:
-    from ..mini.pose_pair.scenes import write_scenes
-    from ..places import owned
+    from ...mini.pose_pair.scenes import write_scenes
+    from ...places import owned
 
     set_threads(options)
     for seed in range(options.first, options.first + options.shards):
@@ -160,9 +160,9 @@ def _pose_data(options: argparse.Namespace) -> int:
 
 
 def _pose_network(options: argparse.Namespace) -> int:
-    from ..mini.pose_pair import training
-    from ..mini.pose_pair.scenes import read_scenes
-    from ..weights import pose_models
+    from ...mini.pose_pair import training
+    from ...mini.pose_pair.scenes import read_scenes
+    from ...weights import pose_models
 
     set_threads(options)
     config, train, name = {
@@ -179,14 +179,14 @@ def _pose_network(options: argparse.Namespace) -> int:
 
 
 def _pose_export(options: argparse.Namespace) -> int:
-    from ..mini.pose_pair.export import export_pair
+    from ...mini.pose_pair.export import export_pair
 
     log_sizes(export_pair(options.folder, options.out))
     return 0
 
 
 def _pose_test(options: argparse.Namespace) -> int:
-    from ..mini.pose_pair.held_out import held_out_scenes, score_pair
+    from ...mini.pose_pair.held_out import held_out_scenes, score_pair
 
     set_threads(options)
     for title, placed in (("one figure", False), ("any place and number", True)):
@@ -197,8 +197,8 @@ def _pose_test(options: argparse.Namespace) -> int:
 
 
 def _addition(options: argparse.Namespace) -> int:
-    from ..mini.additions.control import EDGES, train_control
-    from ..mini.additions.lora import INK, train_lora
+    from ...mini.additions.control import EDGES, train_control
+    from ...mini.additions.lora import INK, train_lora
 
     set_threads(options)
     config, train = (INK, train_lora) if options.step == "lora" else (EDGES, train_control)

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from ..places import check_folder
-from ..types import DEFAULT_FPS
-from .following import add_pose_pair, add_pose_runs, progress_bar
-from .options import (
+from ...errors import InputError
+from ...places import check_folder
+from ...types import DEFAULT_FPS
+from ..following import add_pose_pair, add_pose_runs, progress_bar
+from ..options import (
     add_device,
     add_encoders,
     add_old_name,
@@ -22,8 +22,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..dataset.splits import Split
-    from ..dataset.tools import ToolMaker
+    from ...dataset.splits import Split
+    from ...dataset.tools import ToolMaker
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +87,11 @@ def _add_cache_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prepare the data set and print a report; return 1 if it has no clips, else 0."""
-    from ..dataset.prepare import prepare
-    from ..dataset.report import REPORT, report_text
-    from ..dataset.settings import PrepareConfig
-    from ..dataset.splits import recipe
-    from ..types import Size
+    from ...dataset.prepare import prepare
+    from ...dataset.report import REPORT, report_text
+    from ...dataset.settings import PrepareConfig
+    from ...dataset.splits import recipe
+    from ...types import Size
 
     check_folder(options.out)
     known = recipe(options.recipe) if options.recipe else None
@@ -123,8 +123,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _split(options: argparse.Namespace) -> "Split | None":
     """Return the named split; without one and without a recipe, the split given by folders."""
-    from ..dataset.find import find_clips
-    from ..dataset.splits import read_split, split_by_folder
+    from ...dataset.find import find_clips
+    from ...dataset.splits import read_split, split_by_folder
 
     if options.split:
         return read_split(options.split)
@@ -134,7 +134,7 @@ def _split(options: argparse.Namespace) -> "Split | None":
 
 
 def _maker(options: argparse.Namespace) -> "ToolMaker":
-    from ..dataset.tools import ToolMaker
+    from ...dataset.tools import ToolMaker
 
     if options.poses and (options.detector or options.estimator):
         raise InputError(

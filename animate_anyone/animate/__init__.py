@@ -1,0 +1,21 @@
+"""The paper's figure 2: a reference picture and pose pictures become the frames of a clip."""
+
+from .checks import check_inputs, check_plan, snap_size
+from .clip import animate, decode, denoise, starting_noise
+from .condition import PoseFeatures, ReferenceCondition
+from .settings import Networks, Sampling, sampling_of
+
+__all__ = [
+    "Networks",
+    "PoseFeatures",
+    "ReferenceCondition",
+    "Sampling",
+    "animate",
+    "check_inputs",
+    "check_plan",
+    "decode",
+    "denoise",
+    "sampling_of",
+    "snap_size",
+    "starting_noise",
+]

@@ -1,0 +1,80 @@
+"""Checks of a clip's inputs and settings before anything is computed."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import Preset
+from ..diffusion.sampler_table import find_sampler
+from ..diffusion.schedule import NoiseSchedule
+from ..errors import InputError, WeightsError
+from ..types import Size
+from .settings import PIXELS_PER_LATENT, Networks, Sampling
+
+
+def check_inputs(
+    models: Networks, reference: Tensor, poses: np.ndarray, sampling: Sampling
+) -> None:
+    """Check the inputs before anything is computed; WeightsError or InputError if invalid."""
+    if models.autoencoder is None or models.image_encoder is None:
+        missing = "autoencoder" if models.autoencoder is None else "image_encoder"
+        raise WeightsError(
+            f"{missing} got none; {models.preset.title} needs one. Add its file to the weights."
+        )
+    if reference.ndim != 4 or reference.shape[1] != 3 or not reference.numel():
+        raise InputError(
+            f"reference got shape {tuple(reference.shape)}; it must be (1, 3, H, W), RGB. "
+            f"Load it as a picture."
+        )
+    if len(reference) > 1:
+        raise InputError(
+            f"reference got {len(reference)} pictures; one picture is animated at a time. "
+            f"Choose one of them."
+        )
+    if not bool(torch.isfinite(reference).all()):
+        raise InputError(
+            "reference got NaN or infinite values; all must be finite. Load the picture again."
+        )
+    if poses.ndim != 4 or poses.shape[3] != 3 or poses.dtype != np.uint8:
+        raise InputError(
+            f"poses got {poses.dtype} of shape {poses.shape}; they must be uint8 pictures "
+            f"(frames, H, W, 3). Draw them with draw_pose."
+        )
+    check_plan(models.preset, len(poses), Size(poses.shape[2], poses.shape[1]), sampling)
+
+
+def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> None:
+    """Check length, size and settings against a weight set; InputError if they do not fit."""
+    if frames < 1:
+        raise InputError("poses got 0 frames; a clip needs one or more. Choose a longer one.")
+    if snap_size(size) != size:
+        near = snap_size(size)
+        raise InputError(
+            f"size got {size.width}x{size.height}; both sides must be multiples of "
+            f"{PIXELS_PER_LATENT}. Choose {near.width}x{near.height}."
+        )
+    motion, length = preset.unet.motion, min(sampling.windows.length, frames)
+    if motion is not None and length > motion.max_frames:
+        raise InputError(
+            f"window got {length} frames; the motion modules of {preset.title} have positions for "
+            f"{motion.max_frames}. Choose a window of {motion.max_frames} frames or fewer."
+        )
+    if not sampling.guidance >= 1:
+        raise InputError(
+            f"cfg got {sampling.guidance:g}; it must be 1 or more. Choose 1 to sample without "
+            f"guidance, at half the cost, or {preset.guidance:g} as this weight set suggests."
+        )
+    find_sampler(sampling.sampler)
+    for name in ("windows_per_call", "frames_per_decode"):
+        if getattr(sampling, name) < 1:
+            raise InputError(f"{name} got {getattr(sampling, name)}; it must be 1 or more.")
+    NoiseSchedule(preset.schedule).timesteps(sampling.steps)
+
+
+def snap_size(size: Size) -> Size:
+    """Return the nearest size whose sides are multiples of 8 pixels."""
+    width, height = (
+        max(1, round(side / PIXELS_PER_LATENT)) * PIXELS_PER_LATENT
+        for side in (size.width, size.height)
+    )
+    return Size(width, height)

@@ -1,0 +1,147 @@
+"""Sampling a clip: conditions and noise become latents, and latents become frames."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+
+from ..config import Preset
+from ..diffusion.fusing import predict_in_windows
+from ..diffusion.guidance import guide
+from ..diffusion.noise import draw_noise, repeat_noise
+from ..diffusion.samplers import SamplingStep, sample
+from ..diffusion.schedule import NoiseSchedule
+from ..diffusion.windows import Window, plan_windows
+from ..errors import WeightsError
+from ..protocols import Progress
+from ..types import Size
+from .checks import check_inputs
+from .condition import PoseFeatures, ReferenceCondition
+from .settings import PIXELS_PER_LATENT, Networks, Sampling, sampling_of
+
+
+def animate(
+    models: Networks,
+    reference: Tensor,  # (1, 3, any H, any W), 0..1
+    poses: np.ndarray,  # (f, H, W, 3) uint8 pictures of skeletons; their size is the clip's
+    sampling: Sampling | None = None,  # None: the preset's default
+    *,
+    progress: Progress | None = None,  # called after each window of each step
+    let_go: Callable[[str], None] | None = None,  # as `Models.let_go`; None keeps all networks
+) -> Iterator[Tensor]:  # chunks of (f', 3, H, W), 0..1, in order
+    """Sample a clip and return an iterator that decodes it chunk by chunk.
+
+    `let_go` is told the name of each network that is not needed any more: ReferenceNet and image
+    encoder before sampling, the others but the autoencoder before decoding.
+
+    Only the latents, the pose pictures as bytes and, for a short clip, the pose features are kept
+    for the whole clip. Decoded frames are never all in memory.
+    """
+    sampling = sampling or sampling_of(models.preset)
+    check_inputs(models, reference, poses, sampling)
+    H, W = poses.shape[1:3]
+
+    let_go = let_go or (lambda _: None)
+    condition = ReferenceCondition(models, reference, Size(W, H), guided=sampling.guidance != 1)
+    for name in ("reference_net", "image_encoder"):
+        let_go(name)
+    pose = PoseFeatures(models.pose_guider, poses)
+    noise = starting_noise(models.preset, len(poses), Size(W, H), sampling)
+    latents = denoise(models, condition, pose, noise, sampling, progress)
+    for name in ("denoiser", "pose_guider"):
+        let_go(name)
+    return decode(models, latents, sampling.frames_per_decode)
+
+
+@torch.no_grad()
+def denoise(
+    models: Networks,
+    condition: ReferenceCondition,
+    pose: PoseFeatures,
+    noise: Tensor,  # (1, c, f, h, w)
+    sampling: Sampling,
+    progress: Progress | None = None,
+) -> Tensor:  # (1, c, f, h, w), float32
+    """Return the denoised latents of a clip, sampled in windows."""
+    like = next(models.denoiser.parameters())
+    frames = noise.shape[2]
+    total = sum(len(plan_windows(frames, sampling.windows, i)) for i in range(sampling.steps))
+    done = 0
+
+    def predict(timestep: int, latents: Tensor, windows: Sequence[Window]) -> Tensor:
+        nonlocal done
+        rows = repeat(latents.to(like), "k c f h w -> (rows k) c f h w", rows=condition.rows)
+        poses = torch.cat([pose.of(window.frames) for window in windows])
+        if len(windows) > 1:
+            poses = repeat(poses, "k c f h w -> (rows k) c f h w", rows=condition.rows)
+        prediction = models.denoiser(
+            rows,
+            torch.full((len(rows),), timestep, device=like.device),
+            condition.for_windows(len(windows)),
+            poses,
+        ).float()
+        done += len(windows)
+        if progress is not None:
+            progress(done, total)
+        if condition.rows == 1:
+            return prediction
+        unconditional, conditional = prediction.chunk(2)
+        return guide(unconditional, conditional, sampling.guidance)
+
+    def model(latents: Tensor, timestep: int, step: int) -> Tensor:
+        windows = plan_windows(frames, sampling.windows, step)
+        per_call = sampling.windows_per_call
+        return predict_in_windows(
+            partial(predict, timestep), latents, windows, windows_per_call=per_call
+        )
+
+    return sample(
+        model,
+        noise.to(like.device),
+        NoiseSchedule(models.preset.schedule),
+        sampling.steps,
+        sampling.sampler,
+        torch.Generator().manual_seed(sampling.seed + 1),  # for samplers that add noise
+        _refuse_nan,
+    )
+
+
+def decode(
+    models: Networks,
+    latents: Tensor,  # (1, c, f, h, w)
+    frames_per_decode: int = 8,
+) -> Iterator[Tensor]:  # chunks of (f', 3, 8h, 8w)
+    """Decode latents; yield the frames in chunks of at most `frames_per_decode`."""
+    assert models.autoencoder is not None
+    for part in rearrange(latents, "1 c f h w -> f c h w").split(frames_per_decode):
+        yield models.autoencoder.decode(part)
+
+
+def starting_noise(
+    preset: Preset,
+    frames: int,
+    size: Size,  # pixels
+    sampling: Sampling,
+) -> Tensor:  # (1, c, f, h, w), float32, CPU
+    """Return the noise that sampling starts from; ComfyUI's nodes draw the same for a seed."""
+    generator = torch.Generator().manual_seed(sampling.seed)
+    h, w = size.height // PIXELS_PER_LATENT, size.width // PIXELS_PER_LATENT
+    noise = draw_noise(
+        (1, preset.unet.in_channels, frames, h, w), generator, shared=sampling.shared_noise
+    )
+    if not sampling.repeat_noise:
+        return noise
+    windows = sampling.windows
+    return repeat_noise(noise, windows.length, sampling.seed, overlap=windows.overlap)
+
+
+def _refuse_nan(step: SamplingStep) -> None:
+    if not bool(torch.isfinite(step.latents).all()):
+        raise WeightsError(
+            f"denoiser got weights that give NaN or infinite values (in step {step.index + 1} of "
+            f"{step.total}); they are damaged, or too large for this number type. Load them again, "
+            f"or with --dtype bf16 or fp32."
+        )
