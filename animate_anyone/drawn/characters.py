@@ -4,14 +4,13 @@ Bodies, clothes, hair and backgrounds are generated from random numbers, so the 
 gives the same character. No downloaded data or pictures of real people are used.
 """
 
-import colorsys
 from dataclasses import dataclass
 
 import numpy as np
 
+from .cloth import PATTERNS, PRINTS
+from .colours import Colour, jitter, vivid
 from .motions import Proportions
-
-Colour = tuple[int, int, int]  # RGB, 0..255
 
 SKINS: tuple[Colour, ...] = (
     (255, 224, 196), (241, 194, 155), (224, 172, 125), (198, 134, 88), (141, 85, 52), (92, 58, 38),
@@ -21,9 +20,23 @@ HAIRS: tuple[Colour, ...] = (
     (150, 150, 155), (90, 60, 150), (50, 120, 130),
 )  # fmt: skip
 HAIR_STYLES = ("bald", "cap", "bob", "long", "bun", "ponytail", "hat")
-PATTERNS = ("plain", "rows", "columns", "checks", "dots", "halves", "logo")
 BOTTOMS = ("trousers", "striped", "shorts", "skirt", "long_skirt")
 BACKGROUNDS = ("plain", "gradient", "floor", "panels", "sun")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """What a front does not show: back, bag, and marks on one side of a character."""
+
+    back: Colour | None  # None: the colour of the front
+    back_second: Colour
+    back_pattern: str  # of PATTERNS or PRINTS
+    back_scale: float  # repetitions of the pattern over the torso
+    bag: Colour | None  # on the back; its straps are visible from the front
+    badge: Colour | None  # on the chest
+    badge_side: int  # 1: on the character's left, -1: on its right
+    band: Colour | None  # around the upper arm
+    band_side: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +65,8 @@ class Character:
     background: Colour
     background_second: Colour
     background_style: str
+    head: str = "person"  # or a name of HEADS in `heads`
+    sides: Sides | None = None  # how it differs from behind; None: a front only
 
 
 def make_character(
@@ -62,30 +77,46 @@ def make_character(
     """Return a random character."""
     body = _make_body(rng)
     near = bool(rng.random() < 1 / 6) if close_up is None else close_up
-    background = _vivid(rng, (0.05, 0.45), (0.45, 0.95))
+    background = vivid(rng, (0.05, 0.45), (0.45, 0.95))
     return Character(
         body=body,
         height=rng.uniform(1.15, 1.5) if near else rng.uniform(0.72, 0.84),
         ground=rng.uniform(1.25, 1.5) if near else rng.uniform(0.88, 0.94),
         centre=rng.uniform(0.44, 0.56),
-        skin=_jitter(rng, SKINS[rng.integers(len(SKINS))]),
-        hair=_jitter(rng, HAIRS[rng.integers(len(HAIRS))]),
+        skin=jitter(rng, SKINS[rng.integers(len(SKINS))]),
+        hair=jitter(rng, HAIRS[rng.integers(len(HAIRS))]),
         hair_style=str(rng.choice(HAIR_STYLES)),
-        eyes=_vivid(rng, (0.3, 0.9), (0.15, 0.5)),
-        top=_vivid(rng, (0.2, 0.95), (0.25, 0.95)),
-        top_second=_vivid(rng, (0.1, 0.9), (0.3, 1.0)),
+        eyes=vivid(rng, (0.3, 0.9), (0.15, 0.5)),
+        top=vivid(rng, (0.2, 0.95), (0.25, 0.95)),
+        top_second=vivid(rng, (0.1, 0.9), (0.3, 1.0)),
         pattern=str(rng.choice(PATTERNS)),
         pattern_scale=rng.uniform(0.8, 1.4),
         sleeve=float(rng.choice([0.0, 0.45, 1.0])),
-        bottom=_vivid(rng, (0.1, 0.8), (0.2, 0.8)),
-        bottom_second=_vivid(rng, (0.1, 0.8), (0.3, 0.95)),
+        bottom=vivid(rng, (0.1, 0.8), (0.2, 0.8)),
+        bottom_second=vivid(rng, (0.1, 0.8), (0.3, 0.95)),
         bottom_style=str(rng.choice(BOTTOMS)),
-        shoes=_vivid(rng, (0.0, 0.7), (0.1, 0.9)),
+        shoes=vivid(rng, (0.0, 0.7), (0.1, 0.9)),
         socks=bool(rng.random() < 0.3),
         belt=bool(rng.random() < 0.3),
         background=background,
-        background_second=_jitter(rng, background, 40),
+        background_second=jitter(rng, background, 40),
         background_style=str(rng.choice(BACKGROUNDS)),
+    )
+
+
+def make_sides(rng: np.random.Generator) -> Sides:
+    """Return random sides."""
+    bag, badge, band = rng.random(3) < (0.3, 0.5, 0.35)
+    return Sides(
+        back=vivid(rng, (0.2, 0.95), (0.25, 0.95)) if rng.random() < 0.4 else None,
+        back_second=vivid(rng, (0.1, 0.9), (0.3, 1.0)),
+        back_pattern=str(rng.choice(PATTERNS + PRINTS)),
+        back_scale=rng.uniform(0.8, 1.4),
+        bag=vivid(rng, (0.3, 0.9), (0.2, 0.8)) if bag else None,
+        badge=vivid(rng, (0.5, 1.0), (0.6, 1.0)) if badge else None,
+        badge_side=int(rng.choice([-1, 1])),
+        band=vivid(rng, (0.4, 1.0), (0.3, 1.0)) if band else None,
+        band_side=int(rng.choice([-1, 1])),
     )
 
 
@@ -111,19 +142,3 @@ def _make_body(rng: np.random.Generator) -> Proportions:
         arm_width=0.027 * sturdy,
         leg_width=0.04 * sturdy,
     )
-
-
-def _vivid(
-    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
-) -> Colour:
-    """Return a random colour of any hue."""
-    red, green, blue = colorsys.hsv_to_rgb(
-        rng.random(), rng.uniform(*saturation), rng.uniform(*value)
-    )
-    return int(red * 255), int(green * 255), int(blue * 255)
-
-
-def _jitter(rng: np.random.Generator, colour: Colour, amount: int = 10) -> Colour:
-    """Return the colour with every channel changed at random by up to `amount`."""
-    moved = np.clip(np.array(colour) + rng.integers(-amount, amount + 1, 3), 0, 255)
-    return int(moved[0]), int(moved[1]), int(moved[2])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .motions import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, Proportions, head_of
+from .motions import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, Proportions, head_of, turn_of
 
 Angles = dict[str, float]
 
@@ -49,22 +49,28 @@ def details_of(
     xyz: np.ndarray,  # (18, 3), from joints_of
 ) -> dict[str, Part]:
     """Return hands of 21, a face of 68 and feet of 6 points, by the names in `PoseClip`."""
+    front, profile = turn_of(angles["yaw"])
     return {
-        "left_hand": _hand(xyz, LEFT_ARM, 1, angles["left_elbow"] + angles["left_arm"]),
-        "right_hand": _hand(xyz, RIGHT_ARM, -1, angles["right_elbow"] + angles["right_arm"]),
+        "left_hand": _hand(xyz, LEFT_ARM, front, angles["left_elbow"] + angles["left_arm"]),
+        "right_hand": _hand(xyz, RIGHT_ARM, -front, angles["right_elbow"] + angles["right_arm"]),
         "face": _face(body, angles, xyz),
-        "feet": _feet(xyz),
+        "feet": _feet(xyz, front, profile),
     }
 
 
-def _hand(xyz: np.ndarray, arm: tuple[int, ...], side: int, turn: float) -> Part:
+def _hand(
+    xyz: np.ndarray,
+    arm: tuple[int, ...],
+    side: float,  # where the thumb points, -1..1
+    turn: float,
+) -> Part:
     """Return a hand that opens, bends and spreads with the movement of its arm."""
     forearm = xyz[arm[2]] - xyz[arm[1]]
     length = float(np.linalg.norm(forearm))
     bend = 0.35 * np.sin(2 * turn)
     along = forearm / length
-    across = np.array([-along[1], along[0], 0.0]) * side
-    across /= max(float(np.linalg.norm(across)), 0.3)
+    across = np.array([-along[1], along[0], 0.0])
+    across = across / max(float(np.linalg.norm(across)), 0.3) * side
     along, across = (
         np.cos(bend) * along + np.sin(bend) * across,
         np.cos(bend) * across - np.sin(bend) * along,
@@ -86,11 +92,12 @@ def _face(body: Proportions, angles: Angles, xyz: np.ndarray) -> Part:
     return Part((centre + body.head * offsets)[:, :2], np.cos(turned) > -0.1)
 
 
-def _feet(xyz: np.ndarray) -> Part:
+def _feet(xyz: np.ndarray, front: float, profile: float) -> Part:
     """Return big toe, small toe and heel near each ankle, toes outwards; left foot first."""
     offsets = np.array([[0.014, 0.026], [0.022, 0.022], [-0.006, 0.012]])
-    left = xyz[LEFT_LEG[2], :2] + offsets
-    right = xyz[RIGHT_LEG[2], :2] + offsets * [-1, 1]
+    ahead = profile * np.array([[0.026, 0.0], [0.022, 0.0], [-0.012, 0.0]])
+    left = xyz[LEFT_LEG[2], :2] + offsets * [front, 1] + ahead
+    right = xyz[RIGHT_LEG[2], :2] + offsets * [-front, 1] + ahead
     return Part(np.concatenate([left, right]), np.ones(6, bool))
 
 

@@ -5,7 +5,7 @@ that point at the viewer look shorter and a turned body looks narrower. The char
 viewer: its right side has negative x. Lengths are fractions of the standing height.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ DEGREES_OF_FREEDOM = {
     "hop": (0.0, 0.0, 0.03),
 }
 JOINTS = 18  # OpenPose order
+FRONT = 0.69  # cosine of the largest turn that counts as a front; make_motion stays below
 RIGHT_LEG, LEFT_LEG = (8, 9, 10), (11, 12, 13)
 RIGHT_ARM, LEFT_ARM = (2, 3, 4), (5, 6, 7)
 
@@ -81,6 +82,35 @@ def make_motion(rng: np.random.Generator) -> Motion:
     )
 
 
+def turning(motion: Motion, rng: np.random.Generator) -> Motion:
+    """Return the motion on a body that turns: any direction, swings of up to half a turn."""
+    return _with_yaw(
+        motion,
+        centre=rng.uniform(-np.pi, np.pi),
+        swing=rng.uniform(0.2, np.pi),
+        period=rng.uniform(60, 120),
+    )
+
+
+def seen_from(
+    motion: Motion,
+    yaw: float,  # radians; 0: from the front, pi: from behind
+    rng: np.random.Generator,
+) -> Motion:
+    """Return the motion on a body that is seen from one direction, with small turns."""
+    swing, period = rng.uniform(0.0, 0.35), rng.uniform(24, 60)
+    return _with_yaw(motion, centre=yaw, swing=swing, period=period)
+
+
+def _with_yaw(motion: Motion, *, centre: float, swing: float, period: float) -> Motion:
+    row = list(DEGREES_OF_FREEDOM).index("yaw")
+    parts = {name: getattr(motion, name).copy() for name in ("centre", "swing", "frequency")}
+    parts["centre"][row] = centre
+    parts["swing"][row] = swing, 0.0
+    parts["frequency"][row, 0] = 2 * np.pi / period
+    return replace(motion, **parts)
+
+
 def joints_of(
     body: Proportions,
     angles: dict[str, float],
@@ -117,6 +147,15 @@ def joints_of(
     return xyz, visible
 
 
+def turn_of(yaw: float) -> tuple[float, float]:
+    """Return how far the body shows its front (1) or back (-1), and its left profile (-1) or right.
+
+    Up to 46 degrees it counts as a front: hands and feet of such figures do not turn.
+    """
+    front = float(np.clip(np.cos(yaw) / FRONT, -1, 1))
+    return front, float(np.sign(np.sin(yaw)) * np.sqrt(1 - front**2))
+
+
 def _direction(side: int, reach: float, depth: float) -> np.ndarray:
     """Return a unit vector: reach turns outwards from straight down, depth towards the viewer."""
     return np.array(
@@ -130,7 +169,8 @@ def head_of(
     neck: np.ndarray,  # (3,), between the shoulders
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # centre, up, across: (3,) each
     """Return the centre of the head and its axes, which show how it is tilted."""
-    lean, roll = angles["lean"], angles["lean"] + angles["head_roll"]
+    front, _ = turn_of(angles["yaw"])  # from behind, the head tilts to the other side
+    lean, roll = front * angles["lean"], front * (angles["lean"] + angles["head_roll"])
     spine = np.array([np.sin(lean), -np.cos(lean), 0.0])
     up = np.array([np.sin(roll), -np.cos(roll), 0.0])
     across = np.array([np.cos(roll), np.sin(roll), 0.0])

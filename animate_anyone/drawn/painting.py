@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 from ..types import Size
-from .characters import Character, Colour
+from .canvas import Canvas
+from .characters import Character, Sides
+from .cloth import cloth_of
+from .colours import darker
 from .details import Part, details_of
-from .motions import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, joints_of
-
-SHIFT = 4  # fractional bits of cv2 coordinates
-ONE = 1 << SHIFT
-TILE = 64  # pixels of a garment texture
+from .heads import Head, paint_head
+from .motions import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, joints_of, turn_of
+from .turned import paint_bag, paint_straps, paint_torso, torso_of
 
 
 @dataclass(frozen=True)
@@ -27,63 +27,6 @@ class Painting:
     details: dict[str, Part]  # hands, face and feet, in pixels, by the names of PoseClip
 
 
-class Canvas:
-    """A picture and its silhouette, painted together with sub-pixel precision."""
-
-    def __init__(self, background: np.ndarray) -> None:
-        """Start from a copy of the background."""
-        self.picture = background.copy()
-        self.mask = np.zeros(background.shape[:2], np.uint8)
-
-    def polygon(self, points: np.ndarray, colour: Colour) -> None:
-        """Fill a polygon, (n, 2) in pixels."""
-        fixed = np.round(points * ONE).astype(np.int32)
-        cv2.fillPoly(self.picture, [fixed], colour, cv2.LINE_AA, SHIFT)
-        cv2.fillPoly(self.mask, [fixed], 255, cv2.LINE_AA, SHIFT)
-
-    def disc(self, centre: np.ndarray, radius: float, colour: Colour) -> None:
-        """Fill a disc."""
-        point = (round(centre[0] * ONE), round(centre[1] * ONE))
-        fixed = max(round(radius * ONE), 1)
-        cv2.circle(self.picture, point, fixed, colour, cv2.FILLED, cv2.LINE_AA, SHIFT)
-        cv2.circle(self.mask, point, fixed, 255, cv2.FILLED, cv2.LINE_AA, SHIFT)
-
-    def limb(
-        self, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], colour: Colour
-    ) -> None:
-        """Fill a tapered limb with round ends."""
-        along = end - start
-        length = float(np.hypot(*along))
-        if length > 1e-3:
-            normal = np.array([-along[1], along[0]]) / length
-            self.polygon(
-                np.stack(
-                    [
-                        start + normal * radii[0],
-                        end + normal * radii[1],
-                        end - normal * radii[1],
-                        start - normal * radii[0],
-                    ]
-                ),
-                colour,
-            )
-        self.disc(start, radii[0], colour)
-        self.disc(end, radii[1], colour)
-
-    def textured(self, points: np.ndarray, tile: np.ndarray, corners: np.ndarray) -> None:
-        """Fill a polygon with a texture; `corners` are its top left, top right and bottom left."""
-        height, width = len(self.mask), len(self.mask[0])
-        fixed = np.round(points * ONE).astype(np.int32)
-        cover = np.zeros_like(self.mask)
-        cv2.fillPoly(cover, [fixed], 255, cv2.LINE_AA, SHIFT)
-        source = np.array([[0, 0], [TILE, 0], [0, TILE]], np.float32)
-        matrix = cv2.getAffineTransform(source, corners.astype(np.float32))
-        cloth = cv2.warpAffine(tile, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        alpha = cover[..., None].astype(np.float32) / 255
-        self.picture[:] = np.round(self.picture * (1 - alpha) + cloth * alpha).astype(np.uint8)
-        np.maximum(self.mask, cover, out=self.mask)
-
-
 def paint(character: Character, angles: dict[str, float], size: Size) -> Painting:
     """Return the picture, silhouette and keypoints of a character in a pose."""
     xyz, seen = joints_of(character.body, angles)
@@ -94,22 +37,102 @@ def paint(character: Character, angles: dict[str, float], size: Size) -> Paintin
         name: _on_canvas(Part(part.xy * scale + origin, part.visible), size)
         for name, part in details_of(character.body, angles, xyz).items()
     }
-    depth = xyz[:, 2]
     canvas = Canvas(background_of(character, size))
-    arms = sorted((RIGHT_ARM, LEFT_ARM), key=lambda arm: depth[list(arm)].mean())
-    behind = [arm for arm in arms if depth[arm[1]] + depth[arm[2]] < -0.06]
-    _hair_behind(canvas, character, joints, scale)
-    for arm in behind:
-        _arm(canvas, character, joints, arm, scale, details)
-    for leg in sorted((RIGHT_LEG, LEFT_LEG), key=lambda leg: depth[leg[2]]):
-        _leg(canvas, character, joints, leg, scale)
-    _torso(canvas, character, joints, scale)
-    _head(canvas, character, joints, seen, angles, scale)
-    for arm in arms:
-        if arm not in behind:
-            _arm(canvas, character, joints, arm, scale, details)
+    figure = _Figure(character, angles, joints, xyz[:, 2], seen, details, scale)
+    if character.sides is None:
+        _paint_front(canvas, figure)
+    else:
+        _paint_turned(canvas, figure, character.sides)
     body = _on_canvas(Part(joints, seen), size)
     return Painting(canvas.picture, canvas.mask, joints, body.visible, details)
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A character in a pose, in pixels."""
+
+    character: Character
+    angles: dict[str, float]
+    joints: np.ndarray  # (18, 2)
+    depth: np.ndarray  # (18,), towards the viewer, in heights
+    seen: np.ndarray  # (18,), bool
+    details: dict[str, Part]
+    scale: float  # pixels of the standing height
+
+    def arms(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return the arms behind the body, and those before it, the farther first."""
+        depth = self.depth
+        arms = sorted((RIGHT_ARM, LEFT_ARM), key=lambda arm: depth[list(arm)].mean())
+        behind = [arm for arm in arms if depth[arm[1]] + depth[arm[2]] < -0.06]
+        return behind, [arm for arm in arms if arm not in behind]
+
+    def legs(self) -> list[tuple[int, ...]]:
+        """Return the legs, the farther first."""
+        return sorted((RIGHT_LEG, LEFT_LEG), key=lambda leg: self.depth[leg[2]])
+
+
+def _paint_front(canvas: Canvas, figure: _Figure) -> None:
+    """Paint a figure without sides, as it looks from the front."""
+    character, joints, scale = figure.character, figure.joints, figure.scale
+    behind, before = figure.arms()
+    _hair_behind(canvas, character, joints, scale)
+    for arm in behind:
+        _arm(canvas, figure, arm)
+    for leg in figure.legs():
+        _leg(canvas, figure, leg)
+    _torso(canvas, character, joints, scale)
+    if character.head == "person":
+        _head(canvas, character, joints, figure.seen, figure.angles, scale)
+    else:
+        _turned_head(canvas, figure)
+    for arm in before:
+        _arm(canvas, figure, arm)
+
+
+def _paint_turned(canvas: Canvas, figure: _Figure, sides: Sides) -> None:
+    """Paint a figure that is seen from any direction."""
+    character, joints, scale = figure.character, figure.joints, figure.scale
+    torso = torso_of(joints, character, figure.angles["yaw"], scale)
+    from_behind = torso.front < 0
+    behind, before = figure.arms()
+    if not from_behind:
+        paint_bag(canvas, sides, torso)
+        _hair_behind(canvas, character, joints, scale)
+    for arm in behind:
+        _arm(canvas, figure, arm)
+    for leg in figure.legs():
+        _leg(canvas, figure, leg)
+    paint_torso(canvas, character, sides, torso, joints)
+    paint_straps(canvas, sides, torso)
+    if from_behind:
+        paint_bag(canvas, sides, torso)
+    _turned_head(canvas, figure)
+    if from_behind:
+        _hair_behind(canvas, character, joints, scale)
+    for arm in before:
+        _arm(canvas, figure, arm)
+
+
+def _turned_head(canvas: Canvas, figure: _Figure) -> None:
+    """Paint neck and head as they look from any direction."""
+    character, joints = figure.character, figure.joints
+    radius, centre = character.body.head * figure.scale, _head_centre(joints)
+    up = centre - joints[1]
+    up = up / max(float(np.hypot(*up)), 1e-6)
+    neck = darker(character.skin, 0.88)
+    canvas.limb(joints[1], centre, (radius * 0.38, radius * 0.4), neck)
+    facing = figure.angles["yaw"] + figure.angles["head_yaw"]
+    head = Head(
+        joints=joints,
+        seen=figure.seen,
+        centre=centre,
+        up=up,
+        across=np.array([-up[1], up[0]]),
+        radius=radius,
+        front=float(np.cos(facing)),
+        profile=float(np.sin(facing)),
+    )
+    paint_head(canvas, character, head)
 
 
 def _on_canvas(part: Part, size: Size) -> Part:
@@ -118,29 +141,20 @@ def _on_canvas(part: Part, size: Size) -> Part:
     return Part(part.xy, part.visible & inside)
 
 
-def _darker(colour: Colour, gain: float = 0.72) -> Colour:
-    return int(colour[0] * gain), int(colour[1] * gain), int(colour[2] * gain)
-
-
-def _arm(
-    canvas: Canvas,
-    character: Character,
-    joints: np.ndarray,
-    arm: tuple[int, ...],
-    scale: float,
-    details: dict[str, Part],
-) -> None:
+def _arm(canvas: Canvas, figure: _Figure, arm: tuple[int, ...]) -> None:
+    character, joints, scale = figure.character, figure.joints, figure.scale
+    side = -1 if arm == RIGHT_ARM else 1
     shoulder, elbow, wrist = (joints[j] for j in arm)
     wide = character.body.arm_width * scale
     middle, narrow = wide * 0.85, wide * 0.7
     edge = max(0.012 * scale, 0.7)
-    outline = _darker(character.top if character.sleeve >= 1 else character.skin)
+    outline = darker(character.top if character.sleeve >= 1 else character.skin)
     canvas.limb(elbow, wrist, (middle + edge, narrow + edge), outline)
     canvas.limb(shoulder, elbow, (wide, middle + edge), outline)
     canvas.limb(shoulder, elbow, (wide, middle), character.skin)
     canvas.limb(elbow, wrist, (middle, narrow), character.skin)
     canvas.disc(wrist + (wrist - elbow) * 0.12, narrow * 1.15, character.skin)
-    hand = details["right_hand" if arm == RIGHT_ARM else "left_hand"].xy
+    hand = figure.details["right_hand" if arm == RIGHT_ARM else "left_hand"].xy
     for finger in hand[1:].reshape(5, 4, 2):
         canvas.limb(finger[0], finger[3], (narrow * 0.4, narrow * 0.35), character.skin)
     if character.sleeve > 0:
@@ -150,16 +164,20 @@ def _arm(
     if character.sleeve > 0.5:
         cuff = elbow + (wrist - elbow) * min((character.sleeve - 0.5) * 1.8, 1.0)
         canvas.limb(elbow, cuff, (middle * 1.15, narrow * 1.2), character.top)
+    sides = character.sides
+    if sides is not None and sides.band is not None and sides.band_side == side:
+        ends = (shoulder + (elbow - shoulder) * share for share in (0.45, 0.7))
+        canvas.limb(*ends, (wide * 1.15, middle * 1.25), sides.band)
 
 
-def _leg(
-    canvas: Canvas, character: Character, joints: np.ndarray, leg: tuple[int, ...], scale: float
-) -> None:
+def _leg(canvas: Canvas, figure: _Figure, leg: tuple[int, ...]) -> None:
+    character, joints, scale = figure.character, figure.joints, figure.scale
     hip, knee, ankle = (joints[j] for j in leg)
     wide = character.body.leg_width * scale
     middle, narrow = wide * 0.75, wide * 0.55
-    outwards = -1.0 if leg == RIGHT_LEG else 1.0
-    toe = ankle + np.array([outwards * 0.018, 0.022]) * scale
+    front, profile = turn_of(figure.angles["yaw"])
+    outwards = -front if leg == RIGHT_LEG else front
+    toe = ankle + np.array([outwards * 0.018 + profile * 0.022, 0.022]) * scale
     canvas.limb(hip, knee, (wide, middle), character.skin)
     canvas.limb(knee, ankle, (middle, narrow), character.skin)
     if character.socks:
@@ -204,12 +222,12 @@ def _torso(canvas: Canvas, character: Character, joints: np.ndarray, scale: floa
     outline = np.stack(
         [right - across * 0.6, (right + left) / 2 + collar, left + across * 0.6, *waist[::-1]]
     )
-    tile = cloth_of(character)
+    tile = cloth_of(character.top, character.top_second, character.pattern, character.pattern_scale)
     corners = np.stack([right - across, left + across, right_hip - across])
     canvas.textured(outline, tile, corners)
     if character.belt:
         canvas.limb(
-            waist[0], waist[1], (0.012 * scale, 0.012 * scale), _darker(character.bottom, 0.5)
+            waist[0], waist[1], (0.012 * scale, 0.012 * scale), darker(character.bottom, 0.5)
         )
 
 
@@ -223,7 +241,7 @@ def _hair_behind(canvas: Canvas, character: Character, joints: np.ndarray, scale
         + (joints[1] - head) * {"long": 0.55, "ponytail": 0.3, "bob": -0.1}[character.hair_style]
     )
     width = radius * {"long": 1.0, "ponytail": 0.45, "bob": 1.05}[character.hair_style]
-    canvas.limb(head, low, (radius * 1.1, width), _darker(character.hair, 0.85))
+    canvas.limb(head, low, (radius * 1.1, width), darker(character.hair, 0.85))
 
 
 def _head_centre(joints: np.ndarray) -> np.ndarray:
@@ -243,7 +261,7 @@ def _head(
     up = head - joints[1]
     up = up / max(float(np.hypot(*up)), 1e-6)
     across = np.array([-up[1], up[0]])
-    canvas.limb(joints[1], head, (radius * 0.38, radius * 0.4), _darker(character.skin, 0.88))
+    canvas.limb(joints[1], head, (radius * 0.38, radius * 0.4), darker(character.skin, 0.88))
     if character.hair_style not in ("bald", "hat"):
         canvas.disc(head + up * radius * 0.22, radius * 1.08, character.hair)
     canvas.disc(head, radius * 0.97, character.skin)
@@ -253,7 +271,7 @@ def _head(
         if seen[eye]:
             canvas.disc(joints[eye], radius * 0.2, (250, 250, 250))
             canvas.disc(joints[eye], radius * 0.12, character.eyes)
-    canvas.disc(joints[0] - up * radius * 0.05, radius * 0.09, _darker(character.skin, 0.8))
+    canvas.disc(joints[0] - up * radius * 0.05, radius * 0.09, darker(character.skin, 0.8))
     mouth = joints[0] - up * radius * 0.42
     reach = across * radius * 0.22
     canvas.limb(mouth - reach, mouth + reach, (radius * 0.06, radius * 0.06), (150, 50, 50))
@@ -281,29 +299,8 @@ def _fringe(
     if style == "hat":
         wide = across * radius * 1.35
         canvas.limb(
-            brim - wide, brim + wide, (radius * 0.14, radius * 0.14), _darker(character.hair)
+            brim - wide, brim + wide, (radius * 0.14, radius * 0.14), darker(character.hair)
         )
-
-
-@lru_cache(maxsize=64)
-def cloth_of(character: Character) -> np.ndarray:
-    """Return the texture of the top: (64, 64, 3) uint8."""
-    tile = np.empty((TILE, TILE, 3), np.uint8)
-    tile[:] = character.top
-    row, column = np.mgrid[0:TILE, 0:TILE]
-    step = TILE / (4 * character.pattern_scale)
-    second = {
-        "plain": np.zeros_like(row, bool),
-        "rows": (row // step) % 2 == 1,
-        "columns": (column // step) % 2 == 1,
-        "checks": ((row // step) + (column // step)) % 2 == 1,
-        "dots": ((row % (1.6 * step) - 0.8 * step) ** 2 + (column % (1.6 * step) - 0.8 * step) ** 2)
-        < (0.45 * step) ** 2,
-        "halves": row > TILE // 2,
-        "logo": (abs(row - TILE * 0.4) + abs(column - TILE / 2)) < 0.24 * TILE,
-    }[character.pattern]
-    tile[second] = character.top_second
-    return tile
 
 
 @lru_cache(maxsize=64)

@@ -6,10 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ...drawn.canvas import Canvas
 from ...drawn.characters import make_character
 from ...drawn.details import Part
 from ...drawn.motions import make_motion
-from ...drawn.painting import Canvas, background_of, paint
+from ...drawn.painting import background_of, paint
 from ...errors import InputError
 from ...types import Size
 from .rich import SIDES as RICH_SIDES
