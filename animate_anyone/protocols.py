@@ -7,13 +7,18 @@ from torch import Tensor
 
 
 class AttentionFunction(Protocol):
-    """Scaled dot-product attention without mask, softmax over the keys."""
+    """Scaled dot-product attention, softmax over the keys.
+
+    `bias` is passed only where reference pictures have strengths other than 1, so a call without
+    strengths runs the kernels for attention without a mask.
+    """
 
     def __call__(
         self,
         query: Tensor,  # (b, heads, n, d)
         key: Tensor,  # (b, heads, m, d)
         value: Tensor,  # (b, heads, m, d)
+        bias: Tensor | None = None,  # (1 or b, 1, 1, m), added to the scores; -inf leaves a key out
     ) -> Tensor:  # (b, heads, n, d)
         ...
 
@@ -42,6 +47,7 @@ class TransformerPatches(Protocol):
         key: Tensor,  # (k*f, m, c)
         value: Tensor,  # (k*f, m, c)
         rows: slice,  # which k of the call's b rows these are
+        bias: Tensor | None = None,  # (1 or k*f, 1, 1, m) of the keys, as for `AttentionFunction`
     ) -> Tensor | None:  # (k*f, n, c)
         """Return the result of attention before its last projection; None: not replaced."""
         ...

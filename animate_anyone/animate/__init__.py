@@ -2,13 +2,14 @@
 
 from .checks import check_inputs, check_plan, snap_size
 from .clip import animate, decode, denoise, starting_noise
-from .condition import PoseFeatures, ReferenceCondition
+from .condition import PoseFeatures, ReferenceCondition, ReferencePictures
 from .settings import Networks, Sampling, sampling_of
 
 __all__ = [
     "Networks",
     "PoseFeatures",
     "ReferenceCondition",
+    "ReferencePictures",
     "Sampling",
     "animate",
     "check_inputs",

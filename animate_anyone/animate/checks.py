@@ -1,5 +1,7 @@
 """Checks of a clip's inputs and settings before anything is computed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,12 +10,18 @@ from ..config import Preset
 from ..diffusion.sampler_table import find_sampler
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import InputError, WeightsError
+from ..networks.condition import check_strengths
 from ..types import Size
+from .condition import ReferencePictures, pictures_of, tell_small
 from .settings import PIXELS_PER_LATENT, Networks, Sampling
 
 
 def check_inputs(
-    models: Networks, reference: Tensor, poses: np.ndarray, sampling: Sampling
+    models: Networks,
+    reference: ReferencePictures,
+    poses: np.ndarray,
+    sampling: Sampling,
+    strengths: Sequence[float] | None = None,  # of the reference pictures; None: all 1
 ) -> None:
     """Check the inputs before anything is computed; WeightsError or InputError if invalid."""
     if models.autoencoder is None or models.image_encoder is None:
@@ -21,26 +29,29 @@ def check_inputs(
         raise WeightsError(
             f"{missing} got none; {models.preset.title} needs one. Add its file to the weights."
         )
-    if reference.ndim != 4 or reference.shape[1] != 3 or not reference.numel():
-        raise InputError(
-            f"reference got shape {tuple(reference.shape)}; it must be (1, 3, H, W), RGB. "
-            f"Load it as a picture."
-        )
-    if len(reference) > 1:
-        raise InputError(
-            f"reference got {len(reference)} pictures; one picture is animated at a time. "
-            f"Choose one of them."
-        )
-    if not bool(torch.isfinite(reference).all()):
-        raise InputError(
-            "reference got NaN or infinite values; all must be finite. Load the picture again."
-        )
+    pictures = pictures_of(reference)
+    check_strengths([1.0] * len(pictures) if strengths is None else strengths, len(pictures))
+    for number, picture in enumerate(pictures, start=1):
+        _check_picture(picture, "reference" if len(pictures) == 1 else f"reference {number}")
     if poses.ndim != 4 or poses.shape[3] != 3 or poses.dtype != np.uint8:
         raise InputError(
             f"poses got {poses.dtype} of shape {poses.shape}; they must be uint8 pictures "
             f"(frames, H, W, 3). Draw them with draw_pose."
         )
     check_plan(models.preset, len(poses), Size(poses.shape[2], poses.shape[1]), sampling)
+
+
+def _check_picture(picture: Tensor, name: str) -> None:
+    if picture.ndim != 4 or picture.shape[:2] != (1, 3) or not picture.numel():
+        raise InputError(
+            f"{name} got shape {tuple(picture.shape)}; it must be (1, 3, H, W), RGB. "
+            f"Load it as a picture."
+        )
+    if not bool(torch.isfinite(picture).all()):
+        raise InputError(
+            f"{name} got NaN or infinite values; all must be finite. Load the picture again."
+        )
+    tell_small(picture, name)
 
 
 def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> None:

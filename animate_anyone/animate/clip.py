@@ -19,16 +19,17 @@ from ..errors import WeightsError
 from ..protocols import Progress
 from ..types import Size
 from .checks import check_inputs
-from .condition import PoseFeatures, ReferenceCondition
+from .condition import PoseFeatures, ReferenceCondition, ReferencePictures
 from .settings import PIXELS_PER_LATENT, Networks, Sampling, sampling_of
 
 
 def animate(
     models: Networks,
-    reference: Tensor,  # (1, 3, any H, any W), 0..1
+    reference: ReferencePictures,  # (p, 3, H, W), 0..1, or a list of (1, 3, H, W); 1 to 8 pictures
     poses: np.ndarray,  # (f, H, W, 3) uint8 pictures of skeletons; their size is the clip's
     sampling: Sampling | None = None,  # None: the preset's default
     *,
+    strengths: Sequence[float] | None = None,  # of the reference pictures; None: all 1
     progress: Progress | None = None,  # called after each window of each step
     let_go: Callable[[str], None] | None = None,  # as `Models.let_go`; None keeps all networks
 ) -> Iterator[Tensor]:  # chunks of (f', 3, H, W), 0..1, in order
@@ -37,15 +38,21 @@ def animate(
     `let_go` is told the name of each network that is not needed any more: ReferenceNet and image
     encoder before sampling, the others but the autoencoder before decoding.
 
+    Several pictures show one character. A picture's strength says how much it counts: 0 leaves it
+    out, as if it had not been given. The first picture that is left gives the image token.
+
     Only the latents, the pose pictures as bytes and, for a short clip, the pose features are kept
     for the whole clip. Decoded frames are never all in memory.
     """
     sampling = sampling or sampling_of(models.preset)
-    check_inputs(models, reference, poses, sampling)
+    check_inputs(models, reference, poses, sampling, strengths)
     H, W = poses.shape[1:3]
 
     let_go = let_go or (lambda _: None)
-    condition = ReferenceCondition(models, reference, Size(W, H), guided=sampling.guidance != 1)
+    guided = sampling.guidance != 1
+    condition = ReferenceCondition(
+        models, reference, Size(W, H), guided=guided, strengths=strengths
+    )
     for name in ("reference_net", "image_encoder"):
         let_go(name)
     pose = PoseFeatures(models.pose_guider, poses)

@@ -1,4 +1,4 @@
-"""The conditions of a clip: the encoded reference, and the pose features of its frames."""
+"""The conditions of a clip: the encoded references, and the pose features of its frames."""
 
 import logging
 from collections.abc import Sequence
@@ -8,28 +8,49 @@ import torch
 from torch import Tensor, nn
 
 from ..media import fit_picture, to_pixels
-from ..networks.condition import as_clips, prepare_condition, seen_features
+from ..networks.condition import as_clips, join_references, prepare_condition
 from ..networks.unet import PreparedCondition
 from ..types import Size
 from .settings import Networks
 
 logger = logging.getLogger(__name__)
 
+ReferencePictures = Tensor | Sequence[Tensor]
+"""Pictures of a character: (p, 3, H, W) in 0..1, or a list of (1, 3, H, W) of any sizes."""
+
+SMALLEST_SIDE = 8  # pixels; a smaller picture is less than one place of the latents
 KEPT_POSE_BYTES = 128 << 20  # pose features of longer clips are computed when a window needs them
 
 
 class ReferenceCondition:
-    """The reference picture, encoded once for the whole clip."""
+    """The reference pictures, encoded once for the whole clip."""
 
     @torch.no_grad()
-    def __init__(self, models: Networks, reference: Tensor, size: Size, *, guided: bool) -> None:
+    def __init__(
+        self,
+        models: Networks,
+        reference: ReferencePictures,
+        size: Size,
+        *,
+        guided: bool,
+        strengths: Sequence[float] | None = None,  # one per picture; None: all 1
+    ) -> None:
         assert models.image_encoder is not None
         assert models.autoencoder is not None
         like = next(models.denoiser.parameters())
-        self._token = models.image_encoder.encode(reference).to(like)
-        picture = _fit_reference(reference, size)
-        latents = models.autoencoder.encode(picture).to(like)
-        self._features = seen_features(models.reference_net, latents, self._token, (True,))
+        pictures = pictures_of(reference)
+        strengths = [1.0] * len(pictures) if strengths is None else strengths
+        seen = [(one, s) for one, s in zip(pictures, strengths, strict=True) if s]
+        features, tokens = [], []
+        for picture, _ in seen:  # one after another, so that memory does not grow with them
+            token = models.image_encoder.encode(picture).to(like)
+            latents = models.autoencoder.encode(_fit_reference(picture, size)).to(like)
+            features.append(models.reference_net.reference_features(latents, token))
+            tokens.append(token)
+        if len(seen) > 1:
+            logger.info("reference: %d pictures; attention looks at all of them", len(seen))
+        self._token = tokens[0]
+        self._features = join_references(features, [strength for _, strength in seen])
         self._denoiser = models.denoiser
         self._attends = (False, True) if guided else (True,)
         self._prepared: dict[int, PreparedCondition] = {}
@@ -78,6 +99,21 @@ class PoseFeatures:
     def _make(self, frames: Sequence[int]) -> Tensor:
         like = next(self._guider.parameters())
         return self._guider(to_pixels(self._poses[list(frames)]).to(like))
+
+
+def tell_small(picture: Tensor, name: str) -> None:
+    """Log a warning if a picture, (1, 3, H, W), is too small to show a character."""
+    H, W = picture.shape[-2:]
+    if min(H, W) < SMALLEST_SIDE:
+        logger.warning(
+            "%s is %dx%d pixels, which shows nothing of a character; load the whole picture",
+            *(name, W, H),
+        )
+
+
+def pictures_of(reference: ReferencePictures) -> list[Tensor]:  # (1, 3, H, W) each
+    """Return the reference pictures one by one."""
+    return [*reference.split(1)] if isinstance(reference, Tensor) else [*reference]
 
 
 def _fit_reference(reference: Tensor, size: Size) -> Tensor:

@@ -16,7 +16,7 @@ class Pair:
     """A character and a motion, with the true clip."""
 
     name: str
-    reference: Tensor  # (1, 3, H, W), 0..1
+    reference: Tensor  # (p, 3, H, W), 0..1: one or more pictures of the character
     poses: np.ndarray  # (f, H, W, 3), uint8: the skeletons as drawn for the Pose Guider
     skeletons: PoseClip  # the same as keypoints, on a canvas of the clip's size
     truth: Tensor  # (f, 3, H, W), 0..1
@@ -41,8 +41,8 @@ def generate(
 
 
 def still_clip(pair: Pair) -> Tensor:  # (f, 3, H, W)
-    """Return the reference picture as a still clip, the result of a model that does nothing."""
-    return pair.reference.expand_as(pair.truth)
+    """Return the first reference as a still clip, the result of a model that does nothing."""
+    return pair.reference[:1].expand_as(pair.truth)
 
 
 @torch.no_grad()

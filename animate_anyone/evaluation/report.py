@@ -48,7 +48,7 @@ def evaluate(
         seeded = replace(sampling, seed=sampling.seed + index)
         measuring.add(RESULT, generate(models, pair, seeded, fit), case)
         if baselines:
-            measuring.add(COPY, fit(pair.reference).expand_as(case.truth), case)
+            measuring.add(COPY, fit(pair.reference[:1]).expand_as(case.truth), case)
             measuring.add(CEILING, round_trip(models, pair.truth, fit), case)
         if progress is not None:
             progress(index + 1)

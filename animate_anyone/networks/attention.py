@@ -6,10 +6,7 @@ the reference's. The reference's half needs no queries, only keys and values, an
 same for every frame and step.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from einops import rearrange, repeat
@@ -17,29 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..protocols import AttentionFunction, TransformerPatches
+from .beside import BlockCondition, KeyValue, attention_runs
 from .layers import Factory, FeedForward, picture, tokens
 
 
-def sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def sdpa(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
     """Run PyTorch's own attention kernels on (b, heads, n, d)."""
-    return functional.scaled_dot_product_attention(query, key, value)
-
-
-class KeyValue(NamedTuple):
-    """Keys and values that queries attend to."""
-
-    key: Tensor  # (b, heads, n, d)
-    value: Tensor  # (b, heads, n, d)
-
-
-@dataclass(frozen=True)
-class BlockCondition:
-    """The condition of one transformer block for b rows."""
-
-    cross: Tensor | KeyValue  # result for a one-token context, (b, 1, c); else keys and values
-    reference: KeyValue | None  # one row, or one per attending row
-    attends: tuple[bool, ...]  # per row: whether it attends to the reference
-    context: Tensor  # (b, n, context) what `cross` was computed from
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
 def split_heads(
@@ -109,7 +90,7 @@ class TransformerBlock(nn.Module):
         tail: bool = True,  # False: only norm1 is built, for ReferenceNet's last block
     ) -> None:
         super().__init__()
-        self.tail = tail
+        self.tail, self.channels = tail, channels
         self.norm1 = make.layer_norm(channels)
         if not tail:
             return
@@ -182,12 +163,9 @@ class TransformerBlock(nn.Module):
         own = KeyValue(*(split_heads(x, self.attn1.heads) for x in own))
         each = len(query) // len(condition.attends)
         parts = []
-        for rows, reference_rows, attends in _runs(condition.attends):
-            clip = slice(rows.start * each, rows.stop * each)
-            pair = KeyValue(own.key[clip], own.value[clip])
-            if attends and condition.reference is not None:
-                pair = _beside(pair, condition.reference, reference_rows, each)
-            parts.append(self._replaced("attn1", query[clip], pair, rows, attention, patches))
+        for run in attention_runs(own, condition, each):
+            seen_by = (query[run.frames], run.pair, run.rows)
+            parts.append(self._replaced("attn1", *seen_by, attention, patches, run.bias))
         return torch.cat(parts)
 
     def _patched_cross(
@@ -219,12 +197,15 @@ class TransformerBlock(nn.Module):
         rows: slice,
         attention: AttentionFunction,
         patches: TransformerPatches,
+        bias: Tensor | None = None,  # of the keys, as `AttentionFunction` takes it
     ) -> Tensor:  # (b*f, n, c)
         """Return the result of attention, which a patch may have replaced."""
-        found = patches.attend(name, query, merge_heads(pair.key), merge_heads(pair.value), rows)
+        more = () if bias is None else (bias,)
+        merged = (merge_heads(pair.key), merge_heads(pair.value))
+        found = patches.attend(name, query, *merged, rows, *more)
         if found is not None:
             return found[:, : query.shape[1]]
-        return merge_heads(attention(split_heads(query, pair.key.shape[1]), *pair))
+        return merge_heads(attention(split_heads(query, pair.key.shape[1]), *pair, *more))
 
     def _self_attention(
         self, seen: Tensor, condition: BlockCondition, attention: AttentionFunction
@@ -234,12 +215,9 @@ class TransformerBlock(nn.Module):
             return attention(query, key, value)
         frames = query.shape[0] // len(condition.attends)
         parts = []
-        for rows, reference_rows, attends in _runs(condition.attends):
-            clip = slice(rows.start * frames, rows.stop * frames)
-            own = KeyValue(key[clip], value[clip])
-            if attends:
-                own = _beside(own, condition.reference, reference_rows, frames)
-            parts.append(attention(query[clip], *own))
+        for run in attention_runs(KeyValue(key, value), condition, frames):
+            more = () if run.bias is None else (run.bias,)
+            parts.append(attention(query[run.frames], *run.pair, *more))
         if len(parts) == 1:
             return parts[0]
         return torch.cat([part.transpose(1, 2) for part in parts]).transpose(1, 2)
@@ -255,30 +233,6 @@ class TransformerBlock(nn.Module):
         key, value = condition.cross
         seen = self.attn2.out(attention(query, key.to(x), value.to(x)))
         return rearrange(seen, "b (f n) c -> (b f) n c", n=x.shape[1])
-
-
-def _runs(attends: tuple[bool, ...]) -> Iterator[tuple[slice, slice, bool]]:
-    """Yield runs of rows with equal `attends`: the rows, their reference rows, and `attends`."""
-    row = reference_row = 0
-    for value, group in groupby(attends):
-        count = len(list(group))
-        used = count if value else 0
-        yield slice(row, row + count), slice(reference_row, reference_row + used), value
-        row, reference_row = row + count, reference_row + used
-
-
-def _beside(own: KeyValue, reference: KeyValue, rows: slice, frames: int) -> KeyValue:
-    """Append the reference's tokens to those of every frame; each value is copied only once."""
-    joined = []
-    for mine, theirs in zip(own, reference, strict=True):
-        # The layout of the projections' outputs, so that the views need no copy.
-        mine = rearrange(mine, "(b f) heads n d -> b f n heads d", f=frames)
-        theirs = theirs if theirs.shape[0] == 1 else theirs[rows]
-        theirs = repeat(theirs.to(mine), "b heads n d -> b f n heads d", f=frames)
-        theirs = theirs.expand(len(mine), -1, -1, -1, -1)
-        both = torch.cat([mine, theirs], dim=2)
-        joined.append(rearrange(both, "b f n heads d -> (b f) heads n d"))
-    return KeyValue(*joined)
 
 
 class SpatialTransformer(nn.Module):

@@ -119,7 +119,7 @@ class ControlNet(UNet):
         return [end(skip) for end, skip in ends], self.controlnet_mid_block(x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ControlledCondition(PreparedCondition):
     """The condition of a `ControlledUNet`. Rows without the reference get no residuals."""
 

@@ -9,7 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ..config import UNetConfig
 from ..protocols import AttentionFunction, Patches
-from .attention import BlockCondition, KeyValue, SpatialTransformer
+from .attention import SpatialTransformer
+from .beside import BlockCondition, KeyValue
 from .layers import Downsample, Factory, ResnetBlock, Upsample
 from .position import resize_code
 from .temporal import MotionModule
@@ -26,11 +27,14 @@ class PreparedCondition:
     cross: tuple[Tensor | KeyValue, ...]  # per block: (b, 1, c) for a one-token context
     attends: tuple[bool, ...]  # per row: whether it attends to the reference
     context: Tensor  # (b, n, d) the image tokens; needed only where `Patches` read them
+    # Per block (1 or attending rows, n): added to the scores of the reference's keys. None: 0.
+    bias: tuple[Tensor, ...] | None = None
 
     def block(self, index: int) -> BlockCondition:
         """Return the condition of one transformer block."""
         reference = None if self.reference is None else self.reference[index]
-        return BlockCondition(self.cross[index], reference, self.attends, self.context)
+        bias = None if self.bias is None else self.bias[index]
+        return BlockCondition(self.cross[index], reference, self.attends, self.context, bias)
 
 
 @dataclass(frozen=True, kw_only=True)

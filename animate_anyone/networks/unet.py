@@ -122,18 +122,17 @@ class UNet(nn.Module):
         context: Tensor,  # (b, n, d) image tokens
         reference: Sequence[Tensor] | None = None,  # ReferenceNet's features: 1 or `attends` rows
         attends: Sequence[bool] | None = None,  # (b,) whether the row has the reference; None: all
+        bias: Sequence[Tensor] | None = None,  # per block (1 or `attends` rows, n): of the keys
     ) -> PreparedCondition:
         """Return keys and values of context and reference by this network's weights.
 
-        They are the same at all steps of a sampling run, so one call is enough for a run.
+        They are the same at all steps of a sampling run, so one call is enough for a run. The
+        reference may be of several pictures, see `join_references`.
         """
         blocks = [block for block in self._transformer_blocks() if block.tail]
         attends = _attends(attends, len(context), reference)
-        if reference is not None and len(reference) != len(blocks):
-            raise InputError(
-                f"reference got {len(reference)} feature maps; this network has {len(blocks)} "
-                "transformer blocks. Use the ReferenceNet that belongs to the denoiser."
-            )
+        if reference is not None:
+            _check_features(reference, [block.channels for block in blocks])
         if not any(attends):
             reference = None  # no row attends, so no keys and values are needed
         return PreparedCondition(
@@ -146,6 +145,7 @@ class UNet(nn.Module):
             ),
             attends=attends,
             context=context,
+            bias=None if bias is None or reference is None else tuple(bias),
         )
 
     def forward(
@@ -316,6 +316,24 @@ def _attends(
             f"{sum(answers)} rows that attend to it."
         )
     return answers
+
+
+def _check_features(
+    reference: Sequence[Tensor],
+    widths: Sequence[int],  # channels of the transformer blocks
+) -> None:
+    """Raise InputError for features of another kind of network."""
+    if len(reference) != len(widths):
+        raise InputError(
+            f"reference got {len(reference)} feature maps; this network has {len(widths)} "
+            "transformer blocks. Use the ReferenceNet that belongs to the denoiser."
+        )
+    got = [features.shape[-1] for features in reference]
+    if got != [*widths]:
+        raise InputError(
+            f"reference got features of {got} channels; this network's transformer blocks have "
+            f"{[*widths]}. Use the ReferenceNet that belongs to the denoiser."
+        )
 
 
 def _add_residuals(skips: Sequence[Tensor], residuals: Sequence[Tensor | None]) -> list[Tensor]:

@@ -44,9 +44,13 @@ IMAGE_ENCODER: dict[str, Any] = {
 STAGE1 = "stage1/weights.safetensors"  # path in a run's folder
 
 
-def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def plain_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """Compute attention by its formula; for aa-mini's short sequences this is fastest on a CPU."""
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    if bias is not None:
+        scores = scores + bias
     return scores.softmax(-1).to(value) @ value
 
 

@@ -6,6 +6,7 @@ both supported versions (0.3.64 and 0.33); differences between them are handled 
 
 import gc
 import inspect
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -55,6 +56,9 @@ ON_DETACH = comfy.patcher_extension.CallbacksMP.ON_DETACH
 attention = optimized_attention
 
 ATTENTION_ROWS = 2**15  # in a call; more are an error of CUDA's kernels
+HEEDS_MASK = frozenset(
+    f"attention_{name}" for name in ("basic", "sub_quad", "split", "xformers", "pytorch")
+)
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
 DTYPES: Mapping[str, torch.dtype | None] = {
@@ -203,6 +207,7 @@ def attend(
     key: Tensor,  # (b, heads, m, d)
     value: Tensor,  # (b, heads, m, d)
     options: Mapping[str, Any] | None = None,  # the host's, with replacements by other nodes
+    bias: Tensor | None = None,  # (1 or b, 1, 1, m), added to the scores
 ) -> Tensor:  # (b, heads, n, d)
     """Run the host's attention, on parts of the batch if it has more rows than kernels take.
 
@@ -214,15 +219,29 @@ def attend(
     if options is not None:
         more["transformer_options"] = options
     rows = max(1, min(limit, ATTENTION_ROWS))
-    if len(query) <= rows:
+    if len(query) > rows:
+        biases = bias.split(rows) if bias is not None and len(bias) > 1 else itertools.repeat(bias)
+        parts = zip(query.split(rows), key.split(rows), value.split(rows), biases, strict=False)
+        return torch.cat([attend(*part[:3], options, part[3]) for part in parts])
+    if bias is None:
         return attention(query, key, value, query.shape[1], **more)
-    parts = zip(query.split(rows), key.split(rows), value.split(rows), strict=True)
-    return torch.cat([attention(q, k, v, q.shape[1], **more) for q, k, v in parts])
+    return _attention_with_mask()(query, key, value, query.shape[1], mask=bias, **more)
 
 
-def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _attention_with_mask() -> Callable[..., Tensor]:
+    """Return the host's attention, or PyTorch's where the host's would not heed a mask.
+
+    SageAttention takes masks and ignores them, FlashAttention refuses them at every call.
+    """
+    known = attention.__name__ in HEEDS_MASK
+    return attention if known else comfy.ldm.modules.attention.attention_pytorch
+
+
+def plain_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """Run the host's attention on (b, heads, n, d)."""
-    return attend(query, key, value)
+    return attend(query, key, value, bias=bias)
 
 
 @contextmanager

@@ -83,8 +83,8 @@ class RunCache:
 def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
     """Return the host's attention; `options` may hold replacements by other nodes."""
 
-    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return host.attend(query, key, value, options)
+    def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+        return host.attend(query, key, value, options, bias)
 
     return attend
 

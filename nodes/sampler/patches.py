@@ -60,6 +60,7 @@ class PatchRecord:
 
     acted: dict[str, bool] = field(default_factory=dict)  # by name of the patch
     without_place: dict[str, str] = field(default_factory=dict)  # what has no place, by name
+    without_strengths: set[str] = field(default_factory=set)  # replace attention, by name
 
     def call(
         self,
@@ -84,6 +85,12 @@ class PatchRecord:
         """Log which patches had no place or no effect in the run."""
         for name, what in self.without_place.items():
             log.warning("%s: %s, so it changes nothing there. Take it out.", name, what)
+        for name in sorted(self.without_strengths):
+            log.warning(
+                "%s replaces attention in some blocks; there all reference pictures count in full, "
+                "whatever their strengths. Take it out, or set the strengths to 1 or 0.",
+                name,
+            )
         for name, acted in self.acted.items():
             if not acted and name not in self.without_place:
                 log.warning(
@@ -240,18 +247,27 @@ class HostTransformerPatches:
         return query, key, value
 
     def attend(
-        self, name: str, query: Tensor, key: Tensor, value: Tensor, rows: slice
+        self,
+        name: str,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        rows: slice,
+        bias: Tensor | None = None,
     ) -> Tensor | None:
         """Return the result of a replaced attention, (b*f, n, c); None: it is not replaced.
 
         In attn1 keys and values of the reference stand behind the frame's own. Rows with and
         without the reference have different numbers of keys, so they come in calls of their own,
-        whose `cond_or_uncond` names these rows alone.
+        whose `cond_or_uncond` names these rows alone. A replacement gets no bias: the strengths
+        of reference pictures do not reach it, which the record tells.
         """
         patch = self.replacements.get(name)
         if patch is None:
             return None
         self.record.acted[name_of(patch)] = True
+        if bias is not None:
+            self.record.without_strengths.add(name_of(patch))
         return patch(query, key, value, self._extra_of(rows))
 
     def output(self, name: str, x: Tensor) -> Tensor:

@@ -232,12 +232,15 @@ def test_reference_of_any_size_is_fitted(tiny, size, caplog):
 
     assert clip.shape == (2, 3, 48, 32)
     assert ("edges are continued" in caplog.text) == (size != (32, 48))
+    assert ("reference is 1x1 pixels, which shows nothing" in caplog.text) == (size == (1, 1))
 
 
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        (torch.rand(3, 3, 48, 32), "reference got 3 pictures; one picture is animated at a time"),
+        (torch.rand(9, 3, 48, 32), "reference got 9 pictures; one to 8 pictures"),
+        ([], "reference got 0 pictures"),
+        ([torch.rand(1, 3, 48, 32), torch.rand(2, 3, 4, 4)], r"reference 2 got shape \(2, 3, 4, 4"),
         (torch.rand(1, 4, 48, 32), r"reference got shape \(1, 4, 48, 32\); it must be \(1, 3"),
         (torch.rand(1, 3, 0, 32), r"reference got shape \(1, 3, 0, 32\)"),
         (torch.full((1, 3, 48, 32), torch.nan), "reference got NaN or infinite values"),
@@ -246,6 +249,25 @@ def test_reference_of_any_size_is_fitted(tiny, size, caplog):
 def test_references_that_cannot_be_used_are_named(tiny, reference, message):
     with pytest.raises(InputError, match=message):
         clip_of(tiny.models(), reference=reference)
+
+
+def test_several_pictures_are_seen_and_the_strengths_count(tiny):
+    models, (one, other) = tiny.models(), torch.rand(2, 1, 3, 48, 32)
+    small = torch.rand(1, 3, 5, 9)
+    alone = clip_of(models, reference=one)
+    assert torch.equal(clip_of(models, reference=[one], strengths=[1]), alone)
+    assert torch.equal(clip_of(models, reference=[other, one], strengths=[0, 1]), alone)
+    twice = clip_of(models, reference=torch.cat([one, one]), strengths=(0.5, 0.5))
+    assert torch.allclose(twice, alone, atol=1e-5)
+    for more in ([one, other], [one, small], [one, other, small]):
+        assert not torch.allclose(clip_of(models, reference=more), alone, atol=1e-4)
+
+
+def test_strengths_that_cannot_be_used_are_named(tiny):
+    two = torch.rand(2, 3, 48, 32)
+    for strengths, message in (([1], "strengths got 1 values for 2"), ([0, 0], "none would be")):
+        with pytest.raises(InputError, match=message):
+            animate(tiny.models(), two, poses_of(2), strengths=strengths)
 
 
 @pytest.mark.parametrize(
