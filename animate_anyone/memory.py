@@ -5,9 +5,12 @@ import gc
 import sys
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
 
 _MEMINFO = Path("/proc/meminfo")
 
@@ -19,6 +22,16 @@ def free_memory() -> int | None:
     except ImportError:
         return _free_by_linux()
     return psutil.virtual_memory().available + psutil.swap_memory().free
+
+
+def free_on(device: "torch.device") -> int | None:
+    """Return how many bytes of a device can still be used; None where it cannot be told."""
+    if device.type != "cuda":  # other devices share the computer's memory
+        return free_memory()
+    import torch
+
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
 
 
 def require_memory(

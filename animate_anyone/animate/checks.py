@@ -9,6 +9,7 @@ from torch import Tensor
 from ..config import Preset
 from ..diffusion.sampler_table import find_sampler
 from ..diffusion.schedule import NoiseSchedule
+from ..diffusion.step_cache import check_step_cache
 from ..errors import InputError, WeightsError
 from ..networks.condition import check_strengths
 from ..types import Size
@@ -75,11 +76,14 @@ def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> N
             f"cfg got {sampling.guidance:g}; it must be 1 or more. Choose 1 to sample without "
             f"guidance, at half the cost, or {preset.guidance:g} as this weight set suggests."
         )
+    NoiseSchedule(preset.schedule).timesteps(sampling.steps)
+    check_step_cache(sampling.step_cache, sampling.steps)
+    if sampling.guidance > 1:
+        sampling.interval.steps(sampling.steps)
     find_sampler(sampling.sampler)
     for name in ("windows_per_call", "frames_per_decode"):
         if getattr(sampling, name) < 1:
             raise InputError(f"{name} got {getattr(sampling, name)}; it must be 1 or more.")
-    NoiseSchedule(preset.schedule).timesteps(sampling.steps)
 
 
 def snap_size(size: Size) -> Size:

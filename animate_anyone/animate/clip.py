@@ -1,25 +1,22 @@
 """Sampling a clip: conditions and noise become latents, and latents become frames."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor
 
 from ..config import Preset
-from ..diffusion.fusing import predict_in_windows
-from ..diffusion.guidance import guide
 from ..diffusion.noise import draw_noise, repeat_noise
 from ..diffusion.samplers import SamplingStep, sample
 from ..diffusion.schedule import NoiseSchedule
-from ..diffusion.windows import Window, plan_windows
 from ..errors import WeightsError
 from ..protocols import Progress
 from ..types import Size
 from .checks import check_inputs
 from .condition import PoseFeatures, ReferenceCondition, ReferencePictures
+from .prediction import ClipPrediction
 from .settings import PIXELS_PER_LATENT, Networks, Sampling, sampling_of
 
 
@@ -73,41 +70,10 @@ def denoise(
     progress: Progress | None = None,
 ) -> Tensor:  # (1, c, f, h, w), float32
     """Return the denoised latents of a clip, sampled in windows."""
-    like = next(models.denoiser.parameters())
-    frames = noise.shape[2]
-    total = sum(len(plan_windows(frames, sampling.windows, i)) for i in range(sampling.steps))
-    done = 0
-
-    def predict(timestep: int, latents: Tensor, windows: Sequence[Window]) -> Tensor:
-        nonlocal done
-        rows = repeat(latents.to(like), "k c f h w -> (rows k) c f h w", rows=condition.rows)
-        poses = torch.cat([pose.of(window.frames) for window in windows])
-        if len(windows) > 1:
-            poses = repeat(poses, "k c f h w -> (rows k) c f h w", rows=condition.rows)
-        prediction = models.denoiser(
-            rows,
-            torch.full((len(rows),), timestep, device=like.device),
-            condition.for_windows(len(windows)),
-            poses,
-        ).float()
-        done += len(windows)
-        if progress is not None:
-            progress(done, total)
-        if condition.rows == 1:
-            return prediction
-        unconditional, conditional = prediction.chunk(2)
-        return guide(unconditional, conditional, sampling.guidance)
-
-    def model(latents: Tensor, timestep: int, step: int) -> Tensor:
-        windows = plan_windows(frames, sampling.windows, step)
-        per_call = sampling.windows_per_call
-        return predict_in_windows(
-            partial(predict, timestep), latents, windows, windows_per_call=per_call
-        )
-
+    model = ClipPrediction(models, condition, pose, sampling, noise.shape, progress)
     return sample(
         model,
-        noise.to(like.device),
+        noise.to(model.like.device),
         NoiseSchedule(models.preset.schedule),
         sampling.steps,
         sampling.sampler,

@@ -52,22 +52,28 @@ class ReferenceCondition:
         self._token = tokens[0]
         self._features = join_references(features, [strength for _, strength in seen])
         self._denoiser = models.denoiser
-        self._attends = (False, True) if guided else (True,)
-        self._prepared: dict[int, PreparedCondition] = {}
-        self.rows = len(self._attends)
+        self._prepared: dict[tuple[int, bool], PreparedCondition] = {}
+        self.guided = guided
 
-    def for_windows(self, count: int) -> PreparedCondition:
+    def for_windows(
+        self,
+        count: int,
+        *,
+        guided: bool = True,  # False: a step without guidance of a guided run
+    ) -> PreparedCondition:
         """Return the condition for a call with `count` windows.
 
         With guidance its first rows are the unconditional ones of all windows, then the
         conditional ones. It depends on the present weights, so each sampling run makes its own.
         """
-        if count not in self._prepared:
-            attends = [attends for attends in self._attends for _ in range(count)]
-            self._prepared[count] = prepare_condition(
+        key = count, guided and self.guided
+        if key not in self._prepared:
+            rows = (False, True) if key[1] else (True,)
+            attends = [attends for attends in rows for _ in range(count)]
+            self._prepared[key] = prepare_condition(
                 self._denoiser, self._token, self._features, attends
             )
-        return self._prepared[count]
+        return self._prepared[key]
 
 
 class PoseFeatures:

@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import nn
 
 from ..config import Preset
+from ..diffusion.guidance import GuidanceInterval
 from ..diffusion.sampler_table import USUAL_SAMPLER
 from ..diffusion.windows import WindowConfig
 from ..networks.unet import UNet
@@ -31,6 +32,8 @@ class Sampling:
 
     steps: int = 20
     guidance: float = 3.5  # 1: none, at half the cost; higher: follow the reference more closely
+    interval: GuidanceInterval = field(default_factory=GuidanceInterval)  # the guided steps
+    step_cache: int = 1  # every so many steps are full, see `StepCache`; 1: all
     sampler: str = USUAL_SAMPLER
     seed: int = 0
     windows: WindowConfig = field(default_factory=WindowConfig)

@@ -187,6 +187,7 @@ def describe(
         window_frames=length * min(per_call, max(counts)),
         rows=rows,
         value_bytes=value_bytes,
+        cached_frames=0 if sampling.step_cache == 1 else length * max(counts),
     )
     seconds = frames / driving.fps
     lines = {
@@ -195,13 +196,32 @@ def describe(
         "frames": f"{frames} at {float(driving.fps):g} fps, {float(seconds):.2f} s"
         + (", with sound" if driving.has_audio else ""),
         "windows": f"{max(counts)} of {length} frames per step, overlap {windows.overlap}",
-        "steps": f"{sampling.steps} of {sampling.sampler}, cfg {sampling.guidance:g}",
+        "steps": f"{sampling.steps} of {sampling.sampler}, {_guidance(sampling)}" + _full(sampling),
         "UNet calls": f"{calls} of {rows * length * min(per_call, max(counts))} frame rows",
         "memory": f"{need.total / 2**20:.0f} MB estimated: weights {need.weights / 2**20:.0f}, "
-        f"clip {need.clip / 2**20:.0f}, denoiser at work {need.working / 2**20:.0f}; "
-        "VAE and image encoder not counted",
+        f"clip {need.clip / 2**20:.0f}, denoiser at work {need.working / 2**20:.0f}"
+        + (f", step cache {need.cache / 2**20:.0f}" if need.cache else "")
+        + "; VAE and image encoder not counted",
     }
     return "".join(_row(name, text) for name, text in lines.items())
+
+
+def _guidance(sampling: "Sampling") -> str:
+    """Return the guidance of a run in words."""
+    text = f"cfg {sampling.guidance:g}"
+    if sampling.guidance == 1 or sampling.interval.whole:
+        return text
+    guided = sampling.interval.steps(sampling.steps)
+    return f"{text} in steps {guided.start + 1} to {guided.stop}"
+
+
+def _full(sampling: "Sampling") -> str:
+    """Return the number of full steps in words; nothing without a step cache."""
+    from ..diffusion.step_cache import full_steps
+
+    if sampling.step_cache == 1:
+        return ""
+    return f", {sum(full_steps(sampling.step_cache, sampling.steps))} of them in full"
 
 
 def _row(name: str, text: str) -> str:

@@ -67,6 +67,14 @@ def add_steps_and_guidance(group: Options) -> None:
     text = "guidance scale; higher values follow the reference more closely, 1 is without guidance "
     text += "and twice as fast (default: the preset's)"
     add("--cfg", type=float, help=text)
+    text = "guide only this part of the run, in shares of its steps: .25 .75 guides the middle "
+    text += "half; the other steps take about half the time (default: 0 1, all steps)"
+    add("--guidance-interval", type=float, nargs=2, metavar=("FROM", "UNTIL"), help=text)
+    text = "compute only every so many steps in full, and between them only the outermost level of "
+    text += "the network on fresh inputs; 2 or 3 for 20 steps. The first 15 %% of the steps and "
+    text += "the last are always full. Takes memory (see animate --dry-run) and changes the result "
+    text += "a little (default: 1, all steps)"
+    add("--step-cache", type=int, metavar="N", help=text)
 
 
 def add_machine(group: Options) -> None:
@@ -94,8 +102,7 @@ def sampling_from(options: argparse.Namespace, preset: Preset) -> "Sampling":
         overlap = max(0, min(usual.windows.overlap, length - 1))
     return replace(
         usual,
-        steps=usual.steps if options.steps is None else options.steps,
-        guidance=usual.guidance if options.cfg is None else options.cfg,
+        **steps_and_guidance(options, usual),
         sampler=options.sampler,
         seed=options.seed,
         windows=replace(
@@ -110,6 +117,20 @@ def sampling_from(options: argparse.Namespace, preset: Preset) -> "Sampling":
         shared_noise=options.shared_noise,
         repeat_noise=options.repeat_noise,
     )
+
+
+def steps_and_guidance(options: argparse.Namespace, usual: "Sampling") -> dict[str, Any]:
+    """Return the sampling fields that the options of `add_steps_and_guidance` change."""
+    from ..diffusion.guidance import GuidanceInterval
+
+    changes = {"steps": options.steps, "guidance": options.cfg, "step_cache": options.step_cache}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if options.guidance_interval is not None:
+        start, end = options.guidance_interval
+        changes["interval"] = GuidanceInterval(start=start, end=end)
+        if changes.get("guidance", usual.guidance) == 1:
+            log.warning("cfg is 1, which guides no step, so --guidance-interval changes nothing.")
+    return changes
 
 
 def machine_from(options: argparse.Namespace) -> "tuple[torch.device, torch.dtype]":

@@ -1,6 +1,11 @@
-"""Classifier-free guidance."""
+"""Classifier-free guidance, and the steps of a run that are guided."""
+
+import math
+from dataclasses import dataclass
 
 from torch import Tensor
+
+from ..errors import ConfigError
 
 
 def guide(
@@ -12,3 +17,47 @@ def guide(
     if scale == 1:
         return conditional
     return unconditional + scale * (conditional - unconditional)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidanceInterval:
+    """The guided part of a sampling run, in shares of its steps.
+
+    At the other steps the conditional prediction is used as it is, and the unconditional one is
+    not computed (Kynkaanniemi et al. 2024). The whole run is guided by default.
+    """
+
+    start: float = 0.0  # 0..1; 0 is the first step, from pure noise
+    end: float = 1.0  # 0..1, not included
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an interval that is empty, reversed or outside of the run."""
+        if not 0 <= self.start < self.end <= 1:
+            raise ConfigError(
+                f"guidance interval got from {self.start:g} until {self.end:g}; both are shares "
+                "of the run between 0 and 1, and from is less than until. Choose 0 and 1 to guide "
+                "all steps, or cfg 1 to guide none."
+            )
+
+    @property
+    def whole(self) -> bool:
+        """Return whether all steps are guided."""
+        return self.start == 0 and self.end == 1
+
+    def steps(
+        self,
+        total: int,  # steps of the run
+    ) -> range:
+        """Return the numbers of the guided steps; ConfigError if the interval has none."""
+        found = range(_rounded(self.start * total), _rounded(self.end * total))
+        if not found:
+            raise ConfigError(
+                f"guidance interval got from {self.start:g} until {self.end:g}; with {total} steps "
+                f"it has none of them. Choose a longer interval: a step is {1 / total:.3g} of the "
+                "run."
+            )
+        return found
+
+
+def _rounded(value: float) -> int:
+    return math.floor(value + 0.5)

@@ -202,6 +202,13 @@ class ControlledUNet(UNet):
             attention=attention,
         )
 
+    def predict(self, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """Refuse the step cache: this variant of the ablations has no form of it."""
+        raise InputError(
+            "step_cache got the variant that has the reference through a ControlNet; it has no "
+            "step cache. Choose step_cache 1."
+        )
+
 
 def _attending(attends: Sequence[bool] | None, count: int) -> tuple[int, ...]:
     if attends is not None and len(attends) != count:

@@ -1,5 +1,6 @@
 """The levels of the UNet, each with layers of one width: down, middle and up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..config import UNetConfig
+from ..errors import InputError
 from ..protocols import AttentionFunction, Patches
 from .attention import SpatialTransformer
 from .beside import BlockCondition, KeyValue
@@ -130,14 +132,18 @@ class DownLevel(Level):
         self.downsamplers = nn.ModuleList([] if last else [Downsample(channels, make)])
 
     def forward(
-        self, x: Tensor, call: Call
+        self,
+        x: Tensor,
+        call: Call,
+        *,
+        deeper: bool = True,  # False: without the step to half the resolution
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # features, skip connections, attended inputs
         skips, looked_at = [], []
         for number in range(len(self.resnets)):
             x, seen = self.layer(number, x, call)
             x = keep_skip(x, skips, self.number + number, call.patches)
             looked_at += seen
-        for downsample in self.downsamplers:
+        for downsample in self.downsamplers if deeper else ():
             x = downsample(x)
             x = keep_skip(x, skips, self.number + len(self.resnets), call.patches)
         return x, skips, looked_at
@@ -191,3 +197,42 @@ class UpLevel(Level):
         for upsample in self.upsamplers:
             x = upsample(x, skips[-1].shape[2:])
         return x, looked_at
+
+
+def add_residuals(skips: Sequence[Tensor], residuals: Sequence[Tensor | None]) -> list[Tensor]:
+    """Add a ControlNet's residuals to the skip connections; None adds nothing."""
+    if len(residuals) != len(skips):
+        raise InputError(
+            f"down_residuals got {len(residuals)} tensors; this network has {len(skips)} skip "
+            "connections. Use a ControlNet made for the same layout of UNet."
+        )
+    return [
+        skip if residual is None else with_residual(skip, residual)
+        for skip, residual in zip(skips, residuals, strict=True)
+    ]
+
+
+def fitting_features(
+    deep: Tensor,  # (b*f, c', h, w) features of an earlier call
+    x: Tensor,  # (b*f, c, h, w) the skip connection that they are joined with
+) -> Tensor:
+    """Return the features on the device and in the dtype of this call; InputError if not of it."""
+    if (len(deep), *deep.shape[2:]) != (len(x), *x.shape[2:]):
+        raise InputError(
+            f"deep got features of shape {tuple(deep.shape)}; this call needs those of {len(x)} "
+            f"frames of {tuple(x.shape[2:])} rows and columns. Keep features for each window and "
+            "each set of rows."
+        )
+    return deep.to(x)
+
+
+def with_residual(x: Tensor, residual: Tensor) -> Tensor:
+    """Return features with a ControlNet's residual; InputError if their sizes differ."""
+    sides = zip(residual.shape[2:], x.shape[2:], strict=True)
+    if any(side not in (1, own) for side, own in sides):
+        raise InputError(
+            f"ControlNet got features of {tuple(x.shape[2:])} rows and columns, its own have "
+            f"{tuple(residual.shape[2:])}; they must agree. Leave out the ControlNet, or the patch "
+            "that resizes features inside the model."
+        )
+    return x + residual.to(x)

@@ -7,6 +7,8 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
+from ..config import UNetConfig
+
 SHORTEST_WAVE = 4.0  # latent rows or columns
 LONGEST_WAVE = 256.0  # longer than any picture that the networks process at once
 
@@ -73,3 +75,30 @@ def timestep_code(
     place = torch.arange(half, dtype=torch.float32, device=timesteps.device)
     angle = timesteps.float()[:, None] * torch.exp(place * (-math.log(10000.0) / half))
     return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+def level_codes(
+    config: UNetConfig,
+    latents: Tensor,  # (b, c, f, h, w)
+) -> tuple[Tensor | None, ...]:  # per level: (1, n, c); None without a position code
+    """Return the position code of each level for latents of this size."""
+    if not config.position_code:
+        return (None,) * len(config.block_out_channels)
+    size = rows, columns = latents.shape[3], latents.shape[4]
+    codes = []
+    for level, channels in enumerate(config.block_out_channels):
+        code = picture_code(
+            rows, columns, channels, stride=2**level, size=size, device=latents.device
+        )
+        codes.append((code * config.position_code).to(compute_dtype(latents)))
+        rows, columns = -(-rows // 2), -(-columns // 2)
+    return tuple(codes)
+
+
+def compute_dtype(latents: Tensor) -> torch.dtype:
+    """Return the dtype in which autocast computes on the latents' device, else the latents' own."""
+    device = latents.device.type
+    # Torch raises an error when asked about a device that knows no autocast.
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return latents.dtype

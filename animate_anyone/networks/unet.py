@@ -18,8 +18,20 @@ from ..errors import ConfigError, InputError
 from ..protocols import AttentionFunction, Patches
 from .attention import SpatialTransformer, TransformerBlock, sdpa
 from .layers import TORCH, Factory, Operations, TimeEmbedding, normalise
-from .levels import Call, DownLevel, Layers, Level, MidLevel, PreparedCondition, UpLevel, keep_skip
-from .position import picture_code
+from .levels import (
+    Call,
+    DownLevel,
+    Layers,
+    Level,
+    MidLevel,
+    PreparedCondition,
+    UpLevel,
+    add_residuals,
+    fitting_features,
+    keep_skip,
+    with_residual,
+)
+from .position import level_codes
 
 __all__ = ["PreparedCondition", "UNet"]
 
@@ -161,12 +173,54 @@ class UNet(nn.Module):
         patches: Patches | None = None,  # changes that a caller makes inside the network
     ) -> Tensor:  # (b, c_out, f, h, w)
         """Return the network's prediction for every frame."""
+        call = self._checked_call(latents, timesteps, condition, attention, patches)
+        x = self._first_features(latents, pose)
+        x, _ = self._run(x, call, down_residuals, mid_residual)
+        return self._output(x, call)
+
+    def predict(
+        self,
+        latents: Tensor,  # (b, c, f, h, w)
+        timesteps: Tensor,  # (b,) or (b, f), 0..999
+        condition: PreparedCondition,
+        pose: Tensor | None = None,  # as in `forward`
+        *,
+        deep: Tensor | None = None,  # of an earlier call with the same rows; None: a full step
+        down_residuals: Sequence[Tensor | None] | None = None,
+        mid_residual: Tensor | None = None,
+        attention: AttentionFunction | None = None,
+        patches: Patches | None = None,
+    ) -> tuple[Tensor, Tensor]:  # (b, c_out, f, h, w); (b*f, c, h, w)
+        """Return the prediction of `forward`, and the deep features that enter the last level.
+
+        With `deep`, which an earlier call returned, only the outermost level is computed, on fresh
+        inputs and with the ControlNet's residuals of that level (DeepCache, Ma et al. 2024). This
+        is an approximation: deep features change little from step to step.
+        """
+        call = self._checked_call(latents, timesteps, condition, attention, patches)
+        x = self._first_features(latents, pose)
+        kept: list[Tensor] = []
+        x, _ = self._run(x, call, down_residuals, mid_residual, deep=deep, kept=kept)
+        return self._output(x, call), kept[0]
+
+    def _checked_call(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,  # (b,) or (b, f)
+        condition: PreparedCondition,
+        attention: AttentionFunction | None,
+        patches: Patches | None,
+    ) -> Call:
         self._check(latents, condition)
         if timesteps.ndim == 1:
             timesteps = timesteps[:, None].expand(-1, latents.shape[2])
-        call = self._call(latents, timesteps, condition, attention=attention, patches=patches)
-        x = self._first_features(latents, pose)
-        x, _ = self._run(x, call, down_residuals, mid_residual)
+        return self._call(latents, timesteps, condition, attention=attention, patches=patches)
+
+    def _output(
+        self,
+        x: Tensor,  # (b*f, c, h, w), the last features
+        call: Call,
+    ) -> Tensor:  # (b, c_out, f, h, w)
         x = functional.silu(normalise(self.conv_norm_out, x, call.norm_frames))
         return rearrange(self.conv_out(x), "(b f) c h w -> b c f h w", f=call.frames)
 
@@ -176,26 +230,39 @@ class UNet(nn.Module):
         call: Call,
         down_residuals: Sequence[Tensor | None] | None = None,
         mid_residual: Tensor | None = None,
+        *,
+        deep: Tensor | None = None,  # (b*f, c, h, w) instead of all levels but the outermost
+        kept: list[Tensor] | None = None,  # gets the features that enter the last level
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run all levels; return the last features and the collected inputs of self-attention."""
+        """Run the levels; return the last features and the collected inputs of self-attention."""
         skips, looked_at = [], []
         x = keep_skip(x, skips, 0, call.patches)
-        for down in self.down_blocks:
-            x, more, seen = down(x, call)
+        for down in self.down_blocks if deep is None else self.down_blocks[:1]:
+            x, more, seen = down(x, call, deeper=deep is None)
             skips += more
             looked_at += seen
         if down_residuals is not None:
-            skips = _add_residuals(skips, down_residuals)
-        x, seen = self.mid_block(x, call)
-        looked_at += seen
-        if mid_residual is not None:
-            x = _added(x, mid_residual)
-        if call.patches is not None:
-            x = call.patches.middle_block(x)
-        for up in self.up_blocks:
+            count = len(down_residuals) if deep is None else len(skips)
+            skips = add_residuals(skips, down_residuals[:count])
+        if deep is None:
+            x = self._run_middle(x, call, mid_residual, looked_at)
+        else:
+            x = fitting_features(deep, skips[-1])
+        for up in self.up_blocks if deep is None else self.up_blocks[-1:]:
+            if kept is not None and up is self.up_blocks[-1]:
+                kept.append(x)
             x, seen = up(x, skips, call)
             looked_at += seen
         return x, tuple(looked_at)
+
+    def _run_middle(
+        self, x: Tensor, call: Call, residual: Tensor | None, looked_at: list[Tensor]
+    ) -> Tensor:
+        x, seen = self.mid_block(x, call)
+        looked_at += seen
+        if residual is not None:
+            x = with_residual(x, residual)
+        return x if call.patches is None else call.patches.middle_block(x)
 
     def _first_features(self, latents: Tensor, pose: Tensor | None) -> Tensor:
         """Return conv_in's output with the pose features added.
@@ -242,35 +309,13 @@ class UNet(nn.Module):
             frames=frames,
             rows=latents.shape[3],
             norm_frames=frames if self.config.norm_over_frames else 1,
-            codes=self._position_codes(latents),
+            codes=level_codes(self.config, latents),
             condition=condition,
             attention=attention or self.attention,
             collect=collect,
             checkpointing=self.checkpointing,
             patches=patches,
         )
-
-    def _position_codes(self, latents: Tensor) -> tuple[Tensor | None, ...]:
-        config = self.config
-        if not config.position_code:
-            return (None,) * len(config.block_out_channels)
-        size = rows, columns = latents.shape[3], latents.shape[4]
-        codes = []
-        for level, channels in enumerate(config.block_out_channels):
-            code = picture_code(
-                rows, columns, channels, stride=2**level, size=size, device=latents.device
-            )
-            codes.append((code * config.position_code).to(self._compute_dtype(latents)))
-            rows, columns = -(-rows // 2), -(-columns // 2)
-        return tuple(codes)
-
-    @staticmethod
-    def _compute_dtype(latents: Tensor) -> torch.dtype:
-        device = latents.device.type
-        # Torch raises an error when asked about a device that knows no autocast.
-        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-            return torch.get_autocast_dtype(device)
-        return latents.dtype
 
     def _transformer_blocks(self) -> Iterator[TransformerBlock]:
         for level in (*self.down_blocks, self.mid_block, *self.up_blocks):
@@ -334,28 +379,3 @@ def _check_features(
             f"reference got features of {got} channels; this network's transformer blocks have "
             f"{[*widths]}. Use the ReferenceNet that belongs to the denoiser."
         )
-
-
-def _add_residuals(skips: Sequence[Tensor], residuals: Sequence[Tensor | None]) -> list[Tensor]:
-    """Add a ControlNet's residuals to the skip connections; None adds nothing."""
-    if len(residuals) != len(skips):
-        raise InputError(
-            f"down_residuals got {len(residuals)} tensors; this network has {len(skips)} skip "
-            "connections. Use a ControlNet made for the same layout of UNet."
-        )
-    return [
-        skip if residual is None else _added(skip, residual)
-        for skip, residual in zip(skips, residuals, strict=True)
-    ]
-
-
-def _added(x: Tensor, residual: Tensor) -> Tensor:
-    """Return features with a ControlNet's residual; InputError if their sizes differ."""
-    sides = zip(residual.shape[2:], x.shape[2:], strict=True)
-    if any(side not in (1, own) for side, own in sides):
-        raise InputError(
-            f"ControlNet got features of {tuple(x.shape[2:])} rows and columns, its own have "
-            f"{tuple(residual.shape[2:])}; they must agree. Leave out the ControlNet, or the patch "
-            "that resizes features inside the model."
-        )
-    return x + residual.to(x)

@@ -1,15 +1,17 @@
 import weakref
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from animate_anyone.animate import PoseFeatures, animate, sampling_of, snap_size
+from animate_anyone.animate import PoseFeatures, animate, prediction, sampling_of, snap_size
+from animate_anyone.diffusion.guidance import GuidanceInterval
 from animate_anyone.diffusion.schedule import NoiseSchedule
 from animate_anyone.diffusion.windows import WindowConfig
-from animate_anyone.errors import InputError, WeightsError
+from animate_anyone.errors import ConfigError, InputError, WeightsError
 from animate_anyone.networks.unet import UNet
 from animate_anyone.types import Size
 
@@ -123,6 +125,109 @@ def test_guidance_of_one_runs_only_the_conditional_row(tiny, monkeypatch):
     clip_of(tiny.models(), short(tiny, guidance=1.5), frames=4)
 
     assert rows == [1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("per_call", [1, 2])
+def test_steps_outside_of_the_interval_run_only_the_conditional_row(tiny, monkeypatch, per_call):
+    rows = []
+    forward = UNet.forward
+    monkeypatch.setattr(
+        UNet, "forward", lambda self, x, *rest: rows.append(len(x)) or forward(self, x, *rest)
+    )
+    interval = GuidanceInterval(start=0.25, end=0.75)
+    usual = short(tiny, steps=4, windows_per_call=per_call)
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    run = partial(clip_of, models, reference=reference)
+    clip = run(replace(usual, interval=interval))
+
+    windows = (2, 1)[per_call - 1]  # calls per step
+    assert [count // per_call for count in rows] == [1] * windows + [2] * 2 * windows + [
+        1
+    ] * windows
+    # Steps without guidance are steps of guidance 1, so the interval changes the clip.
+    assert not torch.equal(clip, run(usual))
+    assert torch.equal(
+        run(replace(usual, interval=interval, guidance=1.0)), run(replace(usual, guidance=1.0))
+    )
+
+
+def test_the_whole_interval_changes_nothing(tiny):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    whole = short(tiny, interval=GuidanceInterval(start=0, end=1))
+    one, other = (clip_of(models, each, reference=reference) for each in (short(tiny), whole))
+    assert torch.equal(one, other)
+
+
+def test_an_interval_without_a_step_is_refused(tiny):
+    with pytest.raises(ConfigError, match=r"guidance interval got .* has none"):
+        clip_of(tiny.models(), short(tiny, interval=GuidanceInterval(start=0.4, end=0.45)))
+
+
+def calls_of(tiny, monkeypatch, sampling, frames=6):
+    """Return for each call of the denoiser its number of rows and whether it was full."""
+    calls, predict = [], UNet.predict
+
+    def counted(self, x, *rest, deep=None):
+        calls.append((len(x), deep is None))
+        return predict(self, x, *rest, deep=deep)
+
+    monkeypatch.setattr(UNet, "predict", counted)
+    clip_of(tiny.models(), sampling, frames=frames)
+    return calls
+
+
+@pytest.mark.parametrize("per_call", [1, 2])
+def test_step_cache_runs_full_steps_and_others_for_each_window(tiny, monkeypatch, per_call):
+    sampling = short(tiny, steps=6, step_cache=2, windows_per_call=per_call)
+    calls = calls_of(tiny, monkeypatch, sampling)
+    windows = (2, 1)[per_call - 1]  # calls per step
+    full = [full for full in (True, False, True, False, True, True) for _ in range(windows)]
+    assert calls == [(2 * per_call, each) for each in full]
+
+
+def test_leaving_the_interval_uses_the_features_and_entering_it_is_full(tiny, monkeypatch):
+    interval = GuidanceInterval(start=0.4, end=0.7)
+    sampling = short(tiny, steps=10, step_cache=4, interval=interval)
+    calls = calls_of(tiny, monkeypatch, sampling, frames=4)
+    #                     first two   entering            leaving       group      last
+    assert [rows for rows, _ in calls] == [1, 1, 1, 1, 2, 2, 2, 1, 1, 1]
+    assert "".join("F" if full else "." for _, full in calls) == "FF..FF...F"
+
+
+def test_windows_hold_still_within_a_group(tiny, monkeypatch):
+    usual = short(tiny, steps=8, step_cache=3)
+    windows, seen = replace(usual.windows, shift=True), []
+    plan = prediction.plan_windows
+
+    def planned(frames, config, step=0):
+        seen.append(step)
+        return plan(frames, config, step)
+
+    monkeypatch.setattr(prediction, "plan_windows", planned)
+    clip_of(tiny.models(), replace(usual, windows=windows), frames=11)
+    assert seen[-8:] == [0, 1, 1, 1, 2, 2, 2, 3]
+
+
+def test_a_step_cache_of_one_changes_nothing_and_a_larger_one_little(tiny):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    usual = short(tiny, steps=8)
+    exact, off, near, far = (
+        clip_of(models, replace(usual, step_cache=every), reference=reference)
+        for every in (1, 1, 2, 8)
+    )
+    assert torch.equal(exact, off)
+    assert 0 < (near - exact).norm() < (far - exact).norm() < 0.2 * exact.norm()
+
+
+def test_a_step_cache_without_memory_is_refused(tiny, monkeypatch):
+    monkeypatch.setattr(prediction, "free_on", lambda _: 0)
+    with pytest.raises(InputError, match="step_cache got a clip for which it keeps"):
+        clip_of(tiny.models(), short(tiny, step_cache=2))
+
+
+def test_a_step_cache_larger_than_the_steps_is_refused(tiny):
+    with pytest.raises(ConfigError, match="step_cache got 4 with 3 steps"):
+        clip_of(tiny.models(), short(tiny, step_cache=4))
 
 
 def test_reference_is_encoded_once_per_clip(tiny, monkeypatch):

@@ -25,12 +25,13 @@ def check_options(options: argparse.Namespace, *, drawn: bool) -> None:
             raise InputError(f"--{name} got {value}; it must be {least} or more.")
     if bool(options.results) != bool(options.truth):
         raise InputError("--results and --truth belong together; give both.")
-    sampled = ("steps", "cfg", "vae", "image_encoder")
+    sampled = ("steps", "cfg", "guidance_interval", "step_cache", "vae", "image_encoder")
     given = options.without_motion or any(getattr(options, name) is not None for name in sampled)
     if options.results and given:
         raise InputError(
-            "--results was given with --steps, --cfg, --vae, --image-encoder or --without-motion; "
-            "finished clips are not sampled again. Leave these out."
+            "--results was given with --steps, --cfg, --guidance-interval, --step-cache, --vae, "
+            "--image-encoder or --without-motion; finished clips are not sampled again. Leave "
+            "these out."
         )
     if options.results and options.data:
         raise InputError(

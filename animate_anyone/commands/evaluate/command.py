@@ -16,6 +16,7 @@ from ..options import (
     add_steps_and_guidance,
     machine_from,
     sentence,
+    steps_and_guidance,
 )
 from .checks import check_options, drop_unused
 from .clip import run_on_clip
@@ -145,9 +146,9 @@ def _tested(
         changed["frames"] = (protocol.frames, options.frames)
     if options.first:
         changed["first"] = (0, options.first)
-    for name in ("steps", "cfg"):
+    for name in ("steps", "cfg", "guidance_interval", "step_cache"):
         if getattr(options, name) is not None and not options.results:
-            changed[name] = ("the preset's", getattr(options, name))
+            changed[name.replace("_", " ")] = ("the preset's", getattr(options, name))
     if options.without_motion:
         changed["temporal layers"] = ("the model's", "left out")
     clips = protocol.clips if options.pairs is None else options.pairs
@@ -277,9 +278,8 @@ def _prepared(
 def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":
     from ...animate import sampling_of
 
-    changes = {"steps": options.steps, "guidance": options.cfg}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    return replace(sampling_of(models.preset), **changes)
+    usual = sampling_of(models.preset)
+    return replace(usual, **steps_and_guidance(options, usual))
 
 
 def _pose_reader(options: argparse.Namespace, *, drawn: bool) -> Any:  # noqa: ANN401

@@ -197,6 +197,33 @@ def test_dry_run_prints_the_plan_and_writes_nothing(inputs, capsys):
     assert not options["out"].parent.exists()
 
 
+def test_dry_run_tells_the_guided_and_the_full_steps_and_the_memory_of_the_cache(inputs, capsys):
+    _, options = inputs
+    words = ["--steps=20", "--step-cache=3", "--guidance-interval", ".25", ".75", "--dry-run"]
+    assert main(arguments(options, *words, size="320x480")) == 0
+    printed = capsys.readouterr().out
+    assert "steps       20 of ddim, cfg 2 in steps 6 to 15, 9 of them in full" in printed
+    assert "step cache 2;" in printed  # 2 rows, 2 windows of 4 frames, 60x40, 16 channels, float32
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--guidance-interval", ".8", ".2"], "guidance interval got from 0.8 until 0.2"),
+        (["--guidance-interval", ".4", ".45"], "with 3 steps it has none of them"),
+        (["--step-cache", "4"], "step_cache got 4 with 3 steps"),
+        (["--step-cache", "0"], "step_cache got 0"),
+    ],
+)
+def test_bad_intervals_and_caches_are_refused_before_anything_is_computed(
+    inputs, capsys, words, message
+):
+    _, options = inputs
+    assert main(arguments(options, *words)) == 2
+    assert message in capsys.readouterr().err
+    assert not options["out"].parent.exists()
+
+
 def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
     _, options = inputs
     del options["models"]

@@ -322,6 +322,8 @@ def test_networks_are_reported_as_unused_beside_a_clip_of_ones_own(tmp_path, cap
         (["--protocol", "ubc", "--results", "a", "--truth", "b", "--data", "c"], "both given"),
         (["--results", "a", "--truth", "b", "--steps", "4"], "not sampled again"),
         (["--results", "a", "--truth", "b", "--vae", "c"], "not sampled again"),
+        (["--results", "a", "--truth", "b", "--step-cache", "2"], "not sampled again"),
+        (["--guidance-interval", "0", "1.5"], "guidance interval got from 0 until 1.5"),
         (["--data", "somewhere"], "draws its own clips"),
         (["--protocol", "ubc", "--data", "nowhere"], "manifest.json"),
         (["--fvd-network", "i3d.pt"], "i3d.pt, which is not there"),

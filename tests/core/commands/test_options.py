@@ -5,7 +5,10 @@ import argparse
 import pytest
 
 from animate_anyone.__main__ import command_line, main
-from animate_anyone.commands.options import parse_size
+from animate_anyone.animate import sampling_of
+from animate_anyone.commands.options import parse_size, steps_and_guidance
+from animate_anyone.diffusion.guidance import GuidanceInterval
+from animate_anyone.weights.sets.aa_mini import AA_MINI
 
 PREPARE = ["prepare", "--clips=c", "--out=d"]
 EVALUATE = ["evaluate"]
@@ -98,3 +101,14 @@ def test_sizes_beyond_what_a_video_can_have_are_refused(text):
 def test_a_device_without_values_is_refused(tmp_path, capsys):
     assert main(["demo", "--device=meta", f"--out={tmp_path / 'x.mp4'}"]) == 2
     assert "device got 'meta'; it cannot be used here" in capsys.readouterr().err
+
+
+def test_interval_and_step_cache_reach_the_sampling_of_evaluate(caplog):
+    words = ["--guidance-interval", "0.25", "0.75", "--step-cache", "2"]
+    usual = sampling_of(AA_MINI)
+    changes = steps_and_guidance(command_line().parse_args(["evaluate", *words]), usual)
+    assert changes == {"step_cache": 2, "interval": GuidanceInterval(start=0.25, end=0.75)}
+    assert steps_and_guidance(command_line().parse_args(["evaluate"]), usual) == {}
+    assert not caplog.text
+    steps_and_guidance(command_line().parse_args(["evaluate", *words, "--cfg", "1"]), usual)
+    assert "--guidance-interval changes nothing" in caplog.text

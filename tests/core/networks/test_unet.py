@@ -10,6 +10,7 @@ from animate_anyone.errors import ConfigError, InputError
 from animate_anyone.networks.attention import KeyValue, sdpa
 from animate_anyone.networks.initialise import initialise
 from animate_anyone.networks.layers import normalise
+from animate_anyone.networks.position import compute_dtype, level_codes
 from animate_anyone.networks.temporal import MotionModule
 from animate_anyone.networks.unet import UNet
 
@@ -335,7 +336,7 @@ def test_norms_over_frames_share_their_statistics():
 
 def test_position_code_marks_the_same_place_at_every_level():
     config = replace(TINY, position_code=1.0, motion=None)
-    codes = UNet(config)._position_codes(torch.zeros(1, 4, 1, 8, 12))
+    codes = level_codes(config, torch.zeros(1, 4, 1, 8, 12))
     assert [tuple(code.shape) for code in codes] == [(1, 96, 16), (1, 24, 32)]
     alike = codes[0][0] @ codes[0][0].T
     assert torch.equal(alike.argmax(1), torch.arange(96))
@@ -352,4 +353,68 @@ def test_reference_net_is_built_without_unused_layers():
 
 def test_a_device_without_autocast_is_not_asked_for_it():
     latents = torch.zeros(1, dtype=torch.float16, device="meta")
-    assert UNet._compute_dtype(latents) == torch.float16
+    assert compute_dtype(latents) == torch.float16
+
+
+@pytest.mark.parametrize("size", [(6, 5), (8, 8)])
+def test_predict_equals_forward_and_its_own_features_give_the_same_again(size):
+    with torch.no_grad():
+        scene = ReferencedDenoiser(size=size)
+        condition = scene.denoiser.prepare(scene.tokens, scene.features)
+        inputs = (scene.latents, scene.timesteps, condition, scene.pose)
+        expected = scene.denoiser(*inputs)
+        full, deep = scene.denoiser.predict(*inputs)
+        again, same = scene.denoiser.predict(*inputs, deep=deep)
+    assert torch.equal(full, expected)
+    assert torch.equal(again, expected)
+    assert deep.shape == (2 * 3, TINY.block_out_channels[1], *size)
+    assert same is deep
+
+
+def test_with_deep_features_only_the_outermost_level_runs(scene):
+    condition = scene.denoiser.prepare(scene.tokens, scene.features)
+    inputs = (scene.latents, scene.timesteps, condition, scene.pose)
+    deep = scene.denoiser.predict(*inputs)[1]
+    ran = []
+    for name, module in scene.denoiser.named_modules():
+        module.register_forward_hook(lambda *_, name=name: ran.append(name))
+    changed = scene.latents + 0.1
+    near = scene.denoiser.predict(changed, *inputs[1:], deep=deep)[0]
+    kinds = {".".join(name.split(".")[:2]) for name in ran if "blocks" in name}
+    assert kinds == {"down_blocks.0", "up_blocks.1"}
+    assert not any("samplers" in name for name in ran)
+    exact = scene.denoiser(changed, *inputs[1:])
+    stale = scene.denoiser(*inputs)
+    assert (near - exact).norm() < (stale - exact).norm()
+
+
+def test_control_residuals_of_the_outermost_level_act_with_deep_features(scene):
+    condition = scene.denoiser.prepare(scene.tokens, scene.features)
+    inputs = (scene.latents, scene.timesteps, condition, scene.pose)
+    frames, channels = 2 * 3, TINY.block_out_channels
+    shapes = [(channels[0], 6, 5), (channels[0], 6, 5), (channels[0], 3, 3), (channels[1], 3, 3)]
+    down = [torch.randn(frames, *shape) for shape in shapes]
+    middle = torch.randn(frames, channels[1], 3, 3)
+    control = {"down_residuals": down, "mid_residual": middle}
+    expected = scene.denoiser(*inputs, **control)
+    full, deep = scene.denoiser.predict(*inputs, **control)
+    assert torch.equal(full, expected)
+    assert torch.equal(scene.denoiser.predict(*inputs, deep=deep, **control)[0], expected)
+    assert not torch.equal(scene.denoiser.predict(*inputs, deep=deep)[0], expected)
+
+
+def test_deep_features_of_another_call_are_refused(scene):
+    condition = scene.denoiser.prepare(scene.tokens, scene.features)
+    inputs = (scene.latents, scene.timesteps, condition)
+    deep = scene.denoiser.predict(*inputs)[1]
+    with pytest.raises(InputError, match=r"deep got features of shape .* needs those of 6 frames"):
+        scene.denoiser.predict(*inputs, deep=deep[1:])
+
+
+def test_a_network_of_one_level_can_be_called_with_deep_features():
+    config = replace(TINY, block_out_channels=(16,), attention_levels=(True,))
+    with torch.no_grad():
+        scene = ReferencedDenoiser(config)
+        inputs = (scene.latents, scene.timesteps, scene.denoiser.prepare(scene.tokens))
+        full, deep = scene.denoiser.predict(*inputs)
+        assert torch.equal(scene.denoiser.predict(*inputs, deep=deep)[0], full)
