@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -21,11 +22,7 @@ PACK = "animate_anyone"
 def server_base(comfy_host, tmp_path_factory):
     """Return the server's base folder, with this repository among its packs."""
     del comfy_host  # requested so that each ComfyUI gets its own folder
-    folder = tmp_path_factory.mktemp("server")
-    for name in ("models/animate_anyone", "input", "output", "temp", "user", "custom_nodes"):
-        (folder / name).mkdir(parents=True)
-    (folder / "custom_nodes" / PACK).symlink_to(REPOSITORY, target_is_directory=True)
-    return folder
+    return new_base(tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="session")
@@ -33,14 +30,36 @@ def server(comfy_host, server_base):
     """Return a client of a running server."""
     if not (REPOSITORY / "animate_anyone/weights/mini/denoising_unet.safetensors").is_file():
         pytest.skip("the weights of aa-mini are missing: animate_anyone/weights/mini")
+    try:
+        with running(comfy_host, server_base) as (client, _):
+            yield client
+    except StartError as error:
+        pytest.fail(str(error))
+
+
+class StartError(Exception):
+    """The server did not start."""
+
+
+def new_base(folder):
+    """Make a base folder for a server in `folder`; return it."""
+    for name in ("models/animate_anyone", "input", "output", "temp", "user", "custom_nodes"):
+        (folder / name).mkdir(parents=True)
+    (folder / "custom_nodes" / PACK).symlink_to(REPOSITORY, target_is_directory=True)
+    return folder
+
+
+@contextmanager
+def running(comfy_host, base):
+    """Run a server; yield a client of it and its process id; StartError if it does not start."""
     port = _free_port()
     extra = comfy_host.extra_packages
     path = os.pathsep.join(filter(None, [extra and str(extra), os.environ.get("PYTHONPATH")]))
-    with (server_base / "server.log").open("wb") as log:
+    with (base / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1"),
-                *("--port", str(port), "--base-directory", str(server_base)),
+                *("--port", str(port), "--base-directory", str(base)),
                 *("--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK),
                 *("--disable-api-nodes", "--database-url", "sqlite:///:memory:"),
                 *("--preview-method", "latent2rgb"),
@@ -52,8 +71,8 @@ def server(comfy_host, server_base):
         )
     try:
         client = Client(f"http://127.0.0.1:{port}", _cpu_seconds_of(process))
-        _wait(client, process, server_base / "server.log")
-        yield client
+        _wait(client, process, base / "server.log")
+        yield client, process.pid
     finally:
         process.kill()
         process.wait()
@@ -84,8 +103,8 @@ def _wait(client, process, log):
             else:
                 return
     except TimeoutError as error:
-        pytest.fail(f"the server did not start ({error}):\n{_end_of(log)}")
-    pytest.fail(f"the server ended while it started:\n{_end_of(log)}")
+        raise StartError(f"the server did not start ({error}):\n{_end_of(log)}") from error
+    raise StartError(f"the server ended while it started:\n{_end_of(log)}")
 
 
 def _end_of(log):

@@ -101,6 +101,8 @@ def opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or _is_cover(stream):
             raise InputError(f"frames got {path}; it holds no video. Choose a video file.")
+        if getattr(stream, "codec_context", None) is None:
+            raise MediaError(cannot_decode(path, ValueError("nobody here knows its codec")))
         yield container, stream
     except (OSError, FFmpegError) as error:
         raise MediaError(cannot_decode(path, error)) from error

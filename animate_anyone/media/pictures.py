@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from .. import opencv as cv2
-from ..errors import InputError, MediaError
+from ..errors import AnimateAnyoneError, InputError, MediaError
 from ..places import cannot_write, check_place, whole_file
 from ..types import Size
 
@@ -159,9 +159,12 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
         raise InputError(
             f"picture got {path}; it has more than 178 million pixels. Reduce it first."
         ) from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except AnimateAnyoneError:
+        raise
+    except Exception as error:  # a damaged picture makes Pillow's readers raise nearly anything
+        why = str(error) or type(error).__name__
         raise MediaError(
-            f"picture got {path}; it cannot be decoded ({error}). Save it again as PNG."
+            f"picture got {path}; it cannot be decoded ({why}). Save it again as PNG."
         ) from error
 
 

@@ -1,7 +1,8 @@
 """Load networks from weight files, in any of the forms in which weight sets are published."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .assign import assign
 from .detect import detect_pose_guider, detect_unet, reference_surplus
 from .encoders import load_autoencoder, load_image_encoder
 from .presets import detect_preset, preset_from_metadata
+from .read import Weights
 from .sets.table import get_preset
 from .sources import Parts, WeightPaths, open_parts
 
@@ -102,15 +104,28 @@ def resolve_preset(parts: Parts, preset: Preset | str | None = None) -> Preset:
     the known preset with the same layout.
     """
     wanted = get_preset(preset) if isinstance(preset, str) else preset
-    known = wanted or preset_from_metadata(parts.metadata)
-    _, unet = detect_unet(parts.denoiser.shapes, known)
-    _, reference = detect_unet(parts.reference_net.shapes, known)
-    guider = detect_pose_guider(parts.pose_guider.shapes)
+    with _naming(parts.denoiser):
+        known = wanted or preset_from_metadata(parts.metadata)
+        _, unet = detect_unet(parts.denoiser.shapes, known)
+    with _naming(parts.reference_net):
+        _, reference = detect_unet(parts.reference_net.shapes, known)
+    with _naming(parts.pose_guider):
+        guider = detect_pose_guider(parts.pose_guider.shapes)
     _check_pair(unet, reference, parts)
     _check_guider(unet, guider, parts)
     if wanted:
         return replace(wanted, unet=unet, pose_guider=guider)
-    return detect_preset(unet, guider, parts.metadata)
+    with _naming(parts.denoiser):
+        return detect_preset(unet, guider, parts.metadata)
+
+
+@contextmanager
+def _naming(weights: Weights) -> Iterator[None]:
+    """Put the file's name before an error that judges only shapes or metadata."""
+    try:
+        yield
+    except WeightsError as error:
+        raise WeightsError(f"{weights.source}: {error}") from error
 
 
 def _check_pair(unet: UNetConfig, reference: UNetConfig, parts: Parts) -> None:

@@ -44,10 +44,12 @@ def read_mmpose(value: Record, read: ReadFrame) -> Source:
 def read_coco(value: Record, read: ReadFrame) -> Source:
     """Read annotations of COCO: a frame for each image, in the natural order of the file names."""
     annotations, images = value["annotations"], value.get("images")
-    if not _are_records(annotations) or not (images is None or _are_records(images)):
+    categories = value.get("categories")
+    others = [each for each in (images, categories) if each is not None]
+    if not all(map(_are_records, [annotations, *others])):
         raise InputError(
-            "keypoints got annotations or images that are no lists of records; both must be as in "
-            "COCO's files. Export them again."
+            "keypoints got annotations, images or categories that are no lists of records; they "
+            "must be as in COCO's files. Export them again."
         )
     notes, names = [], None
     with_points = [one for one in annotations if is_person(one)]
@@ -59,8 +61,8 @@ def read_coco(value: Record, read: ReadFrame) -> Source:
             "keypoints got annotations without keypoints; they must be those of COCO's keypoint "
             "task. Choose that file."
         )
-    for category in value.get("categories") or []:
-        if is_record(category) and category.get("keypoints"):
+    for category in categories or []:
+        if category.get("keypoints"):
             names = _names(category["keypoints"])
             break
     if not images:

@@ -299,3 +299,26 @@ def test_tags_in_another_code_do_not_stop_a_clip(tmp_path: Path) -> None:
 def test_a_size_that_the_codec_refuses_is_named() -> None:
     with pytest.raises(InputError, match=r"size got 100000x16; a side .* may have 16384 pixels"):
         VideoWriter("x.mp4", Size(100_000, 16), 30)
+
+
+def test_damaged_moving_pictures_are_refused_in_words_or_read(tmp_path: Path) -> None:
+    frames = [Image.fromarray(frame_of(value)[::4, ::4]) for value in (0, 90, 180)]
+    path = tmp_path / "dance.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    whole, refused = path.read_bytes(), 0
+    for end in range(13, len(whole), 3):
+        path.write_bytes(whole[:end])
+        try:
+            clip_info(path)
+            list(frames_of(path))
+        except MediaError as error:
+            refused += "dance.gif; it cannot be decoded" in str(error)
+    assert refused
+
+
+def test_a_video_of_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, 2)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(MediaError, match=r"clip\.mp4; it cannot be decoded .*its codec"):
+        clip_info(path)

@@ -9,8 +9,9 @@ import torch
 from animate_anyone.errors import WeightsError
 from animate_anyone.weights.detect import detect_pose_guider, detect_unet, motion_widths
 from animate_anyone.weights.encoders import image_encoder_config, load_autoencoder
+from animate_anyone.weights.load import resolve_preset
 from animate_anyone.weights.read import from_tensors, read_weights
-from animate_anyone.weights.sources import with_motion
+from animate_anyone.weights.sources import Parts, with_motion
 
 PATCH = "vision_model.embeddings.patch_embedding.weight"
 POSITIONS = "vision_model.embeddings.position_embedding.weight"
@@ -177,3 +178,23 @@ def test_blocks_of_absurd_numbers_are_refused_at_once():
     shapes = {"down_blocks.99999999999.motion_modules.0.norm.weight": (4,)}
     with pytest.raises(WeightsError, match="have numbers without gaps"):
         motion_widths(shapes)
+
+
+def test_an_error_about_shapes_or_metadata_names_the_file(layout):
+    def parts(**metadata):
+        unet = {key: torch.zeros(shape) for key, shape in layout.unet().items()}
+        tensors = {key: torch.zeros(shape) for key, shape in layout.guider().items()}
+        denoiser = from_tensors(unet, "one.safetensors", metadata)
+        guider = from_tensors(tensors, "three.safetensors")
+        return Parts(
+            denoiser=denoiser, reference_net=from_tensors(unet, "two.pth"), pose_guider=guider
+        )
+
+    with pytest.raises(WeightsError, match=r"one\.safetensors: metadata `config` cannot be read"):
+        resolve_preset(parts(config="{}"))
+    with pytest.raises(WeightsError, match=r"one\.safetensors: preset got 'aa-mini', but"):
+        resolve_preset(parts(), "aa-mini")
+    broken = parts()
+    broken.pose_guider.shapes["conv_in.weight"] = ()
+    with pytest.raises(WeightsError, match=r"three\.safetensors: .*Pose Guider lacks"):
+        resolve_preset(broken)

@@ -146,3 +146,12 @@ def test_values_of_any_depth_are_refused_in_few_words(wrap):
     with pytest.raises(InputError) as caught:
         parse_with_notes(wrap(nested(100_000)))
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("name", ["annotations", "images", "categories"])
+@pytest.mark.parametrize("value", [3, [3], {"a": 1}])
+def test_what_is_no_list_of_records_in_coco_files_is_refused(name, value):
+    person = {"image_id": 1, "keypoints": [1.0, 2.0, 2] * 17}
+    clip = {"annotations": [person], "images": [{"id": 1, "width": 64, "height": 48}]}
+    with pytest.raises(InputError, match="images or categories that are no lists of records"):
+        parse_with_notes(clip | {name: value})
