@@ -133,3 +133,6 @@ class ImageEncoder(Protocol):
 
 Progress = Callable[[int, int], None]
 """Called as progress(done, total) after each unit of work; may raise to interrupt."""
+
+Look = Callable[[], None]
+"""Called as often as possible within a unit of work; may raise to interrupt."""

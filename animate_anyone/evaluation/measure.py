@@ -16,7 +16,8 @@ from .metrics.frames import same_clip
 from .metrics.metric import KNOWN, Case, Instruments, Look, Metric, OfClip, OfFrames, OfSet
 from .metrics.table import METRICS, Row
 
-AT_ONCE = 16  # frames per call of a frame metric; limits its memory
+AT_ONCE = 16  # frames per call of a frame metric, at most; limits its memory
+PIXELS_AT_ONCE = AT_ONCE * 256 * 256  # the same; more would keep a user who cancels waiting
 
 
 def measure(
@@ -75,7 +76,8 @@ def _frame_figures(
     figures = {n: m.measure.values for n, m in wanted.items() if isinstance(m.measure, OfFrames)}
     values: dict[str, list[Tensor]] = {name: [] for name in figures}
     done = 0
-    for ours, true in zip(result.split(AT_ONCE), truth.split(AT_ONCE), strict=True):
+    many = max(1, min(AT_ONCE, PIXELS_AT_ONCE // result[0, 0].numel()))
+    for ours, true in zip(result.split(many), truth.split(many), strict=True):
         for name, figure in figures.items():
             values[name].append(figure(ours, true, instruments))
         done += len(ours)

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from ..protocols import Look
 from .attention import Attention, TransformerBlock
 from .pose_guider import PaperPoseGuider, PoseGuider
 from .position import frame_table
@@ -17,6 +18,7 @@ def initialise(
     *,
     generator: torch.Generator | None = None,
     tie_query_key: bool = False,  # self-attention starts by attending to similar tokens
+    look: Look | None = None,  # called before each layer; may raise to interrupt
 ) -> nn.Module:
     """Fill every weight and buffer of a network in place and return the network.
 
@@ -26,7 +28,9 @@ def initialise(
     orthogonal query and key projections: a token then attends to similar tokens, and with a
     position code to the same place of the reference. So the network learns to copy sooner.
     """
+    look = look or (lambda: None)
     for part in module.modules():
+        look()
         if isinstance(part, nn.Linear | nn.Conv2d):
             _fill_uniform(part, generator)
         elif isinstance(part, nn.GroupNorm | nn.LayerNorm):
@@ -35,6 +39,7 @@ def initialise(
         elif isinstance(part, FramePosition):
             part.pe.copy_(frame_table(part.pe.shape[1], part.pe.shape[2]))
     for part in module.modules():
+        look()
         if isinstance(part, TemporalTransformer):
             _fill_zero(part.proj_out)
         elif isinstance(part, PoseGuider | PaperPoseGuider):

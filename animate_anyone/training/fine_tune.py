@@ -18,6 +18,7 @@ from ..config import Preset
 from ..errors import InputError
 from ..json_files import read_record
 from ..places import check_folder, check_place, owned, whole_file
+from ..protocols import Look
 from ..weights.bundle import write_bundle
 from ..weights.load import resolve_preset
 from ..weights.read import read_weights
@@ -125,35 +126,23 @@ def fine_tune(
     examples: Source,
     folder: Path,  # of the run, after `claim`
     target: Path,  # bundle file
-    surroundings: Surroundings,  # its `start` is not used; `progress` may raise to interrupt
+    surroundings: Surroundings,  # its `start` is not used; `progress` or `look` may interrupt
 ) -> Outcome:
     """Train to the last step and write the bundle; an interrupted run saves a checkpoint first."""
-    trainer: Trainer | None = None
-    progress = surroundings.progress
+    look = surroundings.look
 
     def begin(networks: AnimateNetworks) -> None:
         parts = networks.denoiser, networks.reference_net, networks.pose_guider
-        initial.from_bundle(*parts, start.source)
+        initial.from_bundle(*parts, start.source, look=look)
 
-    def report(done: int, total: int) -> None:
-        assert trainer is not None
-        try:
-            if progress is not None:
-                progress(done, total)
-        except BaseException:  # whatever the caller raises to interrupt; a step has just ended
-            trainer.save()
-            raise
-
-    trainer = Trainer(
-        config, folder, start.preset, replace(surroundings, start=begin, progress=report)
-    )
+    trainer = Trainer(config, folder, start.preset, replace(surroundings, start=begin))
     first_step = trainer.step
     try:
         trainer.run(examples)
         stage = trainer.folder
     finally:
         trainer.accelerator.free_memory()
-    _write(start, trainer.preset, stage / "weights.safetensors", target)
+    _write(start, trainer.preset, stage / "weights.safetensors", target, look)
     _record_written(folder, target)
     return Outcome(
         file=target,
@@ -215,13 +204,14 @@ def _check_same(name: str, earlier: Mapping[str, Any], now: Mapping[str, Any]) -
         )
 
 
-def _write(start: Start, preset: Preset, weights: Path, target: Path) -> None:
+def _write(start: Start, preset: Preset, weights: Path, target: Path, look: Look | None) -> None:
     """Write the weight set with the trained tensors in place of the original ones."""
     trained = read_weights(weights)
     changed = {
         name: getattr(start.parts, name).updated(trained.part(f"{name}.")) for name in TRAINED
     }
-    write_bundle(replace(start.parts, **changed), preset, target, torch.float16)
+    progress = None if look is None else lambda done, total: look()
+    write_bundle(replace(start.parts, **changed), preset, target, torch.float16, progress)
     log.info("wrote %s", target)
 
 

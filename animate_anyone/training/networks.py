@@ -21,7 +21,7 @@ from ..networks.condition import (
 )
 from ..networks.initialise import initialise
 from ..networks.pose_guider import build_pose_guider
-from ..protocols import AttentionFunction, Autoencoder, ImageEncoder
+from ..protocols import AttentionFunction, Autoencoder, ImageEncoder, Look
 from ..weights.encoders import ClipImageEncoder, clip_normalised
 from ..weights.load import Models
 from ..weights.sets.table import get_preset
@@ -141,6 +141,7 @@ def build_networks(
     generator: torch.Generator,
     *,
     attention: AttentionFunction = sdpa,
+    look: Look | None = None,  # called before each layer; may raise to interrupt
 ) -> AnimateNetworks:
     """Return the networks of a stage before training; stage 1 has no temporal layers."""
     unet = preset.unet if config.stage == 2 else replace(preset.unet, motion=None)
@@ -151,7 +152,8 @@ def build_networks(
         image_encoder=config.train_image_encoder,
         checkpointing=config.gradient_checkpointing,
     )
-    initialise_variant(networks.denoiser, networks.reference_net, generator, tie_query_key=True)
+    pair = networks.denoiser, networks.reference_net
+    initialise_variant(*pair, generator, tie_query_key=True, look=look)
     initialise(networks.pose_guider, generator=generator)
     if networks.image_encoder is not None:
         initialise(networks.image_encoder, generator=generator)

@@ -7,7 +7,7 @@ the batch that does not attend to the reference receives no information from it.
 
 import difflib
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..networks.controlnet import ControlledUNet, ControlNet, HintEncoder
 from ..networks.initialise import initialise
 from ..networks.unet import PreparedCondition, UNet
-from ..protocols import AttentionFunction
+from ..protocols import AttentionFunction, Look
 
 Variant = Literal["reference_net", "clip", "controlnet", "clip_controlnet"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -36,6 +36,23 @@ class TokenUNet(UNet):
         return super().prepare(context)
 
 
+class _Unfilled:
+    """Layers as torch's, whose weights stay unset: `initialise_variant` sets all of them.
+
+    torch would first draw random weights of its own, which takes seconds at full size.
+    """
+
+    GroupNorm, LayerNorm = nn.GroupNorm, nn.LayerNorm
+
+    class Linear(nn.Linear):
+        def reset_parameters(self) -> None:
+            pass
+
+    class Conv2d(nn.Conv2d):
+        def reset_parameters(self) -> None:
+            pass
+
+
 class NoReference(nn.Module):
     """Takes the place of ReferenceNet; it has no weights and returns no features."""
 
@@ -52,8 +69,9 @@ def build_variant(
 ) -> tuple[UNet, nn.Module]:
     """Return denoiser and reference net of one row of the table; see `initialise_variant`."""
     _check_name(variant)
-    options = {"attention": attention, "checkpointing": checkpointing}
+    options: dict[str, Any] = {"attention": attention, "checkpointing": checkpointing}
     if variant == "reference_net":
+        options["operations"] = _Unfilled
         return UNet(unet, **options), UNet(unet.reference(), **options)
     if variant == "clip":
         return TokenUNet(unet, **options), NoReference()
@@ -73,10 +91,11 @@ def initialise_variant(
     generator: torch.Generator | None = None,
     *,
     tie_query_key: bool = False,
+    look: Look | None = None,  # as for `initialise`
 ) -> None:
     """Initialise both networks; a ControlNet starts as a copy of the encoder with zero outputs."""
     for network in (denoiser, reference_net):
-        initialise(network, generator=generator, tie_query_key=tie_query_key)
+        initialise(network, generator=generator, tie_query_key=tie_query_key, look=look)
         for part in network.modules():
             if isinstance(part, ControlNet | HintEncoder):
                 part.start_from_zero()

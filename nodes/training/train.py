@@ -128,6 +128,7 @@ def train(
         image_encoder=encoders[1],
         cpu=host.on_cpu(),
         progress=host.progress(config.steps),
+        look=host.check_interrupt,
     )
     with host.training():
         outcome = fine_tune(start, config, examples, folder, target, surroundings)
@@ -211,10 +212,12 @@ def _loaded(target: Path, dtype: str) -> tuple[host.ModelPatcher, Network, Netwo
     from ...animate_anyone.training.fine_tune import Start
 
     trained = Start.open(target)
+    parts = trained.parts.watched(lambda done, total: host.check_interrupt())
+    preset = trained.preset
     return (
-        denoiser_of(trained.parts, trained.preset, dtype, (target, None, dtype)),
-        load_reference_net(trained.parts, trained.preset, dtype),
-        load_pose_guider(trained.parts, trained.preset, dtype),
+        denoiser_of(parts, preset, dtype, (target, None, dtype)),
+        load_reference_net(parts, preset, dtype),
+        load_pose_guider(parts, preset, dtype),
     )
 
 

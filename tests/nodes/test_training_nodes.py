@@ -127,7 +127,26 @@ def test_an_interrupted_run_is_kept_and_goes_on(train, pack, monkeypatch, base):
     monkeypatch.undo()
     assert not (base / "models/animate_anyone/cut.safetensors").exists()
     resumed = train(steps=5, save_as="cut", if_exists="go on")
-    assert "Trained 5 steps, of which 4 were taken earlier" in resumed.report
+    assert "Trained 5 steps, of which 3 were taken earlier" in resumed.report
+
+
+def test_a_step_is_interrupted_in_its_middle_and_repeated(train, core, monkeypatch):
+    import comfy.model_management as management
+
+    trainer = core("training.loop.trainer").Trainer
+    plain = trainer.train_step
+
+    def cancelled_in_step_3(self, parts):
+        if self.step == 2:
+            management.interrupt_current_processing()
+        return plain(self, parts)
+
+    monkeypatch.setattr(trainer, "train_step", cancelled_in_step_3)
+    with pytest.raises(management.InterruptProcessingException):
+        train(steps=5, save_as="middle")
+    monkeypatch.undo()
+    resumed = train(steps=5, save_as="middle", if_exists="go on")
+    assert "Trained 5 steps, of which 2 were taken earlier" in resumed.report
 
 
 def test_files_of_others_are_not_overwritten(train, base):

@@ -8,6 +8,7 @@ from torch import nn
 
 from ...errors import WeightsError
 from ...networks.unet import UNet
+from ...protocols import Look
 from ...weights.detect import reference_surplus
 from ...weights.report import check_keys, module_shapes
 from ...weights.sources import WeightPaths, open_parts
@@ -26,6 +27,7 @@ def from_bundle(
     source: str | Path | WeightPaths | Iterable[str | Path],  # whatever `load_models` opens
     *,
     image_encoder: nn.Module | None = None,  # CLIPVisionModelWithProjection, where it is trained
+    look: Look | None = None,  # called before each tensor is read; may raise to interrupt
 ) -> None:
     """Start from a whole weight set, to train it further.
 
@@ -33,6 +35,8 @@ def from_bundle(
     they stay unchanged and a warning is logged.
     """
     parts = open_parts(source)
+    if look is not None:
+        parts = parts.watched(lambda done, total: look())
     check_keys(pose_guider, parts.pose_guider, "a Pose Guider")
     encoder = parts.image_encoder
     if image_encoder is not None:

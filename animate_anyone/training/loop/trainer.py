@@ -21,19 +21,21 @@ from torch import Tensor
 
 from ...config import Preset
 from ...diffusion.schedule import NoiseSchedule
-from ...errors import ConfigError, InputError, MediaError, TrainingError
+from ...errors import InputError, MediaError, TrainingError
 from ...networks.attention import sdpa
 from ...places import owned, whole_file
-from ...protocols import Autoencoder, ImageEncoder, Progress
+from ...protocols import Autoencoder, ImageEncoder, Look, Progress
 from ...weights.load import Models
 from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
 from ..sources.batch import Batch, Draw, Source
 from .checkpoints import Average, CheckpointFolder, bytes_of_save, require_safe_checkpoint
+from .checks import check_width, needed
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .journal import Journal
+from .looks import Looks
 from .losses import BatchFacts, figure_error, total_loss
 from .optimizer import build_optimizer
 
@@ -55,6 +57,7 @@ class Surroundings:
     origin: Mapping[str, str] = field(default_factory=dict)  # data and weights, for checkpoints
     cpu: bool = False  # use the CPU even if there is a GPU
     progress: Progress | None = None  # called after each step; may raise to interrupt
+    look: Look | None = None  # called all the time, within steps too; may raise to interrupt
 
 
 class Trainer:
@@ -77,7 +80,7 @@ class Trainer:
         self.device = self.accelerator.device
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
-        self._origin = dict(self.surroundings.origin)
+        self._origin, self._looks = dict(self.surroundings.origin), Looks(self.surroundings.look)
         self._skipped = self._not_finite = 0  # steps since the last report; in a row
 
         found = self.checkpoints.newest()
@@ -86,6 +89,7 @@ class Trainer:
         optimizer = build_optimizer(config, list(chosen.values()))
         self._wrapped, self.optimizer = self.accelerator.prepare(networks, optimizer)
         self.networks: AnimateNetworks = self.accelerator.unwrap_model(self._wrapped)
+        self._looks.watch(self.networks)
         self.parameters = {k: v for k, v in self.networks.named_parameters() if k in chosen}
         check_names(self.accelerator, chosen, self.parameters)
         self._unused = [v for k, v in self.networks.named_parameters() if k not in chosen]
@@ -98,7 +102,13 @@ class Trainer:
         with owned(self.folder) if self.accelerator.is_main_process else nullcontext():
             size = bytes_of_save(self.parameters, self._unused, self.average)
             self.checkpoints.check_start(self.step, size if self.step < self.config.steps else 0)
-            self._run(source)
+            try:
+                self._run(source)
+            except BaseException:
+                if self._looks.interrupted:  # in the middle of a step, which is then repeated
+                    self.optimizer.zero_grad(set_to_none=True)
+                    self.save()
+                raise
 
     def _run(self, source: Source) -> None:
         config, main = self.config, self.accelerator.is_main_process
@@ -113,8 +123,8 @@ class Trainer:
             now = time.perf_counter()
             figures.append(step | {"seconds": now - started})
             started = now
-            if self.surroundings.progress is not None:
-                self.surroundings.progress(self.step, config.steps)
+            if (progress := self.surroundings.progress) is not None:
+                self._looks.call(lambda shown=progress: shown(self.step, config.steps))
             if self.step % config.report_every == 0:
                 self._report(journal, figures, waited)
                 waited = 0.0
@@ -197,7 +207,7 @@ class Trainer:
     def _loss(self, rows: Sequence[int], batch: Batch) -> tuple[Tensor, dict[str, float]]:
         config, schedule = self.config, self.schedule
         reference, targets = self._latents(batch)
-        _check_width("latents", "channels", targets.shape[1], self.preset.unet.in_channels)
+        check_width("latents", "channels", targets.shape[1], self.preset.unet.in_channels)
         drawn = draw_step(
             config.seed,
             self.step,
@@ -228,7 +238,7 @@ class Trainer:
         """Return reference (b, c, h, w) and targets (b, c, f, h, w) on the device."""
         if batch.encoded:
             return batch.reference.to(self.device), batch.targets.to(self.device)
-        coder = _needed(self.surroundings.autoencoder, "autoencoder", "pictures into latents")
+        coder = needed(self.surroundings.autoencoder, "autoencoder", "pictures into latents")
         b = len(batch.reference)
         targets = rearrange(batch.targets, "b c f H W -> (b f) c H W")
         frames = torch.cat([batch.reference, targets])
@@ -240,15 +250,13 @@ class Trainer:
         """Return the networks' input for the image token: the token itself, or a picture."""
         if batch.tokens is not None:
             wanted = self.preset.unet.cross_attention_dim
-            _check_width("image tokens", "numbers", batch.tokens.shape[-1], wanted)
+            check_width("image tokens", "numbers", batch.tokens.shape[-1], wanted)
             return batch.tokens.to(self.device)
         assert batch.thumbs is not None
         pictures = batch.thumbs.to(self.device).float() / 255
         if self.config.train_image_encoder:
             return pictures
-        encoder = _needed(
-            self.surroundings.image_encoder, "image_encoder", "a picture into a token"
-        )
+        encoder = needed(self.surroundings.image_encoder, "image_encoder", "a picture into a token")
         return torch.cat([encoder.encode(picture[None]) for picture in pictures])
 
     def _batches(self, source: Source) -> Iterator[list[tuple[Sequence[int], Batch]]]:
@@ -300,7 +308,7 @@ class Trainer:
     def _validate(self, journal: Journal | None) -> None:
         if journal is None or self.surroundings.validate is None:
             return
-        autoencoder = _needed(self.surroundings.autoencoder, "autoencoder", "latents into pictures")
+        autoencoder = needed(self.surroundings.autoencoder, "autoencoder", "latents into pictures")
         models = as_models(self.networks, self.preset, autoencoder, self.surroundings.image_encoder)
         with self.average.in_place_of(self.parameters), torch.no_grad():
             self.networks.eval()
@@ -327,7 +335,9 @@ class Trainer:
     def _built(self, folder: Path, *, new: bool) -> AnimateNetworks:
         generator = torch.Generator().manual_seed(self.config.seed)
         attention = plain_attention if self.device.type == "cpu" else sdpa
-        networks = build_networks(self.preset, self.config, generator, attention=attention)
+        networks = build_networks(
+            self.preset, self.config, generator, attention=attention, look=self.surroundings.look
+        )
         if not new:
             return networks
         if self.surroundings.start is not None:
@@ -380,21 +390,3 @@ class _Steps(torch.utils.data.Dataset):
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     """Return the mean of each figure; all rows have the same figures."""
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-
-
-def _check_width(what: str, unit: str, found: int, wanted: int) -> None:
-    """Raise ConfigError if data were encoded by an encoder that does not fit the networks."""
-    if found != wanted:
-        raise ConfigError(
-            f"data got {what} of {found} {unit}; these networks take {wanted}. Name the encoder "
-            "that belongs to them, in training and in `prepare --cache`."
-        )
-
-
-def _needed(part: Any, name: str, purpose: str) -> Any:  # noqa: ANN401  (an encoder)
-    if part is None:
-        raise ConfigError(
-            f"{name} got none; it turns {purpose}. Name the models whose {name} is used, or "
-            "prepare the data with caches."
-        )
-    return part

@@ -15,7 +15,8 @@ from ...media import to_pixels
 from ...protocols import Autoencoder, ImageEncoder, Progress
 from .batch import Batch, Draw
 
-CHUNK_FRAMES = 8  # through the autoencoder at once
+CHUNK_FRAMES = 8  # through the autoencoder at once, at most
+CHUNK_PIXELS = CHUNK_FRAMES * 256 * 256  # the same; more would keep a user who cancels waiting
 
 
 class OwnClip:
@@ -47,12 +48,14 @@ class OwnClip:
         """Encode each frame once; InputError if frames and poses do not fit each other."""
         check_clip(frames, poses)
         latents, tokens = [], []
-        for start in range(0, len(frames), CHUNK_FRAMES):
-            pixels = to_pixels(frames[start : start + CHUNK_FRAMES])
+        chunk = max(1, min(CHUNK_FRAMES, CHUNK_PIXELS // (frames.shape[1] * frames.shape[2])))
+        for start in range(0, len(frames), chunk):
+            pixels = to_pixels(frames[start : start + chunk])
             latents.append(autoencoder.encode(pixels).float().cpu().numpy())
-            tokens += [image_encoder.encode(each[None]).float().cpu().numpy() for each in pixels]
-            if progress is not None:
-                progress(min(start + CHUNK_FRAMES, len(frames)), len(frames))
+            for each in pixels:
+                tokens.append(image_encoder.encode(each[None]).float().cpu().numpy())
+                if progress is not None:
+                    progress(len(tokens), len(frames))
         return cls(np.concatenate(latents), np.concatenate(tokens), poses)
 
     def __len__(self) -> int:

@@ -135,6 +135,15 @@ def test_an_interrupt_in_progress_ends_the_measuring_at_once():
     assert told == [16]
 
 
+def test_large_frames_are_measured_few_at_once():
+    told: list[int] = []
+    clip = torch.rand(3, 3, 1024, 512)
+    wanted = Instruments(metrics=("psnr",))
+    row = measure(clip, case(truth=clip / 2), wanted, lambda done, _: told.append(done))
+    assert told == [2, 3]
+    assert row == measure(clip, case(truth=clip / 2), wanted)
+
+
 def test_one_frame_has_no_flicker():
     assert "flicker" not in measure(torch.rand(1, 3, 48, 40), case(1), Instruments())
 

@@ -103,7 +103,23 @@ def test_progress_counts_the_frames_encoded():
     OwnClip.encoded(
         numbered(), numbered(), Numbers(), Token(), lambda done, total: told.append((done, total))
     )
-    assert told == [(8, 10), (10, 10)]
+    assert told == [(frame, 10) for frame in range(1, 11)]
+
+
+@pytest.mark.parametrize(("side", "most"), [(16, 8), (256, 8), (512, 2), (1024, 1)])
+def test_large_frames_are_encoded_few_at_once(side, most):
+    """Between two calls of the encoder the user may cancel."""
+    calls: list[int] = []
+
+    class Counted(Numbers):
+        def encode(self, frames: torch.Tensor) -> torch.Tensor:
+            calls.append(len(frames))
+            return super().encode(frames)
+
+    frames = np.full((9, side, side, 3), 7, np.uint8)
+    OwnClip.encoded(frames, frames, Counted(), Token())
+    assert max(calls) == most
+    assert sum(calls) == 9
 
 
 @pytest.mark.parametrize(
