@@ -16,6 +16,7 @@ from ..protocols import Progress
 from ..types import Size
 from .checks import check_inputs
 from .condition import PoseFeatures, ReferenceCondition, ReferencePictures
+from .kept import Kept
 from .prediction import ClipPrediction
 from .settings import PIXELS_PER_LATENT, Networks, Sampling, sampling_of
 
@@ -68,18 +69,22 @@ def denoise(
     noise: Tensor,  # (1, c, f, h, w)
     sampling: Sampling,
     progress: Progress | None = None,
+    kept: Kept | None = None,  # latents that are known and stay; the others fit to them
 ) -> Tensor:  # (1, c, f, h, w), float32
     """Return the denoised latents of a clip, sampled in windows."""
-    model = ClipPrediction(models, condition, pose, sampling, noise.shape, progress)
-    return sample(
-        model,
-        noise.to(model.like.device),
-        NoiseSchedule(models.preset.schedule),
+    prediction = ClipPrediction(models, condition, pose, sampling, noise.shape, progress)
+    noise, schedule = noise.to(prediction.like.device), NoiseSchedule(models.preset.schedule)
+    kept = None if kept is None else kept.to(noise)
+    latents = sample(
+        prediction if kept is None else kept.held_in(prediction, noise, schedule),
+        noise,
+        schedule,
         sampling.steps,
         sampling.sampler,
         torch.Generator().manual_seed(sampling.seed + 1),  # for samplers that add noise
         _refuse_nan,
     )
+    return latents if kept is None else kept.over(latents)
 
 
 def decode(

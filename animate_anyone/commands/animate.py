@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from .following import (
     progress_bar,
     retarget_config,
 )
+from .going_on import add_going_on_arguments, frames_limit, going_on
+from .keeping import Keeping, add_keeping_arguments
 from .options import (
     add_canvas,
     add_sampling_arguments,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..animate import Sampling
+    from ..animate.continuing import Piece
     from ..pose.retarget.retarget import RetargetConfig
     from .driving import Driving
 
@@ -89,6 +93,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--sheet", type=Path, metavar="PICTURE", help=text)
     text = "only print size, number of windows and estimated memory; compute nothing"
     add("--dry-run", action="store_true", help=text)
+    add_going_on_arguments(parser)
+    add_keeping_arguments(parser)
     add_retarget_arguments(parser, f"{USUAL_MODE} for a video of a person, else none")
     add_follow_arguments(parser)
     add_sampling_arguments(parser)
@@ -97,7 +103,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    from ..animate import animate, check_plan
+    from ..animate import check_plan
+    from ..animate.continuing import animate_in_pieces
     from ..media import (
         ForegroundMask,
         VideoWriter,
@@ -105,51 +112,71 @@ def run(options: argparse.Namespace) -> int:
         picture_size,
         read_picture,
         to_bytes,
+        with_alpha,
     )
     from ..weights.load import load_models
-    from .driving import open_driving, read_driving
+    from .driving import open_driving
 
     device, dtype = machine_from(options)
     preset = _preset(options)
     driving = open_driving(
-        options.poses, options.fps, options.frames, options.driving, options.canvas
+        options.poses, options.fps, frames_limit(options), options.driving, options.canvas
     )
-    fit = retarget_config(options, options.retarget or _USUAL_MODES[driving.kind])
+    usual = "none" if options.keep_background == "driving" else _USUAL_MODES[driving.kind]
+    fit = retarget_config(options, options.retarget or usual)
     follower = Follower(options)
     canvas = picture_size(options.reference) if fit.compares else driving.size
     size = _size(options.size, canvas, preset)
     sampling = sampling_from(options, preset)
     check_plan(preset, len(driving.frames), size, sampling)
+    way = going_on(options, driving, size, sampling)
+    driving = way.driving
+    keeping = Keeping(options, fit.mode, driving, size)
     reference = read_picture(options.reference, longest=4 * max(size.width, size.height))
     if options.dry_run:
-        plan = describe(preset, driving, size, sampling, dtype.itemsize)
+        plan = describe(preset, driving, size, sampling, dtype.itemsize, way.pieces)
         sys.stdout.write(plan + _row("motion", f"{driving.kind}, retargeting {fit.mode}"))
         return 0
 
     if options.sheet:
         check_picture_place(options.sheet)
-    sheet = _Sheet(len(driving.frames))
+    sheet = _Sheet(way.shown)
     cut = options.foreground_mask
-    mask = ForegroundMask(cut, len(driving.frames), size) if cut else None
+    mask = ForegroundMask(cut, way.shown, size) if cut else None
     audio = options.poses if driving.has_audio and not options.no_audio else None
     # The place is checked first, so that a fault there comes before the long computation.
-    more = {"audio_from": audio, "alpha": mask is not None, "expected": len(driving.frames)}
-    with VideoWriter(options.out, size, driving.fps, **more) as writer:
-        driving = _ready_to_draw(driving, fit, follower, to_bytes(reference)[0])
-        poses = read_driving(driving, size)
+    more = {"audio_from": audio, "audio_start": way.sound_start, "expected": way.shown}
+    clear = mask is not None or keeping.transparent
+    with VideoWriter(options.out, size, driving.fps, **more, alpha=clear) as writer:
+        character = to_bytes(reference)[0]
+        driving = _ready_to_draw(driving, fit, follower, character)
+        inputs = keeping.inputs(driving, size, character, follower)
         with progress_bar("loading", "tensor") as progress:
             more = {"preset": options.preset, "dtype": dtype, "device": device}
             models = load_models(_source(options), **more, progress=progress)
+        reference = reference.to(device)
         with progress_bar("sampling") as progress:
-            more = {"progress": progress, "let_go": models.let_go}
-            chunks = animate(models, reference.to(device), poses, sampling, **more)
-        for chunk in chunks:
-            frames = to_bytes(chunk)
-            writer.write(mask.on(frames) if mask else frames)
-            sheet.add(frames)
-    logger.info("%s: %d frames of %dx%d", options.out, len(poses), size.width, size.height)
+            for part in animate_in_pieces(
+                models,
+                reference,
+                inputs,
+                way.pieces,
+                sampling,
+                beginning=way.beginning(models, reference, size),
+                progress=progress,
+                let_go=models.let_go,
+            ):
+                frames = part.frames
+                if mask is not None:
+                    frames = mask.on(frames)
+                elif part.masks is not None and keeping.transparent:
+                    frames = with_alpha(frames, part.masks)
+                writer.write(frames)
+                sheet.add(part.frames, part.poses)
+    keeping.report()
+    logger.info("%s: %d frames of %dx%d", options.out, writer.frames, size.width, size.height)
     if options.sheet:
-        sheet.write(options.sheet, to_bytes(reference)[0], poses)
+        sheet.write(options.sheet, character)
     return 0
 
 
@@ -168,21 +195,27 @@ def _ready_to_draw(
 
 
 def describe(
-    preset: Preset, driving: "Driving", size: Size, sampling: "Sampling", value_bytes: int
+    preset: Preset,
+    driving: "Driving",
+    size: Size,
+    sampling: "Sampling",
+    value_bytes: int,
+    pieces: "Sequence[Piece]",
 ) -> str:
     """Return a summary of a run as lines of text: weights, size, windows, estimated memory."""
     from ..diffusion.windows import plan_windows
     from ..estimate import estimate_memory
 
     frames, windows = len(driving.frames), sampling.windows
+    at_once = pieces[0].frames
     rows = 1 if sampling.guidance == 1 else 2
-    counts = [len(plan_windows(frames, windows, step)) for step in range(sampling.steps)]
+    counts = [len(plan_windows(at_once, windows, step)) for step in range(sampling.steps)]
     per_call = sampling.windows_per_call
-    calls = sum(-(-count // per_call) for count in counts)
-    length = min(windows.length, frames)
+    calls = len(pieces) * sum(-(-count // per_call) for count in counts)
+    length = min(windows.length, at_once)
     need = estimate_memory(
         preset,
-        frames=frames,
+        frames=at_once,
         size=size,
         window_frames=length * min(per_call, max(counts)),
         rows=rows,
@@ -195,6 +228,13 @@ def describe(
         "size": f"{size.width}x{size.height} (motion {driving.size.width}x{driving.size.height})",
         "frames": f"{frames} at {float(driving.fps):g} fps, {float(seconds):.2f} s"
         + (", with sound" if driving.has_audio else ""),
+        **(
+            {}
+            if len(pieces) == 1
+            else {
+                "pieces": f"{len(pieces)} of up to {at_once} frames, {pieces[1].held} of them held"
+            }
+        ),
         "windows": f"{max(counts)} of {length} frames per step, overlap {windows.overlap}",
         "steps": f"{sampling.steps} of {sampling.sampler}, {_guidance(sampling)}" + _full(sampling),
         "UNet calls": f"{calls} of {rows * length * min(per_call, max(counts))} frame rows",
@@ -204,6 +244,14 @@ def describe(
         + "; VAE and image encoder not counted",
     }
     return "".join(_row(name, text) for name, text in lines.items())
+
+
+def _in_pieces(pieces: "Sequence[Piece]") -> dict[str, str]:
+    """Return the pieces of a clip in words; nothing for a clip in one piece."""
+    if len(pieces) == 1:
+        return {}
+    most, held = pieces[0].frames, pieces[1].held
+    return {"pieces": f"{len(pieces)} of up to {most} frames, {held} of them held"}
 
 
 def _guidance(sampling: "Sampling") -> str:
@@ -236,23 +284,25 @@ class _Sheet:
 
         self._wanted = spread(frames, SHEET_FRAMES)
         self._kept: list = []
+        self._poses: list = []
         self._passed = 0
 
-    def add(self, frames) -> None:  # noqa: ANN001  (f, H, W, 3) uint8, numpy is imported late
-        for frame in frames:
+    def add(self, frames, poses) -> None:  # noqa: ANN001  (f, H, W, 3) uint8, numpy is imported late
+        for frame, pose in zip(frames, poses, strict=True):
             if self._passed in self._wanted:
                 self._kept.append(frame.copy())
+                self._poses.append(pose)
             self._passed += 1
 
-    def write(self, path: Path, reference, poses) -> None:  # noqa: ANN001  (as above)
+    def write(self, path: Path, reference) -> None:  # noqa: ANN001  (as above)
         from ..media import contact_sheet, write_picture
 
         rows = {
             "reference": [reference],
-            "skeleton": [poses[i] for i in self._wanted if i < len(poses)],
+            "skeleton": self._poses,
             "result": self._kept,
         }
-        write_picture(path, contact_sheet(rows, cell=max(128, min(256, poses.shape[1]))))
+        write_picture(path, contact_sheet(rows, cell=max(128, min(256, len(self._kept[0])))))
         logger.info("%s: contact sheet", path)
 
 

@@ -191,20 +191,31 @@ def read_driving(
 ) -> np.ndarray:  # (f, H, W, 3) uint8
     """Return the pictures of skeletons at a size; the source is read once, frame by frame."""
     pictures = np.empty((len(driving.frames), size.height, size.width, 3), np.uint8)
-    if driving.clip is not None:
-        for row, frame in enumerate(driving.frames):
-            pictures[row] = draw_frame(driving.clip, frame, size)
-        return pictures
     done = 0
-    for frame in _repeated(driving):
-        pictures[done] = fit_drawing(frame, size)
+    for picture in drawn_frames(driving, size):
+        pictures[done] = picture
         done += 1
-    if done < len(pictures):
-        _warn_short(driving, len(pictures), done)
     return pictures[:done]
 
 
-def _repeated(driving: Driving) -> Iterator[np.ndarray]:
+def drawn_frames(
+    driving: Driving,
+    size: Size,
+) -> Iterator[np.ndarray]:  # (H, W, 3) uint8
+    """Yield the pictures of skeletons at a size, one by one."""
+    if driving.clip is not None:
+        for frame in driving.frames:
+            yield draw_frame(driving.clip, frame, size)
+        return
+    done = 0
+    for picture in frames_as_listed(driving):
+        yield fit_drawing(picture, size)
+        done += 1
+    if done < len(driving.frames):
+        _warn_short(driving, len(driving.frames), done)
+
+
+def frames_as_listed(driving: Driving) -> Iterator[np.ndarray]:
     """Yield the source's pictures, left out or repeated as `driving.frames` says."""
     wanted = iter(driving.frames)
     next_one = next(wanted, None)

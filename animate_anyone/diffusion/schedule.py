@@ -74,6 +74,15 @@ class NoiseSchedule:
             return spread * noisy + signal * output
         return (noisy - signal * output) / spread
 
+    def output_for(self, clean: Tensor, noisy: Tensor, timesteps: int | Tensor) -> Tensor:
+        """Return the network's output from which `to_clean` gives this clean sample."""
+        if self.config.prediction_type == "sample":
+            return clean
+        signal, spread = self._parts(timesteps, noisy)
+        if self.config.prediction_type == "v_prediction":
+            return (signal * noisy - clean) / spread
+        return (noisy - signal * clean) / spread
+
     def snr(self, timesteps: int | Tensor) -> Tensor:
         """Return the signal-to-noise ratio a / (1 - a), for loss weights."""
         alphas = self.alphas_cumprod[self._index(timesteps)]

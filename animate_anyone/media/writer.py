@@ -43,6 +43,7 @@ class VideoWriter:
         fps: Fraction | float,  # frames per second
         *,
         audio_from: Path | str | None = None,  # clip whose sound is added
+        audio_start: Fraction | float = 0,  # seconds of that clip at which its sound begins
         crf: int = 16,  # 0..51, lower is better and larger; ProRes has no such choice
         alpha: bool = False,  # frames are RGBA, their colours not multiplied by alpha
         expected: int = 1,  # frames that will come, for the check of free space
@@ -52,6 +53,7 @@ class VideoWriter:
         self.fps = Fraction(fps).limit_denominator(1001)
         self.frames = 0
         self._audio_from = None if audio_from is None else Path(audio_from)
+        self._audio_start = Fraction(audio_start)
         self._crf, self._expected = crf, expected
         self._part = temporary_path(self.path, self.path.suffix)
         self._audio: _AudioCopier | None = None
@@ -131,7 +133,7 @@ class VideoWriter:
         if not source.streams.audio:
             source.close()
             return None
-        return _AudioCopier(source, self._container, self._encoding)
+        return _AudioCopier(source, self._container, self._encoding, self._audio_start)
 
     def _abandon(self) -> None:
         """Close everything and remove the unfinished file; does nothing after success."""
@@ -154,7 +156,13 @@ class VideoWriter:
 class _AudioCopier:
     """Copies the sound of one clip to another, packet by packet, cut at the end of the video."""
 
-    def __init__(self, source: InputContainer, target: OutputContainer, encoding: Encoding) -> None:
+    def __init__(
+        self,
+        source: InputContainer,
+        target: OutputContainer,
+        encoding: Encoding,
+        begin: Fraction,  # seconds; earlier sound is left out, to the nearest packet
+    ) -> None:
         self.source = source
         stream = source.streams.audio[0]
         self._target = target
@@ -170,7 +178,8 @@ class _AudioCopier:
             self._out.codec_context.layout = stream.codec_context.layout
         start = 0 if not source.streams.video else source.streams.video[0].start_time or 0
         base = source.streams.video[0].time_base if source.streams.video else None
-        self._start = start * (base or Fraction(0))
+        self._start = start * (base or Fraction(0)) + begin
+        self._cut = begin > 0
         self._parts = source.demux(stream) if self._copied else source.decode(stream)
         self._next: av.Packet | av.AudioFrame | None = None
 
@@ -182,9 +191,11 @@ class _AudioCopier:
             part = self._next
             if part is None or part.time_base is None or part.pts is None:
                 return
-            if part.pts * part.time_base - self._start >= seconds:
+            moment = part.pts * part.time_base - self._start
+            if moment >= seconds:
                 return
-            self._write(part)
+            if moment >= 0 or not self._cut:
+                self._write(part)
             self._next = None
 
     def finish(self) -> None:

@@ -131,7 +131,9 @@ def test_video_of_a_person_is_followed_and_fitted_to_the_reference(
     drawn = []
     monkeypatch.setattr(
         "animate_anyone.commands.driving.draw_frame",
-        lambda clip, frame, size: drawn.append(clip) or np.uint8(0),
+        lambda clip, frame, size: (
+            drawn.append(clip) or np.zeros((size.height, size.width, 3), np.uint8)
+        ),
     )
     options = {**options, **networks, "poses": folder / "person.mp4", "driving": "video"}
     caplog.set_level("INFO")
@@ -309,7 +311,7 @@ def test_interrupt_ends_quietly_and_leaves_no_file(inputs, monkeypatch, capsys):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("animate_anyone.animate.clip.predict_in_windows", interrupted)
+    monkeypatch.setattr("animate_anyone.animate.prediction.predict_in_windows", interrupted)
     assert main(arguments(options)) == 130
     assert "animate: interrupted" in capsys.readouterr().err
     assert not list((folder / "out").iterdir())
@@ -361,7 +363,8 @@ def test_sheet_keeps_frames_from_first_to_last():
     sheet = command._Sheet(20)
     for start in range(0, 20, 8):
         values = np.arange(start, min(start + 8, 20), dtype=np.uint8)
-        sheet.add(np.tile(values[:, None, None, None], (1, 4, 4, 3)))
+        frames = np.tile(values[:, None, None, None], (1, 4, 4, 3))
+        sheet.add(frames, frames)
 
     assert [frame[0, 0, 0] for frame in sheet._kept] == [0, 3, 5, 8, 11, 14, 16, 19]
 
