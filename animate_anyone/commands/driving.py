@@ -82,7 +82,7 @@ def open_driving(
             logger.warning("%s: read as pictures; its %d JSON files are passed over", path, files)
         info = clip_info(path)
         source, count, size, has_audio = info.fps, info.frames, info.size, info.has_audio
-        found = kind if kind != "auto" else kind_of(path, count)
+        found = kind if kind != "auto" else kind_of(info, count)
         logger.info("%s: read as %s", path, _MEANINGS[found])
         for remark in info.remarks(count):
             logger.warning("%s: %s", path, remark)
@@ -103,13 +103,13 @@ def open_driving(
 _MEANINGS = {"skeleton": "a clip of drawn skeletons", "video": "a video of a person"}
 
 
-def kind_of(path: Path, count: int) -> Literal["skeleton", "video"]:
+def kind_of(clip: Path | ClipInfo, count: int) -> Literal["skeleton", "video"]:
     """Return what a clip shows, drawn skeletons or people, judged by a few of its first frames.
 
     Transparent parts count as black, as behind skeletons.
     """
     every = max(1, min(count, 10 * LOOKED_AT) // LOOKED_AT)
-    looked_at = list(islice(frames_of(path, "black"), 0, every * LOOKED_AT, every))
+    looked_at = list(islice(frames_of(clip, "black"), 0, every * LOOKED_AT, every))
     votes = sum(is_skeleton(frame) for frame in looked_at)
     return "skeleton" if 2 * votes > len(looked_at) else "video"
 
@@ -140,7 +140,7 @@ def read_skeletons(driving: Driving, follower: Follower) -> Driving:
         text = report.text()
     else:
         clip, report = read_skeleton_frames(
-            islice(frames_of(driving.path, driving.background), needed)
+            islice(frames_of(driving.info or driving.path, driving.background), needed)
         )
         text = str(report)
     logger.info("%s: %s", driving.path, text)
@@ -151,7 +151,7 @@ def read_skeletons(driving: Driving, follower: Follower) -> Driving:
 def follow_video(driving: Driving, follower: Follower) -> tuple[PoseClip, FollowReport]:
     """Return the skeletons in a video, up to the last needed frame, and a report."""
     needed = driving.frames[-1] + 1
-    frames = islice(frames_of(driving.path, driving.background), needed)
+    frames = islice(frames_of(driving.info or driving.path, driving.background), needed)
     clip, report = follower.clip(frames, needed, driving.source_fps)
     if len(clip) < needed:
         _warn_short(driving, needed, len(clip))
@@ -219,7 +219,7 @@ def frames_as_listed(driving: Driving) -> Iterator[np.ndarray]:
     """Yield the source's pictures, left out or repeated as `driving.frames` says."""
     wanted = iter(driving.frames)
     next_one = next(wanted, None)
-    for index, frame in enumerate(frames_of(driving.path, driving.background)):
+    for index, frame in enumerate(frames_of(driving.info or driving.path, driving.background)):
         while next_one == index:
             yield frame
             next_one = next(wanted, None)

@@ -165,7 +165,7 @@ def read(options: argparse.Namespace) -> int:
 
     _check_places(options)
     info = clip_info(options.skeletons)
-    clip, report = read_skeleton_frames(frames_of(options.skeletons, "black"))
+    clip, report = read_skeleton_frames(frames_of(info, "black"))
     notes = info.remarks(len(clip))
     text = "\n".join([str(report), *notes])
     return _finished(options, clip, text, asdict(report) | {"notes": notes})

@@ -143,7 +143,7 @@ def _analyse(found: Found, config: PrepareConfig, tools: Tools) -> _Analysis:
     info = clip_info(found.path)
     fps = float(info.fps or config.fps)
     scan = Scan()
-    track = tools.poses.read(found, scan.watch(frames_of(found.path)), fps)
+    track = tools.poses.read(found, scan.watch(frames_of(info)), fps)
     cuts = cuts_of(track.pose, np.stack(scan.means), fps)
     pose = clean_shots(track.pose, cuts, fps)
     on_canvas = fit_pose(pose, config.size, config.fit)

@@ -114,7 +114,7 @@ def _fps(pair: ClipPair, protocol: Protocol) -> float:
 
 def _read(info: ClipInfo, pair: ClipPair, protocol: Protocol) -> Tensor:
     """Return the frames that the protocol takes, at its size, (f, 3, H, W) in 0..1."""
-    taken = islice(frames_of(info.path), 0, None, protocol.stride)
+    taken = islice(frames_of(info), 0, None, protocol.stride)
     asked = len(pair.compared.frames)
     frames = [
         fit_picture(to_pixels(frame[None]), protocol.size, protocol.fit)

@@ -1,11 +1,11 @@
 """Reading clips as a player shows them: videos, moving pictures and folders of pictures."""
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -26,6 +26,7 @@ from .timing import Timing, timing_of
 # Decoders that also read the transparency of a WebM file, which FFmpeg's own leave out.
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _LISTED = 3  # names in a note
+_KEPT = 1 << 25  # bytes of packets that are kept, so that a file of this size is read only once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class ClipInfo:
     has_audio: bool
     variable: bool = False  # the frame rate of the file varies
     notes: tuple[str, ...] = ()  # what was assumed, or could not be honoured
+    timing: Timing | None = None  # when the frames are shown; None for folders of pictures
 
     def remarks(
         self,
@@ -73,17 +75,16 @@ def clip_info(path: Path | str) -> ClipInfo:
     if kind == "moving":
         timing, size = moving_timing(path), picture_size(path)
         return _info(path, timing, size, has_audio=False, notes=())
-    with opened_video(path) as (container, stream):
-        timing, has_audio = _timing(container, stream), bool(container.streams.audio)
-    with opened_video(path) as (container, stream):
-        shown = _shown(stream, "white")
-        if next(shown.pictures(_decoded(container, stream)), None) is None or shown.size is None:
+    with _timed(path) as video:
+        shown = _shown(video.stream, "white")
+        if next(shown.pictures(_decoded(video)), None) is None or shown.size is None:
             raise MediaError(cannot_decode(path, ValueError("it holds no frame")))
-    return _info(path, timing, shown.size, has_audio=has_audio, notes=tuple(shown.notes))
+        has_audio, notes = bool(video.container.streams.audio), tuple(shown.notes)
+    return _info(path, video.timing, shown.size, has_audio=has_audio, notes=notes)
 
 
 def frames_of(
-    path: Path | str,
+    clip: Path | str | ClipInfo,  # with the facts about a clip less of it is read
     background: Background = "white",  # behind transparent parts; black for drawn skeletons
 ) -> Iterator[np.ndarray]:
     """Yield the frames of a clip as a player shows them, (H, W, 3) uint8 RGB, one by one.
@@ -91,20 +92,19 @@ def frames_of(
     Frames come at an even speed. Pictures of a folder are sorted by name in natural order (frame2
     before frame10).
     """
-    path = Path(path)
+    path, timing = (clip.path, clip.timing) if isinstance(clip, ClipInfo) else (Path(clip), None)
     kind = kind_of_file(path)
     if kind == "pictures":
         for picture in pictures_in(path)[0]:
             yield read_bytes(picture, background=background)
     elif kind == "moving":
-        yield from moving_timing(path).even(moving_frames(path, background))
+        timing = timing or moving_timing(path)
+        yield from timing.even(moving_frames(path, background))
     else:
-        with opened_video(path) as (container, stream):
-            timing = _timing(container, stream)
-        with opened_video(path) as (container, stream):
-            stream.thread_type = "AUTO"
-            shown = _shown(stream, background)
-            yield from timing.even(shown.pictures(_decoded(container, stream)))
+        with _timed(path, timing) as video:
+            video.stream.thread_type = "AUTO"
+            shown = _shown(video.stream, background)
+            yield from video.timing.even(shown.pictures(_decoded(video)))
 
 
 def _info(
@@ -118,33 +118,65 @@ def _info(
         has_audio=has_audio,
         variable=timing.variable,
         notes=(timing.note, *notes) if timing.note else notes,
+        timing=timing,
     )
 
 
-def _timing(container: InputContainer, stream: VideoStream) -> Timing:
-    """Return when the frames of a video are shown, from its packets; nothing is decoded.
+@dataclass(frozen=True)
+class _Video:
+    """An open video whose timing is known."""
 
-    Packets that an edit list leaves out are decoded, but not shown.
+    container: InputContainer
+    stream: VideoStream
+    timing: Timing
+    packets: Iterable[Packet]  # of the video, to be decoded
+
+
+@contextmanager
+def _timed(
+    path: Path,
+    timing: Timing | None = None,  # of the same file, if it is known
+) -> Iterator[_Video]:
+    """Yield a video and when its frames are shown, which only all its packets tell.
+
+    A short file is read once: its packets are kept until they are decoded.
     """
-    packets = [packet for packet in _packets(container, stream) if packet.size]
-    shown = [
-        ((packet.pts if packet.pts is not None else packet.dts), packet.duration)
-        for packet in packets
-        if not packet.is_discard
-    ]
-    announced = stream.frames - (len(packets) - len(shown))
-    base = stream.time_base or Fraction(1)
-    stamps = sorted(stamp * base for stamp, _ in shown if stamp is not None)
-    last = max(((stamp, long) for stamp, long in shown if stamp is not None), default=(0, None))[1]
+    if timing is None:
+        with opened_video(path) as (container, stream):
+            timing, packets = _timing(container, stream)
+            if packets:
+                yield _Video(container, stream, timing, packets)
+                return
+    with opened_video(path) as (container, stream):
+        yield _Video(container, stream, timing, container.demux(stream))
+
+
+def _timing(container: InputContainer, stream: VideoStream) -> tuple[Timing, list[Packet]]:
+    """Return when the frames of a video are shown, and its packets; nothing is decoded.
+
+    The packets are left out if they are many, or if the file breaks off, so that whoever decodes
+    them meets the fault. Packets that an edit list leaves out are decoded, but not shown.
+    """
+    kept, size, count, shown = [], 0, 0, []
+    try:
+        for packet in container.demux(stream):
+            size += packet.size
+            if size <= _KEPT:
+                kept.append(packet)
+            if packet.size:
+                count += 1
+                if not packet.is_discard:
+                    stamp = packet.pts if packet.pts is not None else packet.dts
+                    shown.append((stamp, packet.duration or 0))
+    except (FFmpegError, OSError):
+        kept = []
+    announced = stream.frames - (count - len(shown))
+    known = sorted(pair for pair in shown if pair[0] is not None)
+    last = known[-1][1] if known else None
     told = [stream.average_rate, stream.guessed_rate]
-    missing = [None] * (len(shown) - len(stamps))
-    return timing_of([*stamps, *missing], last * base if last else None, told, announced)
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
-    """Yield the packets of a video, up to where a damaged file breaks off."""
-    with suppress(FFmpegError, OSError):
-        yield from container.demux(stream)
+    stamps = [stamp for stamp, _ in known] + [None] * (len(shown) - len(known))
+    timing = timing_of(stamps, last, told, announced, stream.time_base or Fraction(1))
+    return timing, kept if size <= _KEPT else []
 
 
 def _shown(stream: VideoStream, background: Background) -> Shown:
@@ -153,14 +185,16 @@ def _shown(stream: VideoStream, background: Background) -> Shown:
     return Shown(pixel=stream.sample_aspect_ratio, background=background, light=light)
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    name = _WITH_ALPHA.get(stream.codec_context.name)
-    if name is None or stream.metadata.get("alpha_mode") != "1":
-        yield from container.decode(stream)
+def _decoded(video: _Video) -> Iterator[VideoFrame]:
+    codec = video.stream.codec_context
+    name = _WITH_ALPHA.get(codec.name)
+    if name is None or video.stream.metadata.get("alpha_mode") != "1":
+        for packet in video.packets:
+            yield from cast("list[VideoFrame]", packet.decode())
         return
     decoder: Any = av.CodecContext.create(name, "r")
-    decoder.extradata = stream.codec_context.extradata
-    for packet in container.demux(stream):
+    decoder.extradata = codec.extradata
+    for packet in video.packets:
         yield from decoder.decode(packet if packet.size else None)
 
 

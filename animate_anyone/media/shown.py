@@ -55,10 +55,11 @@ class Shown:
     ) -> Iterator[tuple[Fraction | None, np.ndarray]]:  # seconds, and (H, W, 3) uint8 RGB
         """Yield the pictures with their time stamps."""
         look, graph, colour, interlaced = None, None, NO_COLOUR, False
+        turned = _Turned()
         for frame in decoded:
             # Once a frame is interlaced the filter stays, since it looks at the frames around.
             interlaced = interlaced or bool(frame.interlaced_frame)
-            now = _Look.of(frame, interlaced, self.light)
+            now = _Look.of(frame, interlaced, self.light, turned.matrix_of(frame))
             if now != look:
                 yield from self._drained(graph, colour)
                 look, colour = now, colour_of(frame, self.light)
@@ -158,11 +159,34 @@ class _Look:
     interlaced: bool
 
     @staticmethod
-    def of(frame: VideoFrame, interlaced: bool, light: tuple[int, int]) -> "_Look":
+    def of(
+        frame: VideoFrame, interlaced: bool, light: tuple[int, int], matrix: tuple[int, ...]
+    ) -> "_Look":
         colour = (int(frame.colorspace), int(frame.color_range), *light_of(frame, light))
-        return _Look(
-            frame.format.name, frame.width, frame.height, colour, _matrix(frame), interlaced
-        )
+        return _Look(frame.format.name, frame.width, frame.height, colour, matrix, interlaced)
+
+
+@dataclass
+class _Turned:
+    """Reads the display matrices of a clip's frames, no more often than they can change.
+
+    PyAV ties a frame whose side data are read into a ring of references, so that its memory is
+    free only when Python next looks for such rings, dozens of frames later.
+    """
+
+    matrix: tuple[int, ...] = (0, 0, 0, 0)
+    rotation: float | None = (
+        None  # degrees, of the frame before; costs nothing, but knows no mirror
+    )
+    key: bool = False  # whether the frame before was a key frame
+
+    def matrix_of(self, frame: VideoFrame) -> tuple[int, ...]:
+        """Return a, b, c, d of a frame's display matrix; zeros if it has none."""
+        rotation, key = getattr(frame, "rotation", 0), bool(frame.key_frame)
+        if rotation != self.rotation or (key and not self.key):
+            self.matrix = _matrix(frame)
+        self.rotation, self.key = rotation, key
+        return self.matrix
 
 
 def _chain(frame: VideoFrame, steps: Iterable[Step]) -> Graph:

@@ -50,10 +50,11 @@ class Timing:
 
 
 def timing_of(
-    stamps: Sequence[Fraction | None],  # seconds, of each frame in the order of showing
-    last: Fraction | None,  # seconds that the last frame lasts; None: as long as is usual
+    stamps: Sequence[Fraction | int | None],  # of each frame in the order of showing, in units
+    last: Fraction | int | None,  # units that the last frame lasts; None: as long as is usual
     told: Sequence[Fraction | None] = (),  # frames per second that the file gives, best first
     announced: int = 0,  # frames by the file's header; more than stamps in a file that is cut off
+    unit: Fraction = Fraction(1),  # seconds; the time base of a file, so that stamps are integers
 ) -> Timing:
     """Return when frames are shown.
 
@@ -65,17 +66,21 @@ def timing_of(
     steps = sorted(b - a for a, b in pairwise(known) if b > a)
     if len(known) < len(stamps) or not steps:
         return Timing(frames=max(len(stamps), announced), fps=rates[0] if rates else None)
-    mean = (known[-1] - known[0]) / (len(known) - 1)
-    if all(abs(t - known[0] - i * mean) <= mean / 2 for i, t in enumerate(known)):
-        if last and mean / 2 < last < 2 * mean:
-            mean = (known[-1] + last - known[0]) / len(known)
+    first, long, gaps = known[0], known[-1] - known[0], len(known) - 1
+    mean = long * unit / gaps
+    rest = last * unit if last else None
+    # The same as abs(t - first - i * mean) <= mean / 2, without a fraction for each frame.
+    if all(2 * abs((t - first) * gaps - i * long) <= long for i, t in enumerate(known)):
+        if rest and mean / 2 < rest < 2 * mean:
+            mean = (long * unit + rest) / len(known)
         fps = _even_speed(1 / mean, rates)
         # An AVI counts repeated frames too, so its number says nothing at another speed.
         header = announced if fps in rates else 0
         return Timing(frames=max(len(known), header), fps=fps)
-    fps = min(_nearest(1 / steps[len(steps) // 10], [*rates[::-1], *_USUAL], _NEAR), _FASTEST)
-    until = _place((known[-1] + (last or mean) - known[0]) * fps)
-    frames = max(_place((known[-1] - known[0]) * fps) + 1, until)
+    usual = 1 / (steps[len(steps) // 10] * unit)
+    fps = min(_nearest(usual, [*rates[::-1], *_USUAL], _NEAR), _FASTEST)
+    until = _place((long * unit + (rest or mean)) * fps)
+    frames = max(_place(long * unit * fps) + 1, until)
     if frames > _MOST_REPEATED * len(known):
         note = (
             "The time stamps of the file jump; its frames are used one after another, as if at "
@@ -86,7 +91,7 @@ def timing_of(
         "The frame rate of the file varies; by its time stamps it was brought to an even "
         f"{float(fps):.4g} frames per second: {len(known)} frames became {frames}."
     )
-    return Timing(frames=frames, fps=fps, start=known[0], note=note)
+    return Timing(frames=frames, fps=fps, start=first * unit, note=note)
 
 
 def _even_speed(speed: Fraction, told: Sequence[Fraction]) -> Fraction:

@@ -85,7 +85,7 @@ def driving_clip(
 
         info = clip_info(path)
         yield DrivingClip(
-            frames_of(path, background), info.frames, info.size, info.fps, info.remarks
+            frames_of(info, background), info.frames, info.size, info.fps, info.remarks
         )
 
 

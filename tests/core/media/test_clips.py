@@ -1,3 +1,4 @@
+import gc
 import struct
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -111,6 +112,38 @@ def test_frames_are_decoded_only_when_needed(tmp_path: Path) -> None:
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
     with pytest.raises(MediaError, match=r"cut\.mp4; it cannot be decoded"):
         list(frames_of(tmp_path / "cut.mp4"))
+
+
+def test_a_clip_is_read_alike_with_its_facts_or_a_path_and_in_one_or_two_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, 9)
+    opened: list[str] = []
+    original = av.open
+    monkeypatch.setattr(av, "open", lambda name, **kw: opened.append(name) or original(name, **kw))
+    info = clip_info(path)
+    known = np.stack(list(frames_of(info)))
+    assert len(opened) == 2, "the facts, and then the frames"
+    assert np.array_equal(np.stack(list(frames_of(path))), known)
+    assert len(opened) == 3
+    monkeypatch.setattr("animate_anyone.media.clips._KEPT", 0)
+    assert np.array_equal(np.stack(list(frames_of(path))), known)
+    assert len(opened) == 5
+    assert clip_info(path) == info
+
+
+def test_decoded_frames_are_freed_without_garbage_collection(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, 30)
+    gc.collect()
+    gc.disable()
+    try:
+        for number, _ in enumerate(frames_of(path)):
+            held = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+            assert held <= 8 or number < 1, f"{held} frames are held"
+    finally:
+        gc.enable()
 
 
 def test_inputs_that_are_not_clips_raise_with_their_name(tmp_path: Path) -> None:
