@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +16,12 @@ from ..drawn.characters import make_character
 from ..drawn.motions import make_motion
 from ..drawn.painting import paint
 from ..errors import WeightsError
+from ..networks.autoencoder.tiny import TinyAutoencoder, TinyEncoder
 from ..training.loop.checkpoints import load_checkpoint
 from ..training.trained import AUTOENCODER, own_autoencoder
 from ..types import Size
 from ..weights.bundle import save_weights
-from ..weights.encoders import DiffusersAutoencoder
+from ..weights.encoders import NetworkAutoencoder
 from ..weights.sets.aa_mini import AA_MINI
 from .loop import LoopConfig, Run
 
@@ -55,16 +55,14 @@ def build_autoencoder(
     latent_channels: int,
     crops: Tensor,  # (b, 3, H, W) in -1..1, some hundred pictures like those of the training
     generator: torch.Generator,
-) -> nn.Module:
+) -> TinyAutoencoder:
     """Return an autoencoder in the layout of TAESD, before training.
 
     Sixty plain convolutions without normalisation need long to learn what to keep of a patch.
     Statistics give a good start: the encoder starts as the projection of 8x8 patches on their
     principal components, scaled to unit variance, with zero output from every residual branch.
     """
-    from diffusers import AutoencoderTiny
-
-    model: Any = AutoencoderTiny(latent_channels=latent_channels)
+    model = TinyAutoencoder(latent_channels)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
@@ -79,7 +77,7 @@ def build_autoencoder(
     return model
 
 
-def _start_encoder(encoder: Any, count: int, crops: Tensor) -> None:  # noqa: ANN401  (EncoderTiny)
+def _start_encoder(encoder: TinyEncoder, count: int, crops: Tensor) -> None:
     """Set the convolutions so that the latents are the leading components of each patch."""
     first, *halvings, final = (m for m in encoder.layers if isinstance(m, nn.Conv2d))
     first.weight[:3] = 0
@@ -127,7 +125,7 @@ def train_autoencoder(config: AutoencoderTraining, folder: Path) -> dict[str, Te
 
 
 def train_on(
-    model: nn.Module,
+    model: TinyAutoencoder,
     trained: nn.Module,  # the model, or the part of it that is trained
     batches: Iterator[CropBatch],  # starts with the batch of the run's first step
     path: Path,  # of the checkpoint
@@ -142,7 +140,7 @@ def train_on(
 
 
 def _loss(
-    model: Any,  # noqa: ANN401  (AutoencoderTiny)
+    model: TinyAutoencoder,
     batch: CropBatch,
     config: AutoencoderTraining,
     generator: torch.Generator,
@@ -205,7 +203,7 @@ def as_pixels(crops: Sequence[np.ndarray]) -> Tensor:
     return (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def trained_autoencoder(folder: Path) -> DiffusersAutoencoder:
+def trained_autoencoder(folder: Path) -> NetworkAutoencoder:
     """Return the autoencoder of a run, with the newest decoder."""
     found = own_autoencoder(folder, AA_MINI.latent_scale)
     if found is None:

@@ -29,6 +29,23 @@ class Operations(Protocol):
 TORCH = cast(Operations, torch.nn)
 
 
+class _ShapesOnly:
+    """The classes of torch.nn for the meta device, where there are no values to fill in.
+
+    torch would draw random numbers there too, which takes most of the time of building a network.
+    """
+
+    class Linear(nn.Linear):
+        def reset_parameters(self) -> None:
+            """Leave the weights as they are."""
+
+    class Conv2d(nn.Conv2d):
+        def reset_parameters(self) -> None:
+            """Leave the weights as they are."""
+
+    GroupNorm, LayerNorm = nn.GroupNorm, nn.LayerNorm
+
+
 @dataclass(frozen=True)
 class Factory:
     """Makes modules of the given classes, dtype and device."""
@@ -37,18 +54,28 @@ class Factory:
     dtype: torch.dtype | None = None
     device: torch.device | str | None = None
 
-    def linear(self, inputs: int, outputs: int, *, bias: bool = True) -> nn.Module:
-        return self.operations.Linear(
-            inputs, outputs, bias=bias, dtype=self.dtype, device=self.device
+    @property
+    def _layers(self) -> Operations:
+        on_meta = self.device is not None and torch.device(self.device).type == "meta"
+        return (
+            cast(Operations, _ShapesOnly)
+            if on_meta and self.operations is TORCH
+            else (self.operations)
         )
 
-    def conv(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:
-        return self.operations.Conv2d(
+    def linear(self, inputs: int, outputs: int, *, bias: bool = True) -> nn.Module:
+        return self._layers.Linear(inputs, outputs, bias=bias, dtype=self.dtype, device=self.device)
+
+    def conv(
+        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, bias: bool = True
+    ) -> nn.Module:
+        return self._layers.Conv2d(
             inputs,
             outputs,
             kernel,
             stride=stride,
             padding=(kernel - 1) // 2,
+            bias=bias,
             dtype=self.dtype,
             device=self.device,
         )

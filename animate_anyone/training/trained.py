@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ..weights.encoders import DiffusersAutoencoder, load_autoencoder
+from ..weights.encoders import NetworkAutoencoder, load_autoencoder
 from ..weights.load import Models, load_mini
 from ..weights.read import read_weights
 from ..weights.sets.aa_mini import AA_MINI
@@ -51,7 +51,7 @@ def own_autoencoder(
     latent_scale: float,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
-) -> DiffusersAutoencoder | None:
+) -> NetworkAutoencoder | None:
     """Return the autoencoder in a run's folder, or None if there is none."""
     path = folder / AUTOENCODER
     if not path.is_file():

@@ -6,6 +6,7 @@ preset with the same layout; see `presets`.
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from ..config import MotionConfig, PoseGuiderConfig, Preset, UNetConfig
@@ -174,7 +175,8 @@ def _pose_guider_from_shapes(shapes: Shapes) -> PoseGuiderConfig:
     )
 
 
-def reference_surplus(unet: UNetConfig) -> set[str]:
+@cache
+def reference_surplus(unet: UNetConfig) -> frozenset[str]:
     """Return the keys in published ReferenceNet files that our ReferenceNet does not have.
 
     These are the layers of the last block after its norm1, whose output is not used, and the
@@ -184,7 +186,7 @@ def reference_surplus(unet: UNetConfig) -> set[str]:
     level = f"up_blocks.{len(unet.block_out_channels) - 1}.attentions."
     whole, cut = f"{level}0.", f"{level}{unet.layers_per_block}."
     published = {cut + key[len(whole) :] for key in built if key.startswith(whole)}
-    return (published - set(built)) | set(OUTPUT_HEAD)
+    return frozenset(published - set(built)) | frozenset(OUTPUT_HEAD)
 
 
 def _unet_from_shapes(shapes: Shapes) -> UNetConfig:

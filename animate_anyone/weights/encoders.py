@@ -1,6 +1,7 @@
 """The two encoders: the autoencoder of pictures, and the image encoder that makes one token.
 
-Their networks are stable classes of diffusers and transformers, imported when a file is loaded.
+The tiny autoencoder is ours. The other networks are stable classes of diffusers and transformers,
+imported when a file is loaded.
 """
 
 import json
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, WeightsError
+from ..networks.autoencoder.tiny import TinyAutoencoder
 from .assign import assign
 from .detect import describe, identify
 from .read import Weights
@@ -22,12 +24,12 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
-class DiffusersAutoencoder:
-    """A VAE or a tiny autoencoder of diffusers; frames are processed in chunks."""
+class NetworkAutoencoder:
+    """A VAE of diffusers or a tiny autoencoder; frames are processed in chunks."""
 
     def __init__(
         self,
-        network: Any,  # noqa: ANN401  (AutoencoderKL or AutoencoderTiny)
+        network: Any,  # noqa: ANN401  (AutoencoderKL or TinyAutoencoder)
         latent_scale: float,  # factor from the network's latents to the denoiser's
         chunk_frames: int = 4,  # frames per call; limits the memory of long clips
     ) -> None:
@@ -58,15 +60,16 @@ class DiffusersAutoencoder:
 
     def _encode(self, frames: Tensor) -> Tensor:
         encoded = self.network.encode(self._own(frames) * 2 - 1)
-        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        latents = encoded if isinstance(encoded, Tensor) else encoded.latent_dist.mode()
         return (latents * self.latent_scale).to(frames)
 
     def _decode(self, latents: Tensor) -> Tensor:
-        pictures = self.network.decode(self._own(latents) / self.latent_scale).sample
+        decoded = self.network.decode(self._own(latents) / self.latent_scale)
+        pictures = decoded if isinstance(decoded, Tensor) else decoded.sample
         return (pictures.to(latents) / 2 + 0.5).clamp(0, 1)
 
     def _own(self, x: Tensor) -> Tensor:
-        return x.to(self.network.device, self.network.dtype)
+        return x.to(next(self.network.parameters()))
 
 
 class ClipImageEncoder:
@@ -110,8 +113,8 @@ def load_autoencoder(
     latent_scale: float,
     dtype: torch.dtype,
     device: torch.device | str,
-) -> DiffusersAutoencoder:
-    """Return the autoencoder of a file: AutoencoderKL or AutoencoderTiny, by its shapes.
+) -> NetworkAutoencoder:
+    """Return the autoencoder of a file: AutoencoderKL or TinyAutoencoder, by its shapes.
 
     Tiny autoencoders are trained on latents in the denoiser's scale already.
     """
@@ -126,7 +129,7 @@ def load_autoencoder(
     else:
         raise WeightsError(f"autoencoder got {weights.source}, which is {describe(kind)}.")
     assign(network, weights, "an autoencoder", dtype, device)
-    return DiffusersAutoencoder(network, latent_scale)
+    return NetworkAutoencoder(network, latent_scale)
 
 
 def load_image_encoder(
@@ -230,14 +233,10 @@ def _with_new_attention_names(weights: Weights, network: nn.Module) -> Weights:
 
 
 def _build_tiny(shapes: Shapes) -> nn.Module:
-    from diffusers import AutoencoderTiny  # pyright: ignore[reportPrivateImportUsage]
-
     numbers = [key.split(".")[2] for key in shapes if key.startswith("encoder.layers.")]
     last = max(int(number) for number in numbers if number.isdigit())
-    widths = (shapes["encoder.layers.0.weight"][0],) * 4
-    with torch.device("meta"):
-        return AutoencoderTiny(
-            latent_channels=shapes[f"encoder.layers.{last}.weight"][0],
-            encoder_block_out_channels=widths,
-            decoder_block_out_channels=widths,
-        )
+    return TinyAutoencoder(
+        latent_channels=shapes[f"encoder.layers.{last}.weight"][0],
+        width=shapes["encoder.layers.0.weight"][0],
+        device="meta",
+    )

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from animate_anyone.networks.autoencoder.tiny import TinyAutoencoder
 from animate_anyone.weights.bundle import write_tensors
 from animate_anyone.weights.presets import preset_metadata
 from animate_anyone.weights.read import from_tensors
@@ -24,20 +25,16 @@ IMAGE_ENCODER = {
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny, tmp_path_factory):
     """Return the path of a bundle with random weights."""
-    from diffusers import AutoencoderTiny
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     models = tiny.models()
-    widths = (8, 8, 8, 8)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         parts = {
             "denoiser": models.denoiser,
             "reference_net": models.reference_net,
             "pose_guider": models.pose_guider,
-            "autoencoder": AutoencoderTiny(
-                encoder_block_out_channels=widths, decoder_block_out_channels=widths
-            ),
+            "autoencoder": TinyAutoencoder(width=8),
             "image_encoder": CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_ENCODER)),
         }
     tensors = {

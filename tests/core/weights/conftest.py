@@ -194,10 +194,11 @@ def mini_folder(tmp_path_factory):
 
 
 def _save_mini_encoders(folder):
-    from diffusers import AutoencoderTiny
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    save_file(AutoencoderTiny(latent_channels=16).state_dict(), folder / "autoencoder.safetensors")
+    from animate_anyone.networks.autoencoder.tiny import TinyAutoencoder
+
+    save_file(TinyAutoencoder(latent_channels=16).state_dict(), folder / "autoencoder.safetensors")
     config = CLIPVisionConfig(
         image_size=64,
         patch_size=8,
