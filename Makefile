@@ -16,6 +16,9 @@ MINI := runs/mini
 TRAIN = $(PY) -m animate_anyone train
 MAKE_MINI = $(PY) -m animate_anyone mini
 
+# Tests start many processes; each would compile every module anew if none may keep the result.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test quick processors lint lint-web format hooks release-check mini
 
 help:

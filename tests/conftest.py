@@ -122,17 +122,18 @@ def host_of(item) -> ComfyHost | None:
 def _place(item) -> tuple[int, ...]:
     """Return the place of a test in the run, for workers that take group after group.
 
-    One worker begins with the pages of the first host, and another needs about as long for the
-    nodes on all hosts and the server of the next one: two browsers beside each other are slow. The
-    core's files, which are short, then fill both workers up to the end.
+    One worker begins with the pages of the first host. Another needs longer for the nodes on all
+    hosts and the core's long files, so that no two browsers run beside each other, which is slow.
+    Then come the server and the pages of the next host; the core's other files, which are short,
+    fill both workers up to the end.
     """
     host, ring = host_of(item), ring_of(item.nodeid)
     if host is None:
-        return 3, not item.get_closest_marker("slow")
+        return (2,) if item.get_closest_marker("slow") else (4,)
     number = HOSTS.index(host)
     if ring == 2:
         return 1, number
-    return 2 if number else 0, number, ring if number else -ring
+    return 3 if number else 0, number, ring if number else -ring
 
 
 def _group_of(item) -> str:

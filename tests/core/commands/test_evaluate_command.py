@@ -173,6 +173,7 @@ def write_run(folder: Path, **settings) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "more", "frames_alone"),
     [

@@ -104,6 +104,7 @@ def test_a_held_out_example_depends_only_on_its_number(draw):
     assert first.hints.any() == (draw is draw_edges)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train", "config", "file"),
     [(lora.train_lora, lora.INK, LORA), (control.train_control, control.EDGES, CONTROL)],

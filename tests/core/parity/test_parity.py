@@ -39,6 +39,7 @@ def failures(groups):
     return [group.name for group in groups if not group.passed]
 
 
+@pytest.mark.slow
 def test_all_numbers_are_those_of_the_public_implementation(golden, capsys):
     assert main(["parity", str(golden), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -55,8 +55,9 @@ def test_the_command_converts_a_whole_set_that_then_loads(mini_folder, tmp_path)
         expected = getattr(original, name).encode(frames)
         assert torch.allclose(getattr(models, name).encode(frames), expected, atol=0.02)
     assert models.image_encoder.network.config.num_attention_heads == 4
+    converted = models.denoiser.state_dict()
     for key, tensor in original.denoiser.state_dict().items():
-        assert torch.equal(models.denoiser.state_dict()[key], tensor)
+        assert torch.equal(converted[key], tensor)
 
 
 def test_metadata_holds_what_shapes_cannot_show(published, tmp_path):

@@ -341,6 +341,7 @@ print(json.dumps([peak() - before, size]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
 def test_loading_holds_at_most_one_copy_beside_the_networks(published, layout, tmp_path):
     widths = (64, 128, 192, 192)
