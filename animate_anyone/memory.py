@@ -13,15 +13,65 @@ if TYPE_CHECKING:
     import torch
 
 _MEMINFO = Path("/proc/meminfo")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def free_memory() -> int | None:
-    """Return how many bytes can still be used, swap included; None where it cannot be told."""
+    """Return how many bytes can still be used, swap included; None where it cannot be told.
+
+    In a container the machine may have more than the container may use.
+    """
+    limits = (_free_of_machine(), _free_of_container())
+    return min((free for free in limits if free is not None), default=None)
+
+
+def _free_of_machine() -> int | None:
     try:
         import psutil
     except ImportError:
         return _free_by_linux()
     return psutil.virtual_memory().available + psutil.swap_memory().free
+
+
+def _free_of_container() -> int | None:
+    """Return what the control groups of this process (Linux, version 2 or 1) still allow.
+
+    Each group above limits it too. A container mostly sees its own group as the root.
+    """
+    try:
+        lines = _OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    free = []
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if controllers == "":
+            root, files = _CGROUPS, ("memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            root = _CGROUPS / "memory"
+            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        own = Path(name.lstrip("/"))
+        for group in (own, *own.parents):
+            free += _left(root / group, *files)
+    return min(free, default=None)
+
+
+def _left(group: Path, limit: str, used: str) -> list[int]:  # bytes; empty: no limit
+    """Return the memory that a control group has left; cached files in it can be given up."""
+    try:
+        allowed, taken = (group / limit).read_text("ascii"), int((group / used).read_text("ascii"))
+        if allowed.strip() == "max":
+            return []
+        stat = dict(
+            line.split() for line in (group / "memory.stat").read_text("ascii").splitlines()
+        )
+    except (OSError, ValueError):
+        return []
+    cached = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+    return [max(0, int(allowed) - taken + cached)]
 
 
 def free_on(device: "torch.device") -> int | None:

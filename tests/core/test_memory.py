@@ -21,8 +21,36 @@ def test_free_memory_is_told_with_psutil_and_without_it(monkeypatch):
 def test_where_free_memory_is_unknown_nothing_is_refused(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "psutil", None)
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", tmp_path / "none")
     assert memory.free_memory() is None
     memory.require_memory(10**15, "weights", "")
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "files"),
+    [
+        ("0::/box/inner", "box", ("memory.max", "memory.current", "inactive_file")),
+        ("0::/", ".", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "5:cpu:/x\n4:memory:/box/inner",
+            "memory/box",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_the_limit_of_a_container_counts(monkeypatch, tmp_path, own, folder, files):
+    (tmp_path / "own").write_text(own)
+    group = tmp_path / folder
+    group.mkdir(parents=True, exist_ok=True)
+    for name, text in zip(
+        (*files[:2], "memory.stat"), ("5000", "3000", f"{files[2]} 500"), strict=True
+    ):
+        (group / name).write_text(f"{text}\n")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", tmp_path / "own")
+    assert memory.free_memory() == 2500
+    (group / files[0]).write_text("max\n")
+    assert memory.free_memory() != 2500
 
 
 def test_weights_larger_than_the_free_memory_are_refused(monkeypatch):
