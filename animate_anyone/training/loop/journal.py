@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class Journal:
             "GIF",
             save_all=True,
             append_images=pictures[1:],
-            duration=round(1000 / fps),
+            duration=_durations(len(frames), fps),
             loop=0,
         )
         with whole_file(self.folder / "samples" / f"{name}-{step:08d}.gif") as part:
@@ -124,3 +125,13 @@ class Journal:
         """Write buffered entries and close TensorBoard's file."""
         if self._board is not None:
             self._board.close()
+
+
+def _durations(count: int, fps: float) -> list[int]:  # milliseconds, of each frame
+    """Return how long the frames of a GIF are shown, so that the whole has the right length.
+
+    A GIF counts hundredths of a second: at 30 frames per second frames last 30, 40 and 30 ms in
+    turn. Viewers slow down frames of less than 20 ms, so no frame is shorter.
+    """
+    ends = [round(100 * number / fps) for number in range(count + 1)]
+    return [10 * max(2, end - start) for start, end in pairwise(ends)]

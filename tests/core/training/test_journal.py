@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from animate_anyone.training.loop.journal import Journal
 
@@ -21,3 +22,17 @@ def test_a_clip_moves_in_its_file_and_on_the_board(tmp_path):
     (shown,) = board.Images("walk")
     assert (shown.step, shown.width, shown.height) == (7, 12, 16)
     assert shown.encoded_image_string == file
+
+
+def test_a_gif_of_any_speed_lasts_as_long_as_its_clip(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8)
+    journal = Journal(tmp_path)
+    journal.clip(1, "walk", frames, 30.0)
+    journal.close()
+    lasts = []
+    with Image.open(tmp_path / "samples" / "walk-00000001.gif") as gif:
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            lasts.append(gif.info["duration"])
+    assert sum(lasts) == 1000
+    assert set(lasts) == {30, 40}
