@@ -17,11 +17,17 @@ from .page.routes import add_routes
 
 def find_nodes() -> list[type[io.ComfyNode]]:
     """Return the nodes of all files `*_nodes.py`, in menu order."""
-    placed: list[tuple[int, type[io.ComfyNode]]] = []
+    placed: dict[int, type[io.ComfyNode]] = {}
     for file in sorted(Path(__file__).parent.glob("*/*_nodes.py")):
         module = import_module(f".{file.parent.name}.{file.stem}", __package__)
-        placed += module.NODES.items()
-    return [node for _, node in sorted(placed, key=lambda entry: entry[0])]
+        for place, node in module.NODES.items():
+            if place in placed:
+                raise ValueError(
+                    f"NODES got place {place} for {node.__name__} and {placed[place].__name__}; "
+                    "a place in the menu belongs to one node. Choose a free number."
+                )
+            placed[place] = node
+    return [placed[place] for place in sorted(placed)]
 
 
 NODES = find_nodes()

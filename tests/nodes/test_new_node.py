@@ -81,6 +81,13 @@ def test_one_new_file_is_a_node_at_its_place(wider, run_node):
         wave.execute(times=10)
 
 
+def test_a_place_that_two_nodes_claim_is_refused(wider):
+    root, _ = wider
+    (root / "nodes/pose/wave_again_nodes.py").write_text(WAVE)
+    with pytest.raises(ValueError, match=r"place 105 for Wave and Wave; .* Choose a free number"):
+        sys.modules[f"{root.name}.nodes"].find_nodes()
+
+
 def test_its_missing_texts_are_listed(wider):
     from test_help_pages import untranslated
 
