@@ -339,8 +339,8 @@ class UNet(nn.Module):
 def _fold_frames(
     x: Tensor,  # (b, c, f, h, w)
 ) -> Tensor:  # (b*f, c, h, w), channels_last
-    x = rearrange(x, "b c f h w -> (b f) c h w")
-    return x.contiguous(memory_format=torch.channels_last)
+    x = rearrange(x, "b c f h w -> (b f) h w c")  # copies once if b > 1
+    return rearrange(x, "n h w c -> n c h w").contiguous(memory_format=torch.channels_last)
 
 
 def _attends(
