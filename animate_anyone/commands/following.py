@@ -102,7 +102,8 @@ def add_retarget_arguments(parser: argparse.ArgumentParser, usual: str, *before:
     add("--lock-y", action="store_true", help="remove movement of the whole body up and down")
     text = "scale the clip down until all keypoints are inside the canvas"
     add("--fit-canvas", action="store_true", help=text)
-    text = "bend the arms so that hands touch the head, the hips and each other as in the motion"
+    text = "bend the arms so that hands touch the head, the hips and each other as in the motion; "
+    text += "a hand that passes in front of them counts as a touch, since depth cannot be seen"
     add("--contacts", action="store_true", help=text)
 
 

@@ -81,7 +81,9 @@ class RetargetPose(io.ComfyNode):
                     optional=True,
                     tooltip="Bend the arms so that hands touch the head, the hips and each other "
                     "where they do so in the driver. Off, every bone keeps its direction, and "
-                    "hands may miss a head of another size. The report lists the touches.",
+                    "hands may miss a head of another size. The report lists the touches. "
+                    "A hand that passes in front of the body counts as a touch: depth cannot be "
+                    "seen.",
                 ),
             ],
             outputs=[

@@ -42,6 +42,11 @@ class ExtractConfig:
             )
 
 
+# A cleaned clip has its short gaps filled, so single missed frames do no harm; from one frame in
+# twenty on, missing frames are seen as flicker or as a person who stands still.
+_MANY_GAPS = 0.05
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExtractReport:
     """What was found in a clip, and how the networks ran."""
@@ -56,6 +61,13 @@ class ExtractReport:
     notes: tuple[str, ...]  # for the user, for example: a provider does not run
     unconvincing: int = 0  # boxes left out because the joints in them are too uncertain
 
+    @property
+    def gaps(self) -> int:
+        """Return the number of frames without a person between frames with people."""
+        empty = set(self.empty)
+        filled = [frame for frame in range(self.frames) if frame not in empty]
+        return sum(filled[0] < frame < filled[-1] for frame in empty) if filled else 0
+
     def text(self) -> str:
         """Return the report as a few lines of text."""
         lines = [f"{self.frames} frames, at most {self.people} people in one."]
@@ -64,6 +76,13 @@ class ExtractReport:
         elif self.empty:
             lines.append(
                 f"No person in {len(self.empty)} of {self.frames} frames: {_ranges(self.empty)}."
+            )
+        gaps = self.gaps
+        if gaps >= max(2, _MANY_GAPS * self.frames):
+            lines.append(
+                f"warning: in {gaps} of these frames nobody was found although somebody was before "
+                "and after; the pose networks may have missed people. Use DWPose, or lower --score "
+                "on the command line."
             )
         runs = f"The detector ran on {self.detector_runs} of {self.frames} frames"
         if self.redetected:
