@@ -1,14 +1,17 @@
 """Validation while training: does the result follow the poses, and better than a still picture?"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
 
 from ..animate import Networks, Sampling
 from ..errors import InputError
+from ..pose.skeleton.part_boxes import Part
+from ..types import PoseClip
 from .metrics.frames import psnr
+from .metrics.parts import part_pck, part_psnr
 from .metrics.poses import pck, pose_error
 from .pairs import Pair, generate, still_clip
 from .pose_reader import PoseReader
@@ -23,6 +26,8 @@ class Validation:
     psnr: float  # dB
     gain_psnr: float  # over copying the reference frame, dB
     gain_pck: float  # over copying the reference frame, share of joints
+    # Of hands and faces, by the names of METRICS, over the pairs that show them; see `parts`.
+    parts: dict[str, float] = field(default_factory=dict)
     frames: list[Tensor]  # the generated clip of every pair, (f, 3, H, W), 0..1
 
 
@@ -39,9 +44,15 @@ def validate(
     """
     clips: list[Tensor] = []
     figures: list[tuple[float, ...]] = []
+    parts: dict[str, list[float]] = {}
     for index, pair in enumerate(pairs):
         clip = generate(models, pair, replace(sampling, seed=sampling.seed + index))
-        figures.append((*_figures(clip, pair, pose), *_figures(still_clip(pair), pair, pose)))
+        still = still_clip(pair)
+        found = None if pose is None else pose.read_pixels(clip)
+        of_still = None if pose is None else pose.read_pixels(still)
+        figures.append((*_figures(clip, pair, found), *_figures(still, pair, of_still)))
+        for name, value in _of_parts(clip, pair, found).items():
+            parts.setdefault(name, []).append(value)
         clips.append(clip)
     if not figures:
         raise InputError("pairs got none; validation needs one or more. Give held-out pairs.")
@@ -52,14 +63,29 @@ def validate(
         psnr=ratio,
         gain_psnr=ratio - still_ratio,
         gain_pck=share - still_share,
+        parts={name: float(np.mean(values)) for name, values in sorted(parts.items())},
         frames=clips,
     )
 
 
-def _figures(clip: Tensor, pair: Pair, pose: PoseReader | None) -> tuple[float, float, float]:
-    """Return pose error, PCK and PSNR of a clip, (f, 3, H, W)."""
+def _of_parts(clip: Tensor, pair: Pair, found: PoseClip | None) -> dict[str, float]:
+    """Return the figures of hands and faces that the pair's skeletons allow."""
+    values: dict[str, float | None] = {}
+    parts: tuple[Part, ...] = ("hand", "face")
+    for part in parts:
+        values[f"{part}_psnr"] = part_psnr(clip, pair.truth, pair.skeletons, part)
+        if found is not None:
+            values[f"{part}_pck"] = part_pck(found, pair.skeletons, part)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _figures(
+    clip: Tensor,  # (f, 3, H, W)
+    pair: Pair,
+    found: PoseClip | None,  # the skeletons of the clip; None: poses are not read
+) -> tuple[float, float, float]:
+    """Return pose error, PCK and PSNR of a clip."""
     ratio = float(psnr(clip, pair.truth).mean())
-    if pose is None:
+    if found is None:
         return float("nan"), float("nan"), ratio
-    found = pose.read_pixels(clip)
     return pose_error(found, pair.skeletons), pck(found, pair.skeletons), ratio

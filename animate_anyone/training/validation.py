@@ -47,6 +47,7 @@ class Validation:
         values = {
             "psnr": found.psnr,
             "gain_psnr": found.gain_psnr,
+            **found.parts,
         }
         if self.pose is not None:
             values |= {

@@ -32,8 +32,8 @@ class Evaluate(io.ComfyNode):
                 KeypointsSocket.Input(
                     "poses",
                     optional=True,
-                    tooltip="The driving skeletons, one per frame. With them PCK, OKS and the pose "
-                    "error are measured, for one person.",
+                    tooltip="The driving skeletons, one per frame. With them PCK, OKS, the pose "
+                    "error and the figures of hands and faces are measured, for one person.",
                 ),
                 DwPoseSocket.Input(
                     "dwpose",

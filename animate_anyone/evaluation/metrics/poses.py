@@ -87,21 +87,33 @@ def _distances(
     clip: PoseClip, truth: PoseClip
 ) -> tuple[np.ndarray, np.ndarray]:  # (f, p, 18) pixels, infinite where the clip misses; and bool
     """Return the distances of the clip's body joints from the truth's, and which are visible."""
+    distance, visible = distances(clip, truth, SLICES["body"])
+    if not visible.any():
+        raise InputError(
+            f"truth got no body joint with confidence {VISIBLE} or more; some are needed. "
+            "Measure another clip."
+        )
+    return distance, visible
+
+
+def distances(
+    clip: PoseClip,  # found in generated frames
+    truth: PoseClip,  # of the same canvas, length and order of people
+    where: slice,  # of SLICES
+) -> tuple[np.ndarray, np.ndarray]:  # (f, p, j) pixels, infinite where the clip misses; and bool
+    """Return the distances of the clip's points from the truth's, and which of these are visible.
+
+    InputError if the clips do not belong together.
+    """
     if len(clip) != len(truth) or clip.canvas != truth.canvas:
         raise InputError(
             f"clip got {len(clip)} frames of {clip.canvas} and truth {len(truth)} of "
             f"{truth.canvas}; they must be the same. Extract both at one size and length."
         )
     found, true = stack(clip), stack(truth)
-    body = SLICES["body"]
-    visible = true.seen[:, :, body]
-    if not visible.any():
-        raise InputError(
-            f"truth got no body joint with confidence {VISIBLE} or more; some are needed. "
-            "Measure another clip."
-        )
+    visible = true.seen[:, :, where]
     distance = np.full(visible.shape, np.inf)
     people = min(visible.shape[1], found.seen.shape[1])
-    gap = np.linalg.norm(found.xy[:, :people, body] - true.xy[:, :people, body], axis=-1)
-    distance[:, :people] = np.where(found.seen[:, :people, body], gap, np.inf)
+    gap = np.linalg.norm(found.xy[:, :people, where] - true.xy[:, :people, where], axis=-1)
+    distance[:, :people] = np.where(found.seen[:, :people, where], gap, np.inf)
     return distance, visible

@@ -6,7 +6,8 @@ the Evaluate node read it from here.
 
 from torch import Tensor
 
-from . import frames, poses, video
+from ...pose.skeleton.part_boxes import Part
+from . import frames, parts, poses, video
 from .lpips import lpips
 from .metric import Instruments, Look, Metric, OfClip, OfFrames, OfSet
 
@@ -45,6 +46,54 @@ def _seam_drift(look: Look) -> float | None:
     if not video.allows_seam_drift(look.truth, windows):
         return None
     return video.seam_drift(look.result, windows, look.truth)
+
+
+def _part_metrics(part: Part) -> dict[str, Metric]:
+    """Return the metrics inside boxes around hands or faces, by name."""
+
+    def psnr(look: Look) -> float | None:
+        assert look.case.skeletons is not None
+        return parts.part_psnr(look.result, look.truth, look.case.skeletons, part)
+
+    def perceptual(look: Look) -> float | None:
+        network = look.instruments.lpips
+        assert look.case.skeletons is not None
+        assert network is not None
+        return parts.part_lpips(look.result, look.truth, look.case.skeletons, part, network)
+
+    def pck(look: Look) -> float | None:
+        return parts.part_pck(*look.poses, part, look.instruments.pck_threshold)
+
+    seen = {"hand": "a hand with all of its points", "face": "half of a face's points"}[part]
+    condition = f"The driving skeletons must show {seen}."
+    where = f"{part}s"
+    return {
+        f"{part}_psnr": Metric(
+            title=f"PSNR in {where}",
+            unit="dB",
+            digits=2,
+            better="higher",
+            needs=("skeletons",),
+            measure=OfClip(psnr),
+            condition=condition,
+        ),
+        f"{part}_lpips": Metric(
+            title=f"LPIPS in {where}",
+            digits=3,
+            better="lower",
+            needs=("lpips", "skeletons"),
+            measure=OfClip(perceptual),
+            condition=condition,
+        ),
+        f"{part}_pck": Metric(
+            title=f"PCK of {where}",
+            digits=3,
+            better="higher",
+            needs=("pose", "skeletons"),
+            measure=OfClip(pck),
+            condition=condition,
+        ),
+    }
 
 
 METRICS = {
@@ -145,6 +194,8 @@ METRICS = {
         condition=_WINDOWS,
         measure=OfClip(_seam_drift),
     ),
+    **_part_metrics("hand"),
+    **_part_metrics("face"),
 }
 
 

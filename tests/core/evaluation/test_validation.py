@@ -46,6 +46,9 @@ def test_aa_mini_follows_poses_that_a_still_picture_does_not():
         pck(reader.read_pixels(c), p.skeletons) for c, p in zip(report.frames, pairs, strict=True)
     ]
     assert report.pck == pytest.approx(sum(found) / 2)
+    assert set(report.parts) == {"hand_psnr", "hand_pck", "face_psnr", "face_pck"}
+    assert report.parts["face_psnr"] > 15
+    assert 0.5 < report.parts["face_pck"] <= 1
 
 
 def test_true_frames_have_the_skeletons_that_they_were_drawn_from():
