@@ -155,16 +155,22 @@ class Measuring:
 
     def result(self) -> dict[str, Measured]:
         """Return the figures by row; InputError if there are too few clips for a set metric."""
-        pieces = {name: sum(map(len, true.values())) for name, true in self._true.items()}
         return {
-            way: Measured(clips, self._of_set(way), pieces) for way, clips in self._clips.items()
+            way: Measured(clips, self._of_set(way), self._pieces(way))
+            for way, clips in self._clips.items()
+        }
+
+    def _pieces(self, way: str) -> dict[str, int]:
+        names = self._clips[way]
+        return {
+            metric: sum(len(true[name]) for name in names) for metric, true in self._true.items()
         }
 
     def _of_set(self, way: str) -> Row:
         return {
             name: of_set.value(
                 np.concatenate(self._features[name][way]),
-                np.concatenate(list(self._true[name].values())),
+                np.concatenate([self._true[name][clip] for clip in self._clips[way]]),
             )
             for name, of_set in self._sets.items()
         }

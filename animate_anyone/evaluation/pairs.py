@@ -23,6 +23,8 @@ class Pair:
     fps: float | None = None  # None: the motion has no speed of its own
     background: Tensor | None = None  # (3, H, W), 0..1: the truth without the figure, if known
     near: Tensor | None = None  # (f, H, W), bool: the figure and a few pixels around it
+    group: str = ""  # of the test, if it has several: they get rows of their own
+    further: tuple[Tensor, ...] = ()  # (1, 3, H, W) each: more pictures of the character
 
 
 Fitting = Callable[[Tensor], Tensor]  # resizes frames (f, 3, H, W) to the compared size
@@ -34,9 +36,12 @@ def generate(
     pair: Pair,
     sampling: Sampling,
     fit: Fitting | None = None,  # applied to each chunk, so that no large clip is held as a whole
+    *,
+    further: bool = False,  # also from the pair's further pictures
 ) -> Tensor:  # (f, 3, H, W), 0..1, float32 on the CPU
     """Return the animated clip."""
-    chunks = (x.float().cpu() for x in animate(models, pair.reference, pair.poses, sampling))
+    pictures = torch.cat([pair.reference, *(pair.further if further else ())])
+    chunks = (x.float().cpu() for x in animate(models, pictures, pair.poses, sampling))
     return torch.cat([fit(chunk) if fit else chunk for chunk in chunks])
 
 

@@ -9,7 +9,7 @@ import difflib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ..errors import ConfigError
 from ..fitting import FITS, Fit
@@ -18,6 +18,7 @@ from ..types import Size
 from .metrics.lpips import BACKBONES, Net
 from .metrics.table import METRICS, names_for
 
+Characters = Literal["fronts", "kinds"]
 REST = "..."  # in the metrics of a record: all other metrics, in the order of METRICS
 RECORDS = Path(__file__).with_name("protocols.json")
 
@@ -61,6 +62,7 @@ class Protocol:
     lpips: LpipsRule
     fvd: FvdRule
     paper: str | None  # table of paper.json whose rows are shown beside the results
+    characters: Characters = "fronts"  # drawn ones: fronts only, or also all kinds and backs
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that cannot be measured with."""
@@ -72,6 +74,7 @@ class Protocol:
         for name, value, known in (
             ("fit", self.fit, FITS),
             ("lpips.net", self.lpips.net, tuple(BACKBONES)),
+            ("characters", self.characters, get_args(Characters)),
             *(("metrics", metric, tuple(METRICS)) for metric in self.metrics),
         ):
             if value not in known:

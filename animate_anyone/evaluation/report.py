@@ -39,20 +39,30 @@ def evaluate(
 ) -> dict[str, Measured]:
     """Return the figures of the result, of copying the reference, and of the autoencoder.
 
-    Pairs are animated and measured one at a time; their frames are not kept.
+    Each group of pairs has its own rows. A pair with further pictures of its character is animated
+    a second time, from all of them. Pairs are animated and measured one at a time; their frames are
+    not kept.
     """
     instruments = instruments or Instruments()
     measuring, fit = Measuring(instruments), partial(_at_compared_size, instruments)
     for index, pair in enumerate(pairs):
         case = case_of(pair, sampling, instruments)
         seeded = replace(sampling, seed=sampling.seed + index)
-        measuring.add(RESULT, generate(models, pair, seeded, fit), case)
+        measuring.add(row_of(RESULT, pair), generate(models, pair, seeded, fit), case)
+        if pair.further:
+            way = f"{row_of(RESULT, pair)}, {1 + len(pair.further)} references"
+            measuring.add(way, generate(models, pair, seeded, fit, further=True), case)
         if baselines:
-            measuring.add(COPY, fit(pair.reference[:1]).expand_as(case.truth), case)
-            measuring.add(CEILING, round_trip(models, pair.truth, fit), case)
+            measuring.add(row_of(COPY, pair), fit(pair.reference[:1]).expand_as(case.truth), case)
+            measuring.add(row_of(CEILING, pair), round_trip(models, pair.truth, fit), case)
         if progress is not None:
             progress(index + 1)
     return measuring.result()
+
+
+def row_of(way: str, pair: Pair) -> str:
+    """Return the row of the table for a way of making clips: one for each group of pairs."""
+    return f"{way}: {pair.group}" if pair.group else way
 
 
 def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:

@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("evaluate", help=text, description=sentence(text))
     parser.set_defaults(run=run)
     add = parser.add_argument
-    text = "mini, ubc, tiktok, or a JSON file with your own protocol (default: mini)"
+    text = "mini, mini-kinds, ubc, tiktok, or a JSON file with your own protocol (default: mini)"
     add("--protocol", default="mini", help=text)
     text = "how many clips or characters to measure (default: all of the protocol)"
     add("--pairs", type=int, help=text)
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     )
     measured = _measure_finished if options.results else _measure_generated
     rows, made, compared = measured(options, tested, instruments)
-    found = len(next(iter(rows.values())).clips)
+    found = len({name for measured in rows.values() for name in measured.clips})
     if found != protocol.clips:
         changed["clips"] = (protocol.clips, found)
     changed |= not_whole(compared)
@@ -246,13 +246,13 @@ def _drawn(
     options: argparse.Namespace, protocol: "Protocol"
 ) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
     """Return lengths and pairs of the drawn test."""
-    from ...evaluation.held_out import MOTION_FPS, held_out_pairs
+    from ...evaluation.held_out import MOTION_FPS, held_out_pair, whole_test_pair
 
     frames = protocol.frames or 1
     numbers = range(options.first, options.first + protocol.clips)
     lengths = [(f"character {number}", frames, MOTION_FPS) for number in numbers]
-    pairs = held_out_pairs(protocol.clips, frames, protocol.size, options.first)
-    return lengths, pairs, {}
+    pair = whole_test_pair if protocol.characters == "kinds" else held_out_pair
+    return lengths, (pair(number, frames, protocol.size) for number in numbers), {}
 
 
 def _prepared(

@@ -11,26 +11,30 @@ from animate_anyone.evaluation.metrics.table import METRICS
 from animate_anyone.evaluation.protocol import Protocol, load_protocol
 from animate_anyone.evaluation.tables import paper_rows
 
-NAMES = ("mini", "ubc", "tiktok")
+NAMES = ("mini", "ubc", "tiktok", "mini-kinds")
 # The columns of each test: results of long ago stand beside those of today.
-REAL = "ssim psnr psnr_uint8_legacy lpips fvd pck oks pose_error flicker seam_drift"
+PARTS = "hand_psnr hand_lpips hand_pck face_psnr face_lpips face_pck"
+REAL = f"ssim psnr psnr_uint8_legacy lpips fvd pck oks pose_error flicker seam_drift {PARTS}"
 DRAWN = (
-    "psnr ssim psnr_uint8_legacy lpips fvd pck oks pose_error figure_psnr iou flicker seam_drift"
+    "psnr ssim psnr_uint8_legacy lpips fvd pck oks pose_error figure_psnr iou flicker seam_drift "
+    + PARTS
 )
 
 
-def test_the_three_tests_of_the_package_hold():
-    with pytest.raises(ConfigError, match="known are mini, ubc, tiktok"):
+def test_the_four_tests_of_the_package_hold():
+    with pytest.raises(ConfigError, match="known are mini, ubc, tiktok, mini-kinds"):
         load_protocol("other")
     for name in NAMES:
         protocol = load_protocol(name)
         assert protocol.lpips.sha256 == BACKBONES[protocol.lpips.net].sha256
         assert {"psnr", "ssim", "psnr_uint8_legacy", "lpips", "fvd", "pck"} <= set(protocol.metrics)
         assert len(protocol.fvd.sha256) == 64
-    assert [load_protocol(name).clips for name in NAMES] == [64, 100, 10]
+    assert [load_protocol(name).clips for name in NAMES] == [64, 100, 10, 144]
 
 
-@pytest.mark.parametrize(("name", "columns"), [("mini", DRAWN), ("ubc", REAL), ("tiktok", REAL)])
+@pytest.mark.parametrize(
+    ("name", "columns"), [("mini", DRAWN), ("ubc", REAL), ("tiktok", REAL), ("mini-kinds", DRAWN)]
+)
 def test_the_figures_of_each_test_and_their_order_are_known(name, columns):
     assert load_protocol(name).metrics == tuple(columns.split())
 
