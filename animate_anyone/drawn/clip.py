@@ -5,8 +5,11 @@ import numpy as np
 from ..types import Points, PoseClip, Size
 from .characters import make_character
 from .details import Part
-from .motions import make_motion
+from .kinds import KINDS, make_kind
+from .motions import make_motion, turning
 from .painting import Painting, paint
+
+SIDED = 0.7  # share of the characters of all kinds that have a back
 
 
 def paint_clip(
@@ -16,6 +19,19 @@ def paint_clip(
 ) -> list[Painting]:
     """Return frames of a random character in a random motion, at the given times."""
     character, motion = make_character(rng), make_motion(rng)
+    return [paint(character, motion.angles(float(frame)), size) for frame in frames]
+
+
+def paint_any_clip(
+    rng: np.random.Generator,
+    frames: np.ndarray,  # times, in frames of the motion
+    size: Size,
+) -> list[Painting]:
+    """Return frames of a random character of any kind; most of them have a back and turn."""
+    sides = bool(rng.random() < SIDED)
+    character, motion = make_kind(rng, str(rng.choice(KINDS)), sides=sides), make_motion(rng)
+    if sides:
+        motion = turning(motion, rng)
     return [paint(character, motion.angles(float(frame)), size) for frame in frames]
 
 

@@ -166,8 +166,8 @@ def _arm(canvas: Canvas, figure: _Figure, arm: tuple[int, ...]) -> None:
         canvas.limb(elbow, cuff, (middle * 1.15, narrow * 1.2), character.top)
     sides = character.sides
     if sides is not None and sides.band is not None and sides.band_side == side:
-        ends = (shoulder + (elbow - shoulder) * share for share in (0.45, 0.7))
-        canvas.limb(*ends, (wide * 1.15, middle * 1.25), sides.band)
+        first, last = (shoulder + (elbow - shoulder) * share for share in (0.45, 0.7))
+        canvas.limb(first, last, (wide * 1.15, middle * 1.25), sides.band)
 
 
 def _leg(canvas: Canvas, figure: _Figure, leg: tuple[int, ...]) -> None:

@@ -152,5 +152,5 @@ def paint_straps(canvas: Canvas, sides: Sides, torso: Torso) -> None:
     for side in (-1, 1):
         aside = 0.62 * side * torso.half
         if torso.depth * torso.front - aside * torso.profile > 0.05 * torso.half:
-            ends = (torso.at(aside, 0.8 * torso.depth, below) for below in (-0.02, 0.6))
-            canvas.limb(*ends, (thick, thick), darker(sides.bag))
+            high, low = (torso.at(aside, 0.8 * torso.depth, below) for below in (-0.02, 0.6))
+            canvas.limb(high, low, (thick, thick), darker(sides.bag))

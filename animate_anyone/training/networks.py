@@ -1,7 +1,7 @@
 """The trained networks as one module: the paper's figure 2 without sampling."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from ..errors import ConfigError, WeightsError
 from ..networks.attention import sdpa
 from ..networks.condition import (
     Conditions,
+    References,
     pose_features,
     prepare_condition,
     seen_features,
+    seen_references,
     seen_tokens,
 )
 from ..networks.initialise import initialise
@@ -54,6 +56,15 @@ def plain_attention(
     return scores.softmax(-1).to(value) @ value
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExtraReference:
+    """One further reference picture of the rows of a batch."""
+
+    latents: Tensor  # (b, c, h, w)
+    picture: Tensor  # (b, 1, d) tokens, or (b, 3, s, s) in 0..1 for the image encoder
+    present: tuple[bool, ...]  # b: False for rows without it
+
+
 class AnimateNetworks(nn.Module):
     """Denoiser, ReferenceNet and Pose Guider, and the image encoder if it is trained."""
 
@@ -82,9 +93,10 @@ class AnimateNetworks(nn.Module):
         reference: Tensor,  # (b, c, h, w)
         picture: Tensor,  # (b, 1, d) tokens, or (b, 3, s, s) in 0..1 for the image encoder
         keep: Sequence[bool],  # per row: False drops reference and token, as guidance needs
+        extras: Sequence["ExtraReference"] = (),  # further reference pictures
     ) -> Tensor:  # (b, c, f, h, w)
-        """Return the denoiser's prediction; dropped rows get neither reference nor token."""
-        conditions = self.conditions(poses, reference, picture, keep)
+        """Return the denoiser's prediction; dropped rows get neither references nor token."""
+        conditions = self.conditions(poses, reference, picture, keep, extras)
         return self.denoiser(noisy, timesteps, conditions.prepared, conditions.pose)
 
     def conditions(
@@ -92,15 +104,34 @@ class AnimateNetworks(nn.Module):
         poses: Tensor,  # (b, f, 3, H, W), 0..1
         reference: Tensor,  # (b, c, h, w)
         picture: Tensor,  # as for `forward`
-        keep: Sequence[bool],  # per row: False drops reference and token
+        keep: Sequence[bool],  # per row: False drops references and token
+        extras: Sequence["ExtraReference"] = (),  # further reference pictures
     ) -> Conditions:
         """Return the denoiser's conditions of a batch, computed with the current weights."""
         tokens = self.tokens(picture)
-        features = seen_features(self.reference_net, reference, tokens, keep)
+        features = self._features(reference, tokens, keep, extras)
         return Conditions(
             prepared=prepare_condition(self.denoiser, tokens, features, keep),
             pose=pose_features(self.pose_guider, poses),
             tokens=seen_tokens(tokens, keep),
+        )
+
+    def _features(
+        self,
+        reference: Tensor,  # (b, c, h, w)
+        tokens: Tensor,  # (b, 1, d)
+        keep: Sequence[bool],
+        extras: Sequence["ExtraReference"],
+    ) -> References | Sequence[Tensor] | None:
+        """Return ReferenceNet's features of all pictures that a row has."""
+        if not extras:
+            return seen_features(self.reference_net, reference, tokens, keep)
+        return seen_references(
+            self.reference_net,
+            [reference, *(extra.latents for extra in extras)],
+            [tokens, *(self.tokens(extra.picture) for extra in extras)],
+            keep,
+            [[1.0, *map(float, row)] for row in zip(*(e.present for e in extras), strict=True)],
         )
 
     def tokens(self, picture: Tensor) -> Tensor:

@@ -27,6 +27,23 @@ AA_MINI = {
     ),
 }
 
+# A continuation of aa-mini (`--models aa-mini`) on all kinds of characters, with backs and
+# up to three references. A hand is smaller than a latent, so its weight there is a share of this.
+AA_MINI_V4 = {
+    1: replace(
+        AA_MINI[1],
+        steps=24_000,
+        examples=5,
+        frames=4,
+        learning_rate=8e-4,
+        decay_from=0.5,
+        hand_weight=9.0,
+        face_weight=4.0,
+        references=3,
+    ),
+    2: replace(AA_MINI[2], steps=1200, learning_rate=1.2e-3, decay_from=0.4, references=2),
+}
+
 # Section 4.1: 30,000 steps of 64 single frames at 768x768, then 10,000 of 4 clips of 24 frames,
 # learning rate 1e-5. Our choices where the paper says nothing: CLIP stays frozen as section 3.2
 # implies, the learning rate is constant from the first step, weight decay is 0.01, gradients are
@@ -65,6 +82,7 @@ RECIPES: dict[str, dict[int, TrainingConfig]] = {
     "aa-mini": AA_MINI,
     "paper": PAPER,
     "24gb": ONE_CARD,
+    "aa-mini-v4": AA_MINI_V4,
 }
 
 

@@ -36,6 +36,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     data.add_argument("--frames", type=int, default=7, help=text)
     text = "draw consecutive frames, which stage 2 needs"
     data.add_argument("--consecutive", action="store_true", help=text)
+    text = "draw all kinds of characters, most of them with a back, in motions that turn"
+    data.add_argument("--kinds", action="store_true", help=text)
     text = "size of the pictures in pixels (default: 128x128)"
     data.add_argument("--size", type=parse_size, default="128x128", metavar="WxH", help=text)
     results = _add(steps, "results", _results, "sample new characters with stage 1, for `polish`")
@@ -124,6 +126,7 @@ def _data(options: argparse.Namespace) -> int:
         frames=options.frames,
         consecutive=options.consecutive,
         size=options.size,
+        kinds=options.kinds,
     )
     return 0
 

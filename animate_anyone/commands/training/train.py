@@ -41,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
     """Add the options of a training stage."""
     add = step.add_argument
-    text = "named settings: aa-mini, paper or 24gb (default: aa-mini)"
+    text = "named settings: aa-mini, paper, 24gb or aa-mini-v4 (default: aa-mini)"
     add("--recipe", default="aa-mini", help=text)
     text = "a JSON file with settings that replace the recipe's"
     add("--config", type=Path, help=text)

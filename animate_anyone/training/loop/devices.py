@@ -26,6 +26,8 @@ CHANGEABLE_FIELDS = (
     "decay_from",
     "losses",
     "figure_weight",
+    "hand_weight",
+    "face_weight",
 )
 
 

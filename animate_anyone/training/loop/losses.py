@@ -44,6 +44,7 @@ class BatchFacts:
     noisy: Tensor  # (b, c, f, h, w): the input of the networks
     timesteps: Tensor  # (b, f), on the CPU
     masks: Tensor | None  # (b, 1, f, h, w), 0..1: where the figure is, if known
+    extra: Tensor | None = None  # (b, 1, f, h, w): extra weights of hands and faces, if any
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,10 @@ def figure_error(output: Tensor, target: Tensor, masks: Tensor) -> float:
 
 
 def _prediction_error(output: Tensor, target: Tensor, facts: BatchFacts) -> Tensor:
-    """Return the error of the prediction, with the figure's and min-SNR's weights."""
+    """Return the error of the prediction with the weights of figure, hands, faces and min-SNR."""
     weights = figure_weights(facts.masks, target, facts.settings.figure_weight)
+    if facts.extra is not None:
+        weights = weights + facts.extra
     scale = None
     if gamma := facts.settings.min_snr_gamma:
         scale = min_snr_scale(facts.schedule, facts.timesteps, gamma).to(target.device)

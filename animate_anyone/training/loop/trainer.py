@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from einops import rearrange
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -31,9 +30,10 @@ from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
 from ..sources.batch import Batch, Draw, Source
 from .checkpoints import Average, CheckpointFolder, bytes_of_save, require_safe_checkpoint
-from .checks import check_width, needed
+from .checks import needed
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
+from .inputs import Encoding
 from .journal import Journal
 from .looks import Looks
 from .losses import BatchFacts, figure_error, total_loss
@@ -78,6 +78,13 @@ class Trainer:
         self.accelerator = make_accelerator(config, cpu=self.surroundings.cpu)
         check_run(self.accelerator, config)
         self.device = self.accelerator.device
+        self._inputs = Encoding(
+            config=config,
+            unet=self.preset.unet,
+            autoencoder=self.surroundings.autoencoder,
+            image_encoder=self.surroundings.image_encoder,
+            device=self.device,
+        )
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
         self._origin, self._looks = dict(self.surroundings.origin), Looks(self.surroundings.look)
@@ -206,8 +213,7 @@ class Trainer:
 
     def _loss(self, rows: Sequence[int], batch: Batch) -> tuple[Tensor, dict[str, float]]:
         config, schedule = self.config, self.schedule
-        reference, targets = self._latents(batch)
-        check_width("latents", "channels", targets.shape[1], self.preset.unet.in_channels)
+        reference, targets = self._inputs.latents(batch)
         drawn = draw_step(
             config.seed,
             self.step,
@@ -223,41 +229,21 @@ class Trainer:
         target = schedule.target(targets, noise, drawn.timesteps)
         poses = batch.poses.to(self.device).float() / 255
         timesteps = drawn.timesteps.to(self.device)
-        picture = self._picture(batch)
-        output = self._wrapped(noisy, timesteps, poses, reference, picture, drawn.keep)
+        picture = self._inputs.picture(batch.thumbs, batch.tokens)
+        extras = self._inputs.extras(batch)
+        output = self._wrapped(noisy, timesteps, poses, reference, picture, drawn.keep, extras)
         masks = None if batch.masks is None else batch.masks.to(self.device)
         facts = BatchFacts(
-            settings=config, schedule=schedule, noisy=noisy, timesteps=drawn.timesteps, masks=masks
+            settings=config,
+            schedule=schedule,
+            noisy=noisy,
+            timesteps=drawn.timesteps,
+            masks=masks,
+            extra=self._inputs.weights(batch),
         )
         loss, terms = total_loss(output, target, facts)
         shown = torch.ones_like(target[:, :1]) if masks is None else masks
         return loss, {"figure_error": figure_error(output.detach(), target, shown), **terms}
-
-    @torch.no_grad()
-    def _latents(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return reference (b, c, h, w) and targets (b, c, f, h, w) on the device."""
-        if batch.encoded:
-            return batch.reference.to(self.device), batch.targets.to(self.device)
-        coder = needed(self.surroundings.autoencoder, "autoencoder", "pictures into latents")
-        b = len(batch.reference)
-        targets = rearrange(batch.targets, "b c f H W -> (b f) c H W")
-        frames = torch.cat([batch.reference, targets])
-        latents = coder.encode(frames.to(self.device).float() / 255)
-        return latents[:b], rearrange(latents[b:], "(b f) c h w -> b c f h w", b=b)
-
-    @torch.no_grad()
-    def _picture(self, batch: Batch) -> Tensor:
-        """Return the networks' input for the image token: the token itself, or a picture."""
-        if batch.tokens is not None:
-            wanted = self.preset.unet.cross_attention_dim
-            check_width("image tokens", "numbers", batch.tokens.shape[-1], wanted)
-            return batch.tokens.to(self.device)
-        assert batch.thumbs is not None
-        pictures = batch.thumbs.to(self.device).float() / 255
-        if self.config.train_image_encoder:
-            return pictures
-        encoder = needed(self.surroundings.image_encoder, "image_encoder", "a picture into a token")
-        return torch.cat([encoder.encode(picture[None]) for picture in pictures])
 
     def _batches(self, source: Source) -> Iterator[list[tuple[Sequence[int], Batch]]]:
         """Yield the parts of each remaining step."""
@@ -267,6 +253,10 @@ class Trainer:
             examples=config.examples,
             frames=config.frames,
             consecutive=config.stage == 2,
+            references=config.references,
+            reference_dropout=config.reference_dropout,
+            hands=config.box_rule(config.hand_weight),
+            faces=config.box_rule(config.face_weight),
         )
         rows = rows_of(self.accelerator, config)
         loader = torch.utils.data.DataLoader(

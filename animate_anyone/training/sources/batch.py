@@ -10,6 +10,18 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ...pose.skeleton.part_boxes import BoxRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extra:
+    """One further reference picture of some examples, in the form of the batch's references."""
+
+    reference: Tensor  # (b, c, h, w) latents, or (b, 3, H, W) uint8
+    thumbs: Tensor | None = None  # (b, 3, s, s), uint8
+    tokens: Tensor | None = None  # (b, 1, d), float32
+    present: tuple[bool, ...] = ()  # b: False where the example does not have it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -27,6 +39,9 @@ class Batch:
     thumbs: Tensor | None = None  # (b, 3, s, s), uint8: the references, resized to a square
     tokens: Tensor | None = None  # (b, 1, d), float32
     masks: Tensor | None = None  # (b, 1, f, h, w), 0..1: share of the figure in each latent
+    hands: Tensor | None = None  # (b, 1, f, h, w), 0..1: share of boxes around hands in each latent
+    faces: Tensor | None = None  # (b, 1, f, h, w): the same of faces
+    extras: tuple[Extra, ...] = ()  # further reference pictures
     names: tuple[str, ...] = ()  # b, for messages: the clip or character of each row
 
 
@@ -38,6 +53,10 @@ class Draw:
     examples: int  # references of one step, over all processes
     frames: int  # targets per reference: single frames in stage 1, the clip's length in stage 2
     consecutive: bool  # stage 2: targets are consecutive frames of one span
+    references: int = 1  # most reference pictures of an example
+    reference_dropout: float = 0.0  # share of those after the first that are left out
+    hands: BoxRule | None = None  # boxes around hands; None: not needed
+    faces: BoxRule | None = None
 
 
 class Source(Protocol):

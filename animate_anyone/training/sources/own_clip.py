@@ -13,7 +13,8 @@ from einops import rearrange
 from ...errors import InputError
 from ...media import to_pixels
 from ...protocols import Autoencoder, ImageEncoder, Progress
-from .batch import Batch, Draw
+from .batch import Batch, Draw, Extra
+from .extras import CANDIDATES, described_pictures, draw_extras, far_apart
 
 CHUNK_FRAMES = 8  # through the autoencoder at once, at most
 CHUNK_PIXELS = CHUNK_FRAMES * 256 * 256  # the same; more would keep a user who cancels waiting
@@ -71,6 +72,12 @@ class OwnClip:
                 f"frames got a clip of {len(self)}, of which an example of {draw.frames} cannot "
                 f"be drawn. Choose {most} or fewer per example, or give a longer clip."
             )
+        for name, rule in (("hand_weight", draw.hands), ("face_weight", draw.faces)):
+            if rule is not None:
+                raise InputError(
+                    f"{name} is above 0; a clip with drawn skeletons has no keypoints to weigh by. "
+                    f"Set {name} to 0, or train on a folder made by `prepare`."
+                )
         chosen = [self._chosen(draw, room, step, row) for row in rows]
         reference = np.array([first for first, _ in chosen])
         targets = np.stack([numbers for _, numbers in chosen])
@@ -81,7 +88,38 @@ class OwnClip:
             targets=rearrange(latents, "b f c h w -> b c f h w"),
             poses=rearrange(poses, "b f H W c -> b f c H W"),
             tokens=torch.from_numpy(self.tokens[reference]),
+            extras=self._extras(draw, step, rows, chosen),
             names=tuple(f"reference frame {number}" for number in reference),
+        )
+
+    def _extras(
+        self,
+        draw: Draw,
+        step: int,
+        rows: Sequence[int],
+        chosen: Sequence[tuple[int, np.ndarray]],  # of each row: the reference and the targets
+    ) -> tuple[Extra, ...]:
+        """Return the further references: frames that are no targets, far apart in pose."""
+        numbers = np.zeros((len(rows), draw.references - 1), int)
+        present = np.zeros(numbers.shape, bool)
+        for place, (row, (first, targets)) in enumerate(zip(rows, chosen, strict=True)):
+            rng = np.random.default_rng((draw.seed, step, row, 1))
+            taken = [first] if draw.consecutive else [first, *targets]
+            free = np.setdiff1d(np.arange(len(self)), taken)
+            count = draw_extras(rng, draw, len(free))
+            free = rng.choice(free, min(len(free), CANDIDATES), replace=False)
+            frames = np.array([first, *free], int)
+            poses = described_pictures(self.poses[frames])
+            found = far_apart(poses, 0, np.arange(1, len(frames)), count)
+            numbers[place, :count], present[place, :count] = frames[found], True
+        return tuple(
+            Extra(
+                reference=torch.from_numpy(self.latents[frames]),
+                tokens=torch.from_numpy(self.tokens[frames]),
+                present=tuple(there.tolist()),
+            )
+            for frames, there in zip(numbers.T, present.T, strict=True)
+            if there.any()
         )
 
     def _chosen(self, draw: Draw, room: int, step: int, row: int) -> tuple[int, np.ndarray]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,8 +13,13 @@ from ...dataset.manifest import ClipDataset, ClipEntry, Span
 from ...errors import InputError, MediaError
 from ...media.fitting import squash
 from ...pose.drawing.draw import draw_pose
+from ...pose.skeleton.part_boxes import LEAST_SHARE, BoxRule, Part, part_boxes
+from ...pose.skeleton.stack import SLICES
+from ...types import Points, PoseClip
 from ...weights.encoders import CLIP_SIDE
-from .batch import Batch, Draw
+from .batch import Batch, Draw, Extra
+from .extras import CANDIDATES, described, draw_extras, far_apart
+from .weighed import boxes_of_rows, rules_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +35,17 @@ class _Row:
     targets: np.ndarray  # (f, c, h, w), or (f, H, W, 3) uint8
     poses: np.ndarray  # (f, H, W, 3) uint8
     thumb: np.ndarray | None  # (H, W, 3) uint8: the reference, at its full size
+    token: np.ndarray | None  # (1, d)
+    skeletons: PoseClip  # of the targets
+    extras: tuple["_Picture", ...] = ()  # further references
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One further reference, as arrays."""
+
+    reference: np.ndarray  # (c, h, w), or (H, W, 3) uint8
+    thumb: np.ndarray | None  # (H, W, 3) uint8
     token: np.ndarray | None  # (1, d)
 
 
@@ -63,6 +79,7 @@ class ClipSource:
                 "how clips were split. Prepare it with a split that names some."
             )
         self._long_enough: dict[tuple[int, bool], tuple[ClipEntry, ...]] = {}
+        self._checked: set[tuple[Part, BoxRule]] = set()
         self._logged: set[str] = set()  # names of clips whose damage has been logged
 
     def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
@@ -72,7 +89,8 @@ class ClipSource:
         seed; that is logged once per clip.
         """
         entries = self._entries(draw)
-        return self._together([self._row(entries, draw, step, row) for row in rows])
+        self._check_boxes(draw)
+        return self._together([self._row(entries, draw, step, row) for row in rows], draw)
 
     def _entries(self, draw: Draw) -> tuple[ClipEntry, ...]:
         """Return the clips that are long enough; the others are logged once."""
@@ -101,7 +119,7 @@ class ClipSource:
             # One generator per clip, so that draws do not depend on clips that failed before.
             rng = np.random.default_rng((draw.seed, step, row, index))
             try:
-                return self._read(entry, *self._chosen(entry, draw, rng))
+                return self._read(entry, draw, rng, *self._chosen(entry, draw, rng))
             except MediaError as error:
                 if entry.name not in self._logged:
                     self._logged.add(entry.name)
@@ -134,55 +152,158 @@ class ClipSource:
         wanted = faster * int(rng.integers(low, high + 1))
         return min(wanted, (len(span) - 1) // max(1, frames - 1)) if frames > 1 else 1
 
-    def _read(self, entry: ClipEntry, reference: int, targets: np.ndarray) -> _Row:
+    def _read(
+        self,
+        entry: ClipEntry,
+        draw: Draw,
+        rng: np.random.Generator,
+        reference: int,
+        targets: np.ndarray,
+    ) -> _Row:
         dataset = self.dataset
         pose = dataset.keypoints(entry)
         drawn = [draw_pose(pose, frames=range(n, n + 1))[0] for n in targets.tolist()]
-        tokens = dataset.tokens(entry) if dataset.has("tokens") else None
-        encoded = dataset.has("latents")
-        picture = None
-        if not encoded or tokens is None:
-            picture = dataset.frame(entry, reference)
-        if encoded:
-            latents = dataset.latents(entry)
-            pictures = latents[reference], latents[targets]
+        first = self._picture(entry, reference)
+        if dataset.has("latents"):
+            pictures = dataset.latents(entry)[targets]
         else:
-            assert picture is not None
-            pictures = picture, np.stack([dataset.frame(entry, n) for n in targets.tolist()])
+            pictures = np.stack([dataset.frame(entry, n) for n in targets.tolist()])
+        more = self._extras(entry, pose, draw, rng, (reference, *targets.tolist()))
         return _Row(
             entry.name,
-            *pictures,
+            first.reference,
+            pictures,
             poses=np.stack(drawn),
-            thumb=picture if tokens is None else None,
-            token=None if tokens is None else np.array(tokens[reference]),
+            thumb=first.thumb,
+            token=first.token,
+            skeletons=_frames_of(pose, targets),
+            extras=tuple(self._picture(entry, number) for number in more),
         )
 
-    def _together(self, rows: Sequence[_Row]) -> Batch:
-        reference = torch.from_numpy(np.stack([row.reference for row in rows]))
-        targets = torch.from_numpy(np.stack([row.targets for row in rows]))
+    def _picture(self, entry: ClipEntry, number: int) -> _Picture:
+        """Return a frame as a reference, from the caches if there are any."""
+        dataset = self.dataset
+        tokens = dataset.tokens(entry) if dataset.has("tokens") else None
+        encoded = dataset.has("latents")
+        picture = dataset.frame(entry, number) if not encoded or tokens is None else None
+        reference = dataset.latents(entry)[number] if encoded else picture
+        assert reference is not None
+        return _Picture(
+            reference,
+            thumb=picture if tokens is None else None,
+            token=None if tokens is None else np.array(tokens[number]),
+        )
+
+    def _extras(
+        self,
+        entry: ClipEntry,
+        pose: PoseClip,
+        draw: Draw,
+        rng: np.random.Generator,
+        taken: tuple[int, ...],  # frames of the first reference and of the targets
+    ) -> list[int]:
+        """Return the frames of further references, far apart in pose."""
+        if draw.references == 1:
+            return []
+        free = np.setdiff1d(entry.usable, taken[:1] if draw.consecutive else taken)
+        count = draw_extras(rng, draw, len(free))
+        free = rng.choice(free, min(len(free), CANDIDATES), replace=False)
+        numbers = np.array([taken[0], *free])
+        body = pose.body
+        poses = described(body.xy[numbers, 0], body.confidence[numbers, 0])
+        return numbers[far_apart(poses, 0, np.arange(1, len(numbers)), count)].tolist()
+
+    def _together(self, rows: Sequence[_Row], draw: Draw) -> Batch:
         encoded = self.dataset.has("latents")
+        targets = torch.from_numpy(np.stack([row.targets for row in rows]))
         if encoded:
-            reference = reference.float()
             targets = rearrange(targets.float(), "b f c h w -> b c f h w")
         else:
-            reference = rearrange(reference, "b H W c -> b c H W")
             targets = rearrange(targets, "b f H W c -> b c f H W")
         poses = torch.from_numpy(np.stack([row.poses for row in rows]))
-        thumbs = [row.thumb for row in rows if row.thumb is not None]
-        tokens = [row.token for row in rows if row.token is not None]
+        firsts = [_Picture(row.reference, row.thumb, row.token) for row in rows]
+        return Batch(
+            encoded=encoded,
+            **self._pictures(firsts),
+            targets=targets,
+            poses=rearrange(poses, "b f H W c -> b f c H W"),
+            extras=self._further(rows, firsts),
+            names=tuple(row.name for row in rows),
+            **boxes_of_rows([row.skeletons for row in rows], draw),
+        )
+
+    def _pictures(self, pictures: Sequence[_Picture]) -> dict[str, Any]:
+        """Return references as a batch holds them: `reference`, `thumbs` and `tokens`."""
+        reference = torch.from_numpy(np.stack([each.reference for each in pictures]))
+        thumbs = [each.thumb for each in pictures if each.thumb is not None]
+        tokens = [each.token for each in pictures if each.token is not None]
         squashed = None
         if thumbs:
             squares = torch.from_numpy(squash(thumbs, self.image_side))
             squashed = rearrange(squares, "b H W c -> b c H W")
-        return Batch(
-            encoded=encoded,
-            reference=reference,
-            targets=targets,
-            poses=rearrange(poses, "b f H W c -> b f c H W"),
-            thumbs=squashed,
-            tokens=torch.from_numpy(np.stack(tokens)).float() if tokens else None,
-            names=tuple(row.name for row in rows),
+        encoded = self.dataset.has("latents")
+        return {
+            "reference": reference.float()
+            if encoded
+            else rearrange(reference, "b H W c -> b c H W"),
+            "thumbs": squashed,
+            "tokens": torch.from_numpy(np.stack(tokens)).float() if tokens else None,
+        }
+
+    def _further(self, rows: Sequence[_Row], firsts: Sequence[_Picture]) -> tuple[Extra, ...]:
+        """Return the further references; rows without one repeat their first, which is not used."""
+        most = max(len(row.extras) for row in rows)
+        return tuple(
+            Extra(
+                **self._pictures(
+                    [
+                        row.extras[number] if number < len(row.extras) else first
+                        for row, first in zip(rows, firsts, strict=True)
+                    ]
+                ),
+                present=tuple(number < len(row.extras) for row in rows),
+            )
+            for number in range(most)
         )
+
+    def _check_boxes(self, draw: Draw) -> None:
+        """Raise InputError if no clip has a hand or face to weigh; log the clips that have none."""
+        for _, part, rule in rules_of(draw):
+            if (part, rule) in self._checked:
+                continue
+            self._checked.add((part, rule))
+            without = [entry.name for entry in self.entries if not self._shows(entry, part, rule)]
+            share = "all" if LEAST_SHARE[part] == 1 else "half"
+            what = f"a {part} with {share} of its points at confidence {rule.threshold:g} or more"
+            if len(without) == len(self.entries):
+                raise InputError(
+                    f"{part}_weight is above 0, but none of the {len(without)} clips of "
+                    f"{self.dataset.folder} shows {what}. Lower box_threshold, prepare with an "
+                    f"estimator that finds every {part}, or set {part}_weight to 0."
+                )
+            if without:
+                logger.warning(
+                    "%d of %d clips do not show %s, so %s_weight has no effect on them: %s",
+                    *(len(without), len(self.entries), what, part, ", ".join(without)),
+                )
+
+    def _shows(self, entry: ClipEntry, part: Part, rule: BoxRule) -> bool:
+        """Return whether a usable frame has a box; True for a clip that cannot be read."""
+        try:
+            pose = self.dataset.keypoints(entry)
+        except MediaError:  # another clip is drawn in its place, which is logged then
+            return True
+        return bool(np.isfinite(part_boxes(_frames_of(pose, entry.usable), part, rule)).any())
+
+
+def _frames_of(pose: PoseClip, numbers: np.ndarray) -> PoseClip:
+    """Return a clip of these frames, in this order."""
+
+    def part(points: Points) -> Points:
+        return Points(xy=points.xy[numbers], confidence=points.confidence[numbers])
+
+    parts = {name: part(getattr(pose, name)) for name in SLICES}
+    return PoseClip(canvas=pose.canvas, **parts)
 
 
 def _is_enough(entry: ClipEntry, frames: int, consecutive: bool) -> bool:

@@ -17,12 +17,14 @@ from animate_anyone.dataset.manifest import (
     clip_folder,
     frame_path,
 )
-from animate_anyone.dataset.tracks import Track, write_track
+from animate_anyone.dataset.tracks import Track, read_track, write_track
 from animate_anyone.errors import InputError, MediaError
 from animate_anyone.pose.drawing.draw import draw_frame
 from animate_anyone.pose.skeleton.joints import body_clip
+from animate_anyone.pose.skeleton.part_boxes import BoxRule
 from animate_anyone.training.sources.batch import Draw
 from animate_anyone.training.sources.prepared import ClipSource
+from animate_anyone.types import Points
 
 STAGE1 = Draw(seed=7, examples=4, frames=3, consecutive=False)
 STAGE2 = Draw(seed=7, examples=4, frames=5, consecutive=True)
@@ -289,3 +291,63 @@ def test_invalid_strides_are_refused(dataset):
     for strides in ((0, 1), (3, 2)):
         with pytest.raises(InputError, match="strides"):
             source_of(dataset, strides=strides)
+
+
+def hands_in(folder, *names, confidence=0.9):
+    """Give clips hands of this confidence; return the data set opened again."""
+    for name in names:
+        path = clip_folder(folder, name) / "keypoints.npz"
+        pose = read_track(path).pose
+        hand = np.array([[10.0 + j, 12.0 + 2 * (j % 3)] for j in range(21)])
+        points = Points(
+            xy=np.tile(hand, (20, 1, 1, 1)), confidence=np.full((20, 1, 21), confidence)
+        )
+        write_track(path, Track(replace(pose, left_hand=points), np.zeros(20, bool)))
+    return ClipDataset.open(folder)
+
+
+@pytest.mark.parametrize("cached", [(), ("latents", "tokens")], ids=["pictures", "cached"])
+def test_further_references_are_usable_frames_of_the_same_clip(tmp_path, cached):
+    source = source_of(write_set(tmp_path, cached))
+    for draw in (STAGE1, STAGE2):
+        several = replace(draw, references=3, reference_dropout=0.0)
+        batch, plain = (source.batch(each, 1, range(4)) for each in (several, draw))
+        assert torch.equal(batch.targets, plain.targets)
+        assert torch.equal(batch.reference, plain.reference)
+        firsts, targets = marks_of(batch)
+        for extra in batch.extras:
+            marks, _ = marks_of(replace(batch, reference=extra.reference))
+            assert torch.equal(marks[:, 0], firsts[:, 0])
+            for row, (clip, number) in enumerate(marks.tolist()):
+                assert not extra.present[row] or number != firsts[row, 1]
+                assert draw.consecutive or number not in targets[row, :, 1]
+                assert number in source.entries[clip].usable
+        assert (batch.extras[0].tokens is None) == (not cached)
+        assert (batch.extras[0].thumbs is None) == bool(cached)
+
+
+def test_hands_of_real_clips_have_boxes(tmp_path, caplog):
+    write_set(tmp_path)
+    dataset = hands_in(tmp_path, "a", "d")
+    draw = replace(STAGE1, hands=BoxRule(), faces=None)
+    source = source_of(dataset)
+    with caplog.at_level(logging.WARNING):
+        batches = [source.batch(draw, step, range(4)) for step in range(3)]
+    (warning,) = caplog.messages
+    assert "2 of 4 clips do not show a hand with all of its points" in warning
+    assert "hand_weight has no effect on them: b, c" in warning
+    for batch in batches:
+        assert batch.hands.shape[:3] == (4, 1, 3)
+        for name, row in zip(batch.names, batch.hands, strict=True):
+            assert bool(row.any()) == (name in "ad")
+
+
+def test_clips_without_any_confident_hand_or_face_are_refused(tmp_path):
+    write_set(tmp_path)
+    source = source_of(hands_in(tmp_path, "a", confidence=0.4))
+    for part, rule in (("hand", "hands"), ("face", "faces")):
+        message = rf"{part}_weight is above 0, but none of the 4 clips of .* shows a {part} with"
+        with pytest.raises(InputError, match=message):
+            source.batch(replace(STAGE1, **{rule: BoxRule()}), 0, [0])
+    lower = source.batch(replace(STAGE1, hands=BoxRule(threshold=0.3)), 0, range(4))
+    assert lower.hands is not None
