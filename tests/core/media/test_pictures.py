@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from animate_anyone.errors import InputError, MediaError
 from animate_anyone.media import (
@@ -195,3 +195,30 @@ def test_the_size_of_a_sideways_photo_is_its_upright_size(tmp_path: Path) -> Non
     Image.new("RGB", (6, 4)).save(tmp_path / "photo.jpg", exif=exif)
 
     assert picture_size(tmp_path / "photo.jpg") == Size(4, 6)
+
+
+@pytest.mark.parametrize("alpha", [None, 255])
+def test_colours_are_converted_by_the_profile_of_a_picture(
+    tmp_path: Path, alpha: int | None
+) -> None:
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = data.replace(b"rXYZ", b"next").replace(b"gXYZ", b"rXYZ").replace(b"next", b"gXYZ")
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "rgRG".encode("utf-16-be"))
+    assert swapped != data
+    colour = (240, 20, 60) if alpha is None else (240, 20, 60, alpha)
+    image = Image.new("RGB" if alpha is None else "RGBA", (2, 2), colour)
+    image.save(tmp_path / "swapped.png", icc_profile=swapped)
+    image.save(tmp_path / "srgb.png", icc_profile=data)
+    shown = to_bytes(read_picture(tmp_path / "swapped.png"))[0, 0, 0]
+    assert np.abs(shown.astype(int) - (20, 240, 60)).max() <= 2
+    assert to_bytes(read_picture(tmp_path / "srgb.png"))[0, 0, 0].tolist() == [240, 20, 60]
+
+
+def test_a_damaged_profile_is_told_and_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.new("RGB", (2, 2), (240, 20, 60)).save(tmp_path / "a.png", icc_profile=b"no profile")
+    with caplog.at_level(logging.WARNING):
+        shown = to_bytes(read_picture(tmp_path / "a.png"))[0, 0, 0]
+    assert shown.tolist() == [240, 20, 60]
+    assert "its colour profile was not used" in caplog.text
