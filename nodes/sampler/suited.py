@@ -6,6 +6,7 @@ With aa-mini they reach 7 to 17 dB at 4 steps, where the others reach 28 to 35 (
 """
 
 import logging
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,47 @@ def unsuited(
             "linear_quadratic; colours will be wrong. Choose trailing or simple."
         )
     return None
+
+
+def easycache_fault(error: RuntimeError) -> str | None:
+    """Return in words that an older ComfyUI's EasyCache failed; None for any other error.
+
+    It adds what it kept of one half of guidance to both halves, which fits only single pictures.
+    """
+    places = traceback.extract_tb(error.__traceback__)
+    if not places or places[-1].name != "apply_cache_diff":
+        return None
+    return (
+        f"EasyCache got both halves of guidance in one call ({error}); this ComfyUI can keep them "
+        "only of single pictures. Use LazyCache, set cfg to 1, or update ComfyUI."
+    )
+
+
+def tell_temporal(
+    patches: Mapping[str, list[tuple[Any, ...]]],  # of a MODEL's weights, by their names
+) -> None:
+    """Log one line if UNetTemporalAttentionMultiply was used: half of its values find no layer.
+
+    It multiplies the last layers of both attentions alone; other such nodes multiply queries too.
+    """
+    last, query = (
+        [
+            sum(_multiplies(one) for one in found)
+            for key, found in patches.items()
+            if key.endswith(tuple(f"{name}.{layer}.weight" for name in ("attn1", "attn2")))
+        ]
+        for layer in ("to_out.0", "to_q")
+    )
+    if sum(last) > sum(query):
+        log.warning(
+            "UNetTemporalAttentionMultiply: self_temporal and cross_temporal are for the layers of "
+            "Stable Video Diffusion and change nothing here. Leave them at 1."
+        )
+
+
+def _multiplies(patch: tuple[Any, ...]) -> bool:
+    """Return whether a patch of a weight only multiplies it: it adds nothing, 0.0 times."""
+    return patch[0] == 0.0 and isinstance(patch[1], tuple | list) and patch[1][0] is None
 
 
 def tell_unsuited(sampler: Any, sigmas: Tensor) -> None:

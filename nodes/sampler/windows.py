@@ -21,7 +21,7 @@ from ..comfyui import convert, host
 from .conditions import tell_same_halves
 from .denoiser import RUN_CACHE, RunCache
 from .patches import PATCH_RECORD, PatchRecord, prepare_patches
-from .suited import tell_unsuited
+from .suited import easycache_fault, tell_temporal, tell_unsuited
 
 log = logging.getLogger(__name__)
 
@@ -205,12 +205,17 @@ def _with_run_cache(
     tell_same_halves(getattr(guider, "conds", {}))
     prepare_patches(extra_args["model_options"], len(noise))
     tell_unsuited(executor.class_obj, sigmas)
+    tell_temporal(getattr(getattr(guider, "model_patcher", None), "patches", {}))
     options = extra_args["model_options"].setdefault("transformer_options", {})
     options[RUN_CACHE], options[PATCH_RECORD] = RunCache(), PatchRecord()
     try:
         result = executor(guider, sigmas, extra_args, callback, noise, *args, **kw)
         options[PATCH_RECORD].tell()
         return result
+    except RuntimeError as error:
+        if why := easycache_fault(error):
+            raise InputError(why) from error
+        raise
     finally:
         options.pop(RUN_CACHE, None)
         options.pop(PATCH_RECORD, None)

@@ -40,6 +40,8 @@ class Case:
     told: str = ""  # in the log
     refused: str = ""  # in the error
     newer: bool = False  # the oldest supported ComfyUI does not have it
+    refused_by_oldest: str = ""  # in the error on the oldest supported ComfyUI
+    steps: int = 2
     same_as: Callable | None = None  # another way to the same latents; None: the plain run differs
 
     @property
@@ -50,6 +52,8 @@ class Case:
     @property
     def row_note(self):
         """Return the note for the table."""
+        if self.refused_by_oldest:
+            return f"{self.note} Refused in ComfyUI {OLDEST}, where it fits single pictures alone."
         return f"{self.note} Not in ComfyUI {OLDEST}.".strip() if self.newer else self.note
 
 
@@ -198,6 +202,38 @@ def hypernetwork(bench):
     return model, *bench.bound[1:]
 
 
+class _Words:
+    """A text encoder that knows one word."""
+
+    def tokenize(self, text):
+        return text
+
+    def encode_from_tokens(self, tokens, return_pooled):
+        import torch
+
+        return torch.ones(1, 77, 32), torch.ones(1, 768)
+
+
+def boxed(bench):
+    """Return the scene with a box for a word, by GLIGEN's layers of the test's widths."""
+    import torch
+    from comfy.gligen import GatedSelfAttentionDense, Gligen, PositionNet
+    from comfy.model_patcher import ModelPatcher
+
+    torch.manual_seed(0)
+    widths = [16] * 2 + [32] * 2 + [64] * 6 + [32] * 3 + [16] * 3  # of all transformers, in order
+    layers = [GatedSelfAttentionDense(width, 32, 2, width // 2) for width in widths]
+    network = Gligen(layers, PositionNet(768, 32), 768)
+    for name, value in network.named_parameters():
+        value.data = torch.ones(()) if "alpha" in name else torch.randn(value.shape) / 8
+    patcher = ModelPatcher(network, torch.device("cpu"), torch.device("cpu"))
+    box = {"text": "cat", "width": 48, "height": 64, "x": 16, "y": 32}
+    more = {"clip": _Words(), "gligen_textbox_model": patcher}
+    model, positive, *rest = bench.bound
+    node = importlib.import_module("nodes").GLIGENTextBoxApply()
+    return model, node.append(conditioning_to=positive, **more, **box)[0], *rest
+
+
 DOWNSCALE = {
     "block_number": 3,
     "downscale_factor": 2.0,
@@ -210,6 +246,7 @@ DOWNSCALE = {
 FREE = {"b1": 1.3, "b2": 1.4, "s1": 0.9, "s2": 0.2}
 TILES = {"tile_size": 32, "swap_size": 2, "max_depth": 0, "scale_depth": False}
 LAYERS = {"double_layers": "7", "single_layers": "7", "start_percent": 0.0, "end_percent": 1.0}
+CACHE = {"reuse_threshold": 1.0, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
 HALF = {"q": 0.5, "k": 0.5, "v": 0.5, "out": 0.5}
 
 CASES = [
@@ -306,8 +343,27 @@ CASES = [
             cross_structural=0.5,
             cross_temporal=1.0,
         ),
-        "The structural values. The temporal ones are "
+        "The structural values act. The temporal ones are "
         "for the layers of Stable Video Diffusion and do nothing here.",
+        told="UNetTemporalAttentionMultiply: self_temporal and cross_temporal .* change nothing",
+    ),
+    Case(
+        "EasyCache",
+        on_model("easycache", "EasyCacheNode", **CACHE),
+        "Leaves steps out, in each window by itself.",
+        steps=6,
+        refused_by_oldest="EasyCache got both halves of guidance in one call .* Use LazyCache",
+    ),
+    Case(
+        "LazyCache",
+        on_model("easycache", "LazyCacheNode", **CACHE),
+        "Leaves steps out, for the whole clip at once.",
+        steps=6,
+    ),
+    Case(
+        "GLIGENTextBoxApply",
+        boxed,
+        "Layers of GLIGEN for Stable Diffusion 1.5, with the public weights.",
     ),
     Case(
         "RenormCFG",
