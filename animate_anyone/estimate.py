@@ -1,8 +1,9 @@
 """The memory of a sampling run, estimated before it starts."""
 
 from dataclasses import dataclass
+from functools import cache
 
-from .config import Preset
+from .config import PoseGuiderConfig, Preset, UNetConfig
 from .networks.call_memory import cache_bytes, places_of, working_bytes
 from .networks.pose_guider import build_pose_guider
 from .networks.unet import UNet
@@ -36,12 +37,7 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """Estimate the memory of sampling, without VAE, image encoder and libraries."""
     unet = preset.unet
-    networks = (
-        UNet(unet, device="meta"),
-        UNet(unet.reference(), device="meta"),
-        build_pose_guider(preset.pose_guider, device="meta"),
-    )
-    weights = sum(p.numel() for network in networks for p in network.parameters())
+    weights = _parameters(unet, preset.pose_guider)
     latents = unet.in_channels * places_of(size) * frames * 4
     pictures = 3 * size.width * size.height * frames
     call = {"size": size, "rows": rows, "value_bytes": value_bytes}
@@ -51,3 +47,14 @@ def estimate_memory(
         working=working_bytes(unet, frames=min(window_frames, frames), **call),
         cache=cache_bytes(unet, frames=cached_frames, **call),
     )
+
+
+@cache
+def _parameters(unet: UNetConfig, pose_guider: PoseGuiderConfig) -> int:
+    """Return the number of weights in denoiser, ReferenceNet and Pose Guider."""
+    networks = (
+        UNet(unet, device="meta"),
+        UNet(unet.reference(), device="meta"),
+        build_pose_guider(pose_guider, device="meta"),
+    )
+    return sum(p.numel() for network in networks for p in network.parameters())

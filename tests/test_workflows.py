@@ -2,6 +2,7 @@
 
 import ast
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def read(name, folder=WORKFLOWS):
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
+@cache
 def own_node_ids():
     """Return the ids of our nodes, read from the source files."""
     return {

@@ -89,10 +89,12 @@ def exit_statuses(runs: list[dict]) -> list[int | None]:
 
 
 if __name__ == "__main__":
-    if FORKS:  # what a run imports on its way
+    if FORKS:  # what a run imports on its way, and takes longer than the run
         import accelerate
         import torch._dynamo
+        import torch.utils.tensorboard
+        from transformers import CLIPVisionModelWithProjection
 
-        del accelerate
+        del accelerate, CLIPVisionModelWithProjection
     groups = json.loads(Path(sys.argv[1]).read_text())
     sys.stdout.write(json.dumps([exit_statuses(runs) for runs in groups]))
