@@ -162,7 +162,7 @@ def _face(xyz: np.ndarray, body: Proportions) -> np.ndarray:
     forward = xyz[0] - centre
     forward -= (forward @ across) * across
     forward /= np.linalg.norm(forward)
-    up = np.cross(across, forward)
+    up = np.cross(forward, across)
     azimuth, height = _FACE.T[..., None]
     on_sphere = np.sin(azimuth) * across + np.cos(azimuth) * forward + (height - 0.1) * up
     return centre + body.head * on_sphere
