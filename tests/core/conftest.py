@@ -69,3 +69,10 @@ def tiny() -> Tiny:
             guidance=2.0,
         )
     )
+
+
+@pytest.fixture(scope="session")
+def small(tiny) -> Tiny:
+    """Return the tiny weight set with networks of one level, for tests of what a run does."""
+    unet = replace(tiny.preset.unet, block_out_channels=(8,), attention_levels=(True,))
+    return Tiny(replace(tiny.preset, unet=unet))

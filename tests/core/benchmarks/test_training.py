@@ -1,7 +1,5 @@
 """Counted memory compared with a real training step, and measured speed on a tiny run."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -61,28 +59,21 @@ def test_the_count_is_what_a_real_step_keeps(tiny, stage):
 
 
 @pytest.fixture(scope="module")
-def preset(tiny):
-    """Return a weight set with networks of one level: every operation is counted in Python."""
-    unet = replace(tiny.preset.unet, block_out_channels=(8,), attention_levels=(True,))
-    return replace(tiny.preset, unet=unet)
-
-
-@pytest.fixture(scope="module")
-def plain(preset):
+def plain(small):
     """Return the memory of stage 1 with autocast's rules for CUDA."""
-    return count(preset, settings(1), SIZE)
+    return count(small.preset, settings(1), SIZE)
 
 
-def test_checkpointing_trades_kept_activations_for_one_layer(preset, plain):
-    checkpointed = count(preset, settings(1, gradient_checkpointing=True), SIZE)
+def test_checkpointing_trades_kept_activations_for_one_layer(small, plain):
+    checkpointed = count(small.preset, settings(1, gradient_checkpointing=True), SIZE)
     assert checkpointed.activations < 0.6 * plain.activations
     assert checkpointed.layer > plain.layer
     assert checkpointed.total < plain.total
     assert checkpointed.fixed == plain.fixed
 
 
-def test_averages_cost_their_weights_and_parts_save_activations(preset, plain):
-    changed = count(preset, settings(1, average_decay=0.9, accumulate=2), SIZE)
+def test_averages_cost_their_weights_and_parts_save_activations(small, plain):
+    changed = count(small.preset, settings(1, average_decay=0.9, accumulate=2), SIZE)
     assert changed.average == plain.parameters
     assert changed.fixed == plain.fixed + changed.average
     assert changed.activations < 0.6 * plain.activations

@@ -41,8 +41,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def train(tiny, data):
-    return partial(run_stage, tiny.preset, data)
+def train(small, data):
+    return partial(run_stage, small.preset, data)
 
 
 def run_stage(preset: Preset, data: Path, config: TrainingConfig, folder: Path) -> Trainer:
@@ -55,7 +55,7 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in trainer.networks.state_dict().items()}
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, tiny, train):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, small, train):
     whole = weights(train(SMALL, tmp_path / "whole"))
     train(replace(SMALL, steps=2, decay_from=1.0), tmp_path / "parts")
     resumed = train(replace(SMALL, decay_from=1.0), tmp_path / "parts")
@@ -66,21 +66,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, tiny, train):
     assert any(not torch.equal(whole[key], through[key]) for key in whole)  # the decay is there
 
 
-def test_a_torch_that_may_run_code_in_a_pickle_resumes_no_run(tmp_path, tiny, train, monkeypatch):
+def test_a_torch_that_may_run_code_in_a_pickle_resumes_no_run(tmp_path, small, train, monkeypatch):
     train(replace(SMALL, steps=2), tmp_path)
     save_checkpoint(tmp_path / "line.pt", {"step": 1})
     monkeypatch.setattr(torch, "__version__", "2.5.1+cu124")
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("a pickle was opened"))
     match = r"CVE-2025-32434.*Update torch to 2\.6 or newer, or start a new run"
     with pytest.raises(WeightsError, match=match):
-        Trainer(SMALL, tmp_path, tiny.preset)
+        Trainer(SMALL, tmp_path, small.preset)
     with pytest.raises(WeightsError, match=match):
         load_checkpoint(tmp_path / "line.pt")
     assert load_checkpoint(tmp_path / "none.pt") is None
 
 
-def test_stage_1_trains_everything_but_temporal_layers(tmp_path, tiny, train):
-    before = weights(Trainer(SMALL, tmp_path / "before", tiny.preset))
+def test_stage_1_trains_everything_but_temporal_layers(tmp_path, small, train):
+    before = weights(Trainer(SMALL, tmp_path / "before", small.preset))
     after = weights(train(SMALL, tmp_path / "after"))
     assert not any("motion_modules" in key for key in after)
     for network in ("denoiser", "reference_net", "pose_guider", "image_encoder"):
@@ -88,10 +88,10 @@ def test_stage_1_trains_everything_but_temporal_layers(tmp_path, tiny, train):
         assert moved, network
 
 
-def test_stage_2_starts_from_stage_1_and_trains_only_temporal_layers(tmp_path, tiny, train):
+def test_stage_2_starts_from_stage_1_and_trains_only_temporal_layers(tmp_path, small, train):
     train(SMALL, tmp_path)
     second = replace(SMALL, stage=2, steps=3)
-    before = weights(Trainer(second, tmp_path, tiny.preset))
+    before = weights(Trainer(second, tmp_path, small.preset))
     first = load_file(tmp_path / "stage1" / "weights.safetensors")
     assert torch.equal(before["denoiser.conv_in.weight"], first["denoiser.conv_in.weight"])
     after = weights(train(second, tmp_path))
@@ -100,9 +100,9 @@ def test_stage_2_starts_from_stage_1_and_trains_only_temporal_layers(tmp_path, t
     assert all("motion_modules" in key for key in moved)
 
 
-def test_the_error_for_stage_2_without_stage_1_says_what_to_do(tmp_path, tiny):
+def test_the_error_for_stage_2_without_stage_1_says_what_to_do(tmp_path, small):
     with pytest.raises(ConfigError, match="Train stage 1 first"):
-        Trainer(replace(SMALL, stage=2), tmp_path, tiny.preset)
+        Trainer(replace(SMALL, stage=2), tmp_path, small.preset)
 
 
 def test_examples_of_two_encoders_are_not_mixed(tmp_path):

@@ -267,16 +267,16 @@ def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, data, ended):
     assert step == SHARED.steps
 
 
-def test_interrupted_runs_leave_no_partial_checkpoint(tmp_path, tiny, data, monkeypatch):
+def test_interrupted_runs_leave_no_partial_checkpoint(tmp_path, small, data, monkeypatch):
     source = Shards(data, consecutive=False)
-    trainer = trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source)
+    trainer = trained(small.preset, replace(SMALL, steps=2), tmp_path, source)
 
     def fail(folder: str) -> None:
         Path(folder).mkdir(parents=True)
         (Path(folder) / "model.safetensors").write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    again = Trainer(SMALL, tmp_path, tiny.preset)
+    again = Trainer(SMALL, tmp_path, small.preset)
     monkeypatch.setattr(again.accelerator, "save_state", fail)
     with pytest.raises(
         TrainingError, match=r"step 4 cannot be written.*No space left.*Free disk space"
@@ -284,20 +284,20 @@ def test_interrupted_runs_leave_no_partial_checkpoint(tmp_path, tiny, data, monk
         again.run(source)
     assert newest(tmp_path).name == "step-00000002"
     assert not list((tmp_path / "stage1" / "checkpoints").glob("*.partial"))
-    resumed = Trainer(SMALL, tmp_path, tiny.preset)
+    resumed = Trainer(SMALL, tmp_path, small.preset)
     assert resumed.step == 2
     assert farthest(trainer, resumed) == 0
 
 
-def test_a_run_has_one_process_and_room_for_its_checkpoints(tmp_path, tiny, data, monkeypatch):
+def test_a_run_has_one_process_and_room_for_its_checkpoints(tmp_path, small, data, monkeypatch):
     source = Shards(data, consecutive=False)
-    trainer = Trainer(replace(SMALL, steps=2), tmp_path, tiny.preset)
+    trainer = Trainer(replace(SMALL, steps=2), tmp_path, small.preset)
     with owned(tmp_path / "stage1"), pytest.raises(InputError, match="another process is working"):
         trainer.run(source)
-    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source)
+    trained(small.preset, replace(SMALL, steps=2), tmp_path, source)
     with pytest.raises(TrainingError, match="another process has trained up to step 2"):
         trainer.run(source)
-    again = Trainer(SMALL, tmp_path, tiny.preset)
+    again = Trainer(SMALL, tmp_path, small.preset)
     full = SimpleNamespace(free=1000)
     monkeypatch.setattr("animate_anyone.places.shutil.disk_usage", lambda _: full)
     with pytest.raises(TrainingError, match=r"checkpoints; .*it needs about . MB, 0 MB are free"):
@@ -305,26 +305,26 @@ def test_a_run_has_one_process_and_room_for_its_checkpoints(tmp_path, tiny, data
 
 
 def test_a_run_that_cannot_be_resumed_says_so_at_its_start(
-    tmp_path, tiny, data, monkeypatch, caplog
+    tmp_path, small, data, monkeypatch, caplog
 ):
     monkeypatch.setattr("animate_anyone.torch_version.installed", lambda: (2, 5))
-    trained(tiny.preset, replace(SMALL, steps=1), tmp_path, Shards(data, consecutive=False))
+    trained(small.preset, replace(SMALL, steps=1), tmp_path, Shards(data, consecutive=False))
     assert "this run cannot be resumed here if it is interrupted" in caplog.text
 
 
-def test_a_truncated_checkpoint_is_skipped_with_a_warning(tmp_path, tiny, data, caplog):
-    trained(tiny.preset, replace(SMALL, steps=4), tmp_path, Shards(data, consecutive=False))
+def test_a_truncated_checkpoint_is_skipped_with_a_warning(tmp_path, small, data, caplog):
+    trained(small.preset, replace(SMALL, steps=4), tmp_path, Shards(data, consecutive=False))
     path = newest(tmp_path) / "optimizer.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    assert Trainer(SMALL, tmp_path, tiny.preset).step == 2
+    assert Trainer(SMALL, tmp_path, small.preset).step == 2
     assert "step-00000004 is damaged (optimizer.bin has" in caplog.text
 
 
-def test_a_new_checkpoint_outlives_a_damaged_later_one(tmp_path, tiny, data):
+def test_a_new_checkpoint_outlives_a_damaged_later_one(tmp_path, small, data):
     source, config = Shards(data, consecutive=False), replace(SMALL, keep_checkpoints=1)
-    trained(tiny.preset, replace(config, steps=4, keep_checkpoints=2), tmp_path, source)
+    trained(small.preset, replace(config, steps=4, keep_checkpoints=2), tmp_path, source)
     (newest(tmp_path) / "optimizer.bin").write_bytes(b"cut off")
-    trainer = Trainer(config, tmp_path, tiny.preset)
+    trainer = Trainer(config, tmp_path, small.preset)
     assert trainer.step == 2
     trainer.step = 3
     trainer.save()
@@ -332,62 +332,62 @@ def test_a_new_checkpoint_outlives_a_damaged_later_one(tmp_path, tiny, data):
     assert [path.name for path in folder.iterdir()] == ["step-00000003"]
     (newest(tmp_path) / "checkpoint.json").write_text("{")
     with pytest.raises(TrainingError, match=r"all damaged.*choose a new folder"):
-        Trainer(config, tmp_path, tiny.preset)
+        Trainer(config, tmp_path, small.preset)
 
 
-def test_a_run_is_resumed_with_another_accumulation(tmp_path, tiny, data):
+def test_a_run_is_resumed_with_another_accumulation(tmp_path, small, data):
     source = Shards(data, consecutive=False)
-    before = trained(tiny.preset, replace(SMALL, steps=1), tmp_path, source)
-    after = trained(tiny.preset, replace(SMALL, steps=2, accumulate=2), tmp_path, source)
+    before = trained(small.preset, replace(SMALL, steps=1), tmp_path, source)
+    after = trained(small.preset, replace(SMALL, steps=2, accumulate=2), tmp_path, source)
     assert after.step == 2
     assert farthest(before, after) > 1e-4
 
 
-def test_files_left_by_a_killed_run_are_ignored(tmp_path, tiny, data):
+def test_files_left_by_a_killed_run_are_ignored(tmp_path, small, data):
     source = Shards(data, consecutive=False)
-    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, source)
+    trained(small.preset, replace(SMALL, steps=2), tmp_path, source)
     partial = tmp_path / "stage1" / "checkpoints" / "step-00000004.partial"
     partial.mkdir()
     (partial / "checkpoint.json").write_text("{")
     with (tmp_path / "stage1" / "log.jsonl").open("a") as log:
         log.write('{"step": 3, "lo')
-    trained(tiny.preset, replace(SMALL, steps=4), tmp_path, source)
+    trained(small.preset, replace(SMALL, steps=4), tmp_path, source)
     assert newest(tmp_path).name == "step-00000004"
     assert [entry["step"] for entry in log_of(tmp_path)] == [2, 4]
     assert not list(partial.parent.glob("*.partial"))
 
 
-def test_the_last_checkpoints_are_kept(tmp_path, tiny, data):
+def test_the_last_checkpoints_are_kept(tmp_path, small, data):
     config = replace(SMALL, steps=3, save_every=1)
-    trained(tiny.preset, config, tmp_path, Shards(data, consecutive=False))
+    trained(small.preset, config, tmp_path, Shards(data, consecutive=False))
     names = [path.name for path in sorted((tmp_path / "stage1" / "checkpoints").iterdir())]
     assert names == ["step-00000002", "step-00000003"]
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, tiny, data):
-    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, Shards(data, consecutive=False))
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, small, data):
+    trained(small.preset, replace(SMALL, steps=2), tmp_path, Shards(data, consecutive=False))
     with pytest.raises(ConfigError, match=r"seed was 0 and is 1.*choose a new folder"):
-        Trainer(replace(SMALL, seed=1), tmp_path, tiny.preset)
-    assert Trainer(replace(SMALL, steps=9, save_every=1), tmp_path, tiny.preset).step == 2
+        Trainer(replace(SMALL, seed=1), tmp_path, small.preset)
+    assert Trainer(replace(SMALL, steps=9, save_every=1), tmp_path, small.preset).step == 2
 
 
-def test_examples_that_processes_cannot_share_are_refused(tmp_path, tiny):
+def test_examples_that_processes_cannot_share_are_refused(tmp_path, small):
     with pytest.raises(ConfigError, match="examples got 3; 1 processes with accumulate 2"):
-        Trainer(replace(SMALL, examples=3, accumulate=2), tmp_path, tiny.preset)
+        Trainer(replace(SMALL, examples=3, accumulate=2), tmp_path, small.preset)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path, tiny):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path, small):
     source = Noise(encoded=True, broken_at=3)
     with pytest.raises(TrainingError, match=r"loss got nan in step 3 \(rows 0, 1: clip 0, clip 1"):
-        trained(tiny.preset, SMALL, tmp_path, source)
+        trained(small.preset, SMALL, tmp_path, source)
     assert newest(tmp_path).name == "step-00000003"
     weights = load_file(newest(tmp_path) / "model.safetensors")
     assert all(bool(value.isfinite().all()) for value in weights.values())
 
 
-def test_many_steps_without_a_finite_gradient_stop_the_run(tmp_path, tiny, monkeypatch):
+def test_many_steps_without_a_finite_gradient_stop_the_run(tmp_path, small, monkeypatch):
     monkeypatch.setattr(loop, "MAX_NOT_FINITE", 3)
-    trainer = Trainer(replace(SMALL, report_every=1), tmp_path, tiny.preset)
+    trainer = Trainer(replace(SMALL, report_every=1), tmp_path, small.preset)
     first = next(iter(trainer.parameters.values()))
     first.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(TrainingError, match=r"gradient got nan in 3 steps in a row, up to step 2"):
@@ -395,11 +395,11 @@ def test_many_steps_without_a_finite_gradient_stop_the_run(tmp_path, tiny, monke
     assert [entry["skipped_steps"] for entry in log_of(tmp_path)] == [1, 1]
 
 
-def test_data_of_other_encoders_is_refused(tmp_path, tiny):
+def test_data_of_other_encoders_is_refused(tmp_path, small):
     with pytest.raises(ConfigError, match="latents of 3 channels; these networks take 4"):
-        trained(tiny.preset, SMALL, tmp_path, Wrong("targets"))
+        trained(small.preset, SMALL, tmp_path, Wrong("targets"))
     with pytest.raises(ConfigError, match="image tokens of 15 numbers; these networks take 16"):
-        trained(tiny.preset, SMALL, tmp_path, Wrong("tokens"))
+        trained(small.preset, SMALL, tmp_path, Wrong("tokens"))
 
 
 class Wrong(Noise):
@@ -420,22 +420,22 @@ class Wrong(Noise):
 @pytest.mark.parametrize(
     "error", [MediaError("clip 3 is damaged"), InputError("0 frames")], ids=str
 )
-def test_a_validation_that_fails_does_not_end_the_run(tmp_path, tiny, caplog, error):
+def test_a_validation_that_fails_does_not_end_the_run(tmp_path, small, caplog, error):
     def validate(*_: object) -> dict[str, float]:
         raise error
 
     config = replace(SMALL, validate_every=3, steps=4)
     around = {"autoencoder": MeanAutoencoder(), "validate": validate}
-    assert trained(tiny.preset, config, tmp_path, Noise(encoded=True), **around).step == 4
+    assert trained(small.preset, config, tmp_path, Noise(encoded=True), **around).step == 4
     assert f"step 3 could not be validated: {error}" in caplog.text
 
 
-def test_resuming_with_other_data_is_logged(tmp_path, tiny, caplog):
+def test_resuming_with_other_data_is_logged(tmp_path, small, caplog):
     begun, later = {"data": "clips", "weights": "aa-mini"}, {"data": "others", "weights": "aa-mini"}
-    trained(tiny.preset, replace(SMALL, steps=1), tmp_path, Noise(encoded=True), origin=begun)
-    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, Noise(encoded=True))
+    trained(small.preset, replace(SMALL, steps=1), tmp_path, Noise(encoded=True), origin=begun)
+    trained(small.preset, replace(SMALL, steps=2), tmp_path, Noise(encoded=True))
     assert "started with" not in caplog.text  # unnamed data means the recorded data
-    Trainer(SMALL, tmp_path, tiny.preset, Surroundings(origin=later))
+    Trainer(SMALL, tmp_path, small.preset, Surroundings(origin=later))
     assert "started with data clips; it continues with others" in caplog.text
     assert "weights" not in caplog.text
 
@@ -493,14 +493,14 @@ def test_pixels_are_encoded_as_cached_latents_were(tmp_path, tiny):
     assert difference(gradient_sums(cached), gradient_sums(pixels)) < 1e-4
 
 
-def test_the_error_for_pixels_without_an_autoencoder_says_what_to_do(tmp_path, tiny):
+def test_the_error_for_pixels_without_an_autoencoder_says_what_to_do(tmp_path, small):
     with pytest.raises(ConfigError, match=r"autoencoder got none.*prepare the data with caches"):
-        trained(tiny.preset, SMALL, tmp_path, Noise(encoded=False))
+        trained(small.preset, SMALL, tmp_path, Noise(encoded=False))
 
 
-def test_a_frozen_image_encoder_is_not_among_the_networks(tmp_path, tiny):
+def test_a_frozen_image_encoder_is_not_among_the_networks(tmp_path, small):
     config = replace(SMALL, steps=1, train_image_encoder=False)
-    trainer = trained(tiny.preset, config, tmp_path, Noise(encoded=True, tokens=True))
+    trainer = trained(small.preset, config, tmp_path, Noise(encoded=True, tokens=True))
     assert not any("image_encoder" in name for name in trainer.parameters)
 
 
@@ -586,7 +586,7 @@ def test_training_and_sampling_use_the_same_schedule(tiny):
 # What a run tells.
 
 
-def test_reports_validation_and_samples_are_kept(tmp_path, tiny):
+def test_reports_validation_and_samples_are_kept(tmp_path, small):
     pytest.importorskip("tensorboard")
 
     def validate(models, journal, step):
@@ -596,7 +596,7 @@ def test_reports_validation_and_samples_are_kept(tmp_path, tiny):
 
     config = replace(SMALL, validate_every=4)
     around = {"autoencoder": MeanAutoencoder(), "validate": validate}
-    trained(tiny.preset, config, tmp_path, Noise(encoded=True), **around)
+    trained(small.preset, config, tmp_path, Noise(encoded=True), **around)
     folder = tmp_path / "stage1"
     entries = log_of(tmp_path)
     assert [entry["step"] for entry in entries] == [2, 4, 4]
