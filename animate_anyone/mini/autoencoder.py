@@ -72,8 +72,9 @@ def build_autoencoder(
                 module.weight.data.mul_(0.0 if name.startswith("encoder") else 0.3)
     with torch.no_grad():
         _start_encoder(model.encoder, latent_channels, crops)
-        model.decoder.layers[-1].weight.mul_(0.1)
-        model.decoder.layers[-1].bias.fill_(0.5)
+        last = model.decoder.layers[-1]
+        last.get_parameter("weight").mul_(0.1)
+        last.get_parameter("bias").fill_(0.5)
     return model
 
 
