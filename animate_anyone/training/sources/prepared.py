@@ -52,9 +52,10 @@ class _Picture:
 class ClipSource:
     """Draws references and targets from the clips of one part of a data set.
 
-    All clips have the same probability. A reference is any usable frame of the clip. In stage 1
-    targets are other frames of it, in stage 2 consecutive frames of one span. Cached latents and
-    tokens are used if there are any, otherwise uint8 pictures; poses are drawn on access.
+    All clips have the same probability. An example lies within one span of a clip, since after a
+    cut or a gap somebody else may be in the picture: a reference is any frame of the span, targets
+    are other frames of it in stage 1, and consecutive frames in stage 2. Cached latents and tokens
+    are used if there are any, otherwise uint8 pictures; poses are drawn on access.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class ClipSource:
         if key not in self._long_enough:
             enough = tuple(entry for entry in self.entries if _is_enough(entry, *key))
             short = [entry.name for entry in self.entries if entry not in enough]
-            what = "frames in a row" if draw.consecutive else "frames beside the reference"
+            what = "frames in a row"
+            if not draw.consecutive:
+                what = "frames beside the reference in one span"
             if not enough:
                 raise InputError(
                     f"frames got {draw.frames}; none of {len(self.entries)} clips has as many "
@@ -119,7 +122,8 @@ class ClipSource:
             # One generator per clip, so that draws do not depend on clips that failed before.
             rng = np.random.default_rng((draw.seed, step, row, index))
             try:
-                return self._read(entry, draw, rng, *self._chosen(entry, draw, rng))
+                span, reference, targets = self._chosen(entry, draw, rng)
+                return self._read(entry, draw, rng, span, reference, targets)
             except MediaError as error:
                 if entry.name not in self._logged:
                     self._logged.add(entry.name)
@@ -131,19 +135,21 @@ class ClipSource:
 
     def _chosen(
         self, entry: ClipEntry, draw: Draw, rng: np.random.Generator
-    ) -> tuple[int, np.ndarray]:
-        """Return the frame numbers of the reference and of the targets."""
-        usable = entry.usable
+    ) -> tuple[Span, int, np.ndarray]:
+        """Return a span, and the frame numbers of the reference and of the targets in it."""
+        needed = draw.frames + (not draw.consecutive)
+        spans = [span for span in entry.spans if len(span) >= needed]
         if not draw.consecutive:
-            numbers = rng.choice(usable, draw.frames + 1, replace=False)
-            return int(numbers[0]), numbers[1:]
-        spans = [span for span in entry.spans if len(span) >= draw.frames]
+            span = _one_of(spans, [len(span) for span in spans], rng)
+            numbers = rng.choice(_numbers(span), draw.frames + 1, replace=False)
+            return span, int(numbers[0]), numbers[1:]
         starts = np.array([len(span) - draw.frames + 1 for span in spans], float)
         span = spans[rng.choice(len(spans), p=starts / starts.sum())]
         stride = self._stride(entry, span, draw.frames, rng)
         last = span.stop - (draw.frames - 1) * stride
         first = int(rng.integers(span.start, last))
-        return int(rng.choice(usable)), first + stride * np.arange(draw.frames)
+        reference = int(rng.choice(_numbers(span)))
+        return span, reference, first + stride * np.arange(draw.frames)
 
     def _stride(self, entry: ClipEntry, span: Span, frames: int, rng: np.random.Generator) -> int:
         """Return a stride with which the frames fit into the span; a stride of 1 always fits."""
@@ -157,6 +163,7 @@ class ClipSource:
         entry: ClipEntry,
         draw: Draw,
         rng: np.random.Generator,
+        span: Span,
         reference: int,
         targets: np.ndarray,
     ) -> _Row:
@@ -168,7 +175,7 @@ class ClipSource:
             pictures = dataset.latents(entry)[targets]
         else:
             pictures = np.stack([dataset.frame(entry, n) for n in targets.tolist()])
-        more = self._extras(entry, pose, draw, rng, (reference, *targets.tolist()))
+        more = self._extras(span, pose, draw, rng, (reference, *targets.tolist()))
         return _Row(
             entry.name,
             first.reference,
@@ -196,7 +203,7 @@ class ClipSource:
 
     def _extras(
         self,
-        entry: ClipEntry,
+        span: Span,
         pose: PoseClip,
         draw: Draw,
         rng: np.random.Generator,
@@ -205,7 +212,7 @@ class ClipSource:
         """Return the frames of further references, far apart in pose."""
         if draw.references == 1:
             return []
-        free = np.setdiff1d(entry.usable, taken[:1] if draw.consecutive else taken)
+        free = np.setdiff1d(_numbers(span), taken[:1] if draw.consecutive else taken)
         count = draw_extras(rng, draw, len(free))
         free = rng.choice(free, min(len(free), CANDIDATES), replace=False)
         numbers = np.array([taken[0], *free])
@@ -307,6 +314,20 @@ def _frames_of(pose: PoseClip, numbers: np.ndarray) -> PoseClip:
 
 
 def _is_enough(entry: ClipEntry, frames: int, consecutive: bool) -> bool:
-    if consecutive:
-        return max(map(len, entry.spans)) >= frames
-    return sum(map(len, entry.spans)) > frames
+    return max(map(len, entry.spans)) >= frames + (not consecutive)
+
+
+def _numbers(span: Span) -> np.ndarray:
+    return np.arange(span.start, span.stop)
+
+
+def _one_of(
+    spans: Sequence[Span],
+    weights: Sequence[int],
+    rng: np.random.Generator,
+) -> Span:
+    """Draw a span; nothing is drawn for a single one, so that its examples stay as they were."""
+    if len(spans) == 1:
+        return spans[0]
+    shares = np.array(weights, float)
+    return spans[rng.choice(len(spans), p=shares / shares.sum())]

@@ -203,6 +203,26 @@ def test_every_place_of_every_span_is_drawn(tmp_path):
     assert set(targets[:, 0, 1].tolist()) == places
 
 
+@pytest.mark.parametrize("draw", [STAGE1, STAGE2], ids=["stage1", "stage2"])
+def test_reference_and_targets_come_from_one_span(encoded, draw):
+    """After a cut, another person may be in the picture."""
+    draw = replace(draw, examples=12, references=2, reference_dropout=0.0)
+    seen = set()
+    for step in range(4):
+        batch = source_of(encoded).batch(draw, step, range(12))
+        references, targets = marks_of(batch)
+        further, _ = marks_of(replace(batch, reference=batch.extras[0].reference))
+        for (clip, first), row, other in zip(
+            references.tolist(), targets.tolist(), further.tolist(), strict=True
+        ):
+            spans = encoded.clips[clip].spans
+            (span,) = (span for span in spans if span.start <= first < span.stop)
+            numbers = [mark[1] for mark in [*row, other]]
+            assert all(span.start <= number < span.stop for number in numbers)
+            seen.add((clip, span.start))
+    assert {(1, 0), (1, 8)} <= seen
+
+
 def test_fast_clips_are_drawn_at_the_usual_speed(tmp_path):
     dataset = write_set(tmp_path, ("latents", "tokens"), (entry_of("d", fps=59.94),))
     _, targets = many(source_of(dataset, strides=(1, 1)), replace(STAGE2, frames=4), 6)
