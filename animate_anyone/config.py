@@ -113,3 +113,5 @@ class Preset:
     steps: int = 20
     guidance: float = 3.5
     licence: str = "unknown"
+    # Skeletons are drawn the darker the less confident a point is; for weights trained on these.
+    dimmed_poses: bool = False

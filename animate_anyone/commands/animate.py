@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
     sampling = sampling_from(options, preset)
     check_plan(preset, len(driving.frames), size, sampling)
     way = going_on(options, driving, size, sampling)
-    driving = way.driving
+    driving = replace(way.driving, dimmed=preset.dimmed_poses)
     keeping = Keeping(options, fit.mode, driving, size)
     reference = read_picture(options.reference, longest=4 * max(size.width, size.height))
     if options.dry_run:

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     check_plan(models.preset, options.frames, PICTURE_SIZE, sampling)
     scene = _paint(options.character, options.driver, options.frames)
     skeletons = _skeletons(options, scene)
-    poses = draw_pose(skeletons.fitted, PICTURE_SIZE)
+    poses = draw_pose(skeletons.fitted, PICTURE_SIZE, dimmed=models.preset.dimmed_poses)
 
     with VideoWriter(options.out, PICTURE_SIZE, SAMPLE_FPS) as writer:
         with progress_bar("sampling") as progress:

@@ -50,6 +50,7 @@ class Driving:
     source_fps: Fraction | None  # None: the source has no frame rate
     has_audio: bool
     info: ClipInfo | None  # None: the file holds keypoints
+    dimmed: bool = False  # draw points the darker the less confident they are
 
     @property
     def background(self) -> Background:
@@ -205,7 +206,7 @@ def drawn_frames(
     """Yield the pictures of skeletons at a size, one by one."""
     if driving.clip is not None:
         for frame in driving.frames:
-            yield draw_frame(driving.clip, frame, size)
+            yield draw_frame(driving.clip, frame, size, dimmed=driving.dimmed)
         return
     done = 0
     for picture in frames_as_listed(driving):

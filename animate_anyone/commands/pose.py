@@ -94,6 +94,8 @@ def _add_draw(actions: "argparse._SubParsersAction") -> None:
     add("--feet", action="store_true", help=text)
     text = "draw lines as wide as for 512 pixels at every size"
     add("--fixed-width", action="store_true", help=text)
+    text = "draw points darker the less confident they are; public weights were not trained on this"
+    add("--dim", action="store_true", help=text)
     parser.set_defaults(run=draw)
 
 
@@ -151,9 +153,10 @@ def draw(options: argparse.Namespace) -> int:
     sys.stdout.writelines(f"{line}\n" for line in reading.lines())
     size = options.size or clip.canvas
     parts = {part: getattr(options, part) for part in ("body", "hands", "face", "feet")}
+    style = {"fixed_width": options.fixed_width, "dimmed": options.dim}
     with VideoWriter(options.out, size, options.fps, expected=len(clip)) as writer:
         for frame in range(len(clip)):
-            picture = draw_frame(clip, frame, size, fixed_width=options.fixed_width, **parts)
+            picture = draw_frame(clip, frame, size, **style, **parts)
             writer.write(picture)
     logger.info("%s: %d frames of %dx%d", options.out, len(clip), size.width, size.height)
     return 0

@@ -41,6 +41,8 @@ def prepared_pairs(
     dataset: ClipDataset,
     entries: tuple[ClipEntry, ...],
     protocol: Protocol,
+    *,
+    dimmed: bool = False,  # skeletons are drawn as `draw_pose` draws them dimmed
 ) -> Iterator[Pair]:
     """Yield real clips as in the paper's test: the first frame, driven by the clip's own poses.
 
@@ -55,7 +57,7 @@ def prepared_pairs(
         yield Pair(
             name=entry.name,
             reference=truth[:1],
-            poses=draw_pose(skeletons),
+            poses=draw_pose(skeletons, dimmed=dimmed),
             skeletons=skeletons,
             truth=truth,
             fps=entry.fps / frames.step,

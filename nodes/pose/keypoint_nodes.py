@@ -168,6 +168,13 @@ class DrawPose(io.ComfyNode):
                     optional=True,
                     tooltip="Draw toes and heels. The public weights were trained without them.",
                 ),
+                io.Boolean.Input(
+                    "dim",
+                    default=False,
+                    optional=True,
+                    tooltip="Draw points darker the less confident they are. Only for weights that "
+                    "were trained on such skeletons; the public ones were not.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="image")],
         )
@@ -183,6 +190,7 @@ class DrawPose(io.ComfyNode):
         face: bool,
         body: bool = True,
         feet: bool = False,
+        dim: bool = False,
     ) -> io.NodeOutput:
         from ...animate_anyone.pose.drawing.draw import draw_pose
         from ...animate_anyone.pose.files.keypoints import parse_keypoints
@@ -190,7 +198,8 @@ class DrawPose(io.ComfyNode):
         clip = parse_keypoints(keypoints)
         size = encoding.fitting_size(Size(width, height), clip.canvas)
         keypoint.check_drawn_size(size)
-        drawn = draw_pose(clip, size, body=body, hands=hands, face=face, feet=feet)
+        parts = {"body": body, "hands": hands, "face": face, "feet": feet}
+        drawn = draw_pose(clip, size, **parts, dimmed=dim)
         return io.NodeOutput(convert.frames_to_image(drawn))
 
 

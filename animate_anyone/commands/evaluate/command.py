@@ -23,7 +23,7 @@ from .clip import run_on_clip
 from .results import write_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import torch
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ...evaluation.pairs import Pair
     from ...evaluation.protocol import Protocol
     from ...weights.load import Models
+
+    PairsOf = Callable[[bool], Iterable[Pair]]  # whether skeletons are drawn dimmed
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -183,11 +185,11 @@ def _measure_generated(
     from ...evaluation.report import evaluate, sampling_data
 
     given = _prepared if options.data else _drawn
-    lengths, pairs, compared = given(options, protocol)
+    lengths, pairs_of, compared = given(options, protocol)
     check_sets(instruments, lengths)
     device, dtype = machine_from(options)
     models = _models(options, device, dtype)
-    sampling = _sampling(options, models)
+    sampling, pairs = _sampling(options, models), pairs_of(models.preset.dimmed_poses)
     count = len(lengths)
     with progress_bar("evaluate", "pair") as progress:
         rows = evaluate(
@@ -244,7 +246,7 @@ def _models(options: argparse.Namespace, device: "torch.device", dtype: "torch.d
 
 def _drawn(
     options: argparse.Namespace, protocol: "Protocol"
-) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
+) -> "tuple[list[tuple[str, int, float]], PairsOf, dict[str, Compared]]":
     """Return lengths and pairs of the drawn test."""
     from ...evaluation.held_out import MOTION_FPS, held_out_pair, whole_test_pair
 
@@ -252,12 +254,13 @@ def _drawn(
     numbers = range(options.first, options.first + protocol.clips)
     lengths = [(f"character {number}", frames, MOTION_FPS) for number in numbers]
     pair = whole_test_pair if protocol.characters == "kinds" else held_out_pair
-    return lengths, (pair(number, frames, protocol.size) for number in numbers), {}
+    every = (pair(number, frames, protocol.size) for number in numbers)
+    return lengths, lambda _: every, {}  # all their points are certain, so none is dimmed
 
 
 def _prepared(
     options: argparse.Namespace, protocol: "Protocol"
-) -> "tuple[list[tuple[str, int, float]], Iterable[Pair], dict[str, Compared]]":
+) -> "tuple[list[tuple[str, int, float]], PairsOf, dict[str, Compared]]":
     """Return lengths and pairs of a prepared data set's test clips, and which frames they are."""
     from ...dataset.manifest import ClipDataset
     from ...evaluation.prepared import compared_frames, entries_to_test, prepared_pairs
@@ -272,7 +275,11 @@ def _prepared(
         (entry.name, len(compared[entry.name].frames), entry.fps / protocol.stride)
         for entry in entries
     ]
-    return lengths, prepared_pairs(dataset, entries, protocol), compared
+
+    def pairs_of(dimmed: bool) -> "Iterable[Pair]":
+        return prepared_pairs(dataset, entries, protocol, dimmed=dimmed)
+
+    return lengths, pairs_of, compared
 
 
 def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":

@@ -49,7 +49,8 @@ FOOT_COLOURS = tuple(
 _FARTHEST_PX = 30_000  # OpenCV's polygons overflow beyond 32767
 _DRAWN_PX = 8_192  # longest side of a picture that is drawn larger and averaged down
 
-_Joints = list[tuple[float, float] | None]  # None: not seen
+_Fit = tuple[float, float, float]  # scale, left, top
+_Joints = list[tuple[float, float, float] | None]  # x, y, brightness 0..1; None: not seen
 
 
 def draw_pose(
@@ -62,6 +63,7 @@ def draw_pose(
     feet: bool = False,  # the public weights never saw any
     frames: range | None = None,  # None: all
     fixed_width: bool = False,  # use the line widths of a 512-pixel canvas at any size
+    dimmed: bool = False,  # the less confident a point, the darker it is
 ) -> np.ndarray:  # (f, H, W, 3) uint8 RGB
     """Return pictures of a clip's frames, scaled evenly and centred in `size`."""
     chosen = range(len(clip)) if frames is None else frames
@@ -78,6 +80,7 @@ def draw_pose(
             face=face,
             feet=feet,
             fixed_width=fixed_width,
+            dimmed=dimmed,
         )
     return result
 
@@ -92,8 +95,14 @@ def draw_frame(
     face: bool = True,
     feet: bool = False,  # the public weights never saw any
     fixed_width: bool = False,  # use the line widths of a 512-pixel canvas at any size
+    dimmed: bool = False,  # the less confident a point, the darker it is
 ) -> np.ndarray:  # (H, W, 3) uint8 RGB
-    """Return a picture of one frame of a clip, scaled evenly and centred in `size`."""
+    """Return a picture of one frame of a clip, scaled evenly and centred in `size`.
+
+    Dimmed, a point's colour is multiplied by its confidence, and a limb's by those of both ends, as
+    in MimicMotion (arXiv 2406.19680, section 3). Only weights that were trained on such pictures
+    know them; presets say which (`dimmed_poses`).
+    """
     if not 0 <= frame < len(clip):
         raise InputError(
             f"frame got {frame}; the clip has frames 0 to {len(clip) - 1}. Choose one of them."
@@ -106,12 +115,15 @@ def draw_frame(
     place = placement(clip.canvas, large)
     people = range(clip.body.xy.shape[1])
 
-    bodies = [_place(clip.body, frame, person, place) for person in people]
+    def placed(points: Points, person: int) -> _Joints:
+        return _placed(points, frame, person, place, dimmed=dimmed)
+
+    bodies = [placed(clip.body, person) for person in people]
     drawn = list(bodies)
     if body:
         _draw_limbs(canvas, bodies, BODY_EDGES, LIMB_COLOURS, stroke)
     if feet:
-        points = [_place(clip.feet, frame, person, place) for person in people]
+        points = [placed(clip.feet, person) for person in people]
         legs = [[*joints, *foot] for joints, foot in zip(bodies, points, strict=True)]
         drawn += points
         _draw_limbs(canvas, legs, FOOT_EDGES, FOOT_COLOURS, stroke)
@@ -121,12 +133,12 @@ def draw_frame(
             _draw_discs(canvas, seen, JOINT_RADIUS_PX * stroke, colour)
     if hands:
         parts = (clip.left_hand, clip.right_hand)
-        joints = [_place(part, frame, person, place) for person in people for part in parts]
+        joints = [placed(part, person) for person in people for part in parts]
         drawn += joints
         for hand in joints:
             _draw_hand(canvas, hand, stroke)
     if face:
-        faces = [_place(clip.face, frame, person, place) for person in people]
+        faces = [placed(clip.face, person) for person in people]
         drawn += faces
         for points in faces:
             _draw_discs(canvas, _inside(points), FACE_RADIUS_PX * stroke, FACE_COLOUR)
@@ -148,14 +160,23 @@ def _enlarged(size: Size) -> tuple[int, float]:
     return factor, factor * short / SHORT_SIDE_PX
 
 
-def _place(points: Points, frame: int, person: int, place: tuple[float, float, float]) -> _Joints:
+def _placed(points: Points, frame: int, person: int, place: _Fit, *, dimmed: bool) -> _Joints:
     scale, left, top = place
     seen = (points.confidence[frame, person] >= VISIBLE).tolist()
     if not any(seen):
         return [None] * len(seen)
     xy = points.xy[frame, person] * scale + (left, top)
     xy = np.nan_to_num(xy).clip(-_FARTHEST_PX, _FARTHEST_PX).tolist()
-    return [(x, y) if s else None for (x, y), s in zip(xy, seen, strict=True)]
+    light = points.confidence[frame, person].clip(0, 1).tolist() if dimmed else [1.0] * len(seen)
+    return [(x, y, v) if s else None for (x, y), v, s in zip(xy, light, seen, strict=True)]
+
+
+def _dimmed(colour: Colour, light: float) -> Colour:
+    """Return the colour at a brightness of 0..1; at 1 it stays as it is."""
+    if light == 1:
+        return colour
+    red, green, blue = (round(level * light) for level in colour)
+    return red, green, blue
 
 
 def _draw_limbs(
@@ -173,10 +194,10 @@ def _draw_limbs(
                 continue
             # Truncation, not rounding, throughout: the weights were trained on exactly this.
             centre = (int((a[0] + b[0]) / 2), int((a[1] + b[1]) / 2))
-            axes = (int(math.dist(a, b) / 2), radius)
+            axes = (int(math.dist(a[:2], b[:2]) / 2), radius)
             angle = int(math.degrees(math.atan2(a[1] - b[1], a[0] - b[0])))
             polygon = np.asarray(cv2.ellipse2Poly(centre, axes, angle, 0, 360, 1))
-            cv2.fillConvexPoly(canvas, polygon, colour)
+            cv2.fillConvexPoly(canvas, polygon, _dimmed(colour, a[2] * b[2]))
 
 
 def _draw_hand(canvas: np.ndarray, joints: _Joints, stroke: float) -> None:
@@ -185,7 +206,8 @@ def _draw_hand(canvas: np.ndarray, joints: _Joints, stroke: float) -> None:
     for (start, end), colour in zip(HAND_EDGES, HAND_COLOURS, strict=True):
         a, b = joints[start], joints[end]
         if a is not None and b is not None:
-            cv2.line(canvas, (int(a[0]), int(a[1])), (int(b[0]), int(b[1])), colour, width)
+            ends = (int(a[0]), int(a[1])), (int(b[0]), int(b[1]))
+            cv2.line(canvas, *ends, _dimmed(colour, a[2] * b[2]), width)
     _draw_discs(canvas, joints, JOINT_RADIUS_PX * stroke, HAND_JOINT_COLOUR)
 
 
@@ -193,7 +215,7 @@ def _draw_discs(canvas: np.ndarray, joints: _Joints, radius: float, colour: Colo
     for joint in joints:
         if joint is not None:
             centre = (int(joint[0]), int(joint[1]))
-            cv2.circle(canvas, centre, max(1, round(radius)), colour, -1)
+            cv2.circle(canvas, centre, max(1, round(radius)), _dimmed(colour, joint[2]), -1)
 
 
 def _inside(joints: _Joints) -> _Joints:
@@ -207,7 +229,7 @@ def _shrink(canvas: np.ndarray, drawn: Sequence[_Joints], factor: int, size: Siz
     seen = [joint for joints in drawn for joint in joints if joint is not None]
     if not seen:
         return result
-    xs, ys = zip(*seen, strict=True)
+    xs, ys, _ = zip(*seen, strict=True)
     margin = 2 * JOINT_RADIUS_PX * max(1.0, min(canvas.shape[:2]) / SHORT_SIDE_PX) + factor
     left = max(0, int((min(xs) - margin) / factor))
     top = max(0, int((min(ys) - margin) / factor))

@@ -12,7 +12,7 @@ from einops import rearrange
 from ...dataset.manifest import ClipDataset, ClipEntry, Span
 from ...errors import InputError, MediaError
 from ...media.fitting import squash
-from ...pose.drawing.draw import draw_pose
+from ...pose.drawing.draw import draw_frame
 from ...pose.skeleton.part_boxes import LEAST_SHARE, BoxRule, Part, part_boxes
 from ...pose.skeleton.stack import SLICES
 from ...types import Points, PoseClip
@@ -65,6 +65,7 @@ class ClipSource:
         image_side: int = CLIP_SIDE,  # pixels of the image encoder's square
         split: Literal["train", "test"] = "train",
         strides: tuple[int, int] = (1, 2),  # least and most frames from one target to the next
+        dimmed: bool = False,  # skeletons are drawn as `draw_pose` draws them dimmed
     ) -> None:
         """Use the clips of one split; InputError if it has none."""
         if not 1 <= strides[0] <= strides[1]:
@@ -80,6 +81,7 @@ class ClipSource:
                 "how clips were split. Prepare it with a split that names some."
             )
         self._long_enough: dict[tuple[int, bool], tuple[ClipEntry, ...]] = {}
+        self._dimmed = dimmed
         self._checked: set[tuple[Part, BoxRule]] = set()
         self._logged: set[str] = set()  # names of clips whose damage has been logged
 
@@ -169,7 +171,7 @@ class ClipSource:
     ) -> _Row:
         dataset = self.dataset
         pose = dataset.keypoints(entry)
-        drawn = [draw_pose(pose, frames=range(n, n + 1))[0] for n in targets.tolist()]
+        drawn = [draw_frame(pose, n, dimmed=self._dimmed) for n in targets.tolist()]
         first = self._picture(entry, reference)
         if dataset.has("latents"):
             pictures = dataset.latents(entry)[targets]

@@ -12,6 +12,7 @@ from ...evaluation.pairs import Pair
 from ...evaluation.prepared import prepared_pairs, tested_span
 from ...evaluation.protocol import load_protocol
 from ...weights.encoders import CLIP_SIDE
+from ...weights.sets.table import get_preset
 from ..config import TrainingConfig
 from ..networks import IMAGE_ENCODER
 from .find import MakePairs, SourceKind, ValidationSize
@@ -33,7 +34,7 @@ def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
     dataset = _dataset(choices)
     _check_caches(dataset, choices)
     side = IMAGE_ENCODER["image_size"] if config.train_image_encoder else CLIP_SIDE
-    return ClipSource(dataset, image_side=side)
+    return ClipSource(dataset, image_side=side, dimmed=get_preset(config.preset).dimmed_poses)
 
 
 def _dataset(choices: "Choices") -> ClipDataset:
@@ -75,7 +76,8 @@ def _pairs(choices: "Choices", config: TrainingConfig, size: ValidationSize) -> 
             f"{dataset.folder} has {stride + 1} frames in a row to validate with. Add a longer "
             "test clip, or set validate_every to 0 with --config."
         )
-    return lambda: map(_after_first, prepared_pairs(dataset, entries, protocol))
+    dimmed = get_preset(config.preset).dimmed_poses
+    return lambda: map(_after_first, prepared_pairs(dataset, entries, protocol, dimmed=dimmed))
 
 
 def _after_first(pair: Pair) -> Pair:

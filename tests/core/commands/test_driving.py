@@ -1,13 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from animate_anyone.commands.driving import is_skeleton, kind_of, open_driving
+from animate_anyone.commands.driving import is_skeleton, kind_of, open_driving, read_driving
 from animate_anyone.drawn.characters import make_character
 from animate_anyone.drawn.clip import skeletons_of
 from animate_anyone.drawn.motions import make_motion
 from animate_anyone.drawn.painting import paint
 from animate_anyone.media import VideoWriter
 from animate_anyone.pose.drawing.draw import draw_pose
+from animate_anyone.pose.files.writing import write_keypoints
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
 
@@ -60,3 +63,16 @@ def test_a_single_frame_at_a_lower_speed_is_still_a_clip(tmp_path):
 def test_two_skeletons_are_recognised_too():
     xy = np.random.default_rng(0).uniform(20, 100, (1, 2, 18, 2))
     assert is_skeleton(draw_pose(body_clip(Size(128, 128), xy))[0])
+
+
+def test_keypoints_are_drawn_dimmed_for_weights_that_were_trained_so(performance, tmp_path):
+    clip = skeletons_of(performance, Size(128, 128))
+    body = replace(clip.body, confidence=0.6 * clip.body.confidence)
+    write_keypoints(tmp_path / "k.json", replace(clip, body=body))
+    driving = open_driving(tmp_path / "k.json")
+    plain, dim = (
+        read_driving(replace(driving, dimmed=dimmed), Size(128, 128)) for dimmed in (False, True)
+    )
+    assert not driving.dimmed
+    assert (dim <= plain).all()
+    assert (dim < plain).any()

@@ -287,7 +287,10 @@ def test_reference_without_a_person_leaves_the_driver_unchanged(
 
 def test_draw_and_read_are_inverse(figure, tmp_path, capsys):
     clip, back = tmp_path / "clip.mp4", tmp_path / "back.json"
-    assert main(["pose", "draw", str(figure), f"--out={clip}", "--size=512x640", "--no-face"]) == 0
+    assert (
+        main(["pose", "draw", str(figure), f"--out={clip}", "--size=512x640", "--no-face", "--dim"])
+        == 0
+    )
     assert (clip_info(clip).frames, clip_info(clip).size) == (4, Size(512, 640))
     assert main(["pose", "read", str(clip), f"--out={back}"]) == 0
 

@@ -371,3 +371,12 @@ def test_clips_without_any_confident_hand_or_face_are_refused(tmp_path):
             source.batch(replace(STAGE1, **{rule: BoxRule()}), 0, [0])
     lower = source.batch(replace(STAGE1, hands=BoxRule(threshold=0.3)), 0, range(4))
     assert lower.hands is not None
+
+
+def test_skeletons_are_dimmed_for_weights_that_were_trained_so(tmp_path):
+    write_set(tmp_path)
+    dataset = hands_in(tmp_path, *LENGTHS, confidence=0.6)
+    plain, dim = (source_of(dataset, dimmed=dimmed) for dimmed in (False, True))
+    first, second = (source.batch(STAGE1, 0, range(4)).poses for source in (plain, dim))
+    assert (second <= first).all()
+    assert (second < first).any()

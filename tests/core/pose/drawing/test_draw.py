@@ -16,6 +16,7 @@ from animate_anyone.pose.skeleton.joints import (
     empty_points,
 )
 from animate_anyone.types import Points, PoseClip, Size
+from animate_anyone.weights.sets.table import presets
 
 SQUARE = Size(512, 512)
 
@@ -357,3 +358,22 @@ def test_a_long_narrow_canvas_is_drawn_without_much_memory() -> None:
 
     assert drawn.any()
     assert peak < 50e6
+
+
+def test_dimmed_points_are_darker_the_less_confident_they_are():
+    clip = clip_of({5: (100, 256), 6: (200, 256)})
+    clip.body.confidence[0, 0, 5] = 0.5
+    plain, dim = draw_frame(clip, 0), draw_frame(clip, 0, dimmed=True)
+    assert np.array_equal(plain, draw_frame(clip, 0, dimmed=False))
+    assert dim[256, 100].tolist() == [round(level * 0.5) for level in plain[256, 100].tolist()]
+    assert dim[256, 200].tolist() == plain[256, 200].tolist()
+    assert dim[256, 150].tolist() == [round(level * 0.5) for level in plain[256, 150].tolist()]
+    sure = clip_of({3: (99, 99), 4: (150, 99)}, "left_hand")
+    assert np.array_equal(draw_pose(sure), draw_pose(sure, dimmed=True))
+    hand = replace(sure.left_hand, confidence=0.4 * sure.left_hand.confidence)
+    faint = draw_frame(replace(sure, left_hand=hand), 0, dimmed=True)
+    assert 0 < faint.max() < draw_frame(sure, 0).max()
+
+
+def test_no_known_weight_set_was_trained_on_dimmed_skeletons():
+    assert not any(preset.dimmed_poses for preset in presets().values())
