@@ -198,8 +198,7 @@ class DrawPose(io.ComfyNode):
         clip = parse_keypoints(keypoints)
         size = encoding.fitting_size(Size(width, height), clip.canvas)
         keypoint.check_drawn_size(size)
-        parts = {"body": body, "hands": hands, "face": face, "feet": feet}
-        drawn = draw_pose(clip, size, **parts, dimmed=dim)
+        drawn = draw_pose(clip, size, body=body, hands=hands, face=face, feet=feet, dimmed=dim)
         return io.NodeOutput(convert.frames_to_image(drawn))
 
 
