@@ -58,7 +58,8 @@ def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     assert data["made"]["seeds"] == [0, 1]
     assert data["made"]["sampling"]["steps"] == 3
     assert data["changed"]["clips"] == {"protocol": 64, "here": 2}
-    assert set(data["absent"]) == {"lpips", "fvd", "flicker", "seam_drift"}
+    unknown = {"lpips", "fvd", "hand_lpips", "face_lpips"}  # their networks are not named
+    assert set(data["absent"]) == {*unknown, "flicker", "seam_drift"}
     printed = capsys.readouterr().out
     assert printed == Path(files[1]).read_text()
     assert f"| result | {result['psnr']:.2f} |" in printed
@@ -279,9 +280,9 @@ def test_networks_that_no_figure_of_the_protocol_needs_are_reported(finished, tm
     protocol.write_text(json.dumps(record))
     words = ["--protocol", str(protocol), *finished, "--json", str(table)]
     files = {
-        "--detector": "pck, oks, pose_error",
-        "--estimator": "pck, oks, pose_error",
-        "--lpips-backbone": "lpips",
+        "--detector": "pck, oks, pose_error, hand_pck, face_pck",
+        "--estimator": "pck, oks, pose_error, hand_pck, face_pck",
+        "--lpips-backbone": "lpips, hand_lpips, face_lpips",
         "--fvd-network": "fvd",
     }
     for option in files:
