@@ -1,9 +1,12 @@
 """Clips in the log of a run."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from animate_anyone.errors import TrainingError
 from animate_anyone.training.loop.journal import Journal
 
 
@@ -36,3 +39,12 @@ def test_a_gif_of_any_speed_lasts_as_long_as_its_clip(tmp_path):
             lasts.append(gif.info["duration"])
     assert sum(lasts) == 1000
     assert set(lasts) == {30, 40}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to test")
+def test_a_full_disk_at_the_first_line_is_told_with_the_file(tmp_path):
+    journal = Journal(tmp_path)
+    journal.path.symlink_to("/dev/full")
+    words = r"log .*log\.jsonl cannot be written at step 3 .*No space left.*Free disk space"
+    with pytest.raises(TrainingError, match=words):
+        journal.numbers(3, {"loss": 0.5})
