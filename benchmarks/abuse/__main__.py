@@ -1,0 +1,60 @@
+"""Abuse the program in every way that is known, and print what came of it as a table.
+
+    python -m benchmarks.abuse [--only KIND ...] [--short] [--seed N] [--folder runs/abuse]
+                               [--again] [--out docs/abuse.md]
+
+Each kind is saved in the folder when it is done; a second call makes only those that are missing.
+The command fails if there was a fault. It needs Linux; the kinds of the server need a ComfyUI.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .table import KINDS, document, lines_of
+from .verdict import Tally
+
+
+def main() -> int:
+    """Run the campaign; return 1 if anything was a fault."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.abuse", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--only", nargs="+", choices=list(KINDS), help="these kinds alone")
+    parser.add_argument("--short", action="store_true", help="a few attempts of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed does the same damage")
+    parser.add_argument("--folder", type=Path, default=Path("runs/abuse"), help="for the results")
+    parser.add_argument("--again", action="store_true", help="also kinds that are done")
+    parser.add_argument("--out", type=Path, help="Markdown file to write from all saved results")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    faults = 0
+    for name in options.only or KINDS:
+        saved = options.folder / f"{name}{'.short' if options.short else ''}.json"
+        if options.again or not saved.is_file():
+            started = time.perf_counter()
+            with tempfile.TemporaryDirectory(prefix="abuse-") as folder:
+                tallies = KINDS[name](Path(folder), options.seed, options.short)
+            print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+            for number, tally in enumerate(tallies):
+                tally.write(saved if number == 0 else saved.with_suffix(f".{number}.json"))
+        tallies = [Tally.read(path) for path in _parts(saved)]
+        faults += sum(tally.counts["fault"] for tally in tallies)
+        print("\n".join(lines_of(tallies)), flush=True)
+    if options.out is not None:
+        found = {name: _parts(options.folder / f"{name}.json") for name in KINDS}
+        text = document([Tally.read(path) for paths in found.values() for path in paths])
+        options.out.write_text(text, encoding="utf-8")
+    return int(faults > 0)
+
+
+def _parts(saved: Path) -> list[Path]:
+    """Return the files of one kind: some kinds have a row for each host."""
+    if not saved.is_file():
+        return []
+    return [saved, *sorted(saved.parent.glob(f"{saved.stem}.[0-9].json"))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A real ComfyUI server: hand-made prompts, the page's routes, interrupts, and many prompts."""

@@ -1,0 +1,116 @@
+"""Prompts that no page would send: hostile values, wrong links, missing inputs, for every node."""
+
+import copy
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..files.mutations import HOSTILE
+from ..verdict import ACCEPTED, CLEAR, FAULT, Tally, Verdict, of_words
+from .server import PREFIX, Served, put_inputs, servers, small_prompts
+from .talk import ServerError, alive, outcome
+
+FULL, FEW = 300, 15  # prompts for each host
+HANGS = 90.0  # seconds
+TEXTS = (
+    "../../x",
+    "/etc/passwd",
+    "a\0b",
+    "n" * 300,
+    "",
+    "舞",
+    "%date:yyyy%",
+    "two.json [temp]",
+    "a/b",
+)
+
+
+def prompts(folder: Path, seed: int, short: bool) -> list[Tally]:
+    """Send hand-made prompts to a server of each ComfyUI."""
+    return [each(served, seed, FEW if short else FULL) for served in servers(folder)]
+
+
+def each(served: Served, seed: int, count: int, names: Sequence[str] = ()) -> Tally:
+    """Send hand-made prompts to one server, made from all workflows or from these alone."""
+    put_inputs(served.base)
+    tally = Tally(f"hand-made prompts, ComfyUI {served.version}")
+    whole, rng = small_prompts(), random.Random(f"{seed} {served.version}")
+    places = [
+        (name, number)
+        for name, prompt in whole.items()
+        if not names or name in names
+        for number, node in prompt.items()
+        if node["class_type"].startswith(PREFIX)
+    ]
+    by_kind: dict[str, list[tuple[str, str]]] = {}
+    for name, number in places:
+        by_kind.setdefault(whole[name][number]["class_type"], []).append((name, number))
+    kinds = sorted(by_kind)
+    for attempt in range(count):
+        name, number = rng.choice(by_kind[kinds[attempt % len(kinds)]])
+        prompt = copy.deepcopy(whole[name])
+        told = _spoil(prompt, number, rng)
+        verdict = sent(served, prompt)
+        tally.add(verdict, f"{name} {told}")
+        if verdict.kind == FAULT and not alive(served):
+            break
+    return tally
+
+
+def _spoil(prompt: dict[str, Any], number: str, rng: random.Random) -> str:
+    """Change one or two inputs of a node; return what was done."""
+    node, told = prompt[number], []
+    for _ in range(rng.choice((1, 1, 1, 2))):
+        inputs = node["inputs"]
+        key = rng.choice(sorted(inputs)) if inputs else "surplus"
+        kind = rng.randrange(10)
+        if kind == 0:
+            inputs.pop(key, None)
+            told.append(f"without {key}")
+            continue
+        if kind == 1:
+            value: Any = [rng.choice(list(prompt)), rng.choice((0, 1, 2, 3, -1, 99, "0", None))]
+        elif kind == 2:
+            value = rng.choice(([number, 0], ["nowhere", 0], [1], ["1"], {"a": 1}, [["1", 0]]))
+        elif kind < 6 and isinstance(inputs.get(key), str):
+            value = rng.choice(TEXTS)
+        elif kind < 6 and isinstance(inputs.get(key), int | float):
+            value = rng.choice(
+                (-1, 0, 1, 2, 3, 7, 0.5, 1e9, -1e9, 10**30, float("nan"), "3", "3.5")
+            )
+        else:
+            value = rng.choice(HOSTILE)
+        inputs[key] = value
+        told.append(f"{node['class_type']}.{key}={json.dumps(value)[:60]}")
+    return ", ".join(told)
+
+
+def sent(served: Served, prompt: dict[str, Any]) -> Verdict:
+    """Queue a prompt and return what came of it."""
+    try:
+        answer = served.client.post("/prompt", {"prompt": prompt})
+    except ServerError as error:
+        if error.status == 400 and error.body:
+            return Verdict(CLEAR, json.dumps(error.body))
+        # A value that breaks the host's own checks, before any code of this pack.
+        return Verdict(FAULT, f"{error.status} {str(error.body)[:300]}")
+    except (OSError, ValueError) as error:
+        return Verdict(FAULT, f"no answer: {error}")
+    entry = outcome(served, answer["prompt_id"], HANGS)
+    if entry is None:
+        return Verdict(FAULT, f"no end within {HANGS:.0f} seconds")
+    if entry["status"]["status_str"] == "success":
+        return Verdict(CLEAR if answer["node_errors"] else ACCEPTED)
+    told = dict(entry["status"]["messages"])["execution_error"]
+    text, kind = told["exception_message"], told["exception_type"]
+    if kind.split(".")[-1] in ("InputError", "ConfigError", "WeightsError", "MediaError"):
+        node = prompt[told["node_id"]]["inputs"]
+        return of_words(text, [*node, *FIELDS])
+    if not told["node_type"].startswith(PREFIX) and "animate_anyone" not in str(told["traceback"]):
+        return Verdict(CLEAR, f"in ComfyUI's own {told['node_type']}: {text}")
+    return Verdict(FAULT, f"{kind} in {told['node_type']}: {text[:200]} {told['traceback'][-2:]}")
+
+
+FIELDS = ("window", "frames", "latent", "keypoints", "picture", "model", "file", "poses", "clip")

@@ -1,0 +1,73 @@
+"""All kinds of abuse in the order of the table, and the table."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .children import try_all
+from .files import reading
+from .host import interrupts, memory, prompts, routes
+from .processes import disks, kills, writers
+from .verdict import ACCEPTED, CLEAR, FAULT, Tally, Verdict
+
+Campaign = Callable[[Path, int, bool], list[Tally]]  # (empty folder, seed, short form)
+UNIT = 125  # attempts of a kind of file with a share of 1, in full
+SHORT = 12  # the same, of all kinds, in the short form
+
+
+def _files(name: str) -> Campaign:
+    kind = reading.KINDS[name]
+
+    def run(folder: Path, seed: int, short: bool) -> list[Tally]:
+        attempt = kind.start(folder)
+        count = SHORT if short else UNIT * kind.share
+
+        def one(number: int) -> Verdict:
+            reading.quiet()
+            return attempt(number, reading.rng_of(seed, kind.title, number))
+
+        return [try_all(Tally(kind.title), count, one)]
+
+    return run
+
+
+KINDS: dict[str, Campaign] = {
+    **{name: _files(name) for name in reading.KINDS},
+    "prompts": prompts.prompts,
+    "routes": routes.routes,
+    "interrupts": interrupts.interrupts,
+    "queue": memory.queue,
+    "long": memory.long_clip,
+    "kills": kills.kills,
+    "disks": disks.disks,
+    "writers": writers.writers,
+}
+ABOUT = """# Abuse
+
+What happens when files are damaged, prompts are made by hand, processes are killed and disks are
+full, tried by `python -m benchmarks.abuse` (seeded; a kind can be tried alone). *Clear*: refused
+by an error that names the input and the way out. *Accepted*: the result was right and whole.
+*Fault*: a traceback, a hang, a dead server, a half-written file under its final name, or code that
+ran. `make test` runs a short form.
+
+"""
+
+
+def lines_of(tallies: Sequence[Tally]) -> list[str]:
+    """Return the rows of the table, and the words of faults below."""
+    rows = [
+        f"| {each.title} | {each.tried:,} | {each.counts[CLEAR]:,} | {each.counts[ACCEPTED]:,} | "
+        f"{each.counts[FAULT]:,} |"
+        for each in tallies
+    ]
+    told = [f"  FAULT {fault}" for each in tallies for fault in each.faults]
+    return rows + told + [f"  {note}" for each in tallies for note in each.notes]
+
+
+def document(tallies: Sequence[Tally]) -> str:
+    """Return the page in docs."""
+    rows = [line for line in lines_of(tallies) if line.startswith("|")]
+    head = ["| what | tried | clear | accepted | fault |", "| --- " * 5 + "|"]
+    notes = [f"- {each.title}: {note}" for each in tallies for note in each.notes]
+    return (
+        ABOUT + "\n".join([*head, *rows]) + "\n" + ("\n" + "\n".join(notes) + "\n" if notes else "")
+    )

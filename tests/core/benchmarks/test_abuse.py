@@ -1,0 +1,123 @@
+"""A short form of the campaign: damaged files, kills, full disks and two writers, without a fault.
+
+The whole one: python -m benchmarks.abuse --out docs/abuse.md
+"""
+
+import os
+import random
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from animate_anyone.errors import InputError
+from benchmarks.abuse.children import try_all
+from benchmarks.abuse.files import reading
+from benchmarks.abuse.files.mutations import damaged, damaged_json
+from benchmarks.abuse.processes import disks, kills, writers
+from benchmarks.abuse.processes.jobs import JOBS, make_material
+from benchmarks.abuse.table import KINDS, document
+from benchmarks.abuse.verdict import ACCEPTED, CLEAR, FAULT, Tally, Verdict, judged
+
+DOCUMENT = Path(__file__).parents[3] / "docs/abuse.md"
+forks = pytest.mark.skipif(sys.platform != "linux", reason="torch is forked on Linux alone")
+
+
+@pytest.mark.parametrize("name", reading.KINDS)
+def test_damaged_files_are_no_fault(name, tmp_path):
+    attempt = reading.KINDS[name].start(tmp_path)
+    for number in range(8):
+        verdict = attempt(number, reading.rng_of(1, name, number))
+        assert verdict.kind != FAULT, (number, verdict.said)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    return make_material(tmp_path_factory.mktemp("abuse") / "material")
+
+
+def check(tally):
+    assert tally.faults == []
+    assert tally.tried
+
+
+@forks
+@pytest.mark.parametrize("name", ["draw"])
+def test_a_killed_command_leaves_whole_files(name, material, tmp_path):
+    check(kills.each(JOBS[name], material, tmp_path / name, seed=0, count=1))
+
+
+@forks
+def test_a_full_disk_is_told(material, tmp_path):
+    verdict = disks.tried(JOBS["draw"], material, tmp_path / "draw", 0.5)
+    assert verdict.kind == CLEAR, verdict.said
+
+
+@forks
+def test_two_writers_write_whole_files(material, tmp_path):
+    verdict = writers.tried(JOBS["convert"], material, tmp_path / "convert", 0.0)
+    assert verdict.kind in (CLEAR, ACCEPTED), verdict.said
+
+
+def test_the_table_in_docs_has_no_fault_and_every_kind():
+    """Make it again after a change: python -m benchmarks.abuse --out docs/abuse.md"""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([\d,]+) \| .* \| ([\d,]+) \|$", text, re.MULTILINE)
+    assert all(faults == "0" for _, _, faults in rows)
+    assert len(rows) >= len(KINDS)
+    for kind in reading.KINDS.values():
+        assert kind.title in text
+    assert text.startswith(document([]).split("| what", 1)[0])
+
+
+def raising(error):
+    def attempt():
+        raise error
+
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("attempt", "kind"),
+    [
+        (lambda: None, ACCEPTED),
+        (raising(InputError("clip.mp4 got no frame; export it again.")), CLEAR),
+        (raising(InputError("something got no frame; export it again.")), FAULT),
+        (raising(InputError("clip.mp4 is bad")), FAULT),  # no way out
+        (raising(KeyError("people")), FAULT),
+        (raising(SystemExit(2)), CLEAR),  # argparse
+        (raising(KeyboardInterrupt()), FAULT),
+    ],
+)
+def test_the_judgement(attempt, kind):
+    assert judged(attempt, ["clip.mp4"]).kind == kind
+
+
+@forks
+def test_crashes_and_hangs_are_faults_and_not_the_end():
+    def attempt(number):
+        if number == 1:
+            os._exit(3)
+        if number == 3:
+            time.sleep(60)
+        if number == 4:
+            raise KeyError(number)
+        return Verdict(ACCEPTED)
+
+    tally = try_all(Tally("some"), 6, attempt, seconds=0.6)
+    assert tally.counts == {CLEAR: 0, ACCEPTED: 3, FAULT: 3}
+    assert [fault.split(":")[0] for fault in tally.faults] == ["1", "3", "4"]
+
+
+def test_a_seed_gives_the_same_damage(tmp_path):
+    whole = bytes(range(256)) * 8
+    for change, value in ((damaged, whole), (damaged_json, {"a": [1, {"b": "c"}]})):
+        both = [[change(value, random.Random(seed)) for seed in range(20)] for _ in (1, 2)]
+        assert both[0] == both[1]
+        assert len(set(both[0])) > 10
+    tally = Tally("some")
+    tally.add(Verdict(FAULT, "why"), 7)
+    tally.write(tmp_path / "tally.json")
+    assert Tally.read(tmp_path / "tally.json") == tally
