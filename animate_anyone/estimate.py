@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from .config import PoseGuiderConfig, Preset, UNetConfig
-from .networks.call_memory import cache_bytes, places_of, working_bytes
+from .networks.call_memory import cache_bytes, places_of, reference_values, working_bytes
 from .networks.pose_guider import build_pose_guider
 from .networks.unet import UNet
 from .types import Size
@@ -33,6 +33,7 @@ def estimate_memory(
     window_frames: int,  # frames in one call of the denoiser, all windows of the call together
     rows: int,  # 2 with guidance, else 1
     value_bytes: int,  # 4 for float32, 2 for half precision
+    references: int = 1,  # pictures of the character
     cached_frames: int = 0,  # frames of all windows of a step together, if it has a step cache
 ) -> MemoryEstimate:
     """Estimate the memory of sampling, without VAE, image encoder and libraries."""
@@ -40,11 +41,13 @@ def estimate_memory(
     weights = _parameters(unet, preset.pose_guider)
     latents = unet.in_channels * places_of(size) * frames * 4
     pictures = 3 * size.width * size.height * frames
+    seen = min(window_frames, frames)
+    more = reference_values(unet, places_of(size), seen)
     call = {"size": size, "rows": rows, "value_bytes": value_bytes}
     return MemoryEstimate(
         weights=weights * value_bytes,
         clip=6 * latents + pictures,
-        working=working_bytes(unet, frames=min(window_frames, frames), **call),
+        working=working_bytes(unet, frames=seen, **call) + (references - 1) * more * value_bytes,
         cache=cache_bytes(unet, frames=cached_frames, **call),
     )
 

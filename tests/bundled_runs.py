@@ -17,6 +17,7 @@ STEPS = 1  # fewer than in the workflows; these tests do not depend on the numbe
 TRAINING_STEPS = 16  # fewer than in the workflow, but enough for a visible effect
 FRAMES = {
     "first_run": 24,
+    "several_references": 24,
     "stock_ksampler": 24,
     "custom_sampling": 24,
     "long_clip": 72,

@@ -1,8 +1,9 @@
 """The paper's figure 2: a reference picture and pose pictures become the frames of a clip."""
 
+from ..networks.condition import check_strengths
 from .checks import check_inputs, check_plan, snap_size
 from .clip import animate, decode, denoise, starting_noise
-from .condition import PoseFeatures, ReferenceCondition, ReferencePictures
+from .condition import PoseFeatures, ReferenceCondition, ReferencePictures, tell_small
 from .settings import Networks, Sampling, sampling_of
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "animate",
     "check_inputs",
     "check_plan",
+    "check_strengths",
     "decode",
     "denoise",
     "sampling_of",
     "snap_size",
     "starting_noise",
+    "tell_small",
 ]

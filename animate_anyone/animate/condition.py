@@ -108,7 +108,7 @@ class PoseFeatures:
 
 
 def tell_small(picture: Tensor, name: str) -> None:
-    """Log a warning if a picture, (1, 3, H, W), is too small to show a character."""
+    """Log a warning if pictures, (p, 3, H, W), are too small to show a character."""
     H, W = picture.shape[-2:]
     if min(H, W) < SMALLEST_SIDE:
         logger.warning(

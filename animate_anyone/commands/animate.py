@@ -53,7 +53,23 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         description="Animate the character of a picture with a motion; writes a video.",
     )
     add = parser.add_argument
-    add("--reference", type=Path, required=True, metavar="PICTURE", help="picture of the character")
+    add(
+        "--reference",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PICTURE",
+        help="picture of the character, or up to 8 of them, such as front and back; the first one "
+        "sets proportions and should show the face",
+    )
+    add(
+        "--reference-strength",
+        type=float,
+        nargs="+",
+        metavar="NUMBER",
+        help="how much each picture counts beside the others: 2 like the picture twice, 0 leaves "
+        "it out (default: 1 for each)",
+    )
     add(
         "--poses",
         type=Path,
@@ -104,7 +120,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    from ..animate import check_plan
+    from ..animate import check_plan, check_strengths
     from ..animate.continuing import animate_in_pieces
     from ..media import (
         ForegroundMask,
@@ -126,16 +142,20 @@ def run(options: argparse.Namespace) -> int:
     usual = "none" if options.keep_background == "driving" else _USUAL_MODES[driving.kind]
     fit = retarget_config(options, options.retarget or usual)
     follower = Follower(options)
-    canvas = picture_size(options.reference) if fit.compares else driving.size
+    canvas = picture_size(options.reference[0]) if fit.compares else driving.size
     size = _size(options.size, canvas, preset)
     sampling = sampling_from(options, preset)
     check_plan(preset, len(driving.frames), size, sampling)
     way = going_on(options, driving, size, sampling)
     driving = replace(way.driving, dimmed=preset.dimmed_poses)
     keeping = Keeping(options, fit.mode, driving, size)
-    reference = read_picture(options.reference, longest=4 * max(size.width, size.height))
+    strengths = options.reference_strength or [1.0] * len(options.reference)
+    check_strengths(strengths, len(options.reference), "reference-strength")
+    longest = 4 * max(size.width, size.height)
+    references = [read_picture(path, longest=longest) for path in options.reference]
     if options.dry_run:
-        plan = describe(preset, driving, size, sampling, dtype.itemsize, way.pieces)
+        seen = sum(value > 0 for value in strengths)
+        plan = describe(preset, driving, size, sampling, dtype.itemsize, way.pieces, seen)
         sys.stdout.write(plan + _row("motion", f"{driving.kind}, retargeting {fit.mode}"))
         return 0
 
@@ -149,21 +169,22 @@ def run(options: argparse.Namespace) -> int:
     more = {"audio_from": audio, "audio_start": way.sound_start, "expected": way.shown}
     clear = mask is not None or keeping.transparent
     with VideoWriter(options.out, size, driving.fps, **more, alpha=clear) as writer:
-        character = to_bytes(reference)[0]
+        character = to_bytes(references[0])[0]
         driving = _ready_to_draw(driving, fit, follower, character)
         inputs = keeping.inputs(driving, size, character, follower)
         with progress_bar("loading", "tensor") as progress:
             more = {"preset": options.preset, "dtype": dtype, "device": device}
             models = load_models(_source(options), **more, progress=progress)
-        reference = reference.to(device)
+        pictures = [picture.to(device) for picture in references]
         with progress_bar("sampling") as progress:
             for part in animate_in_pieces(
                 models,
-                reference,
+                pictures,
                 inputs,
                 way.pieces,
                 sampling,
-                beginning=way.beginning(models, reference, size),
+                strengths=strengths,
+                beginning=way.beginning(models, pictures[0], size),
                 progress=progress,
                 let_go=models.let_go,
             ):
@@ -177,7 +198,7 @@ def run(options: argparse.Namespace) -> int:
     keeping.report()
     logger.info("%s: %d frames of %dx%d", options.out, writer.frames, size.width, size.height)
     if options.sheet:
-        sheet.write(options.sheet, character)
+        sheet.write(options.sheet, [to_bytes(picture)[0] for picture in references])
     return 0
 
 
@@ -200,8 +221,9 @@ def describe(
     driving: "Driving",
     size: Size,
     sampling: "Sampling",
-    value_bytes: int,
+    value_bytes: int,  # of a number in the networks
     pieces: "Sequence[Piece]",
+    references: int = 1,  # pictures of the character
 ) -> str:
     """Return a summary of a run as lines of text: weights, size, windows, estimated memory."""
     from ..diffusion.windows import plan_windows
@@ -222,11 +244,13 @@ def describe(
         rows=rows,
         value_bytes=value_bytes,
         cached_frames=0 if sampling.step_cache == 1 else length * max(counts),
+        references=references,
     )
     seconds = frames / driving.fps
     lines = {
         "weights": f"{preset.title}; {preset.licence}",
         "size": f"{size.width}x{size.height} (motion {driving.size.width}x{driving.size.height})",
+        "references": f"{references}, of which attention sees all at every step",
         "frames": f"{frames} at {float(driving.fps):g} fps, {float(seconds):.2f} s"
         + (", with sound" if driving.has_audio else ""),
         **(
@@ -295,11 +319,11 @@ class _Sheet:
                 self._poses.append(pose)
             self._passed += 1
 
-    def write(self, path: Path, reference) -> None:  # noqa: ANN001  (as above)
+    def write(self, path: Path, references: list) -> None:  # noqa: ANN001  (as above)
         from ..media import contact_sheet, write_picture
 
         rows = {
-            "reference": [reference],
+            "reference": references,
             "skeleton": self._poses,
             "result": self._kept,
         }

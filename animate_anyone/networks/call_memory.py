@@ -1,4 +1,4 @@
-"""The memory of a call of the denoiser, and of the features that a step cache keeps."""
+"""The memory of a call of the denoiser, of more references, and of a step cache's features."""
 
 from ..config import UNetConfig
 from ..types import Size
@@ -17,7 +17,8 @@ def working_bytes(
     """Return the memory of one call of the denoiser in bytes.
 
     It is the feed-forward's widest layer at full resolution plus the skip connections: the largest
-    tensors that exist at the same time.
+    tensors that exist at the same time. One reference is within it; `reference_values` is what each
+    more adds.
     """
     width = unet.block_out_channels[0]
     widest = width * (2 * unet.ff_mult + unet.ff_mult + 4)
@@ -26,6 +27,31 @@ def working_bytes(
         for level, channels in enumerate(unet.block_out_channels)
     )
     return round(rows * frames * places_of(size) * (widest + skips) * value_bytes)
+
+
+def reference_values(
+    unet: UNetConfig,
+    places: int,  # of the latents: tokens of the picture at full resolution
+    frames: int,  # in one call of the denoiser, of the rows that attend to the reference
+) -> int:
+    """Return how many numbers one more reference picture adds while sampling.
+
+    Its features, keys and values of all blocks are kept for the whole run. In a block its keys
+    and values stand beside those of every frame, which is most at full resolution.
+    """
+    levels = range(len(unet.block_out_channels))
+    blocks = [(2 * unet.layers_per_block + 1) * unet.attention_levels[level] for level in levels]
+    blocks[-1] += 1  # the middle block
+    kept = sum(
+        3 * count * width * -(-places // 4**level)
+        for level, (count, width) in enumerate(zip(blocks, unet.block_out_channels, strict=True))
+    )
+    widest = max(
+        width * -(-places // 4**level)
+        for level, (count, width) in enumerate(zip(blocks, unet.block_out_channels, strict=True))
+        if count
+    )
+    return kept + 2 * frames * widest
 
 
 def cache_bytes(

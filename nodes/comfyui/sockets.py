@@ -13,6 +13,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...animate_anyone.config import Preset
+from ...animate_anyone.networks.condition import References, join_references
 from ...animate_anyone.pose.networks.sessions import SessionPool
 from ...animate_anyone.types import Size
 from .host import ModelPatcher
@@ -32,12 +33,34 @@ class Network:
         return self.patcher.model
 
 
-class Reference(NamedTuple):
-    """The encoded reference picture, as input for the denoiser."""
+class EncodedPicture(NamedTuple):
+    """One reference picture, as input for the denoiser."""
 
     features: tuple[Tensor, ...]  # one per transformer block: (1, n, c)
     token: Tensor  # (1, 1, d), the picture's image embedding
+    strength: float = 1.0  # how much it counts beside the others; 0 leaves it out
+
+
+class Reference(NamedTuple):
+    """The encoded reference pictures of one character."""
+
+    pictures: tuple[EncodedPicture, ...]
     preset: Preset
+
+    def joined(self) -> References:
+        """Return the features of all pictures as those of one reference."""
+        strengths = [picture.strength for picture in self.pictures]
+        return join_references([picture.features for picture in self.pictures], strengths)
+
+    @property
+    def features(self) -> tuple[Tensor, ...]:
+        """Return the features of all pictures: one per transformer block, (1, n, c)."""
+        return self.joined().features
+
+    @property
+    def token(self) -> Tensor:
+        """Return the image embedding of the first picture that is not left out, (1, 1, d)."""
+        return next(picture.token for picture in self.pictures if picture.strength)
 
 
 class Pose(NamedTuple):

@@ -1,17 +1,18 @@
 """Running the networks that come before sampling: VAE, image encoder, ReferenceNet, Pose Guider."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from comfy_api.input import VideoInput
 from torch import Tensor
 
 from ...animate_anyone.config import Preset
 from ...animate_anyone.errors import InputError
+from ...animate_anyone.networks.condition import MOST_REFERENCES
 from ...animate_anyone.types import Size
 from ..clips.read import driving_clip, in_chunks
 from ..comfyui import convert, host
-from ..comfyui.sockets import Network, Pose, Reference
+from ..comfyui.sockets import EncodedPicture, Network, Pose, Reference
 
 CHUNK_FRAMES = 8  # pose pictures in the Pose Guider at once
 FEATURE_BYTES = 512 * 2**20  # a pose with more is kept as pictures; see `KEEP`
@@ -41,32 +42,74 @@ def fitting_size(
 
 
 def encode_reference(
-    image: Tensor,  # IMAGE, one picture
+    image: Tensor,  # IMAGE, one to eight pictures of a character
     vae: host.Vae,
     clip_vision: host.ClipVision,
     net: Network,
     size: Size,  # pixels; a side of 0 is chosen by the weights
     mask: Tensor | None = None,  # MASK: 1 where the picture is transparent
 ) -> Reference:
-    """Return ReferenceNet's features and the image token of a character's picture."""
+    """Return ReferenceNet's features and the image tokens of a character's pictures.
+
+    The pictures are encoded one after another, so that memory does not grow with their number.
+    """
+    from ...animate_anyone.animate import tell_small
     from ...animate_anyone.media import fit_picture
 
-    picture = convert.image_to_frames(convert.with_mask(image, mask, "image"), "image")
-    if len(picture) != 1:
+    if len(image) > MOST_REFERENCES:
         raise InputError(
-            f"image got {len(picture)} pictures; a reference is one picture. Choose it with an "
-            "ImageFromBatch node."
+            f"image got {len(image)} pictures; a character has one to {MOST_REFERENCES} reference "
+            "pictures. Choose those that differ most with ImageFromBatch nodes."
         )
+    frames = convert.image_to_frames(convert.with_mask(image, mask, "image"), "image")
+    tell_small(frames, "image")
     preset = net.preset
     size = fitting_size(size, Size(preset.width, preset.height))
-    token = image_token(picture, clip_vision, preset.unet.cross_attention_dim)
-    latents = latents_of(fit_picture(picture, size), vae, preset)
+    pictures = frames.split(1)
+    tokens = [image_token(one, clip_vision, preset.unet.cross_attention_dim) for one in pictures]
+    latents = [latents_of(fit_picture(one, size), vae, preset) for one in pictures]
     working = WORKING_BYTES_PER_PIXEL * size.width * size.height
+    kept, encoded, report = host.intermediate_device(), [], host.progress(len(pictures))
     with host.loaded(net.patcher, working) as device:
-        latents, own = latents.to(device, net.dtype), token.to(device, net.dtype)
-        features = net.module.reference_features(latents, own)
-    kept = host.intermediate_device()
-    return Reference(tuple(value.to(kept) for value in features), token.to(kept), preset)
+        for latent, token in zip(latents, tokens, strict=True):
+            inputs = (latent.to(device, net.dtype), token.to(device, net.dtype))
+            features = net.module.reference_features(*inputs)
+            features = tuple(value.to(kept) for value in features)
+            encoded.append(EncodedPicture(features, token.to(kept)))
+            report(len(encoded), len(pictures))
+    return Reference(tuple(encoded), preset)
+
+
+def combine_references(
+    references: Sequence[Reference | None],  # None: nothing is connected there
+    strengths: Sequence[float],  # of each; all pictures of a reference get it
+) -> Reference:
+    """Return the pictures of several references as those of one character."""
+    pictures, presets = [], []
+    for number, (one, strength) in enumerate(zip(references, strengths, strict=True), start=1):
+        if one is None:
+            continue
+        presets.append(one.preset)
+        if one.preset.unet.reference() != presets[0].unet.reference():
+            raise InputError(
+                f"reference_{number} got one made with {one.preset.title}, reference_1 one made "
+                f"with {presets[0].title}; all must come from one weight set. Encode the pictures "
+                "with the networks of one Load Models node."
+            )
+        pictures += [each._replace(strength=each.strength * strength) for each in one.pictures]
+    if len(pictures) > MOST_REFERENCES:
+        raise InputError(
+            f"Combine References got {len(pictures)} pictures in all; a character has one to "
+            f"{MOST_REFERENCES} reference pictures. Leave out those that show nothing new."
+        )
+    if not any(each.strength for each in pictures):
+        raise InputError(
+            f"strength got 0 for all {len(pictures)} pictures; 0 leaves a picture out, and none "
+            "would be left. Set one or more above 0."
+        )
+    seen = sum(each.strength > 0 for each in pictures)
+    log.info("Combine References: %d pictures, %d of them are looked at.", len(pictures), seen)
+    return Reference(tuple(pictures), presets[0])
 
 
 def latents_of(

@@ -19,8 +19,8 @@ class Examples:
 
 
 EXAMPLES = Examples(
-    characters=["character.png"],
-    motions=["motion.json", "motion_long.json"],
+    characters=["character.png", "turning_front.png", "turning_back.png"],
+    motions=["motion.json", "motion_long.json", "turning.json"],
     clips=["driving.mp4", "motion.mp4", "costume.mp4"],
 )
 

@@ -8,9 +8,10 @@ from uuid import UUID
 import torch
 from torch import Tensor
 
-from ...animate_anyone.config import Preset, ScheduleConfig
+from ...animate_anyone.config import Preset, ScheduleConfig, UNetConfig
 from ...animate_anyone.errors import InputError
-from ...animate_anyone.networks.condition import as_clips
+from ...animate_anyone.networks.call_memory import reference_values
+from ...animate_anyone.networks.condition import References, as_clips
 from ...animate_anyone.networks.levels import Level
 from ...animate_anyone.networks.unet import PreparedCondition, UNet
 from ...animate_anyone.protocols import AttentionFunction
@@ -66,8 +67,8 @@ class SceneCondition:
         return SceneRows(self.rows.scene, sum(flags, ()), self.rows.area)
 
     def size(self) -> list[int]:
-        """Return a small shape: the host estimates memory from it."""
-        return [1]
+        """Return a shape whose area stands for the memory that the host does not know of."""
+        return [reference_area(self.rows.scene) if any(self.rows.attends) else 0]
 
 
 @dataclass
@@ -178,9 +179,10 @@ class HostDenoiser(UNet):
         if run is not None and conditions and key in run.prepared:
             return run.prepared[key]
         # `context` holds the image tokens: `bind` has put them into the conditions of both halves.
-        features = None if scene is None else scene.scene.reference.features
+        joined = References(()) if scene is None else scene.scene.reference.joined()
+        features = None if scene is None else joined.features
         attends = (False,) * len(context) if scene is None else scene.attends
-        prepared = self.prepare(context, features, attends)
+        prepared = self.prepare(context, features, attends, joined.bias)
         if run is not None and conditions:
             run.prepared[key] = prepared
         return prepared
@@ -193,6 +195,7 @@ class AnimateAnyoneModel(host.BaseModel):
         kind = model_type(preset.schedule)
         super().__init__(config, kind, device=device, unet_model=HostDenoiser)
         self.preset = preset
+        self.memory_usage_factor_conds = ("scene",)
         if preset.schedule.prediction_type == "sample":
             self.model_sampling = host.CleanModelSampling(config)
 
@@ -209,6 +212,12 @@ class AnimateAnyoneModel(host.BaseModel):
         else:
             tell_foreign(half)
         return conditions
+
+    def extra_conds_shapes(self, **kwargs: Any) -> dict[str, list[int]]:
+        """Return the shapes from which the host estimates memory before sampling."""
+        if not kwargs.get(ATTENDS):
+            return {}
+        return {"scene": [reference_area(kwargs[SCENE])]}
 
     def _apply_model(self, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # Hooks change weights within a run, so nothing that depends on weights may be cached.
@@ -234,8 +243,26 @@ class ModelConfig(host.SupportedModel):
             "zsnr": schedule.zero_snr,
         }
         self.latent_format = latent_format(preset, rgb_factors or {})
-        # 1.0 is the host's own estimate for SD 1.5; activations grow with the first width.
-        self.memory_usage_factor = 1.0 * preset.unet.block_out_channels[0] / 320
+        self.memory_usage_factor = usage_factor(preset.unet)
+
+
+def usage_factor(unet: UNetConfig) -> float:
+    """Return memory relative to the host's estimate for SD 1.5; it grows with the first width."""
+    return unet.block_out_channels[0] / 320
+
+
+def reference_area(scene: Scene) -> int:
+    """Return the latent area that needs as much memory as the reference pictures after the first.
+
+    The host takes 0.01 MB for a place of SD 1.5's latents and a byte of a number.
+    """
+    unet = scene.reference.preset.unet
+    frames = (
+        len(scene.pose) if unet.motion is None else min(len(scene.pose), unet.motion.max_frames)
+    )
+    seen = [one for one in scene.reference.pictures if one.strength]
+    values = sum(reference_values(unet, one.features[0].shape[1], frames) for one in seen[1:])
+    return round(values / (0.01 * 2**20 * usage_factor(unet)))
 
 
 def latent_format(preset: Preset, rgb_factors: Mapping[str, Any]) -> host.LatentFormat:

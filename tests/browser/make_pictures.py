@@ -29,6 +29,7 @@ LOADED = ["LoadModels", "LoadExample", "DrawPose"]
 # Workflow: whether it must run to show anything, and the nodes to take from it.
 SHOWN = {
     "first_run": (True, [*LOADED, "EncodeReference", "EncodePose", "Animate", "DecodeToVideo"]),
+    "several_references": (False, ["CombineReferences"]),
     "stock_ksampler": (False, ["Apply"]),
     "long_clip": (False, ["ContextWindows"]),
     "custom_sampling": (False, ["TrailingSigmas", "VideoNoise"]),

@@ -42,6 +42,16 @@ def test_working_memory_holds_the_widest_layer():
     assert widest < estimate().working < 4 * widest
 
 
+def test_every_more_reference_adds_its_keys_and_values():
+    one, two, eight = (estimate(references=count) for count in (1, 2, 8))
+    more = two.working - one.working
+    assert one == estimate()
+    assert eight.working - one.working == 7 * more
+    assert (two.weights, two.clip) == (one.weights, one.clip)
+    joined = 2 * 24 * 96 * 64 * 320 * 2  # keys and values beside those of 24 frames, in bytes
+    assert joined < more < 1.6 * joined
+
+
 def test_total_is_the_sum():
     need = estimate(AA_MINI, size=Size(128, 128), value_bytes=4)
 

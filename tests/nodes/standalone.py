@@ -12,10 +12,9 @@ def denoise(core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None):
     plan = core("diffusion.windows").plan_windows
     pictures = scene.pictures.movedim(-1, 1)
     features = networks["pose_guider"](pictures).transpose(0, 1)[None]
-    token = scene.reference.token
-    condition = networks["denoiser"].prepare(
-        torch.cat([torch.zeros_like(token), token]), scene.reference.features, [False, True]
-    )
+    token, joined = scene.reference.token, scene.reference.joined()
+    tokens = torch.cat([torch.zeros_like(token), token])
+    condition = networks["denoiser"].prepare(tokens, joined.features, [False, True], joined.bias)
 
     def predict(x, timestep, seen):
         frames = list(seen[0].frames)

@@ -226,6 +226,32 @@ def test_bad_intervals_and_caches_are_refused_before_anything_is_computed(
     assert not options["out"].parent.exists()
 
 
+def test_several_references_are_read_and_their_strengths_checked(inputs, capsys):
+    folder, options = inputs
+    Image.new("RGB", (20, 70), "teal").save(folder / "back.png")
+    clips = []
+    for strengths in ("1 1", "1 0", None):
+        words = arguments(options, sheet=folder / "sheet.png")
+        words += ["--reference", str(options["reference"])]
+        if strengths is not None:
+            words += [str(folder / "back.png"), "--reference-strength", *strengths.split()]
+        assert main(words) == 0
+        clips.append(options["out"].read_bytes())
+    assert clips[1] == clips[2] != clips[0]
+    words = [*arguments(options), "--reference", *[str(options["reference"])] * 3]
+    assert main([*words, "--dry-run", "--reference-strength", "1", "0", "2"]) == 0
+    assert "references  2, of which attention sees all" in capsys.readouterr().out
+    for strengths, message in (
+        ("1 1", "reference-strength got 2 values for 3 reference pictures"),
+        ("1 1 nan", "reference-strength got 1, 1, nan; each must be a finite number"),
+        ("0 0 0", "reference-strength got 0, 0, 0; 0 leaves a picture out, and none"),
+    ):
+        assert main([*words, "--reference-strength", *strengths.split()]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*words, *[str(options["reference"])] * 6]) == 2
+    assert "reference got 9 pictures; one to 8" in capsys.readouterr().err
+
+
 def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
     _, options = inputs
     del options["models"]
