@@ -80,6 +80,8 @@ def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> N
     check_step_cache(sampling.step_cache, sampling.steps)
     if sampling.guidance > 1:
         sampling.interval.steps(sampling.steps)
+    for strength in (sampling.pose_strength, sampling.reference_strength):
+        strength.check(sampling.steps)
     find_sampler(sampling.sampler)
     for name in ("windows_per_call", "frames_per_decode"):
         if getattr(sampling, name) < 1:

@@ -60,6 +60,7 @@ class ReferenceCondition:
         count: int,
         *,
         guided: bool = True,  # False: a step without guidance of a guided run
+        strength: float = 1.0,  # of all pictures together; 0: only their token is seen
     ) -> PreparedCondition:
         """Return the condition for a call with `count` windows.
 
@@ -73,7 +74,7 @@ class ReferenceCondition:
             self._prepared[key] = prepare_condition(
                 self._denoiser, self._token, self._features, attends
             )
-        return self._prepared[key]
+        return self._prepared[key].at_strength(strength)
 
 
 class PoseFeatures:

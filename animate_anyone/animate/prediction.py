@@ -14,6 +14,7 @@ from ..diffusion.step_cache import StepCache, place_of_features
 from ..diffusion.windows import Window, plan_windows
 from ..memory import free_memory, free_on
 from ..networks.call_memory import cache_bytes, working_bytes
+from ..networks.condition import pose_at_strength
 from ..protocols import Progress
 from ..types import Size
 from .condition import PoseFeatures, ReferenceCondition
@@ -52,30 +53,33 @@ class ClipPrediction:
         """Return the guided prediction of the whole clip."""
         plan = step if self.cache is None else self.cache.begin(step)
         windows = plan_windows(self.frames, self.sampling.windows, plan)
-        run = partial(self._of_windows, timestep, guided=step in self.guided_steps)
+        run = partial(self._of_windows, step, timestep)
         per_call = self.sampling.windows_per_call
         return predict_in_windows(run, latents, windows, windows_per_call=per_call)
 
     def _of_windows(
         self,
+        step: int,
         timestep: int,
         latents: Tensor,  # (k, c, f, h, w)
         windows: Sequence[Window],
-        *,
-        guided: bool,
     ) -> Tensor:  # (k, c, f, h, w)
+        guided, (posed, seen) = step in self.guided_steps, self._strengths(step)
         count = 2 if guided else 1
         rows = repeat(latents.to(self.like), "k c f h w -> (rows k) c f h w", rows=count)
         poses = torch.cat([self.pose.of(window.frames) for window in windows])
         if len(windows) > 1:
             poses = repeat(poses, "k c f h w -> (rows k) c f h w", rows=count)
+        poses = pose_at_strength(poses, posed)
         timesteps = torch.full((len(rows),), timestep, device=self.like.device)
-        condition = self.condition.for_windows(len(windows), guided=guided)
+        condition = self.condition.for_windows(len(windows), guided=guided, strength=seen)
         if self.cache is None:
             prediction = self.models.denoiser(rows, timesteps, condition, poses)
         else:
             halves = ("unconditional", "conditional")[-count:]
-            names = self.cache.names([(half, one.frames) for half in halves for one in windows])
+            same = (posed, seen)  # features of another strength are not used
+            rows_of = [(half, one.frames, same) for half in halves for one in windows]
+            names = self.cache.names(rows_of)
             deep = self.cache.find(names)
             prediction, kept = self.models.denoiser.predict(
                 rows, timesteps, condition, poses, deep=deep
@@ -87,6 +91,12 @@ class ClipPrediction:
             return prediction.float()
         unconditional, conditional = prediction.float().chunk(2)
         return guide(unconditional, conditional, self.sampling.guidance)
+
+    def _strengths(self, step: int) -> tuple[float, float]:
+        """Return how much pose and reference count at a step."""
+        both = (self.sampling.pose_strength, self.sampling.reference_strength)
+        posed, seen = (strength.at(step, self.sampling.steps) for strength in both)
+        return posed, seen
 
     def _report(self, windows: int) -> None:
         self._done += windows

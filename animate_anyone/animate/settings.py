@@ -8,6 +8,7 @@ from torch import nn
 from ..config import Preset
 from ..diffusion.guidance import GuidanceInterval
 from ..diffusion.sampler_table import USUAL_SAMPLER
+from ..diffusion.strength import Strength
 from ..diffusion.windows import WindowConfig
 from ..networks.unet import UNet
 from ..protocols import Autoencoder, ImageEncoder
@@ -34,6 +35,8 @@ class Sampling:
     guidance: float = 3.5  # 1: none, at half the cost; higher: follow the reference more closely
     interval: GuidanceInterval = field(default_factory=GuidanceInterval)  # the guided steps
     step_cache: int = 1  # every so many steps are full, see `StepCache`; 1: all
+    pose_strength: Strength = field(default_factory=lambda: Strength(of="pose"))
+    reference_strength: Strength = field(default_factory=lambda: Strength(of="reference"))
     sampler: str = USUAL_SAMPLER
     seed: int = 0
     windows: WindowConfig = field(default_factory=WindowConfig)

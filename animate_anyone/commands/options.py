@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..animate import Sampling
+    from ..diffusion.strength import Strength
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,13 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     methods = "; ".join(f"{name}: {sampler.summary}" for name, sampler in SAMPLERS.items())
     text = f"{methods} (default: {USUAL_SAMPLER})"
+    text = "how much the pose counts; 0 leaves it out (default: 1)"
+    add("--pose-strength", type=float, default=1.0, metavar="NUMBER", help=text)
+    for name in ("pose", "reference"):
+        text = f"the part of the run in which the {name} counts, in shares of its steps from 0 to "
+        text += "1; outside of it it is left out (default: 0 1)"
+        pair = {"nargs": 2, "default": (0.0, 1.0), "metavar": ("FROM", "UNTIL")}
+        add(f"--{name}-interval", type=float, help=text, **pair)
     add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=text)
     add("--seed", type=parse_seed, default=0, help="seed of the noise (default: 0)")
     text = "share of the noise that all frames have in common, 0..1 (default: 0)"
@@ -103,6 +111,8 @@ def sampling_from(options: argparse.Namespace, preset: Preset) -> "Sampling":
     return replace(
         usual,
         **steps_and_guidance(options, usual),
+        pose_strength=_strength("pose", options.pose_strength, options.pose_interval),
+        reference_strength=_strength("reference", 1.0, options.reference_interval),
         sampler=options.sampler,
         seed=options.seed,
         windows=replace(
@@ -117,6 +127,12 @@ def sampling_from(options: argparse.Namespace, preset: Preset) -> "Sampling":
         shared_noise=options.shared_noise,
         repeat_noise=options.repeat_noise,
     )
+
+
+def _strength(of: str, value: float, interval: Sequence[float]) -> "Strength":
+    from ..diffusion.strength import Strength
+
+    return Strength(of=of, value=value, start=interval[0], end=interval[1])
 
 
 def steps_and_guidance(options: argparse.Namespace, usual: "Sampling") -> dict[str, Any]:

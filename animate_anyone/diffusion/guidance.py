@@ -49,7 +49,7 @@ class GuidanceInterval:
         total: int,  # steps of the run
     ) -> range:
         """Return the numbers of the guided steps; ConfigError if the interval has none."""
-        found = range(_rounded(self.start * total), _rounded(self.end * total))
+        found = steps_inside(self.start, self.end, total)
         if not found:
             raise ConfigError(
                 f"guidance interval got from {self.start:g} until {self.end:g}; with {total} steps "
@@ -57,6 +57,15 @@ class GuidanceInterval:
                 "run."
             )
         return found
+
+
+def steps_inside(
+    start: float,  # 0..1
+    end: float,  # 0..1, not included
+    total: int,  # steps of the run
+) -> range:
+    """Return the numbers of the steps in a part of a run, which may be none."""
+    return range(_rounded(start * total), _rounded(end * total))
 
 
 def _rounded(value: float) -> int:

@@ -177,6 +177,16 @@ def check_strengths(
         )
 
 
+def pose_at_strength(
+    features: Tensor,  # (b, c, f, h, w), of the Pose Guider
+    strength: float,  # 0 or more
+) -> Tensor | None:
+    """Return scaled pose features; unchanged at 1, None at 0."""
+    if strength == 1:
+        return features
+    return features * strength if strength else None
+
+
 def pose_features(
     pose_guider: nn.Module,
     pictures: Tensor,  # (b, f, 3, H, W) of skeletons, 0..1

@@ -1,7 +1,8 @@
 """The levels of the UNet, each with layers of one width: down, middle and up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -31,6 +32,23 @@ class PreparedCondition:
     context: Tensor  # (b, n, d) the image tokens; needed only where `Patches` read them
     # Per block (1 or attending rows, n): added to the scores of the reference's keys. None: 0.
     bias: tuple[Tensor, ...] | None = None
+
+    def at_strength(
+        self,
+        strength: float,  # 0 or more
+    ) -> "PreparedCondition":
+        """Return the condition with the whole reference at a strength; the tensors are shared.
+
+        With 1 it is the same object. With 0 no row attends; the image token stays.
+        """
+        if strength == 1 or self.reference is None:
+            return self
+        if strength == 0:
+            return replace(self, reference=None, bias=None, attends=(False,) * len(self.attends))
+        bias = self.bias or tuple(
+            pair.key.new_zeros(1, pair.key.shape[2], dtype=torch.float32) for pair in self.reference
+        )
+        return replace(self, bias=tuple(part + math.log(strength) for part in bias))
 
     def block(self, index: int) -> BlockCondition:
         """Return the condition of one transformer block."""

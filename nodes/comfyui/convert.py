@@ -203,6 +203,16 @@ def nearest_step(
     return int((sigmas.to(sigma) - sigma.flatten()[0]).abs().argmin())
 
 
+def step_at(
+    sigmas: Tensor,  # (steps + 1,), falling
+    sigma: Tensor,  # (f,), the noise level of this call
+) -> int:
+    """Return the number of the step that a noise level lies in: from its own down to the next."""
+    level = sigma.flatten()[0]
+    # The host computes levels from timesteps and back, which changes their last digits.
+    return int((sigmas[1:-1].to(level) >= level * (1 - 1e-4)).sum())
+
+
 def noise_to_rows(
     noise: Tensor,  # (1, c, f, h, w)
     like: Tensor,  # (f, c, h, w), the latent it is for

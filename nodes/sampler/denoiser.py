@@ -8,17 +8,16 @@ from uuid import UUID
 import torch
 from torch import Tensor
 
-from ...animate_anyone.config import Preset, ScheduleConfig, UNetConfig
+from ...animate_anyone.config import Preset, ScheduleConfig
 from ...animate_anyone.errors import InputError
-from ...animate_anyone.networks.call_memory import reference_values
-from ...animate_anyone.networks.condition import References, as_clips
+from ...animate_anyone.networks.condition import References, as_clips, pose_at_strength
 from ...animate_anyone.networks.levels import Level
 from ...animate_anyone.networks.unet import PreparedCondition, UNet
 from ...animate_anyone.protocols import AttentionFunction
 from ..comfyui import convert, host
-from ..comfyui.sockets import Pose, Reference
 from .conditions import sees_reference, tell_foreign
 from .patches import CallInputs, HostPatches, Place
+from .scene import SceneCondition, SceneRows, reference_area, strengths_at, usage_factor
 
 SCENE = "animate_anyone_scene"
 ATTENDS = "animate_anyone_attends"
@@ -27,48 +26,6 @@ RUN_CACHE = "animate_anyone_run"  # key in the host's transformer options
 PATCHED = ("patches", "patches_replace", "optimized_attention_override")
 Control = Mapping[str, list[Tensor | None]] | None  # ControlNet's residuals, as the host sorts them
 BETAS = {"linear": "sqrt_linear", "scaled_linear": "linear"}  # diffusers' names to the host's
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """The inputs of one video; both halves of a guidance pair hold the same record."""
-
-    reference: Reference
-    pose: Pose
-
-
-@dataclass(frozen=True)
-class SceneRows:
-    """A scene, and which rows of a call attend to its reference picture."""
-
-    scene: Scene
-    attends: tuple[bool, ...]
-    area: tuple[int, int, int, int] | None
-
-
-@dataclass(frozen=True)
-class SceneCondition:
-    """A scene as one of the host's conditions: the host compares, joins and crops it."""
-
-    rows: SceneRows
-
-    def process_cond(self, batch_size: int, area: Any = None, **_: Any) -> "SceneCondition":
-        """Return the condition cropped to an area."""
-        area = None if area is None else tuple(area)
-        return SceneCondition(SceneRows(self.rows.scene, self.rows.attends, area))
-
-    def can_concat(self, other: "SceneCondition") -> bool:
-        """Return whether both can run in one call: same scene and same area."""
-        return self.rows.scene is other.rows.scene and self.rows.area == other.rows.area
-
-    def concat(self, others: Sequence["SceneCondition"]) -> SceneRows:
-        """Return the rows of this condition and the others, for one call."""
-        flags = [self.rows.attends, *(other.rows.attends for other in others)]
-        return SceneRows(self.rows.scene, sum(flags, ()), self.rows.area)
-
-    def size(self) -> list[int]:
-        """Return a shape whose area stands for the memory that the host does not know of."""
-        return [reference_area(self.rows.scene) if any(self.rows.attends) else 0]
 
 
 @dataclass
@@ -139,11 +96,13 @@ class HostDenoiser(UNet):
         frames = window_frames(transformer_options, latents.shape[2], scene)
         rows, context = context, convert.first_frames(context, clips)
         down, mid = residuals(control)
+        posed, seen = strengths_at(scene, transformer_options)
+        pose = None if scene is None else pose_features(scene, frames, latents)
         output = super().forward(
             latents,
             convert.first_frames(timesteps, clips),
-            self._condition(context, scene, transformer_options),
-            None if scene is None else pose_features(scene, frames, latents),
+            self._condition(context, scene, transformer_options).at_strength(seen),
+            None if pose is None else pose_at_strength(pose, posed),
             down_residuals=down,
             mid_residual=mid,
             attention=host_attention(transformer_options),
@@ -244,25 +203,6 @@ class ModelConfig(host.SupportedModel):
         }
         self.latent_format = latent_format(preset, rgb_factors or {})
         self.memory_usage_factor = usage_factor(preset.unet)
-
-
-def usage_factor(unet: UNetConfig) -> float:
-    """Return memory relative to the host's estimate for SD 1.5; it grows with the first width."""
-    return unet.block_out_channels[0] / 320
-
-
-def reference_area(scene: Scene) -> int:
-    """Return the latent area that needs as much memory as the reference pictures after the first.
-
-    The host takes 0.01 MB for a place of SD 1.5's latents and a byte of a number.
-    """
-    unet = scene.reference.preset.unet
-    frames = (
-        len(scene.pose) if unet.motion is None else min(len(scene.pose), unet.motion.max_frames)
-    )
-    seen = [one for one in scene.reference.pictures if one.strength]
-    values = sum(reference_values(unet, one.features[0].shape[1], frames) for one in seen[1:])
-    return round(values / (0.01 * 2**20 * usage_factor(unet)))
 
 
 def latent_format(preset: Preset, rgb_factors: Mapping[str, Any]) -> host.LatentFormat:

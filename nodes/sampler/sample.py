@@ -9,16 +9,19 @@ from torch import Tensor
 from ...animate_anyone.config import Preset
 from ...animate_anyone.diffusion.noise import draw_noise
 from ...animate_anyone.diffusion.schedule import NoiseSchedule
+from ...animate_anyone.diffusion.strength import Strength
 from ...animate_anyone.diffusion.windows import WindowConfig
 from ...animate_anyone.errors import InputError, WeightsError
 from ...animate_anyone.networks.condition import seen_tokens
 from ..comfyui import convert, host
 from ..comfyui.sockets import Pose, Reference
 from ..page.previews import clip_preview
-from .denoiser import ATTENDS, SCENE, AnimateAnyoneModel, Scene
+from .denoiser import ATTENDS, SCENE, AnimateAnyoneModel
+from .scene import Scene
 from .windows import add_run_cache, set_windows
 
 TRAILING = "trailing"
+Strengths = tuple[()] | tuple[Strength, Strength]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def bind(
     pose: Pose,
     control_text: list | None = None,  # CONDITIONING that ControlNet reads
     windows: WindowConfig | None = None,  # None: as the model was set before
+    strengths: Strengths = (),  # of pose and reference; empty: both count in full
 ) -> tuple[host.ModelPatcher, list, list, dict[str, Tensor]]:
     """Return MODEL, positive, negative and an empty LATENT for one video.
 
@@ -72,7 +76,7 @@ def bind(
     add_run_cache(model)
     if windows is not None:
         set_windows(model, windows, repeat=False)
-    shared: dict[str, Any] = {SCENE: Scene(reference, pose)}
+    shared: dict[str, Any] = {SCENE: Scene(reference, pose, *strengths)}
     if pose.features is None:
         shared["additional_models"] = [pose.guider.patcher]
     texts = {} if control_text is None else {"cross_attn_controlnet": control_text[0][0]}
@@ -81,6 +85,18 @@ def bind(
     negative = [[no_token, {**shared, **texts, ATTENDS: False}]]
     channels, device = preset.unet.in_channels, host.intermediate_device()
     return model, positive, negative, convert.empty_latent(len(pose), channels, pose.size, device)
+
+
+def strengths_of(
+    pose: tuple[float, float, float],  # strength, from, until
+    reference: tuple[float, float, float],
+) -> tuple[Strength, Strength]:
+    """Return the strengths of pose and reference; ConfigError if they cannot be."""
+
+    def strength(of: str, value: float, start: float, end: float) -> Strength:
+        return Strength(of=of, value=value, start=start, end=end)
+
+    return strength("pose", *pose), strength("reference", *reference)
 
 
 def windowed(

@@ -9,10 +9,11 @@ from ..comfyui import host
 from ..comfyui.checks import checked
 from ..comfyui.sockets import Pose, PoseSocket, Reference, ReferenceSocket
 from ..page.window_view import MAX_WINDOW_LENGTH
-from .sample import TRAILING, VideoNoise, animate, bind, trailing_sigmas, windowed
+from .sample import TRAILING, VideoNoise, animate, bind, strengths_of, trailing_sigmas, windowed
 
 CATEGORY = "animate_anyone/sampling"
 Fusing = Literal["pyramid", "flat"]
+MOST_STRENGTH = 10.0
 LARGEST_SEED = 2**63 - 1
 
 
@@ -85,6 +86,40 @@ def shared_input() -> io.Input:
     )
 
 
+def strength_inputs() -> list[io.Input]:
+    """Return the inputs for how much pose and reference count, and in which part of the run."""
+    what = {
+        "pose": ("the drawn poses count", "Lower it if limbs look stiff or the skeleton shows."),
+        "reference": (
+            "all reference pictures together count",
+            "Their image token counts in full at all steps.",
+        ),
+    }
+    inputs: list[io.Input] = []
+    for name, (counts, more) in what.items():
+        about = f"How much {counts}: 1 as in training, 0 not at all. {more}"
+        part = f"of the part of the run in which {counts}, as a share of its steps. Outside of it"
+        ranges = {"min": 0.0, "step": 0.05, "optional": True}
+        strength = io.Float.Input(
+            f"{name}_strength", default=1.0, max=MOST_STRENGTH, tooltip=about, **ranges
+        )
+        ends = [
+            io.Float.Input(
+                f"{name}_{end}",
+                default=default,
+                max=1.0,
+                tooltip=f"The {where} {part} {left_out}.",
+                **ranges,
+            )
+            for end, default, where, left_out in (
+                ("from", 0.0, "beginning", "the strength is 0; 0 is the first step"),
+                ("until", 1.0, "end", "the strength is 0; 1 is the last step"),
+            )
+        ]
+        inputs += [strength, *ends]
+    return inputs
+
+
 class Apply(io.ComfyNode):
     """Prepares a video for any sampler."""
 
@@ -104,6 +139,7 @@ class Apply(io.ComfyNode):
                     optional=True,
                     tooltip="Only for ControlNet: the text that it reads, from CLIP Text Encode.",
                 ),
+                *strength_inputs(),
             ],
             outputs=[
                 io.Model.Output(display_name="model"),
@@ -121,8 +157,18 @@ class Apply(io.ComfyNode):
         reference: Reference,
         pose: Pose,
         control_text: list | None = None,
+        pose_strength: float = 1.0,
+        pose_from: float = 0.0,
+        pose_until: float = 1.0,
+        reference_strength: float = 1.0,
+        reference_from: float = 0.0,
+        reference_until: float = 1.0,
     ) -> io.NodeOutput:
-        return io.NodeOutput(*bind(model, reference, pose, control_text))
+        strengths = strengths_of(
+            (pose_strength, pose_from, pose_until),
+            (reference_strength, reference_from, reference_until),
+        )
+        return io.NodeOutput(*bind(model, reference, pose, control_text, strengths=strengths))
 
 
 class Animate(io.ComfyNode):
@@ -171,6 +217,7 @@ class Animate(io.ComfyNode):
                 ),
                 *window_inputs(),
                 shared_input(),
+                *strength_inputs(),
             ],
             outputs=[io.Latent.Output(display_name="latent")],
         )
@@ -191,9 +238,19 @@ class Animate(io.ComfyNode):
         overlap: int,
         fusing: Fusing,
         shared_noise: float,
+        pose_strength: float = 1.0,
+        pose_from: float = 0.0,
+        pose_until: float = 1.0,
+        reference_strength: float = 1.0,
+        reference_from: float = 0.0,
+        reference_until: float = 1.0,
     ) -> io.NodeOutput:
         config = WindowConfig(length=length, overlap=overlap, fuse=fusing)
-        scene = bind(model, reference, pose, windows=config)
+        strengths = strengths_of(
+            (pose_strength, pose_from, pose_until),
+            (reference_strength, reference_from, reference_until),
+        )
+        scene = bind(model, reference, pose, windows=config, strengths=strengths)
         noise = VideoNoise(seed, shared_noise)
         options = {"steps": steps, "cfg": cfg, "sampler": sampler, "scheduler": scheduler}
         return io.NodeOutput(animate(scene, noise, **options), ui={"aa_frames": [len(pose)]})

@@ -1,7 +1,7 @@
 import weakref
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import torch
 from animate_anyone.animate import PoseFeatures, animate, prediction, sampling_of, snap_size
 from animate_anyone.diffusion.guidance import GuidanceInterval
 from animate_anyone.diffusion.schedule import NoiseSchedule
+from animate_anyone.diffusion.strength import Strength
 from animate_anyone.diffusion.windows import WindowConfig
 from animate_anyone.errors import ConfigError, InputError, WeightsError
 from animate_anyone.networks.unet import UNet
@@ -373,6 +374,47 @@ def test_strengths_that_cannot_be_used_are_named(tiny):
     for strengths, message in (([1], "strengths got 1 values for 2"), ([0, 0], "none would be")):
         with pytest.raises(InputError, match=message):
             animate(tiny.models(), two, poses_of(2), strengths=strengths)
+
+
+def test_strengths_in_parts_of_the_run(tiny):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+
+    def clip(reference=reference, strengths=None, **changes):
+        return clip_of(models, short(tiny, **changes), reference=reference, strengths=strengths)
+
+    usual = clip()
+    explicit = {"pose_strength": Strength(end=1.0), "reference_strength": Strength(value=1.0)}
+    assert torch.equal(clip(**explicit), usual)
+    half = clip(reference_strength=Strength(value=0.5))
+    assert torch.equal(half, clip(strengths=[0.5]))
+    two = torch.cat([reference, 1 - reference])
+    assert torch.allclose(
+        clip(two, [1, 2], reference_strength=Strength(value=0.5)), clip(two, [0.5, 1]), atol=1e-5
+    )
+    third = {"start": 0.0, "end": 1 / 3}
+    results = [
+        half,
+        clip(reference_strength=Strength(**third)),
+        clip(pose_strength=Strength(value=0.5)),
+        clip(pose_strength=Strength(**third)),
+        clip(pose_strength=Strength(value=2.0, **third)),
+        clip(pose_strength=Strength(value=0.0)),
+        usual,
+    ]
+    for first, other in combinations(results, 2):
+        assert not torch.allclose(first, other, atol=1e-4)
+
+
+def test_a_step_cache_does_not_mix_strengths(tiny):
+    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    part = {"pose_strength": Strength(end=0.5), "reference_strength": Strength(start=0.25)}
+    full, cached = (
+        clip_of(models, short(tiny, steps=4, step_cache=n, **part), reference=reference)
+        for n in (1, 3)
+    )
+    assert full.shape == cached.shape
+    with pytest.raises(ConfigError, match=r"pose interval got from 0.4 until 0.45; with 3 steps"):
+        clip_of(models, short(tiny, pose_strength=Strength(of="pose", start=0.4, end=0.45)))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,11 @@ import torch
 
 
 @torch.no_grad()
-def denoise(core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None):
-    """Return latents, (f, c, h, w), of noise of that shape, in the scale of the host's LATENT."""
+def denoise(core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None, strengths=None):
+    """Return latents, (f, c, h, w), of noise of that shape, in the scale of the host's LATENT.
+
+    `strengths` returns how much pose and reference count at a step.
+    """
     networks, preset = loaded.networks, loaded.preset
     guide = core("diffusion.guidance").guide
     windows = windows or core("diffusion.windows").WindowConfig()
@@ -16,16 +19,20 @@ def denoise(core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None):
     tokens = torch.cat([torch.zeros_like(token), token])
     condition = networks["denoiser"].prepare(tokens, joined.features, [False, True], joined.bias)
 
-    def predict(x, timestep, seen):
+    def predict(x, timestep, step, seen):
         frames = list(seen[0].frames)
+        posed, looked = (1, 1) if strengths is None else strengths(step)
         both = networks["denoiser"](
-            torch.cat([x, x]), torch.tensor([timestep] * 2), condition, features[:, :, frames]
+            torch.cat([x, x]),
+            torch.tensor([timestep] * 2),
+            condition.at_strength(looked),
+            posed * features[:, :, frames],
         )
         return guide(both[:1], both[1:], cfg)
 
     def model(latents, timestep, step):
         return core("diffusion.fusing").predict_in_windows(
-            lambda x, seen: predict(x, timestep, seen),
+            lambda x, seen: predict(x, timestep, step, seen),
             latents,
             plan(latents.shape[2], windows, step),
         )

@@ -252,6 +252,27 @@ def test_several_references_are_read_and_their_strengths_checked(inputs, capsys)
     assert "reference got 9 pictures; one to 8" in capsys.readouterr().err
 
 
+def test_strengths_in_parts_of_the_run(inputs, capsys):
+    _, options = inputs
+    clips = []
+    for words in (
+        [],
+        ["--pose-strength", "1", "--pose-interval", "0", "1", "--reference-interval", "0", "1"],
+        ["--reference-interval", "0", ".5"],
+        ["--pose-strength", ".5", "--pose-interval", ".3", "1"],
+    ):
+        assert main([*arguments(options, frames=2), *words]) == 0
+        clips.append(options["out"].read_bytes())
+    assert clips[0] == clips[1]
+    assert len({*clips}) == 3
+    for words, message in (
+        (["--pose-interval", ".7", ".2"], "pose interval got from 0.7 until 0.2"),
+        (["--reference-interval", ".4", ".45"], "reference interval got from 0.4 until 0.45; with"),
+    ):
+        assert main([*arguments(options), *words]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
     _, options = inputs
     del options["models"]
@@ -276,6 +297,7 @@ def test_dry_run_needs_no_weights_for_a_known_preset(inputs, capsys):
         ({"poses": "gone.mp4"}, "frames got gone.mp4; there is no such file or folder"),
         ({"models": "gone.safetensors"}, "gone.safetensors"),
         ({"strength": 2, "retarget": "limb"}, "strength got 2.0; it must lie within 0 and 1"),
+        ({"pose-strength": -1}, "pose strength got -1; it must be a finite number of 0 or more"),
         ({"anchor": "tail"}, "anchor got 'tail'; it must be one of"),
         ({"detector": "d.onnx"}, "estimator got nothing; detector and estimator must be named"),
         ({"device": "warp"}, "device got 'warp'; it cannot be used here"),
