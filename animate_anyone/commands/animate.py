@@ -319,7 +319,7 @@ class _Sheet:
                 self._poses.append(pose)
             self._passed += 1
 
-    def write(self, path: Path, references: list) -> None:  # noqa: ANN001  (as above)
+    def write(self, path: Path, references: list) -> None:
         from ..media import contact_sheet, write_picture
 
         rows = {

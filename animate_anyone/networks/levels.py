@@ -1,7 +1,7 @@
 """The levels of the UNet, each with layers of one width: down, middle and up."""
 
-from collections.abc import Sequence
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
