@@ -17,6 +17,7 @@ from ..types import Size
 from .checks import check_inputs
 from .condition import PoseFeatures, ReferenceCondition, ReferencePictures
 from .kept import Kept
+from .persons import places_of
 from .prediction import ClipPrediction
 from .settings import PIXELS_PER_LATENT, Networks, Sampling, sampling_of
 
@@ -28,6 +29,7 @@ def animate(
     sampling: Sampling | None = None,  # None: the preset's default
     *,
     strengths: Sequence[float] | None = None,  # of the reference pictures; None: all 1
+    regions: np.ndarray | None = None,  # (f, p, H, W) bool, where each of p persons is
     progress: Progress | None = None,  # called after each window of each step
     let_go: Callable[[str], None] | None = None,  # as `Models.let_go`; None keeps all networks
 ) -> Iterator[Tensor]:  # chunks of (f', 3, H, W), 0..1, in order
@@ -39,23 +41,30 @@ def animate(
     Several pictures show one character. A picture's strength says how much it counts: 0 leaves it
     out, as if it had not been given. The first picture that is left gives the image token.
 
+    With regions each picture shows another person of the clip: inside a person's region attention
+    looks at that person's picture alone, elsewhere at all pictures.
+
     Only the latents, the pose pictures as bytes and, for a short clip, the pose features are kept
     for the whole clip. Decoded frames are never all in memory.
     """
     sampling = sampling or sampling_of(models.preset)
     check_inputs(models, reference, poses, sampling, strengths)
+    places = None if regions is None else places_of(regions, reference, poses, strengths)
     H, W = poses.shape[1:3]
 
     let_go = let_go or (lambda _: None)
     guided = sampling.guidance != 1
     condition = ReferenceCondition(
-        models, reference, Size(W, H), guided=guided, strengths=strengths
+        *(models, reference, Size(W, H)),
+        guided=guided,
+        strengths=strengths,
+        persons=places is not None,
     )
     for name in ("reference_net", "image_encoder"):
         let_go(name)
     pose = PoseFeatures(models.pose_guider, poses)
     noise = starting_noise(models.preset, len(poses), Size(W, H), sampling)
-    latents = denoise(models, condition, pose, noise, sampling, progress)
+    latents = denoise(models, condition, pose, noise, sampling, progress, places=places)
     for name in ("denoiser", "pose_guider"):
         let_go(name)
     return decode(models, latents, sampling.frames_per_decode)
@@ -70,9 +79,10 @@ def denoise(
     sampling: Sampling,
     progress: Progress | None = None,
     kept: Kept | None = None,  # latents that are known and stay; the others fit to them
+    places: Tensor | None = None,  # (f, h, w) the person that each place belongs to
 ) -> Tensor:  # (1, c, f, h, w), float32
     """Return the denoised latents of a clip, sampled in windows."""
-    prediction = ClipPrediction(models, condition, pose, sampling, noise.shape, progress)
+    prediction = ClipPrediction(models, condition, pose, sampling, noise.shape, progress, places)
     noise, schedule = noise.to(prediction.like.device), NoiseSchedule(models.preset.schedule)
     kept = None if kept is None else kept.to(noise)
     latents = sample(

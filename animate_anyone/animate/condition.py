@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..media import fit_picture, to_pixels
-from ..networks.condition import as_clips, join_references, prepare_condition
+from ..networks.condition import as_clips, join_persons, join_references, prepare_condition
 from ..networks.unet import PreparedCondition
 from ..types import Size
 from .settings import Networks
@@ -34,6 +34,7 @@ class ReferenceCondition:
         *,
         guided: bool,
         strengths: Sequence[float] | None = None,  # one per picture; None: all 1
+        persons: bool = False,  # each picture shows another person of the clip
     ) -> None:
         assert models.image_encoder is not None
         assert models.autoencoder is not None
@@ -50,7 +51,11 @@ class ReferenceCondition:
         if len(seen) > 1:
             logger.info("reference: %d pictures; attention looks at all of them", len(seen))
         self._token = tokens[0]
-        self._features = join_references(features, [strength for _, strength in seen])
+        if persons:
+            each = [join_references([f], [s]) for f, (_, s) in zip(features, seen, strict=True)]
+            self._features = join_persons(each, tokens)
+        else:
+            self._features = join_references(features, [strength for _, strength in seen])
         self._denoiser = models.denoiser
         self._prepared: dict[tuple[int, bool], PreparedCondition] = {}
         self.guided = guided

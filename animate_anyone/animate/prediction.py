@@ -34,10 +34,12 @@ class ClipPrediction:
         sampling: Sampling,
         shape: torch.Size,  # of the latents: (1, c, f, h, w)
         progress: Progress | None = None,  # called after each window of each step
+        places: Tensor | None = None,  # (f, h, w) the person that each belongs to, see `Persons`
     ) -> None:
         self.models, self.condition, self.pose, self.sampling = models, condition, pose, sampling
         self.like = next(models.denoiser.parameters())
         self.frames, steps = shape[2], sampling.steps
+        self.places = places
         self.guided_steps = sampling.interval.steps(steps) if condition.guided else range(0)
         self.cache = None if sampling.step_cache == 1 else self._step_cache(shape)
         self._progress, self._done = progress, 0
@@ -73,6 +75,9 @@ class ClipPrediction:
         poses = pose_at_strength(poses, posed)
         timesteps = torch.full((len(rows),), timestep, device=self.like.device)
         condition = self.condition.for_windows(len(windows), guided=guided, strength=seen)
+        if self.places is not None:
+            theirs = torch.stack([self.places[[*window.frames]] for window in windows])
+            condition = condition.with_places(theirs.repeat(count, 1, 1, 1).to(self.like.device))
         if self.cache is None:
             prediction = self.models.denoiser(rows, timesteps, condition, poses)
         else:

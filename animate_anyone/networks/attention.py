@@ -6,6 +6,7 @@ the reference's. The reference's half needs no queries, only keys and values, an
 same for every frame and step.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -164,8 +165,11 @@ class TransformerBlock(nn.Module):
         each = len(query) // len(condition.attends)
         parts = []
         for run in attention_runs(own, condition, each):
-            seen_by = (query[run.frames], run.pair, run.rows)
-            parts.append(self._replaced("attn1", *seen_by, attention, patches, run.bias))
+            found = [
+                self._replaced("attn1", query[run.frames], pair, run.rows, attention, patches, bias)
+                for pair, bias in ((run.pair, run.bias), *run.others)
+            ]
+            parts.append(found[0] if len(found) == 1 else _chosen(condition, found, run.rows))
         return torch.cat(parts)
 
     def _patched_cross(
@@ -216,8 +220,12 @@ class TransformerBlock(nn.Module):
         frames = query.shape[0] // len(condition.attends)
         parts = []
         for run in attention_runs(KeyValue(key, value), condition, frames):
-            more = () if run.bias is None else (run.bias,)
-            parts.append(attention(query[run.frames], *run.pair, *more))
+            found = []
+            for pair, bias in ((run.pair, run.bias), *run.others):
+                more = () if bias is None else (bias,)
+                found.append(attention(query[run.frames], *pair, *more))
+            own = found[0] if len(found) == 1 else _chosen(condition, found, run.rows)
+            parts.append(own)
         if len(parts) == 1:
             return parts[0]
         return torch.cat([part.transpose(1, 2) for part in parts]).transpose(1, 2)
@@ -227,12 +235,37 @@ class TransformerBlock(nn.Module):
     ) -> Tensor:  # (b*f, n or 1, c), to be added to x
         b = len(condition.attends)
         if isinstance(condition.cross, Tensor):
-            return repeat(condition.cross.to(x), "b n c -> (b f) n c", f=len(x) // b)
+            found = repeat(condition.cross.to(x), "b n c -> (b f) n c", f=len(x) // b)
+            return found if condition.persons is None else _persons_tokens(condition, found, x)
         # All frames of a row attend to the same tokens, so their queries form one long sequence.
         query = self.attn2.query(self.norm2(rearrange(x, "(b f) n c -> b (f n) c", b=b)))
         key, value = condition.cross
         seen = self.attn2.out(attention(query, key.to(x), value.to(x)))
         return rearrange(seen, "b (f n) c -> (b f) n c", n=x.shape[1])
+
+
+def _chosen(condition: BlockCondition, found: Sequence[Tensor], rows: slice) -> Tensor:
+    """Return for each place the result for its person."""
+    assert condition.persons is not None
+    return condition.persons.choose(found, rows)
+
+
+def _persons_tokens(
+    condition: BlockCondition,
+    found: Tensor,  # (b*f, 1, c), cross-attention's result
+    x: Tensor,  # (b*f, n, c)
+) -> Tensor:  # (b*f, n, c)
+    """Return cross-attention's result where places of a person see that person's token."""
+    persons = condition.persons
+    assert persons is not None
+    frames, parts = len(x) // len(condition.attends), []
+    for row, attends in enumerate(condition.attends):
+        own = found[row * frames : (row + 1) * frames].expand(-1, x.shape[1], -1)
+        if attends:
+            theirs = [cross.to(x).expand_as(own) for cross in persons.cross]
+            own = persons.choose([own, *theirs], slice(row, row + 1))
+        parts.append(own)
+    return torch.cat(parts)
 
 
 class SpatialTransformer(nn.Module):

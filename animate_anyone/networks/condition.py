@@ -14,6 +14,7 @@ the first picture's.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import torch
@@ -21,6 +22,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .beside import Person
 from .unet import PreparedCondition, UNet
 
 MOST_REFERENCES = 8  # pictures of one character
@@ -44,6 +46,7 @@ class References:
     features: tuple[Tensor, ...]  # per transformer block: (r, tokens of all pictures, c)
     # Per block (1 or r, tokens): the log of the strengths. None: all pictures count in full.
     bias: tuple[Tensor, ...] | None = None
+    persons: tuple[Person, ...] | None = None  # None: all pictures show one character
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ def prepare_condition(
     """
     seen = seen_tokens(tokens, attends)
     if isinstance(features, References):
+        if features.persons:
+            more = {"bias": features.bias, "persons": features.persons}
+            return denoiser.prepare(seen, features.features, attends, **more)
         if features.bias:
             return denoiser.prepare(seen, features.features, attends, features.bias)
         features = features.features
@@ -146,6 +152,31 @@ def join_references(
     blocks = [*zip(*pictures, strict=True)]
     features = tuple(torch.cat(parts, dim=1) for parts in blocks)
     return References(features, None if in_full else tuple(_bias(by_row, p) for p in blocks))
+
+
+def join_persons(
+    references: Sequence[References],  # of each person, 1 row each
+    tokens: Sequence[Tensor],  # of each person: (1, 1, d)
+) -> References:
+    """Return the pictures of several persons as one reference, in which each has its own.
+
+    The denoiser then needs to know which places belong to whom: `with_places` of the condition.
+    """
+    _check_alike([one.features for one in references])
+    blocks = [*zip(*(one.features for one in references), strict=True)]
+    features = tuple(torch.cat(parts, dim=1) for parts in blocks)
+    ends = [[*accumulate(part.shape[1] for part in parts)] for parts in blocks]
+    persons = [
+        Person(token, tuple(slice(e[i - 1] if i else 0, e[i]) for e in ends))
+        for i, token in enumerate(tokens)
+    ]
+    bias = None
+    if any(one.bias is not None for one in references):
+        each = [
+            one.bias or [f.new_zeros(1, f.shape[1]) for f in one.features] for one in references
+        ]
+        bias = tuple(torch.cat([*parts], dim=1) for parts in zip(*each, strict=True))
+    return References(features, bias, tuple(persons))
 
 
 def check_strengths(

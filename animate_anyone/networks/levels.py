@@ -7,13 +7,14 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from ..config import UNetConfig
 from ..errors import InputError
 from ..protocols import AttentionFunction, Patches
 from .attention import SpatialTransformer
-from .beside import BlockCondition, KeyValue
+from .beside import BlockCondition, KeyValue, Persons, PersonsOfBlock
 from .layers import Downsample, Factory, ResnetBlock, Upsample
 from .position import resize_code
 from .temporal import MotionModule
@@ -32,6 +33,15 @@ class PreparedCondition:
     context: Tensor  # (b, n, d) the image tokens; needed only where `Patches` read them
     # Per block (1 or attending rows, n): added to the scores of the reference's keys. None: 0.
     bias: tuple[Tensor, ...] | None = None
+    persons: tuple[PersonsOfBlock, ...] | None = None  # per block; None: one character
+    places: Tensor | None = None  # (b or 1, f, h, w) of the frames of a call, see `Persons`
+
+    def with_places(
+        self,
+        places: Tensor,  # (b or 1, f, h, w) whole numbers, of this call's frames
+    ) -> "PreparedCondition":
+        """Return the condition for frames in which places belong to persons, see `Persons`."""
+        return replace(self, places=places)
 
     def at_strength(
         self,
@@ -50,11 +60,28 @@ class PreparedCondition:
         )
         return replace(self, bias=tuple(part + math.log(strength) for part in bias))
 
-    def block(self, index: int) -> BlockCondition:
+    def block(
+        self,
+        index: int,
+        size: Sequence[int],  # rows and columns of the block's features
+    ) -> BlockCondition:
         """Return the condition of one transformer block."""
         reference = None if self.reference is None else self.reference[index]
         bias = None if self.bias is None else self.bias[index]
-        return BlockCondition(self.cross[index], reference, self.attends, self.context, bias)
+        persons = None
+        if reference is not None and self.persons is not None and self.places is not None:
+            each = self.persons[index]
+            persons = Persons(each.ranges, each.cross, _resized(self.places, size))
+        return BlockCondition(
+            self.cross[index], reference, self.attends, self.context, bias, persons
+        )
+
+
+def _resized(
+    places: Tensor,  # (b or 1, f, h, w) whole numbers
+    size: Sequence[int],
+) -> Tensor:  # (b or 1, f, n)
+    return functional.interpolate(places.float(), size=tuple(size), mode="nearest-exact").flatten(2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +153,10 @@ class Level(nn.Module):
         if number < len(self.attentions):
             transformer = cast(SpatialTransformer, self.attentions[number])
             tail = transformer.block.tail
-            condition = call.condition.block(self.first + number) if tail else None
+            index = self.first + number
+            condition = call.condition.block(index, x.shape[2:]) if tail else None
             patches = None
             if call.patches is not None:
-                index = self.first + number
                 patches = call.patches.transformer(self.kind, self.number + number, index)
             x, seen = transformer(x, call.code(self.level, x), condition, call.attention, patches)
             looked_at = [seen] if call.collect else []

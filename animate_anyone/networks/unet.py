@@ -17,6 +17,7 @@ from ..config import UNetConfig
 from ..errors import ConfigError, InputError
 from ..protocols import AttentionFunction, Patches
 from .attention import SpatialTransformer, TransformerBlock, sdpa
+from .beside import Person, check_features, persons_of
 from .layers import TORCH, Factory, Operations, TimeEmbedding, normalise
 from .levels import (
     Call,
@@ -135,6 +136,7 @@ class UNet(nn.Module):
         reference: Sequence[Tensor] | None = None,  # ReferenceNet's features: 1 or `attends` rows
         attends: Sequence[bool] | None = None,  # (b,) whether the row has the reference; None: all
         bias: Sequence[Tensor] | None = None,  # per block (1 or `attends` rows, n): of the keys
+        persons: Sequence[Person] | None = None,  # None: all pictures show one character
     ) -> PreparedCondition:
         """Return keys and values of context and reference by this network's weights.
 
@@ -144,7 +146,7 @@ class UNet(nn.Module):
         blocks = [block for block in self._transformer_blocks() if block.tail]
         attends = _attends(attends, len(context), reference)
         if reference is not None:
-            _check_features(reference, [block.channels for block in blocks])
+            check_features(reference, [block.channels for block in blocks])
         if not any(attends):
             reference = None  # no row attends, so no keys and values are needed
         return PreparedCondition(
@@ -158,6 +160,7 @@ class UNet(nn.Module):
             attends=attends,
             context=context,
             bias=None if bias is None or reference is None else tuple(bias),
+            persons=None if persons is None or reference is None else persons_of(blocks, persons),
         )
 
     def forward(
@@ -361,21 +364,3 @@ def _attends(
             f"{sum(answers)} rows that attend to it."
         )
     return answers
-
-
-def _check_features(
-    reference: Sequence[Tensor],
-    widths: Sequence[int],  # channels of the transformer blocks
-) -> None:
-    """Raise InputError for features of another kind of network."""
-    if len(reference) != len(widths):
-        raise InputError(
-            f"reference got {len(reference)} feature maps; this network has {len(widths)} "
-            "transformer blocks. Use the ReferenceNet that belongs to the denoiser."
-        )
-    got = [features.shape[-1] for features in reference]
-    if got != [*widths]:
-        raise InputError(
-            f"reference got features of {got} channels; this network's transformer blocks have "
-            f"{[*widths]}. Use the ReferenceNet that belongs to the denoiser."
-        )
