@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion.noise import draw_noise, repeat_noise
+from ..diffusion.windows import WindowConfig
 from ..errors import InputError
 from ..media import fit_picture, to_bytes
 from ..protocols import Progress
@@ -83,16 +84,16 @@ def plan_pieces(
 def check_held(
     held: int,  # known first frames
     frames: int,  # of the piece that begins with them
-    sampling: Sampling,
+    windows: WindowConfig,
 ) -> None:
     """Raise InputError unless a window has room for new frames beside the held ones."""
-    room = min(sampling.windows.length, frames) - 1
+    room = min(windows.length, frames) - 1
     if held > room:
         raise InputError(
             f"held got {held} frames; the first window has {room + 1}, and needs one new frame or "
             f"more. Hold {max(room, 0)} or fewer, or choose a longer window or clip."
         )
-    if held and sampling.windows.loop:
+    if held and windows.loop:
         raise InputError(
             "loop got set for a clip that begins with held frames; a clip that goes on does not "
             "return to its beginning. Leave loop out, or continue nothing and use no chunks."
@@ -108,8 +109,30 @@ def encode_beginning(
 ) -> Beginning:
     """Return frames as the beginning of a clip."""
     assert models.autoencoder is not None
-    latents = torch.cat([models.autoencoder.encode(frame[None]).float() for frame in frames])
+    encode, decode = models.autoencoder.encode, models.autoencoder.decode
+    latents = closer_latents(encode(frames).float(), frames, encode, decode)
     return Beginning(latents.movedim(0, 1)[None], shown)
+
+
+def closer_latents(
+    latents: Tensor,  # (n, c, h, w), encoded from the frames
+    frames: Tensor,  # (n, 3, H, W), 0..1
+    encode: Callable[[Tensor], Tensor],
+    decode: Callable[[Tensor], Tensor],
+) -> Tensor:  # (n, c, h, w)
+    """Return latents that decode to frames at least as near to the given ones.
+
+    An autoencoder changes what goes through it. One step towards the latents that it would decode
+    to these frames takes off most of that; where it does not, a frame keeps its own latents.
+    """
+    decoded = decode(latents)
+    nearer = 2 * latents - encode(decoded).to(latents)
+    better = [
+        (decode(one[None]).to(frame) - frame).square().mean()
+        < (before.to(frame) - frame).square().mean()
+        for one, before, frame in zip(nearer, decoded, frames, strict=True)
+    ]
+    return torch.where(torch.stack(better).to(latents.device)[:, None, None, None], nearer, latents)
 
 
 def encode_reference_beginning(
@@ -166,9 +189,9 @@ class _Pieces:
         poses = np.stack([each.pose for each in self._first])
         check_inputs(self._models, reference, poses, self._sampling, strengths)
         held = 0 if self._beginning is None else self._beginning.frames
-        check_held(held, self._pieces[0].frames, self._sampling)
+        check_held(held, self._pieces[0].frames, self._sampling.windows)
         for piece in self._pieces[1:]:
-            check_held(piece.held, piece.frames, self._sampling)
+            check_held(piece.held, piece.frames, self._sampling.windows)
 
     def made(
         self,

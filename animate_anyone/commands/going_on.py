@@ -109,9 +109,9 @@ def going_on(
     part = replace(driving, frames=driving.frames[start - before : end])
     pieces = plan_pieces(len(part.frames), options.chunk, options.held)
     held = 1 if from_reference else before
-    check_held(held, pieces[0].frames, sampling)
+    check_held(held, pieces[0].frames, sampling.windows)
     for piece in pieces[1:]:
-        check_held(piece.held, piece.frames, sampling)
+        check_held(piece.held, piece.frames, sampling.windows)
     return GoingOn(part, earlier, from_reference, held, start, pieces)
 
 

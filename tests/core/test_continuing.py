@@ -80,14 +80,14 @@ def test_pieces_that_bring_nothing_new_are_refused(frames, length, held, message
 
 
 def test_held_frames_need_room_in_the_window_and_no_loop(tiny):
-    usual = sampling_of(tiny.preset)  # windows of 4
+    usual = sampling_of(tiny.preset).windows  # of 4 frames
     check_held(3, 9, usual)
     with pytest.raises(InputError, match=r"held got 4 frames; the first window has 4, .* Hold 3"):
         check_held(4, 9, usual)
     with pytest.raises(InputError, match="held got 2 frames; the first window has 2"):
         check_held(2, 2, usual)
     with pytest.raises(InputError, match="loop got set for a clip that begins with held frames"):
-        check_held(1, 9, replace(usual, windows=replace(usual.windows, loop=True)))
+        check_held(1, 9, replace(usual, loop=True))
 
 
 @pytest.mark.parametrize("options", [{}, {"shared_noise": 0.3}, {"repeat_noise": True}])

@@ -131,7 +131,7 @@ def test_video_of_a_person_is_followed_and_fitted_to_the_reference(
     drawn = []
     monkeypatch.setattr(
         "animate_anyone.commands.driving.draw_frame",
-        lambda clip, frame, size: (
+        lambda clip, frame, size, **_: (
             drawn.append(clip) or np.zeros((size.height, size.width, 3), np.uint8)
         ),
     )

@@ -52,7 +52,7 @@ def seen_poses(monkeypatch):
     pieces, drawn = [], []
     monkeypatch.setattr(
         "animate_anyone.commands.driving.draw_frame",
-        lambda clip, frame, size: (
+        lambda clip, frame, size, **_: (
             drawn.append(frame) or np.full((size.height, size.width, 3), frame, np.uint8)
         ),
     )
