@@ -206,3 +206,17 @@ def test_the_recipe_of_v4_has_the_settings():
     assert (recipe.references, recipe.hand_weight > 1, recipe.face_weight > 1) == (3, True, True)
     assert get_recipe("paper", 1).references == get_recipe("aa-mini", 1).references == 1
     assert not get_recipe("aa-mini", 1).hand_weight
+
+
+def test_running_clips_have_further_references_and_boxes_too(tmp_path):
+    facts = {"clips": 2, "frames": 5, "consecutive": True, "size": Size(32, 32), "kinds": True}
+    write_shard(tmp_path / "shard", MeanAutoencoder(), seed=2, **facts)
+    source = Shards(tmp_path, consecutive=True)
+    draw = replace(SEVERAL, frames=3, consecutive=True, hands=RULE, faces=RULE)
+    for step in range(4):
+        batch = source.batch(draw, step, range(4))
+        run = batch.targets.shape[2]
+        assert batch.hands is not None
+        assert batch.faces is not None
+        assert batch.hands.shape == batch.faces.shape == (4, 1, run, 4, 4)
+        assert [extra.present for extra in batch.extras] == [(True,) * 4] * 2
