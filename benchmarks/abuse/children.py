@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -85,6 +84,8 @@ def _work(writer: int, first: int, count: int, attempt: Callable[[int], Verdict]
 
 def limit_memory(size: int = MOST_BYTES) -> None:
     """Let this process ask for no more than `size` bytes above what it has."""
+    import resource  # Windows has none
+
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + size
     resource.setrlimit(resource.RLIMIT_AS, (most, most))

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +58,7 @@ def small_disk(place: Path, size: int) -> Iterator[Callable[[], None] | None]:
     options = f"size={4096 * (blocks + 1)}"
     mounting = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
     if os.geteuid() or subprocess.run(mounting, capture_output=True, check=False).returncode:
-        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        yield lambda: _limit_files(size)
         return
     try:
         if size == 0:  # the last block is taken too
@@ -70,3 +69,9 @@ def small_disk(place: Path, size: int) -> Iterator[Callable[[], None] | None]:
         yield None
     finally:
         subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def _limit_files(size: int) -> None:
+    import resource  # Windows has none
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
