@@ -14,6 +14,7 @@ from comfy_api.latest import io
 from ...animate_anyone.errors import AnimateAnyoneError, InputError, MediaError
 from ...animate_anyone.places import system_refused
 
+RECORDS = ("LATENT", "POSE_KEYPOINT")  # types whose values are records (dict) over a link too
 WRITTEN_BY_PAGE = ("AA_POSE_STAGE",)  # types whose values are text, though they are no widgets
 Execute = TypeVar("Execute", bound=Callable[..., io.NodeOutput])
 
@@ -41,17 +42,21 @@ def check(widget: io.Input, value: Any) -> None:
     if isinstance(widget, io.Combo.Input):
         _check_choice(widget.id, value, widget.options or [])
     elif not isinstance(widget, io.WidgetInput) and widget.get_io_type() not in WRITTEN_BY_PAGE:
-        _check_socket(widget.id, value)
+        _check_socket(widget.id, value, widget.get_io_type())
     elif isinstance(widget, io.String.Input):
         _check_text(widget.id, value)
     elif isinstance(widget, io.Int.Input | io.Float.Input):
         _check_range(widget.id, value, widget.min, widget.max, isinstance(widget, io.Int.Input))
 
 
-def _check_socket(name: str, value: Any) -> None:
+def _check_socket(name: str, value: Any, kind: str) -> None:
     """Raise for a literal in the place of a link; a prompt made by hand may hold one."""
     if isinstance(value, str | int | float):
         raise InputError(f"{name} got {str(value)[:60]!r}; it takes no text or number. Connect it.")
+    if isinstance(value, dict) and kind not in RECORDS:
+        raise InputError(f"{name} got {str(value)[:60]!r}; it takes no JSON record. Connect it.")
+    if kind == "LATENT" and not (isinstance(value, dict) and "samples" in value):
+        raise InputError(f"{name} got {str(value)[:60]!r}; it takes a LATENT. Connect one.")
 
 
 def _check_text(name: str, value: Any) -> None:

@@ -22,8 +22,21 @@ def test_a_literal_in_the_place_of_a_link_is_refused(run, core, literal):
         run("decode", latent=literal, **values)
 
 
+@pytest.mark.parametrize("literal", [{}, {"a": 1}, {"a": {"a": {}}}])
+def test_a_record_in_the_place_of_a_link_is_refused(pack, core, literal):
+    nodes = {
+        "latent": pack("nodes.clips.decode_nodes").DecodeToVideo,
+        "reference": pack("nodes.sampler.sample_nodes").Apply,
+        "image": pack("nodes.models.encode_nodes").EncodePose,
+        "video": pack("nodes.pose.extract_nodes").ExtractPose,
+    }
+    for name, node in nodes.items():
+        with pytest.raises(core("errors").InputError, match=rf"{name} got .*\{{.*Connect"):
+            node.execute(**{name: literal})
+
+
 def test_a_zero_character_in_a_name_is_refused(run, core):
-    values = {"latent": {}, "vae": None, "fps": 30.0, "chunk": 8}
+    values = {"latent": {"samples": None}, "vae": None, "fps": 30.0, "chunk": 8}
     with pytest.raises(core("errors").InputError, match=r"filename_prefix got .*zero characters"):
         run("decode", filename_prefix="a\0b", **values)
 

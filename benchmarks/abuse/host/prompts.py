@@ -13,7 +13,6 @@ from .server import PREFIX, Served, put_inputs, servers, small_prompts
 from .talk import ServerError, alive, outcome
 
 FULL, FEW = 300, 15  # prompts for each host
-HANGS = 90.0  # seconds
 TEXTS = (
     "../../x",
     "/etc/passwd",
@@ -98,9 +97,9 @@ def sent(served: Served, prompt: dict[str, Any]) -> Verdict:
         return Verdict(FAULT, f"{error.status} {str(error.body)[:300]}")
     except (OSError, ValueError) as error:
         return Verdict(FAULT, f"no answer: {error}")
-    entry = outcome(served, answer["prompt_id"], HANGS)
+    entry = outcome(served, answer["prompt_id"])
     if entry is None:
-        return Verdict(FAULT, f"no end within {HANGS:.0f} seconds")
+        return Verdict(FAULT, "no end, or no work on it")
     if entry["status"]["status_str"] == "success":
         return Verdict(CLEAR if answer["node_errors"] else ACCEPTED)
     told = dict(entry["status"]["messages"])["execution_error"]

@@ -10,14 +10,22 @@ from .server import Served, ServerError
 __all__ = ["ServerError", "alive", "ask", "outcome"]
 
 
-def outcome(served: Served, prompt_id: str, seconds: float) -> dict[str, Any] | None:
+def outcome(
+    served: Served,
+    prompt_id: str,
+    seconds: float | None = None,  # None: as long as the server works, however busy the machine
+) -> dict[str, Any] | None:
     """Return a prompt's entry in the history; None if it does not end in time."""
-    until_then = time.monotonic() + seconds
-    pause = 0.02
-    while time.monotonic() < until_then:
+    ends = time.monotonic() + (seconds or float("inf"))
+    pause, patience = 0.02, served.client.patience()
+    while time.monotonic() < ends:
         history = served.client.get(f"/history/{prompt_id}")
         if prompt_id in history:
             return history[prompt_id]
+        try:
+            patience.check(prompt_id)
+        except TimeoutError:
+            return None
         time.sleep(pause)
         pause = min(0.3, pause * 1.3)
     return None
