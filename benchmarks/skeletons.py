@@ -47,6 +47,7 @@ _FACE = np.array(
     + [(0.3 * np.cos(t), -0.4 + 0.1 * np.sin(t))
        for t in np.linspace(0, 2 * np.pi, 20, endpoint=False)]
 )  # fmt: skip
+_NOSE = np.array([0.05, 0.1, 0.18, 0.25])  # how far its ridge stands out, in radii of the head
 _FINGERS = np.array(
     [(0.0, 0.0)]
     + [(0.35 * step, -0.35 - 0.1 * step) for step in (0.5, 0.9, 1.2, 1.5)]
@@ -159,10 +160,13 @@ def _face(xyz: np.ndarray, body: Proportions) -> np.ndarray:
     centre = (xyz[16] + xyz[17]) / 2
     across = xyz[17] - xyz[16]
     across /= np.linalg.norm(across)
-    forward = xyz[0] - centre
-    forward -= (forward @ across) * across
-    forward /= np.linalg.norm(forward)
-    up = np.cross(forward, across)
+    up = centre - xyz[1]  # from the neck; the line from the ears to the nose points down a little
+    up -= (up @ across) * across
+    up /= np.linalg.norm(up)
+    forward = np.cross(up, across)
+    forward *= np.sign(forward @ (xyz[0] - centre))
     azimuth, height = _FACE.T[..., None]
-    on_sphere = np.sin(azimuth) * across + np.cos(azimuth) * forward + (height - 0.1) * up
+    depth = np.cos(azimuth)
+    depth[27:31] += _NOSE[:, None]
+    on_sphere = np.sin(azimuth) * across + depth * forward + (height - 0.1) * up
     return centre + body.head * on_sphere
