@@ -28,6 +28,15 @@ def image_to_frames(
     background: Background = "white",  # behind transparent parts; black for drawn skeletons
 ) -> Tensor:  # (f, 3, H, W), float32, 0..1
     """Return an IMAGE as RGB frames; transparent parts are filled, grey fills all channels."""
+    return _rgb(image, name, background).movedim(-1, 1).contiguous()
+
+
+def _rgb(
+    image: Tensor,  # (f, H, W, 1, 3 or 4)
+    name: str,
+    background: Background,
+) -> Tensor:  # (f, H, W, 3), float32, 0..1
+    """Return an IMAGE with three channels; InputError if it is none."""
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise InputError(
             f"{name} got a picture of shape {tuple(image.shape)}; an IMAGE has frames, rows, "
@@ -40,7 +49,7 @@ def image_to_frames(
         log.info("%s: transparent parts become %s.", name, background)
         ground = 1.0 if background == "white" else 0.0
         image = image[..., :3] * image[..., 3:] + ground * (1 - image[..., 3:])
-    return image.expand(*image.shape[:3], 3).movedim(-1, 1).clamp(0, 1).contiguous()
+    return image.expand(*image.shape[:3], 3).clamp(0, 1)
 
 
 def with_mask(
@@ -80,7 +89,7 @@ def image_to_bytes(
     image: Tensor,  # (f, H, W, 3), 0..1
 ) -> np.ndarray:  # (f, H, W, 3), uint8
     """Return an IMAGE as 8-bit pictures, for example for a video encoder."""
-    return image.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
+    return image.float().clamp(0, 1).mul_(255).round_().to("cpu", torch.uint8).numpy()
 
 
 def mask_to_bytes(
@@ -114,9 +123,9 @@ def image_chunks(
     background: Background = "white",  # as in image_to_frames
 ) -> Iterator[np.ndarray]:  # (f', H, W, 3), uint8
     """Yield an IMAGE as 8-bit pictures, `frames` at a time."""
-    image_to_frames(image[:1], name, background)
+    _rgb(image[:1], name, background)  # refuses a shape that cannot be split
     for part in image.split(frames):
-        yield image_to_bytes(frames_to_image(image_to_frames(part, name, background)))
+        yield image_to_bytes(_rgb(part, name, background))
 
 
 def save_picture(

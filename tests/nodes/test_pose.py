@@ -202,3 +202,13 @@ def test_the_example_files_are_small():
     sizes = {path.name: path.stat().st_size for path in INPUTS.iterdir()}
     assert sum(sizes.values()) < 300_000, sizes
     assert json.loads((INPUTS / "motion.json").read_text())
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_pictures_become_bytes_without_turning_their_channels(pack, monkeypatch, channels):
+    convert = pack("nodes.comfyui.convert")
+    image = torch.rand(3, 5, 4, channels) * 1.2 - 0.1
+    expected = convert.image_to_bytes(convert.frames_to_image(convert.image_to_frames(image, "x")))
+    monkeypatch.delattr(convert, "frames_to_image")
+    found = np.concatenate(list(convert.image_chunks(image, "x", 2)))
+    assert np.array_equal(found, expected)
