@@ -372,6 +372,21 @@ def budget_memory_per_window(model: ModelPatcher) -> None:
     comfy.context_windows.create_prepare_sampling_wrapper(model)
 
 
+def compute_dtype(model: BaseModel) -> torch.dtype:
+    """Return the dtype in which a loaded model computes."""
+    return model.manual_cast_dtype or model.get_dtype()
+
+
+def free_on(device: torch.device) -> int:
+    """Return the bytes of a device's memory that the host counts as free."""
+    return int(comfy.model_management.get_free_memory(device))
+
+
+def guides_by_cfg(guider: Any) -> bool:
+    """Return whether a guider's `cfg` alone decides if the unconditional half is computed."""
+    return type(guider).predict_noise is comfy.samplers.CFGGuider.predict_noise
+
+
 def frame_window(frames: tuple[int, ...], total: int) -> Any:
     """Return the host's record of the frames that one call of the model processes."""
     window = comfy.context_windows.IndexListContextWindow

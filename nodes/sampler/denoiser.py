@@ -1,6 +1,6 @@
 """The denoising UNet as a MODEL: frames as batch, one conditioning record per guidance half."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...animate_anyone.config import Preset, ScheduleConfig
+from ...animate_anyone.diffusion.step_cache import StepCache
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.networks.condition import References, as_clips, pose_at_strength
 from ...animate_anyone.networks.levels import Level
@@ -22,6 +23,7 @@ from .scene import SceneCondition, SceneRows, reference_area, strengths_at, usag
 SCENE = "animate_anyone_scene"
 ATTENDS = "animate_anyone_attends"
 RUN_CACHE = "animate_anyone_run"  # key in the host's transformer options
+STEP_CACHE = "animate_anyone_step_cache"  # likewise: the run's `StepCache`, if it has one
 # What makes the denoiser look for patches; a replaced attention reads in which block it runs.
 PATCHED = ("patches", "patches_replace", "optimized_attention_override")
 Control = Mapping[str, list[Tensor | None]] | None  # ControlNet's residuals, as the host sorts them
@@ -98,18 +100,29 @@ class HostDenoiser(UNet):
         down, mid = residuals(control)
         posed, seen = strengths_at(scene, transformer_options)
         pose = None if scene is None else pose_features(scene, frames, latents)
-        output = super().forward(
+        inputs = (
             latents,
             convert.first_frames(timesteps, clips),
             self._condition(context, scene, transformer_options).at_strength(seen),
             None if pose is None else pose_at_strength(pose, posed),
-            down_residuals=down,
-            mid_residual=mid,
-            attention=host_attention(transformer_options),
-            patches=self._patches(
+        )
+        changes: dict[str, Any] = {
+            "down_residuals": down,
+            "mid_residual": mid,
+            "attention": host_attention(transformer_options),
+            "patches": self._patches(
                 transformer_options, CallInputs(x, timesteps, rows, input_residuals(control))
             ),
-        )
+        }
+        cache: StepCache | None = transformer_options.get(STEP_CACHE)
+        if cache is None:
+            return convert.clips_to_rows(super().forward(*inputs, **changes))
+        same = (*frames, posed, seen)  # features of another strength are not used
+        names = cache.names(row_names(transformer_options, same, scene, latents))
+        deep = cache.find(names)
+        output, kept = self.predict(*inputs, deep=deep, **changes)
+        if deep is None:
+            cache.keep(names, kept)
         return convert.clips_to_rows(output)
 
     def _patches(self, options: dict[str, Any], inputs: CallInputs) -> HostPatches | None:
@@ -185,6 +198,16 @@ class AnimateAnyoneModel(host.BaseModel):
         return super()._apply_model(x, t, *args, **kwargs)
 
 
+def preset_of(model: host.ModelPatcher) -> Preset:
+    """Return the preset of a MODEL; a model of another kind is an InputError."""
+    if not isinstance(model.model, AnimateAnyoneModel):
+        raise InputError(
+            f"model got a {type(model.model).__name__}; connect the model of Load Models (Animate "
+            "Anyone)."
+        )
+    return model.model.preset
+
+
 class ModelConfig(host.SupportedModel):
     """The configuration that the host's model class expects."""
 
@@ -232,6 +255,35 @@ def without_run_cache(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[
         return value
 
     return tuple(map(clean, args)), {key: clean(value) for key, value in kwargs.items()}
+
+
+def row_names(
+    options: Mapping[str, Any],  # the host's transformer options of this call
+    same: tuple[float, ...],  # frames and strengths
+    scene: SceneRows | None,
+    latents: Tensor,  # (b, c, f, h, w)
+) -> list[Hashable]:
+    """Return for each row what its features depend on besides noise and timestep.
+
+    Other nodes' patches are part of it: PerturbedAttentionGuidance computes a condition a second
+    time with other attention, whose features must not mix with the first.
+    """
+    patches = [
+        (kind, *(id(patch) for patch in found))
+        for kind, found in options.get("patches", {}).items()
+    ]
+    for kind, replaced in options.get("patches_replace", {}).items():
+        patches += [(kind, place, id(patch)) for place, patch in replaced.items()]
+    shared = (
+        same,
+        None if scene is None else scene.area,
+        tuple(latents.shape[2:]),
+        latents.dtype,
+        latents.device,
+        tuple(patches),
+    )
+    conditions = options.get("uuids") or range(len(latents))
+    return [(condition, *shared) for condition in conditions]
 
 
 def window_frames(

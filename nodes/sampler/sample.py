@@ -16,8 +16,9 @@ from ...animate_anyone.networks.condition import seen_tokens
 from ..comfyui import convert, host
 from ..comfyui.sockets import Pose, Reference
 from ..page.previews import clip_preview
-from .denoiser import ATTENDS, SCENE, AnimateAnyoneModel
+from .denoiser import ATTENDS, SCENE, preset_of
 from .scene import Scene
+from .speed import with_interval, with_step_cache
 from .windows import add_run_cache, set_windows
 
 TRAILING = "trailing"
@@ -38,16 +39,6 @@ class VideoNoise:
         generator = torch.Generator().manual_seed(self.seed)
         shape = (1, channels, frames, height, width)
         return convert.noise_to_rows(draw_noise(shape, generator, shared=self.shared), samples)
-
-
-def preset_of(model: host.ModelPatcher) -> Preset:
-    """Return the preset of a MODEL; a model of another kind is an InputError."""
-    if not isinstance(model.model, AnimateAnyoneModel):
-        raise InputError(
-            f"model got a {type(model.model).__name__}; connect the model of Load Models (Animate "
-            "Anyone)."
-        )
-    return model.model.preset
 
 
 def bind(
@@ -97,6 +88,15 @@ def strengths_of(
         return Strength(of=of, value=value, start=start, end=end)
 
     return strength("pose", *pose), strength("reference", *reference)
+
+
+def with_less_work(
+    model: host.ModelPatcher, start: float, end: float, every: int
+) -> host.ModelPatcher:
+    """Return the model with what differs from the defaults: 0, 1 (all steps guided) and 1."""
+    if (start, end) != (0, 1):
+        model = with_interval(model, start, end)
+    return model if every == 1 else with_step_cache(model, every)
 
 
 def windowed(

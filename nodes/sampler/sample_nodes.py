@@ -7,9 +7,19 @@ from comfy_api.latest import io
 from ...animate_anyone.diffusion.windows import WindowConfig
 from ..comfyui import host
 from ..comfyui.checks import checked
+from ..comfyui.inputs import interval_inputs, step_cache_input
 from ..comfyui.sockets import Pose, PoseSocket, Reference, ReferenceSocket
 from ..page.window_view import MAX_WINDOW_LENGTH
-from .sample import TRAILING, VideoNoise, animate, bind, strengths_of, trailing_sigmas, windowed
+from .sample import (
+    TRAILING,
+    VideoNoise,
+    animate,
+    bind,
+    strengths_of,
+    trailing_sigmas,
+    windowed,
+    with_less_work,
+)
 
 CATEGORY = "animate_anyone/sampling"
 Fusing = Literal["pyramid", "flat"]
@@ -218,6 +228,8 @@ class Animate(io.ComfyNode):
                 *window_inputs(),
                 shared_input(),
                 *strength_inputs(),
+                *interval_inputs(0.0, 1.0, optional=True),
+                step_cache_input(1, optional=True),
             ],
             outputs=[io.Latent.Output(display_name="latent")],
         )
@@ -244,12 +256,16 @@ class Animate(io.ComfyNode):
         reference_strength: float = 1.0,
         reference_from: float = 0.0,
         reference_until: float = 1.0,
+        guidance_from: float = 0.0,
+        guidance_until: float = 1.0,
+        step_cache: int = 1,
     ) -> io.NodeOutput:
         config = WindowConfig(length=length, overlap=overlap, fuse=fusing)
         strengths = strengths_of(
             (pose_strength, pose_from, pose_until),
             (reference_strength, reference_from, reference_until),
         )
+        model = with_less_work(model, guidance_from, guidance_until, step_cache)
         scene = bind(model, reference, pose, windows=config, strengths=strengths)
         noise = VideoNoise(seed, shared_noise)
         options = {"steps": steps, "cfg": cfg, "sampler": sampler, "scheduler": scheduler}

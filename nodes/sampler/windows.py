@@ -19,7 +19,7 @@ from ...animate_anyone.diffusion.windows import WindowConfig, plan_windows
 from ...animate_anyone.errors import InputError
 from ..comfyui import convert, host
 from .conditions import tell_same_halves
-from .denoiser import RUN_CACHE, RunCache
+from .denoiser import RUN_CACHE, STEP_CACHE, RunCache
 from .patches import PATCH_RECORD, PatchRecord, prepare_patches
 from .suited import easycache_fault, tell_temporal, tell_unsuited
 
@@ -84,8 +84,11 @@ class WindowHandler(host.ContextHandler):
     def _step(self, options: Mapping[str, Any], timestep: Tensor) -> int:
         """Return the step for which windows are planned.
 
-        The host's EasyCache keeps a result for each window, so the windows must stay the same.
+        The host's EasyCache keeps a result for each window, so the windows must stay the same. Our
+        step cache keeps features for each window, until the next full call.
         """
+        if (cache := options.get(STEP_CACHE)) is not None:
+            return cache.group
         if self.config.shift and getattr(options.get("easycache"), "name", "") == "EasyCache":
             if step_of(options, timestep) == 0:
                 log.warning("Context Windows: EasyCache is used, so the windows do not shift.")

@@ -31,6 +31,7 @@ SHOWN = {
     "first_run": (True, [*LOADED, "EncodeReference", "EncodePose", "Animate", "DecodeToVideo"]),
     "several_references": (False, ["CombineReferences"]),
     "stock_ksampler": (False, ["Apply"]),
+    "faster": (False, ["GuidanceInterval", "StepCache"]),
     "long_clip": (False, ["ContextWindows"]),
     "custom_sampling": (False, ["TrailingSigmas", "VideoNoise"]),
     "driving_video": (False, ["LoadExampleVideo", "LoadDWPose", "ExtractPose"]),
