@@ -117,6 +117,7 @@ class Measurements:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
+        found: dict[str, Any]
         try:
             found = work()
         except (torch.OutOfMemoryError, RuntimeError, ImportError) as error:

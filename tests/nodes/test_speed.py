@@ -65,7 +65,7 @@ def core_run(core):
         class Condition:
             guided = True
 
-            def for_windows(self, count, *, guided=True):
+            def for_windows(self, count, *, guided=True, strength=1.0):
                 tokens = [torch.zeros_like(token), token] if guided else [token]
                 attends = [False, True] if guided else [True]
                 return networks["denoiser"].prepare(torch.cat(tokens), features, attends)
