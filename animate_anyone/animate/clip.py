@@ -15,9 +15,9 @@ from ..errors import WeightsError
 from ..protocols import Progress
 from ..types import Size
 from .checks import check_inputs
-from .condition import PoseFeatures, ReferenceCondition, ReferencePictures
+from .condition import PoseFeatures, ReferenceCondition, ReferencePictures, pictures_of
 from .kept import Kept
-from .persons import places_of
+from .persons import check_regions, places_of
 from .prediction import ClipPrediction
 from .settings import PIXELS_PER_LATENT, Networks, Sampling, sampling_of
 
@@ -49,7 +49,10 @@ def animate(
     """
     sampling = sampling or sampling_of(models.preset)
     check_inputs(models, reference, poses, sampling, strengths)
-    places = None if regions is None else places_of(regions, reference, poses, strengths)
+    places = None
+    if regions is not None:
+        check_regions(regions, poses)
+        places = places_of(regions, len(pictures_of(reference)), strengths)
     H, W = poses.shape[1:3]
 
     let_go = let_go or (lambda _: None)

@@ -18,9 +18,10 @@ from ..types import Size
 from . import clip
 from .checks import check_inputs
 from .clip import decode, starting_noise
-from .condition import PoseFeatures, ReferenceCondition, ReferencePictures
+from .condition import PoseFeatures, ReferenceCondition, ReferencePictures, pictures_of
 from .keeping import FrameInputs, composite, kept_background
 from .kept import Kept
+from .persons import places_of
 from .settings import PIXELS_PER_LATENT, Networks, Sampling
 
 MOST_HELD = 8  # frames that two pieces share
@@ -188,6 +189,8 @@ class _Pieces:
     def check(self, reference: ReferencePictures, strengths: Sequence[float] | None) -> None:
         poses = np.stack([each.pose for each in self._first])
         check_inputs(self._models, reference, poses, self._sampling, strengths)
+        if (regions := _regions(self._first)) is not None:
+            places_of(regions, len(pictures_of(reference)), strengths)
         held = 0 if self._beginning is None else self._beginning.frames
         check_held(held, self._pieces[0].frames, self._sampling.windows)
         for piece in self._pieces[1:]:
@@ -201,7 +204,10 @@ class _Pieces:
     ) -> Iterator[Made]:
         guided = self._sampling.guidance != 1
         condition = ReferenceCondition(
-            self._models, reference, self._size, guided=guided, strengths=strengths
+            *(self._models, reference, self._size),
+            guided=guided,
+            strengths=strengths,
+            persons=_regions(self._first) is not None,
         )
         for name in ("reference_net", "image_encoder"):
             let_go(name)
@@ -241,7 +247,9 @@ class _Pieces:
             kept = first if kept is None else kept.beneath(first)
         pose = PoseFeatures(self._models.pose_guider, np.stack([each.pose for each in inputs]))
         progress = self._counted(len(self._pieces) - number)
-        return clip.denoise(self._models, condition, pose, noise, sampling, progress, kept)
+        regions = _regions(inputs)
+        places = None if regions is None else places_of(regions)
+        return clip.denoise(self._models, condition, pose, noise, sampling, progress, kept, places)
 
     def _noise(self, number: int, frames: int, sampling: Sampling) -> Tensor:
         """Return a piece's noise; what frames or windows have in common is that of all pieces."""
@@ -287,6 +295,12 @@ class _Pieces:
             made = composite(to_bytes(chunk), theirs)
             yield Made(made, [each.pose for each in theirs], np.stack(masks) if masks else None)
             done += len(chunk)
+
+
+def _regions(inputs: Sequence[FrameInputs]) -> np.ndarray | None:  # (f, p, H, W) bool
+    """Return where the persons of all frames are; None if all references show one character."""
+    found = [each.regions for each in inputs if each.regions is not None]
+    return np.stack(found) if len(found) == len(inputs) else None
 
 
 def _seed(seed: int, number: int) -> int:

@@ -22,6 +22,7 @@ class FrameInputs:
     pose: np.ndarray  # (H, W, 3) uint8, a picture of skeletons
     behind: np.ndarray | None = None  # (H, W, 3) uint8 RGB, what stays outside the mask
     mask: np.ndarray | None = None  # (H, W) uint8: 255 what is made, 0 what stays
+    regions: np.ndarray | None = None  # (p, H, W) bool, where each of p persons is
 
 
 def composite(

@@ -10,7 +10,6 @@ from torch.nn import functional
 from ..errors import InputError
 from ..pose.drawing.hull import PoseMask
 from ..types import Points, PoseClip, Size
-from .condition import ReferencePictures, pictures_of
 from .settings import PIXELS_PER_LATENT
 
 USUAL_MARGIN = 0.06  # around the hulls of a person's limbs, a share of the frame's shorter side
@@ -27,6 +26,16 @@ def regions_of(
     return np.stack([mask.of(_alone(clip, person), size) > 0 for person in people], axis=1)
 
 
+def regions_of_frame(
+    clip: PoseClip,
+    frame: int,
+    size: Size,
+    margin: float = USUAL_MARGIN,
+) -> np.ndarray:  # (p, H, W) bool
+    """Return where each person is in one frame."""
+    return regions_of(clip.at(slice(frame, frame + 1)), size, margin)[0]
+
+
 def _alone(clip: PoseClip, person: int) -> PoseClip:
     only = slice(person, person + 1)
     parts = {
@@ -39,24 +48,17 @@ def _alone(clip: PoseClip, person: int) -> PoseClip:
 
 def places_of(
     regions: np.ndarray,  # (f, p, H, W) bool
-    reference: ReferencePictures,  # of p persons
-    poses: np.ndarray,  # (f, H, W, 3)
+    pictures: int | None = None,  # number of reference pictures, to be checked; None: checked
     strengths: Sequence[float] | None = None,  # of the pictures
 ) -> Tensor:  # (f, h, w) float; 0: nobody's or of several persons, else a person's number from 1
     """Return the person of each place of the latents; InputError if persons and pictures differ."""
-    pictures = len(pictures_of(reference))
-    if regions.ndim != 4 or (len(regions), *regions.shape[2:]) != poses.shape[:3]:
-        raise InputError(
-            f"regions got shape {regions.shape}; for poses of {poses.shape[:3]} frames, rows and "
-            "columns it must be (frames, persons, rows, columns). Make it from the same clip."
-        )
     persons = regions.shape[1]
-    if persons > pictures:
+    if pictures is not None and persons > pictures:
         raise InputError(
             f"reference got {pictures} pictures for {persons} persons; person {pictures + 1} of "
             "the clip has no reference. Give one picture per person, or choose fewer persons."
         )
-    if persons < pictures:
+    if pictures is not None and persons < pictures:
         raise InputError(
             f"reference got {pictures} pictures for {persons} persons; picture {persons + 1} "
             "belongs to nobody in the clip. Leave it out."
@@ -71,3 +73,15 @@ def places_of(
     inside = shares >= 0.5
     numbers = torch.arange(1, persons + 1)[:, None, None]
     return torch.where(inside.sum(1) == 1, (inside * numbers).sum(1), 0).float()
+
+
+def check_regions(
+    regions: np.ndarray,
+    poses: np.ndarray,  # (f, H, W, 3)
+) -> None:
+    """Raise InputError unless regions are those of a clip."""
+    if regions.ndim != 4 or (len(regions), *regions.shape[2:]) != poses.shape[:3]:
+        raise InputError(
+            f"regions got shape {regions.shape}; for poses of {poses.shape[:3]} frames, rows and "
+            "columns it must be (frames, persons, rows, columns). Make it from the same clip."
+        )

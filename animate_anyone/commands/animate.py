@@ -29,6 +29,7 @@ from .options import (
     parse_size,
     sampling_from,
 )
+from .persons import add_persons_arguments, check_persons, with_regions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,6 +113,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--dry-run", action="store_true", help=text)
     add_going_on_arguments(parser)
     add_keeping_arguments(parser)
+    add_persons_arguments(parser)
     add_retarget_arguments(parser, f"{USUAL_MODE} for a video of a person, else none")
     add_follow_arguments(parser)
     add_sampling_arguments(parser)
@@ -139,7 +141,9 @@ def run(options: argparse.Namespace) -> int:
     driving = open_driving(
         options.poses, options.fps, frames_limit(options), options.driving, options.canvas
     )
-    usual = "none" if options.keep_background == "driving" else _USUAL_MODES[driving.kind]
+    check_persons(options, driving)
+    as_it_is = options.keep_background == "driving" or options.per_person
+    usual = "none" if as_it_is else _USUAL_MODES[driving.kind]
     fit = retarget_config(options, options.retarget or usual)
     follower = Follower(options)
     canvas = picture_size(options.reference[0]) if fit.compares else driving.size
@@ -172,6 +176,7 @@ def run(options: argparse.Namespace) -> int:
         character = to_bytes(references[0])[0]
         driving = _ready_to_draw(driving, fit, follower, character)
         inputs = keeping.inputs(driving, size, character, follower)
+        inputs = with_regions(options, inputs, driving, size)
         with progress_bar("loading", "tensor") as progress:
             more = {"preset": options.preset, "dtype": dtype, "device": device}
             models = load_models(_source(options), **more, progress=progress)

@@ -252,6 +252,29 @@ def test_several_references_are_read_and_their_strengths_checked(inputs, capsys)
     assert "reference got 9 pictures; one to 8" in capsys.readouterr().err
 
 
+def test_every_person_has_a_reference_of_its_own(inputs, capsys):
+    folder, options = inputs
+    Image.new("RGB", (32, 48), "teal").save(folder / "other.png")
+    xy = np.random.default_rng(1).uniform(10, 30, (2, 2, 18, 2))
+    xy[:, 1, :, 0] += 64
+    write_keypoints(folder / "two.json", body_clip(Size(128, 48), xy))
+    pictures = [str(options["reference"]), str(folder / "other.png")]
+    clips = []
+    for words in ([], ["--per-person"], ["--per-person", "--chunk", "5"]):
+        words = [*arguments(options, poses=folder / "two.json"), "--reference", *pictures, *words]
+        assert main(words) == 0
+        clips.append(options["out"].read_bytes())
+    assert clips[0] != clips[1] == clips[2]
+    for references, more, message in (
+        (pictures[:1], [], "1 pictures for 2 persons; person 2 of the clip has no reference"),
+        ([*pictures, pictures[0]], [], "3 pictures for 2 persons; picture 3 belongs to nobody"),
+        (pictures, ["--retarget=limb"], "retarget got limb with per-person"),
+    ):
+        words = [*arguments(options, poses=folder / "two.json"), "--per-person", *more]
+        assert main([*words, "--reference", *references]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_strengths_in_parts_of_the_run(inputs, capsys):
     _, options = inputs
     clips = []
