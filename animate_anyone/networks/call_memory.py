@@ -63,8 +63,7 @@ def cache_bytes(
     value_bytes: int,
 ) -> int:
     """Return the memory of the features that a step cache keeps, in bytes."""
-    channels = unet.block_out_channels[:2][-1]
-    return rows * frames * places_of(size) * channels * value_bytes
+    return rows * frames * places_of(size) * unet.block_out_channels[0] * value_bytes
 
 
 def places_of(size: Size) -> int:

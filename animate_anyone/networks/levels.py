@@ -180,15 +180,13 @@ class DownLevel(Level):
         self,
         x: Tensor,
         call: Call,
-        *,
-        deeper: bool = True,  # False: without the step to half the resolution
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # features, skip connections, attended inputs
         skips, looked_at = [], []
         for number in range(len(self.resnets)):
             x, seen = self.layer(number, x, call)
             x = keep_skip(x, skips, self.number + number, call.patches)
             looked_at += seen
-        for downsample in self.downsamplers if deeper else ():
+        for downsample in self.downsamplers:
             x = downsample(x)
             x = keep_skip(x, skips, self.number + len(self.resnets), call.patches)
         return x, skips, looked_at
@@ -231,9 +229,14 @@ class UpLevel(Level):
         x: Tensor,
         skips: list[Tensor],  # of the whole network; this level removes its own from the end
         call: Call,
+        *,
+        last_only: bool = False,  # run the last layer alone, on the features that enter it
+        kept: list[Tensor] | None = None,  # gets the features that enter the last layer
     ) -> tuple[Tensor, list[Tensor]]:
-        looked_at = []
-        for number in range(len(self.resnets)):
+        looked_at, last = [], len(self.resnets) - 1
+        for number in range(last if last_only else 0, last + 1):
+            if kept is not None and number == last:
+                kept.append(x)
             skip = skips.pop()
             if call.patches is not None:
                 x, skip = call.patches.output_block(self.number + number, x, skip)

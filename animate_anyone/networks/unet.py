@@ -194,11 +194,12 @@ class UNet(nn.Module):
         attention: AttentionFunction | None = None,
         patches: Patches | None = None,
     ) -> tuple[Tensor, Tensor]:  # (b, c_out, f, h, w); (b*f, c, h, w)
-        """Return the prediction of `forward`, and the deep features that enter the last level.
+        """Return the prediction of `forward`, and the deep features that enter the last layer.
 
-        With `deep`, which an earlier call returned, only the outermost level is computed, on fresh
-        inputs and with the ControlNet's residuals of that level (DeepCache, Ma et al. 2024). This
-        is an approximation: deep features change little from step to step.
+        With `deep`, which an earlier call returned, only the first convolution and the last layer
+        are computed, joined by the first skip connection with its ControlNet residual (DeepCache,
+        Ma et al. 2024, branch 0). This is an approximation: deep features change little from step
+        to step.
         """
         call = self._checked_call(latents, timesteps, condition, attention, patches)
         x = self._first_features(latents, pose)
@@ -234,27 +235,25 @@ class UNet(nn.Module):
         down_residuals: Sequence[Tensor | None] | None = None,
         mid_residual: Tensor | None = None,
         *,
-        deep: Tensor | None = None,  # (b*f, c, h, w) instead of all levels but the outermost
-        kept: list[Tensor] | None = None,  # gets the features that enter the last level
+        deep: Tensor | None = None,  # (b*f, c, h, w) for the last layer, instead of all others
+        kept: list[Tensor] | None = None,  # gets the features that enter the last layer
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the levels; return the last features and the collected inputs of self-attention."""
-        skips, looked_at = [], []
+        skips, looked_at, last = [], [], cast(UpLevel, self.up_blocks[-1])
         x = keep_skip(x, skips, 0, call.patches)
-        for down in self.down_blocks if deep is None else self.down_blocks[:1]:
-            x, more, seen = down(x, call, deeper=deep is None)
+        if deep is not None:
+            skips = skips if down_residuals is None else add_residuals(skips, down_residuals[:1])
+            x, seen = last(fitting_features(deep, skips[0]), skips, call, last_only=True, kept=kept)
+            return x, tuple(seen)
+        for down in self.down_blocks:
+            x, more, seen = down(x, call)
             skips += more
             looked_at += seen
         if down_residuals is not None:
-            count = len(down_residuals) if deep is None else len(skips)
-            skips = add_residuals(skips, down_residuals[:count])
-        if deep is None:
-            x = self._run_middle(x, call, mid_residual, looked_at)
-        else:
-            x = fitting_features(deep, skips[-1])
-        for up in self.up_blocks if deep is None else self.up_blocks[-1:]:
-            if kept is not None and up is self.up_blocks[-1]:
-                kept.append(x)
-            x, seen = up(x, skips, call)
+            skips = add_residuals(skips, down_residuals)
+        x = self._run_middle(x, call, mid_residual, looked_at)
+        for up in self.up_blocks:
+            x, seen = up(x, skips, call, kept=kept if up is last else None)
             looked_at += seen
         return x, tuple(looked_at)
 

@@ -37,7 +37,7 @@ class GuidanceInterval(io.ComfyNode):
 
 
 class StepCache(io.ComfyNode):
-    """Computes most steps in the outermost level of the network only."""
+    """Computes most steps in the outermost layer of the network only."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

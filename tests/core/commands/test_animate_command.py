@@ -205,7 +205,7 @@ def test_dry_run_tells_the_guided_and_the_full_steps_and_the_memory_of_the_cache
     assert main(arguments(options, *words, size="320x480")) == 0
     printed = capsys.readouterr().out
     assert "steps       20 of ddim, cfg 2 in steps 6 to 15, 9 of them in full" in printed
-    assert "step cache 2;" in printed  # 2 rows, 2 windows of 4 frames, 60x40, 16 channels, float32
+    assert "step cache 1;" in printed  # 2 rows, 2 windows of 4 frames, 60x40, 8 channels, float32
 
 
 @pytest.mark.parametrize(

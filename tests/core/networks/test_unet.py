@@ -367,11 +367,11 @@ def test_predict_equals_forward_and_its_own_features_give_the_same_again(size):
         again, same = scene.denoiser.predict(*inputs, deep=deep)
     assert torch.equal(full, expected)
     assert torch.equal(again, expected)
-    assert deep.shape == (2 * 3, TINY.block_out_channels[1], *size)
+    assert deep.shape == (2 * 3, TINY.block_out_channels[0], *size)
     assert same is deep
 
 
-def test_with_deep_features_only_the_outermost_level_runs(scene):
+def test_with_deep_features_only_the_last_layer_runs(scene):
     condition = scene.denoiser.prepare(scene.tokens, scene.features)
     inputs = (scene.latents, scene.timesteps, condition, scene.pose)
     deep = scene.denoiser.predict(*inputs)[1]
@@ -380,15 +380,17 @@ def test_with_deep_features_only_the_outermost_level_runs(scene):
         module.register_forward_hook(lambda *_, name=name: ran.append(name))
     changed = scene.latents + 0.1
     near = scene.denoiser.predict(changed, *inputs[1:], deep=deep)[0]
-    kinds = {".".join(name.split(".")[:2]) for name in ran if "blocks" in name}
-    assert kinds == {"down_blocks.0", "up_blocks.1"}
-    assert not any("samplers" in name for name in ran)
+    layers = {".".join(name.split(".")[:4]) for name in ran if name.count(".") >= 3}
+    kinds = ("attentions", "motion_modules", "resnets")
+    assert {name for name in layers if "_blocks." in name} == {
+        f"up_blocks.1.{kind}.1" for kind in kinds
+    }
     exact = scene.denoiser(changed, *inputs[1:])
     stale = scene.denoiser(*inputs)
     assert (near - exact).norm() < (stale - exact).norm()
 
 
-def test_control_residuals_of_the_outermost_level_act_with_deep_features(scene):
+def test_the_control_residual_of_the_first_skip_acts_with_deep_features(scene):
     condition = scene.denoiser.prepare(scene.tokens, scene.features)
     inputs = (scene.latents, scene.timesteps, condition, scene.pose)
     frames, channels = 2 * 3, TINY.block_out_channels
