@@ -19,14 +19,32 @@ FORMATS = ["mp4", "webm", "mov"]
 TRANSPARENT = ("webm", "mov")  # formats that can hold alpha
 
 
-def decode_chunks(latent: dict[str, Tensor], vae: host.Vae, chunk: int) -> Iterator[Tensor]:
+def decode_chunks(
+    latent: dict[str, Tensor],
+    vae: host.Vae,
+    chunk: int,
+    skip: int = 0,  # first frames that are left out
+) -> Iterator[Tensor]:
     """Yield the decoded frames as IMAGEs of at most `chunk` frames; reports progress."""
-    samples = checked_samples(latent, vae)
+    samples = shown_samples(latent, vae, skip)
     report, done = host.progress(len(samples)), 0
     for part in samples.split(chunk):
         yield vae.decode(part)
         done += len(part)
         report(done, len(samples))
+
+
+def shown_samples(
+    latent: dict[str, Tensor], vae: host.Vae, skip: int
+) -> Tensor:  # (f - skip, c, h, w)
+    """Return the samples of a LATENT without its first frames."""
+    samples = checked_samples(latent, vae)
+    if skip >= len(samples):
+        raise InputError(
+            f"skip got {skip}, but latent has {len(samples)} frames; one or more must be left. "
+            "Connect held of Continue, or set skip to 0."
+        )
+    return samples[skip:]
 
 
 def checked_samples(latent: dict[str, Tensor], vae: host.Vae) -> Tensor:  # (f, c, h, w)
@@ -61,6 +79,7 @@ def decode_video(
     driving: VideoInput | None,  # its speed and sound are used
     suffix: str = "mp4",  # one of FORMATS
     mask: Tensor | None = None,  # MASK; the clip is transparent where it is black
+    skip: int = 0,  # first frames of the latent that are left out
 ) -> tuple[Path, str]:
     """Write the video into the output folder; return the file and its subfolder there.
 
@@ -73,7 +92,7 @@ def decode_video(
             f"foreground_mask got a mask, but format is {suffix}, which holds no transparency. "
             "Set format to webm or mov, or disconnect the mask."
         )
-    samples = checked_samples(latent, vae)
+    samples = shown_samples(latent, vae, skip)
     rows, columns = samples.shape[2:]
     size = Size(8 * columns, 8 * rows)
     path, subfolder = folders.output_path(prefix, f".{suffix}", size.width, size.height)
@@ -83,7 +102,7 @@ def decode_video(
         rate = (source and clip_info(source).fps) or Fraction(fps).limit_denominator(1001)
         more = {"audio_from": source, "alpha": alpha is not None}
         with VideoWriter(path, size, rate, **more) as writer:
-            for image in decode_chunks(latent, vae, chunk):
+            for image in decode_chunks(latent, vae, chunk, skip):
                 frames = convert.image_to_bytes(image)
                 if alpha is not None:
                     part = alpha if len(alpha) == 1 else alpha[done : done + len(frames)]

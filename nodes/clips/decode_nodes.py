@@ -31,6 +31,20 @@ def chunk_input() -> io.Input:
     )
 
 
+def skip_input() -> io.Input:
+    """Return the input for the number of first frames that are left out."""
+    return io.Int.Input(
+        "skip",
+        default=0,
+        min=0,
+        max=10000,
+        optional=True,
+        force_input=True,
+        tooltip="First frames to leave out: connect held of Continue, since the earlier clip ends "
+        "with these frames.",
+    )
+
+
 class DecodeFrames(io.ComfyNode):
     """Decodes a clip to pictures."""
 
@@ -42,14 +56,14 @@ class DecodeFrames(io.ComfyNode):
             category=CATEGORY,
             description="Decodes all frames, a few at a time. For long clips prefer Decode to "
             "Video, which never holds all frames in memory.",
-            inputs=[*latent_inputs(), chunk_input()],
+            inputs=[*latent_inputs(), chunk_input(), skip_input()],
             outputs=[io.Image.Output(display_name="image")],
         )
 
     @classmethod
     @checked
-    def execute(cls, latent: dict, vae: host.Vae, chunk: int) -> io.NodeOutput:
-        return io.NodeOutput(convert.join(list(decode_chunks(latent, vae, chunk))))
+    def execute(cls, latent: dict, vae: host.Vae, chunk: int, skip: int = 0) -> io.NodeOutput:
+        return io.NodeOutput(convert.join(list(decode_chunks(latent, vae, chunk, skip))))
 
 
 class DecodeToVideo(io.ComfyNode):
@@ -102,6 +116,7 @@ class DecodeToVideo(io.ComfyNode):
                     "Decode Frames, for example with Remove Background. Masks of Load Image are "
                     "the other way round: use Invert Mask. Needs the format webm or mov.",
                 ),
+                skip_input(),
             ],
             outputs=[io.Video.Output(display_name="video")],
             is_output_node=True,
@@ -123,9 +138,10 @@ class DecodeToVideo(io.ComfyNode):
         driving: VideoInput | None = None,
         format: str = "mp4",
         foreground_mask: Tensor | None = None,
+        skip: int = 0,
     ) -> io.NodeOutput:
         options = {"fps": fps, "prefix": filename_prefix, "chunk": chunk, "driving": driving}
-        options |= {"suffix": format, "mask": foreground_mask}
+        options |= {"suffix": format, "mask": foreground_mask, "skip": skip}
         path, subfolder = decode_video(latent, vae, **options)
         shown = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))

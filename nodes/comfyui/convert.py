@@ -14,6 +14,8 @@ from einops import rearrange
 from PIL import Image as PictureFile
 from torch import Tensor, nn
 
+from ...animate_anyone.animate.keeping import sampled_cells
+from ...animate_anyone.animate.kept import fade_in
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.media import fitting
 from ...animate_anyone.media.pictures import Background
@@ -99,6 +101,17 @@ def mask_to_bytes(
     size: Size,  # of that clip
 ) -> np.ndarray:  # (f or 1, H, W), uint8
     """Return a MASK as alpha, 255 where it is white; InputError if it does not fit the clip."""
+    mask = checked_mask(mask, name, frames, size)
+    return mask.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
+
+
+def checked_mask(
+    mask: Tensor,  # MASK: (f or 1, H, W) or (H, W), 0..1
+    name: str,  # of the socket, for messages
+    frames: int,  # of the clip that it belongs to
+    size: Size,  # of that clip
+) -> Tensor:  # (f or 1, H, W)
+    """Return a MASK; InputError if it does not fit the clip."""
     mask = mask[None] if mask.ndim == 2 else mask
     wanted = (size.height, size.width)
     if mask.ndim != 3 or mask.shape[1:] != wanted or len(mask) not in (1, frames):
@@ -108,7 +121,13 @@ def mask_to_bytes(
         )
     if not is_finite(mask):
         raise InputError(f"{name} got NaN or infinite values; they must lie in 0..1.")
-    return mask.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
+    return mask.clamp(0, 1)
+
+
+def empty_and_full(mask: Tensor) -> tuple[int, int]:
+    """Return how many frames of a MASK are 0 everywhere, and how many are above 0 everywhere."""
+    flat = mask.flatten(1)
+    return int((flat.amax(1) == 0).sum()), int((flat.amin(1) > 0).sum())
 
 
 def image_size(image: Tensor) -> Size:
@@ -239,6 +258,93 @@ def empty_latent(
     """Return a LATENT of zeros for a video of this size."""
     shape = (frames, channels, -(-size.height // 8), -(-size.width // 8))
     return {"samples": torch.zeros(shape, device=device)}
+
+
+def frame_latents(
+    samples: Tensor,  # of a LATENT: (f, c, h, w), or (1, c, f, h, w) of other packs' video nodes
+    name: str,  # of the socket, for messages
+) -> Tensor:  # (f, c, h, w)
+    """Return the samples of a LATENT with frames as batch."""
+    if samples.ndim == 5 and len(samples) == 1:
+        samples = clips_to_rows(samples)
+    if samples.ndim != 4 or 0 in samples.shape:
+        raise InputError(
+            f"{name} got shape {tuple(samples.shape)}; it must be frames, channels, rows, columns, "
+            "none of them 0. Connect the latent of Animate, or of a sampler after Apply."
+        )
+    if not is_finite(samples):
+        raise InputError(f"{name} got NaN or infinite values; all must be finite. Sample again.")
+    return samples
+
+
+def continued_latent(
+    latent: dict[str, Tensor],  # empty, of the whole clip
+    known: Tensor,  # (n, c, h, w), its first frames
+) -> dict[str, Tensor]:
+    """Return a LATENT that begins with known frames, which its noise mask keeps."""
+    samples = latent["samples"].clone()
+    samples[: len(known)] = known.to(samples)
+    mask = torch.ones_like(samples[:, :1])
+    mask[: len(known)] = 0
+    return {"samples": samples, "noise_mask": mask}
+
+
+def held_frames(
+    mask: Tensor | None,  # noise mask as samplers get it, (f, c, h, w) or broadcast to that
+) -> int:
+    """Return how many first frames a noise mask keeps as a whole; 0 if it keeps anything else."""
+    if mask is None or mask.ndim != 4:
+        return 0
+    whole, free = mask.flatten(1).amax(1) == 0, mask.flatten(1).amin(1) == 1
+    held = int(whole.sum())
+    return held if bool(whole[:held].all()) and bool(free[held:].all()) else 0
+
+
+def faded_in(
+    clean: Tensor,  # (f, c, h, w), a sampler's estimate of the clean latents
+    known: Tensor,  # (f, c, h, w), whose first frames are held
+    held: int,
+) -> Tensor:  # (f, c, h, w)
+    """Return the core's `fade_in` of a sampler's rows."""
+    return clips_to_rows(fade_in(rows_to_clips(clean, 1), rows_to_clips(known, 1), held))
+
+
+def spread_latent(
+    samples: Tensor,  # (f or 1, c, h, w)
+    frames: int,
+) -> Tensor:  # (frames, c, h, w), or as it was with another count
+    """Return the latent of one picture for all frames."""
+    return samples.expand(frames, *samples.shape[1:]) if len(samples) == 1 else samples
+
+
+def bytes_to_mask(
+    masks: np.ndarray,  # (f, H, W), uint8
+) -> Tensor:  # MASK
+    """Return 8-bit masks as a MASK."""
+    return torch.from_numpy(masks).float().div_(255)
+
+
+def cells_mask(
+    masks: np.ndarray,  # (f, H, W), uint8, both multiples of 8
+) -> Tensor:  # MASK of the latents' size: 1 where they are sampled
+    """Return which places of the latents are sampled for what masks cover."""
+    return sampled_cells(masks)[0, 0].float()
+
+
+def composite(
+    image: Tensor,  # IMAGE (f, H, W, 3)
+    background: Tensor,  # IMAGE (f or 1, H, W, 3)
+    mask: Tensor,  # MASK (f or 1, H, W)
+) -> Tensor:  # IMAGE
+    """Return the background with the image where the mask is; exactly so where the mask is 0."""
+    share = mask[..., None].to(image)
+    mixed = share * image + (1 - share) * background.to(image)
+    return torch.where(share > 0, mixed, background.to(image))
+
+
+def root_mean_square(values: Tensor) -> float:
+    """Return the root mean square of all values."""
+    return float(values.detach().float().square().mean().sqrt())
 
 
 def is_finite(values: Tensor) -> bool:

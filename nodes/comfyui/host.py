@@ -311,6 +311,7 @@ def sample(
     sampler: str,
     sigmas: Tensor,
     seed: int,
+    noise_mask: Tensor | None = None,  # of the LATENT: what is 0 stays as it is
     callback: Callable[[int, Tensor, Tensor, int], None] | None = None,  # the host's own if None
 ) -> Tensor:
     """Return the latents that a stock sampler produces from the noise."""
@@ -323,6 +324,7 @@ def sample(
         sigmas,
         *conditioning,
         latent,
+        noise_mask=noise_mask,
         callback=callback or latent_preview.prepare_callback(model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,

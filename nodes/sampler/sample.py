@@ -17,6 +17,7 @@ from ..comfyui import convert, host
 from ..comfyui.sockets import Pose, Reference
 from ..page.previews import clip_preview
 from .denoiser import ATTENDS, SCENE, preset_of
+from .going_on import start_latent
 from .scene import Scene
 from .speed import with_interval, with_step_cache
 from .windows import add_run_cache, set_windows
@@ -141,9 +142,11 @@ def animate(
     cfg: float,
     sampler: str,
     scheduler: str,
+    start: dict[str, Tensor] | None = None,  # LATENT to start from, with its noise mask
 ) -> dict[str, Tensor]:
     """Return the LATENT of a finished video."""
     model, positive, negative, latent = scene
+    latent = latent if start is None else start_latent(start, latent)
     if scheduler == TRAILING:
         sigmas = trailing_sigmas(model, steps)
     else:
@@ -157,6 +160,7 @@ def animate(
         sampler=sampler,
         sigmas=sigmas,
         seed=noise.seed,
+        noise_mask=latent.get("noise_mask"),
         callback=clip_preview(model, len(latent["samples"]), len(sigmas) - 1),
     )
     if not convert.is_finite(samples):

@@ -230,6 +230,13 @@ class Animate(io.ComfyNode):
                 *strength_inputs(),
                 *interval_inputs(0.0, 1.0, optional=True),
                 step_cache_input(1, optional=True),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip="What to start from: the latent of Continue, or an encoded background "
+                    "after Set Latent Noise Mask. What its noise mask leaves out stays. Without a "
+                    "noise mask all of it is sampled.",
+                ),
             ],
             outputs=[io.Latent.Output(display_name="latent")],
         )
@@ -259,6 +266,7 @@ class Animate(io.ComfyNode):
         guidance_from: float = 0.0,
         guidance_until: float = 1.0,
         step_cache: int = 1,
+        latent: dict | None = None,
     ) -> io.NodeOutput:
         config = WindowConfig(length=length, overlap=overlap, fuse=fusing)
         strengths = strengths_of(
@@ -268,7 +276,8 @@ class Animate(io.ComfyNode):
         model = with_less_work(model, guidance_from, guidance_until, step_cache)
         scene = bind(model, reference, pose, windows=config, strengths=strengths)
         noise = VideoNoise(seed, shared_noise)
-        options = {"steps": steps, "cfg": cfg, "sampler": sampler, "scheduler": scheduler}
+        options: dict = {"steps": steps, "cfg": cfg, "sampler": sampler, "scheduler": scheduler}
+        options["start"] = latent
         return io.NodeOutput(animate(scene, noise, **options), ui={"aa_frames": [len(pose)]})
 
 

@@ -20,6 +20,7 @@ from ...animate_anyone.errors import InputError
 from ..comfyui import convert, host
 from .conditions import tell_same_halves
 from .denoiser import RUN_CACHE, STEP_CACHE, RunCache
+from .going_on import hold
 from .patches import PATCH_RECORD, PatchRecord, prepare_patches
 from .suited import easycache_fault, tell_temporal, tell_unsuited
 
@@ -211,6 +212,9 @@ def _with_run_cache(
     tell_temporal(getattr(getattr(guider, "model_patcher", None), "patches", {}))
     options = extra_args["model_options"].setdefault("transformer_options", {})
     options[RUN_CACHE], options[PATCH_RECORD] = RunCache(), PatchRecord()
+    latent, mask = (*args, None, None)[:2]
+    handler = extra_args["model_options"].get("context_handler")
+    hold(extra_args, latent, mask, handler.config if isinstance(handler, WindowHandler) else None)
     try:
         result = executor(guider, sigmas, extra_args, callback, noise, *args, **kw)
         options[PATCH_RECORD].tell()

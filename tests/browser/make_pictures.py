@@ -38,6 +38,8 @@ SHOWN = {
     "retarget_only": (True, ["RetargetPose", "SaveKeypoints"]),
     "fine_tune": (True, ["Train", "Evaluate", "DecodeFrames"]),
     "lora_controlnet": (False, ["LoadExampleControl"]),
+    "continue": (False, ["Continue"]),
+    "keep_background": (False, ["PoseMask", "KeepBackground"]),
 }
 
 PLACE = """

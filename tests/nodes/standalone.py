@@ -4,10 +4,13 @@ import torch
 
 
 @torch.no_grad()
-def denoise(core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None, strengths=None):
+def denoise(
+    core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None, strengths=None, held=None
+):
     """Return latents, (f, c, h, w), of noise of that shape, in the scale of the host's LATENT.
 
-    `strengths` returns how much pose and reference count at a step.
+    `strengths` returns how much pose and reference count at a step; `held` are the clip's first
+    frames in that scale, if they are known.
     """
     networks, preset = loaded.networks, loaded.preset
     guide = core("diffusion.guidance").guide
@@ -39,7 +42,13 @@ def denoise(core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None, stre
 
     schedule = core("diffusion.schedule").NoiseSchedule(preset.schedule)
     clip = noise.transpose(0, 1)[None]
-    result = core("diffusion.samplers").sample(model, clip, schedule, steps)
+    sample = core("diffusion.samplers").sample
+    if held is None:
+        result = sample(model, clip, schedule, steps)
+    else:
+        known = (held * preset.latent_scale).transpose(0, 1)[None]
+        kept = core("animate.kept").Kept.first_frames(known, clip.shape[2])
+        result = kept.over(sample(kept.held_in(model, clip, schedule), clip, schedule, steps))
     return result[0].transpose(0, 1) / preset.latent_scale
 
 
