@@ -26,9 +26,8 @@ FRAMES = {
     "driving_video": 24,
     "skeleton_clip": 24,
     "lora_controlnet": 24,
-    "continue": 24,
 }
-OTHERS = ("fine_tune", "retarget_only", "keep_background")  # they give no video
+OTHERS = ("fine_tune", "retarget_only", "continue", "keep_background")  # they give no video
 NAMES = sorted([*FRAMES, *OTHERS])
 # What the page runs on further hosts: a clip that is compared and poses that are retargeted, which
 # are the results that our panels show.

@@ -49,6 +49,15 @@ def test_the_host_holds_frames_as_the_core_does(core, load, scene, run_node, ani
     assert relative_error(result, expected) < 1e-3
 
 
+def test_an_empty_latent_gives_the_clip_that_no_latent_gives(load, scene, animate):
+    loaded = load()
+    clip = scene(loaded, frames=4, width=16, height=16)
+    plain = animate(loaded, clip)["samples"]
+    empty = {"samples": torch.zeros_like(plain)}
+    whole = {**empty, "noise_mask": torch.ones(4, 1, 2, 2)}
+    assert all(torch.equal(animate(loaded, clip, one)["samples"], plain) for one in (empty, whole))
+
+
 def test_pictures_are_encoded_and_one_picture_is_fitted(load, scene, run_node, caplog):
     caplog.set_level(logging.INFO)
     loaded = load()

@@ -16,19 +16,12 @@ def test_the_host_accepts_the_prompt(run_node, host_nodes, comfy_host, file, mon
     import execution
 
     monkeypatch.syspath_prepend(comfy_host.path)  # its `utils` before comfy/utils.py
-    from comfy_extras import (
-        nodes_canny,
-        nodes_custom_sampler,
-        nodes_images,
-        nodes_latent,
-        nodes_video,
-    )
+    from comfy_extras import nodes_canny, nodes_custom_sampler, nodes_images, nodes_video
 
     stock = {
         nodes_custom_sampler: ("CFGGuider", "KSamplerSelect", "SamplerCustomAdvanced"),
         nodes_canny: ("Canny",),
         nodes_images: ("ImageFromBatch",),
-        nodes_latent: ("LatentBatch",),
         nodes_video: ("GetVideoComponents",),
     }
     for node_id, node in run_node.nodes.items():
