@@ -189,6 +189,20 @@ def test_copied_sound_is_bit_for_bit_the_same(tmp_path: Path) -> None:
     assert packets[0] == packets[1]
 
 
+def test_sound_may_begin_later_in_its_clip(tmp_path: Path) -> None:
+    write_sound(tmp_path / "tone.mp4", 1.0, "aac")
+    write_clip(tmp_path / "clip.mp4", 15, audio_from=tmp_path / "tone.mp4", audio_start=0.5)
+
+    packets = []
+    for name in ("tone.mp4", "clip.mp4"):
+        with av.open(str(tmp_path / name)) as container:
+            packets.append([(p.pts, bytes(p)) for p in container.demux(audio=0) if p.size])
+    later = [data for pts, data in packets[0] if pts is not None and pts >= 24000]
+    assert [data for _, data in packets[1]] == later[: len(packets[1])]
+    assert len(packets[1]) >= len(later) - 1
+    assert 0 <= (packets[1][0][0] or 0) < 1024
+
+
 def test_silent_source_gives_a_silent_video(tmp_path: Path) -> None:
     write_clip(tmp_path / "silent.mp4", 3)
     write_clip(tmp_path / "clip.mp4", 3, audio_from=tmp_path / "silent.mp4")
