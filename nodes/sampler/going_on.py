@@ -10,7 +10,7 @@ from ...animate_anyone.diffusion.windows import WindowConfig
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.media import fit_picture
 from ...animate_anyone.types import Size
-from ..comfyui import convert, host
+from ..comfyui import convert, host, latents
 from ..comfyui.sockets import Pose
 
 log = logging.getLogger(__name__)
@@ -37,12 +37,12 @@ def continued(
         known = _encoded(image, vae, held, pose.size, preset.unet.in_channels)
     else:
         assert latent is not None
-        known = _taken(convert.frame_latents(latent["samples"], "latent"), held)
+        known = _taken(latents.frame_latents(latent["samples"], "latent"), held)
     empty = convert.empty_latent(
         frames, preset.unet.in_channels, pose.size, host.intermediate_device()
     )
     _check_fits(known, empty["samples"], pose.size, preset.latent_scale, vae)
-    return convert.continued_latent(empty, known)
+    return latents.continued_latent(empty, known)
 
 
 def start_latent(
@@ -51,8 +51,8 @@ def start_latent(
 ) -> dict[str, Tensor]:
     """Return the LATENT that sampling starts from; one of a single picture is for all frames."""
     wanted = own["samples"]
-    samples = convert.frame_latents(given["samples"], "latent")
-    samples = convert.spread_latent(samples, len(wanted))
+    samples = latents.frame_latents(given["samples"], "latent")
+    samples = latents.spread_latent(samples, len(wanted))
     if samples.shape != wanted.shape:
         got, need = (
             f"{len(one)} frames of {8 * one.shape[3]}x{8 * one.shape[2]} pixels with "
@@ -75,13 +75,13 @@ def hold(
 
     Each estimate of the clean latents then carries on what it misses of the last held frame.
     """
-    held = convert.held_frames(mask)
+    held = latents.held_frames(mask)
     if not held or latent is None or held == len(latent):
         return
     check_held(held, len(latent), windows or WindowConfig(length=len(latent), overlap=0))
 
     def carried_on(values: dict[str, Any]) -> Tensor:
-        return convert.faded_in(values["denoised"], latent, held)
+        return latents.faded_in(values["denoised"], latent, held)
 
     options = dict(extra_args["model_options"])
     after = [*options.get("sampler_post_cfg_function", []), carried_on]
@@ -127,13 +127,13 @@ def _encoded(
     def encode(pictures: Tensor) -> Tensor:
         return vae.encode(convert.frames_to_image(pictures)).detach()
 
-    def decode(latents: Tensor) -> Tensor:
-        return convert.image_to_frames(vae.decode(latents).detach(), "vae")
+    def decode(encoded: Tensor) -> Tensor:
+        return convert.image_to_frames(vae.decode(encoded).detach(), "vae")
 
-    latents = encode(frames)
-    if latents.ndim != 4 or latents.shape[1] != channels:
-        return latents  # refused by its shape
-    return closer_latents(latents, frames, encode, decode)
+    known = encode(frames)
+    if known.ndim != 4 or known.shape[1] != channels:
+        return known  # refused by its shape
+    return closer_latents(known, frames, encode, decode)
 
 
 def _check_fits(

@@ -136,13 +136,13 @@ def test_a_mask_of_places_keeps_the_background(load, scene, run_node, animate, h
 
 
 def test_only_whole_first_frames_count_as_held(pack):
-    convert = pack("nodes.comfyui.convert")
+    latents = pack("nodes.comfyui.latents")
     mask = torch.ones(4, 1, 2, 2)
-    assert convert.held_frames(None) == convert.held_frames(mask) == 0
+    assert latents.held_frames(None) == latents.held_frames(mask) == 0
     mask[:2] = 0
-    assert convert.held_frames(mask) == 2
+    assert latents.held_frames(mask) == 2
     mask[3, 0, 0, 0] = 0  # something else is kept too: no clip that goes on
-    assert convert.held_frames(mask) == 0
+    assert latents.held_frames(mask) == 0
 
 
 def test_decoding_leaves_out_the_held_frames(load, run_node):
