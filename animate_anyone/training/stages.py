@@ -61,6 +61,7 @@ def surroundings_of(choices: Choices, config: TrainingConfig) -> Surroundings:
         autoencoder = own_autoencoder(choices.folder, scale, dtype, device)
     image_encoder: ImageEncoder | None = None
     if choices.image_encoder is not None:
+        _check_own_encoder(choices, config)
         image_encoder = load_image_encoder(read_weights(choices.image_encoder), dtype, device)
     if config.validate_every:
         _check_validation(config, autoencoder, image_encoder)
@@ -86,6 +87,16 @@ def _origin(choices: Choices) -> dict[str, str]:
     paths = {name: Path(value).resolve() for name, value in named.items()}
     known = {name: str(path if path.exists() else named[name]) for name, path in paths.items()}
     return {"data": "drawn characters", **known}
+
+
+def _check_own_encoder(choices: Choices, config: TrainingConfig) -> None:
+    """Raise ConfigError for a frozen image encoder beside one that the run trains."""
+    if config.train_image_encoder:
+        raise ConfigError(
+            f"image_encoder got {choices.image_encoder}, but train_image_encoder is true: the run "
+            "trains an image encoder of its own, and validation would use another. Leave it out, "
+            "or set train_image_encoder to false with --config."
+        )
 
 
 def _check_validation(

@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ...config import UNetConfig
+from ...errors import ConfigError
 from ...protocols import Autoencoder, ImageEncoder
 from ..config import TrainingConfig
 from ..networks import ExtraReference
@@ -44,6 +45,11 @@ class Encoding:
         if tokens is not None:
             wanted = self.unet.cross_attention_dim
             check_width("image tokens", "numbers", tokens.shape[-1], wanted)
+            if self.config.train_image_encoder:
+                raise ConfigError(
+                    "train_image_encoder got true, but the examples hold image tokens, so the "
+                    "encoder would never run. Set it to false, or give examples with thumbs."
+                )
             return tokens.to(self.device)
         assert thumbs is not None
         pictures = thumbs.to(self.device).float() / 255

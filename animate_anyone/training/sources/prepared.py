@@ -66,6 +66,7 @@ class ClipSource:
         split: Literal["train", "test"] = "train",
         strides: tuple[int, int] = (1, 2),  # least and most frames from one target to the next
         dimmed: bool = False,  # skeletons are drawn as `draw_pose` draws them dimmed
+        cached_tokens: bool = True,  # False: leave cached tokens aside, for an encoder in training
     ) -> None:
         """Use the clips of one split; InputError if it has none."""
         if not 1 <= strides[0] <= strides[1]:
@@ -74,6 +75,7 @@ class ClipSource:
                 "usual."
             )
         self.dataset, self.image_side, self.strides = dataset, image_side, strides
+        self.cached_tokens = cached_tokens and dataset.has("tokens")
         self.entries = dataset.split(split)
         if not self.entries:
             raise InputError(
@@ -192,7 +194,7 @@ class ClipSource:
     def _picture(self, entry: ClipEntry, number: int) -> _Picture:
         """Return a frame as a reference, from the caches if there are any."""
         dataset = self.dataset
-        tokens = dataset.tokens(entry) if dataset.has("tokens") else None
+        tokens = dataset.tokens(entry) if self.cached_tokens else None
         encoded = dataset.has("latents")
         picture = dataset.frame(entry, number) if not encoded or tokens is None else None
         reference = dataset.latents(entry)[number] if encoded else picture

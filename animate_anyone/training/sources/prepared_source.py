@@ -33,8 +33,18 @@ def _recognises(choices: "Choices") -> bool:
 def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
     dataset = _dataset(choices)
     _check_caches(dataset, choices)
-    side = IMAGE_ENCODER["image_size"] if config.train_image_encoder else CLIP_SIDE
-    return ClipSource(dataset, image_side=side, dimmed=get_preset(config.preset).dimmed_poses)
+    dimmed = get_preset(config.preset).dimmed_poses
+    if not config.train_image_encoder:
+        return ClipSource(dataset, image_side=CLIP_SIDE, dimmed=dimmed)
+    if dataset.has("tokens"):
+        log.warning(
+            "the tokens in %s are left aside: with train_image_encoder the run has an image "
+            "encoder of its own, which sees the pictures. To use the tokens, set "
+            "train_image_encoder to false with --config.",
+            dataset.folder,
+        )
+    side = IMAGE_ENCODER["image_size"]
+    return ClipSource(dataset, image_side=side, dimmed=dimmed, cached_tokens=False)
 
 
 def _dataset(choices: "Choices") -> ClipDataset:

@@ -22,8 +22,11 @@ from animate_anyone.errors import InputError, MediaError
 from animate_anyone.pose.drawing.draw import draw_frame
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.pose.skeleton.part_boxes import BoxRule
+from animate_anyone.training.recipes import get_recipe
 from animate_anyone.training.sources.batch import Draw
 from animate_anyone.training.sources.prepared import ClipSource
+from animate_anyone.training.stages import Choices
+from animate_anyone.training.stages import source_of as open_source
 from animate_anyone.types import Points
 
 STAGE1 = Draw(seed=7, examples=4, frames=3, consecutive=False)
@@ -161,6 +164,20 @@ def test_latents_alone_come_with_thumbs(tmp_path):
     assert batch.encoded
     assert batch.thumbs is not None
     assert batch.tokens is None
+
+
+def test_cached_tokens_are_left_aside_if_the_run_trains_an_image_encoder(encoded, caplog):
+    choices = Choices(folder=encoded.folder, data=encoded.folder)
+    config = get_recipe("aa-mini", 1)
+    batch = open_source(choices, config).batch(STAGE1, 0, range(4))
+    assert batch.tokens is None
+    assert batch.thumbs is not None
+    assert batch.encoded
+    assert "are left aside: with train_image_encoder the run has an image encoder" in caplog.text
+    caplog.clear()
+    frozen = open_source(choices, replace(config, train_image_encoder=False))
+    assert frozen.batch(STAGE1, 0, range(4)).tokens is not None
+    assert not caplog.text
 
 
 def test_cached_and_uncached_sets_draw_the_same_frames(dataset, encoded):

@@ -504,6 +504,12 @@ def test_a_frozen_image_encoder_is_not_among_the_networks(tmp_path, small):
     assert not any("image_encoder" in name for name in trainer.parameters)
 
 
+def test_tokens_for_an_image_encoder_that_is_trained_are_refused(tmp_path, tiny):
+    config = replace(SMALL, train_image_encoder=True)
+    with pytest.raises(ConfigError, match="hold image tokens, so the encoder would never run"):
+        trained(tiny.preset, config, tmp_path, Noise(encoded=True, tokens=True))
+
+
 @pytest.mark.parametrize("variant", ["clip", "controlnet", "clip_controlnet"])
 def test_the_ablations_are_configurations_of_the_same_run(tmp_path, tiny, variant):
     config = replace(SMALL, variant=variant, steps=2)

@@ -73,6 +73,14 @@ def test_validation_without_its_networks_is_refused_before_training(tmp_path):
     assert surroundings_of(Choices(folder=tmp_path), replace(config, validate_every=0))
 
 
+def test_an_image_encoder_beside_one_that_is_trained_is_refused(tmp_path):
+    """Validation would use it, though another one is trained."""
+    choices = Choices(folder=tmp_path, image_encoder=tmp_path / "clip.safetensors")
+    config = replace(get_recipe("aa-mini", 1), validate_every=0)
+    with pytest.raises(ConfigError, match=r"image_encoder got .*train_image_encoder is true"):
+        surroundings_of(choices, config)
+
+
 def test_stage_2_keeps_the_weights_that_stage_1_trained(tmp_path):
     first = networks(1)
     (tmp_path / "stage1").mkdir()
