@@ -1,6 +1,7 @@
 """Processes and devices of a run, and the rows of a step that each process computes."""
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,10 @@ CHANGEABLE_FIELDS = (
     "hand_weight",
     "face_weight",
 )
+
+
+# Variables by which launchers tell each process how many there are; accelerate reads the same ones.
+WORLD_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
 def training_device() -> "torch.device":
@@ -65,9 +70,35 @@ def make_accelerator(
         # If the conditions of all rows are dropped, ReferenceNet gets no gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    check_launch(accelerator.num_processes, os.environ)
     if accelerator.state.deepspeed_plugin is not None:
         configure_deepspeed(accelerator, config)
     return accelerator
+
+
+def check_launch(
+    found: int,  # processes that work together
+    variables: Mapping[str, str],  # of the environment
+) -> None:
+    """Raise ConfigError if a launcher started more processes than work together.
+
+    Each of them would train a run of its own, and all into one folder.
+    """
+    cpu = "without cards, set ACCELERATE_USE_CPU=true and start them with torchrun"
+    asked = max((int(variables.get(name) or 1) for name in WORLD_SIZES), default=1)
+    if asked > found:
+        raise ConfigError(
+            f"processes got {asked} from the launcher, but only {found} of them found each other; "
+            f"each would train alone. Start one per card, or, {cpu}."
+        )
+    # accelerate names a port if it was asked for several processes, but on CPUs it starts only one.
+    several = "ACCELERATE_MIXED_PRECISION" in variables and "MASTER_PORT" in variables
+    if several and found == 1 and not any(name in variables for name in WORLD_SIZES):
+        raise ConfigError(
+            "processes got several from accelerate launch, but it has started only one. Launch "
+            f"with --multi_gpu, or, {cpu}; for one process, ask for --num_processes 1 and remove "
+            "the variable MASTER_PORT."
+        )
 
 
 def configure_deepspeed(accelerator: "Accelerator", config: TrainingConfig) -> None:

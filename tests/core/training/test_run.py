@@ -440,6 +440,18 @@ def test_resuming_with_other_data_is_logged(tmp_path, small, caplog):
     assert "weights" not in caplog.text
 
 
+def test_processes_that_do_not_find_each_other_are_refused(tmp_path, tiny, monkeypatch):
+    """As torchrun without a card, and accelerate launch --cpu --num_processes 2, start them."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"got 2 from the launcher, but only 1 of them"):
+        Trainer(SMALL, tmp_path, tiny.preset)
+    devices.check_launch(2, {"WORLD_SIZE": "2", "MASTER_PORT": "29500"})
+    launched = {"ACCELERATE_MIXED_PRECISION": "no"}
+    devices.check_launch(1, launched)
+    with pytest.raises(ConfigError, match="accelerate launch, but it has started only one"):
+        devices.check_launch(1, launched | {"MASTER_PORT": "29500"})
+
+
 def test_distributions_are_configured_or_refused(tiny):
     plugin = SimpleNamespace(deepspeed_config={})
     accelerator: Any = SimpleNamespace(
