@@ -191,10 +191,11 @@ def claim(
 
 
 def _check_same(name: str, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    before = asdict(TrainingConfig()) | dict(earlier)  # settings that are newer than the run
     changed = [
-        f"{key} was {earlier.get(key)!r} and is {value!r}"
+        f"{key} was {before.get(key)!r} and is {value!r}"
         for key, value in now.items()
-        if earlier.get(key) != value
+        if before.get(key) != value
     ]
     if changed:
         raise InputError(
