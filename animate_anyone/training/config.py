@@ -14,7 +14,7 @@ from ..networks.condition import MOST_REFERENCES
 from ..places import whole_file
 from ..pose.skeleton.part_boxes import BoxRule
 from .learning_rate import learning_rate_at
-from .loop.losses import loss_weights
+from .loop.losses import MIN_SNR_FORMULAS, loss_weights
 from .variants import VARIANTS, Variant
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -53,6 +53,7 @@ _CHOICES = {
     "mixed_precision": ("no", "bf16", "fp16"),
     "prediction_type": (None, *PREDICTIONS),
     "zero_snr": (None, False, True),
+    "min_snr_formula": MIN_SNR_FORMULAS,
 }
 
 
@@ -91,6 +92,7 @@ class TrainingConfig:
     reference_dropout: float = 0.5  # share of those after the first that are left out at random
     losses: Mapping[str, float] = field(default_factory=dict)  # weight by term; others: default
     min_snr_gamma: float = 0.0  # min-SNR weighting of the loss (arXiv 2303.09556); 0 is none
+    min_snr_formula: str = "paper"  # or "diffusers", that of the public scripts; see min_snr_scale
     noise_offset: float = 0.0  # strength of extra noise that is constant over a channel
     prediction_type: str | None = None  # None: the preset's
     zero_snr: bool | None = None  # None: the preset's

@@ -33,6 +33,7 @@ class AdditionTraining(LoopConfig):
     figure_weight: float = 2.0  # extra weight of the loss inside the figure
     losses: Mapping[str, float] = field(default_factory=dict)  # weight by term; others: default
     min_snr_gamma: float = 0.0  # as in TrainingConfig
+    min_snr_formula: str = "paper"
     save_every: int = 100  # steps
     held_out: int = 24  # characters on which it is measured; 0: not measured
     mixed_precision: bool = True  # bf16

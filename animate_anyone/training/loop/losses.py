@@ -4,6 +4,7 @@ To add a term, add an entry. Its weight is then a key in `losses` of the configu
 trainers add it, and the log shows it as loss_<name> in every run that uses several terms.
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from torch import Tensor
 
 from ...diffusion.schedule import NoiseSchedule
 from ...errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+MIN_SNR_FORMULAS = ("paper", "diffusers")
+NEARLY_NO_WEIGHT = 1e-2  # a weight below this teaches next to nothing
 
 
 class LossSettings(Protocol):
@@ -32,6 +38,11 @@ class LossSettings(Protocol):
     @property
     def min_snr_gamma(self) -> float:
         """Return the gamma of min-SNR weighting; 0 is none."""
+        ...
+
+    @property
+    def min_snr_formula(self) -> str:
+        """Return the formula of these weights, of MIN_SNR_FORMULAS."""
         ...
 
 
@@ -120,19 +131,45 @@ def min_snr_scale(
     schedule: NoiseSchedule,
     timesteps: Tensor,  # (b, f)
     gamma: float,  # 5 is usual
+    formula: str = "paper",  # of MIN_SNR_FORMULAS
 ) -> Tensor:  # (b, f)
     """Return min-SNR weights of each frame's error (arXiv 2303.09556, section 3.4).
 
-    The error of the clean picture has the weight min(SNR, gamma). The error of v is SNR + 1 times
-    as large, and that of the noise SNR times, so their weights are divided by these factors.
+    `paper`: the error of the clean picture has the weight min(SNR, gamma). The error of v is
+    SNR + 1 times as large, and that of the noise SNR times, so their weights are divided by these
+    factors. `diffusers`: in its training scripts, and so in the public ones of this paper, v has
+    the weight min(SNR + 1, gamma) / (SNR + 1), which is 1 for pure noise; the weight of the noise
+    is the same, and that of the clean picture is left as the paper has it.
     """
     snr = schedule.snr(timesteps)
+    if formula == "diffusers" and schedule.config.prediction_type == "v_prediction":
+        return (snr + 1).clamp(max=gamma) / (snr + 1)
     clipped = snr.clamp(max=gamma)
     if schedule.config.prediction_type == "sample":
         return clipped
     if schedule.config.prediction_type == "v_prediction":
         return clipped / (snr + 1)
     return torch.where(snr > gamma, gamma / snr, 1.0)  # also 1 at a signal-to-noise ratio of 0
+
+
+def warn_of_unweighted_steps(
+    schedule: NoiseSchedule,
+    gamma: float,  # 0: no min-SNR weights
+    formula: str,
+) -> None:
+    """Log a warning if the timesteps with which sampling begins get next to no weight."""
+    if not gamma:
+        return
+    every = torch.arange(schedule.config.train_timesteps)
+    weights = min_snr_scale(schedule, every, gamma, formula)
+    if float(weights[-1]) < NEARLY_NO_WEIGHT**2:
+        few = int((weights < NEARLY_NO_WEIGHT).sum())
+        log.warning(
+            "min_snr_gamma %g gives pure noise the weight %.2g, and %d of %d timesteps less than "
+            "%g: the first steps of sampling are hardly trained. Choose v_prediction with "
+            "min_snr_formula diffusers, or set min_snr_gamma to 0.",
+            *(gamma, float(weights[-1]), few, len(every), NEARLY_NO_WEIGHT),
+        )
 
 
 def difference_error(
@@ -162,7 +199,8 @@ def _prediction_error(output: Tensor, target: Tensor, facts: BatchFacts) -> Tens
         weights = weights + facts.extra
     scale = None
     if gamma := facts.settings.min_snr_gamma:
-        scale = min_snr_scale(facts.schedule, facts.timesteps, gamma).to(target.device)
+        formula = facts.settings.min_snr_formula
+        scale = min_snr_scale(facts.schedule, facts.timesteps, gamma, formula).to(target.device)
     return weighted_error(output, target, weights, scale)
 
 

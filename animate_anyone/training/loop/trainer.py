@@ -36,7 +36,7 @@ from .draws import draw_step
 from .inputs import Encoding
 from .journal import Journal
 from .looks import Looks
-from .losses import BatchFacts, figure_error, total_loss
+from .losses import BatchFacts, figure_error, total_loss, warn_of_unweighted_steps
 from .optimizer import build_optimizer
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Trainer:
         self.schedule = NoiseSchedule(self.preset.schedule)
         self.accelerator = make_accelerator(config, cpu=self.surroundings.cpu)
         check_run(self.accelerator, config)
+        warn_of_unweighted_steps(self.schedule, config.min_snr_gamma, config.min_snr_formula)
         self.device = self.accelerator.device
         self._inputs = Encoding(
             config=config,

@@ -27,7 +27,13 @@ from animate_anyone.training.loop import devices
 from animate_anyone.training.loop import trainer as loop
 from animate_anyone.training.loop.checkpoints import CheckpointFolder
 from animate_anyone.training.loop.draws import draw_step
-from animate_anyone.training.loop.losses import figure_weights, min_snr_scale, weighted_error
+from animate_anyone.training.loop.losses import (
+    MIN_SNR_FORMULAS,
+    figure_weights,
+    min_snr_scale,
+    warn_of_unweighted_steps,
+    weighted_error,
+)
 from animate_anyone.training.loop.trainer import Surroundings, Trainer
 from animate_anyone.training.sources.batch import Batch, Draw
 from animate_anyone.training.sources.shards import Shards, write_shard
@@ -574,6 +580,28 @@ def test_min_snr_weights_follow_the_formula(prediction, expected):
     found = min_snr_scale(schedule, timesteps, 5.0)
     snr = (schedule.alphas_cumprod / (1 - schedule.alphas_cumprod))[timesteps[0]].tolist()
     assert found[0].tolist() == pytest.approx([expected(value) for value in snr], rel=1e-5)
+
+
+def test_min_snr_weights_of_diffusers_leave_pure_noise_its_weight(caplog):
+    schedule = NoiseSchedule(ScheduleConfig())
+    timesteps = torch.tensor([[0, 300, 600, 999]])
+    snr = schedule.snr(timesteps)[0].tolist()
+    found = min_snr_scale(schedule, timesteps, 5.0, "diffusers")[0].tolist()
+    assert found == pytest.approx([min(s + 1, 5.0) / (s + 1) for s in snr], rel=1e-5)
+    assert found[-1] == pytest.approx(1.0)
+    noise = NoiseSchedule(ScheduleConfig(prediction_type="epsilon", zero_snr=False))
+    ours, theirs = (min_snr_scale(noise, timesteps, 5.0, name) for name in MIN_SNR_FORMULAS)
+    assert torch.equal(ours, theirs)
+    warn_of_unweighted_steps(schedule, 5.0, "diffusers")
+    warn_of_unweighted_steps(noise, 5.0, "paper")
+    assert not caplog.text
+
+
+def test_a_run_whose_first_sampling_steps_get_no_weight_says_so(tmp_path, tiny, caplog):
+    Trainer(replace(SMALL, min_snr_gamma=5.0), tmp_path, tiny.preset)
+    assert "min_snr_gamma 5 gives pure noise the weight 0" in caplog.text
+    with pytest.raises(ConfigError, match=r"min_snr_formula got 'kohya'; choose one of paper"):
+        replace(SMALL, min_snr_formula="kohya")
 
 
 def test_min_snr_weights_are_defined_at_zero_snr():
