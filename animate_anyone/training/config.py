@@ -29,6 +29,8 @@ _POSITIVE = (
     "report_every",
     "keep_checkpoints",
     "references",
+    "least_stride",
+    "most_stride",
 )
 _NOT_NEGATIVE = (
     "learning_rate",
@@ -44,6 +46,10 @@ _NOT_NEGATIVE = (
     "workers",
     "seed",
     "validate_every",
+    "spike_limit",
+    "reference_distance",
+    "report_minutes",
+    "save_minutes",
 )
 _SHARES = ("condition_dropout", "reference_dropout", "average_decay", "second_moment")
 _CHOICES = {
@@ -53,6 +59,7 @@ _CHOICES = {
     "mixed_precision": ("no", "bf16", "fp16"),
     "prediction_type": (None, *PREDICTIONS),
     "zero_snr": (None, False, True),
+    "beta_schedule": (None, "linear", "scaled_linear"),
     "min_snr_formula": MIN_SNR_FORMULAS,
 }
 
@@ -79,6 +86,7 @@ class TrainingConfig:
     second_moment: float = 0.98  # Adam's beta 2
     weight_decay: float = 0.01
     clip: float = 1.0  # gradient norm
+    spike_limit: float = 4.0  # skip a step whose gradient norm is so many times the usual; 0: none
     average_decay: float = 0.999  # of the moving average of the weights; 0 keeps none
     condition_dropout: float = 0.1  # share of examples without reference and image token
     figure_weight: float = 2.0  # extra weight of the loss inside the figure, if there are masks
@@ -88,6 +96,11 @@ class TrainingConfig:
     face_weight: float = 0.0
     box_margin: float = 0.2  # of these boxes on each side, as a share of their longer side
     box_threshold: float = 0.5  # confidence from which a point counts
+    # How examples are drawn from prepared clips.
+    least_stride: int = 1  # stage 2: frames from one target to the next, at 30 frames per second
+    most_stride: int = 2
+    reference_distance: int = 0  # least frames from the reference to each target
+    least_crop: float = 1.0  # random crops have this share of the sides or more; 1: none
     references: int = 1  # most reference pictures of an example, far apart in pose
     reference_dropout: float = 0.5  # share of those after the first that are left out at random
     losses: Mapping[str, float] = field(default_factory=dict)  # weight by term; others: default
@@ -96,6 +109,7 @@ class TrainingConfig:
     noise_offset: float = 0.0  # strength of extra noise that is constant over a channel
     prediction_type: str | None = None  # None: the preset's
     zero_snr: bool | None = None  # None: the preset's
+    beta_schedule: str | None = None  # linear or scaled_linear; None: the preset's
     train_image_encoder: bool = True  # stage 1; the paper freezes CLIP, aa-mini has none to freeze
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     gradient_checkpointing: bool = False  # less memory, a third more time
@@ -104,6 +118,8 @@ class TrainingConfig:
     save_every: int = 200  # steps
     keep_checkpoints: int = 2
     report_every: int = 100  # steps
+    report_minutes: float = 0.0  # report after this time too; 0: by steps alone
+    save_minutes: float = 0.0  # save after this time too; 0: by steps alone
     validate_every: int = 0  # steps; 0 never
 
     def __post_init__(self) -> None:
@@ -130,6 +146,16 @@ class TrainingConfig:
                     f"{', '.join(map(str, choices))}."
                 )
 
+        if self.most_stride < self.least_stride:
+            raise ConfigError(
+                f"most_stride got {self.most_stride}, below least_stride {self.least_stride}; "
+                "it must not be smaller. Raise it."
+            )
+        if not 0 < self.least_crop <= 1:
+            raise ConfigError(
+                f"least_crop got {self.least_crop}; it is a share of the sides, above 0 and at "
+                "most 1. 1 is the whole picture, 0.8 is usual."
+            )
         BoxRule(margin=self.box_margin, threshold=self.box_threshold)
         if self.references > MOST_REFERENCES:
             raise ConfigError(
@@ -210,6 +236,8 @@ def scheduled(preset: Preset, config: TrainingConfig) -> Preset:
         changes["prediction_type"] = config.prediction_type
     if config.zero_snr is not None:
         changes["zero_snr"] = config.zero_snr
+    if config.beta_schedule is not None:
+        changes["beta_schedule"] = config.beta_schedule
     schedule = replace(preset.schedule, **changes)
     if schedule.zero_snr and schedule.prediction_type == "epsilon":
         raise ConfigError(

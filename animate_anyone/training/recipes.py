@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from ..config import ScheduleConfig
 from ..errors import ConfigError
 from .config import TrainingConfig
 
@@ -68,11 +69,14 @@ _PAPER = TrainingConfig(
 )
 PAPER = {1: _PAPER, 2: replace(_PAPER, stage=2, steps=10_000, examples=4, frames=24)}
 
+# A step of 64 examples, one after the other, takes a minute or more.
+_BY_TIME = {"report_minutes": 5.0, "save_minutes": 30.0}
+
 # The paper's settings on one card of 24 GB: data at 512x512 with cached latents and tokens, one
 # example at a time, 8-bit Adam. benchmarks/training_memory.py counts the memory.
 ONE_CARD = {
-    1: replace(PAPER[1], preset="moore", accumulate=64, optimizer="adamw8bit"),
-    2: replace(PAPER[2], preset="moore", accumulate=4, optimizer="adamw8bit"),
+    1: replace(PAPER[1], preset="moore", accumulate=64, optimizer="adamw8bit", **_BY_TIME),
+    2: replace(PAPER[2], preset="moore", accumulate=4, optimizer="adamw8bit", **_BY_TIME),
 }
 
 # Rows of table 3 in miniature: every variant for the same steps on the same examples.
@@ -91,3 +95,34 @@ def get_recipe(name: str, stage: int) -> TrainingConfig:
     if name not in RECIPES:
         raise ConfigError(f"recipe got {name!r}; choose one of {', '.join(RECIPES)}.")
     return RECIPES[name][stage]
+
+
+def departures(
+    recipe: str,
+    schedule: ScheduleConfig,  # of the run
+) -> str:
+    """Return in one line where a run by the paper's settings differs from its text; "": nowhere."""
+    if recipe not in ("paper", "24gb"):
+        return ""
+    different = [
+        text
+        for there, text in (
+            (
+                schedule.prediction_type != "epsilon",
+                f"prediction_type {schedule.prediction_type} (equation 1: epsilon)",
+            ),
+            (schedule.zero_snr, "zero_snr true (not mentioned, Stable Diffusion 1.5: false)"),
+            (
+                schedule.beta_schedule != "scaled_linear",
+                f"beta_schedule {schedule.beta_schedule} (not mentioned, Stable Diffusion 1.5: "
+                "scaled_linear)",
+            ),
+        )
+        if there
+    ]
+    if not different:
+        return ""
+    return (
+        f"recipe {recipe} differs from the paper's text, as the public weights do: "
+        f"{', '.join(different)}. To train by the text, set these with --config."
+    )

@@ -1,6 +1,7 @@
 """The command `train`: the paper's two training stages, and export of the weights."""
 
 import argparse
+import logging
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ..options import (
     sentence,
     set_threads,
 )
+
+log = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -63,10 +66,11 @@ def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
 
 def _stage(options: argparse.Namespace) -> int:
     from ...places import check_folder
-    from ...training.config import read_changes
+    from ...training.config import read_changes, scheduled
     from ...training.loop.trainer import Trainer
-    from ...training.recipes import get_recipe
+    from ...training.recipes import departures, get_recipe
     from ...training.stages import Choices, source_of, surroundings_of
+    from ...weights.sets.table import get_preset
 
     check_folder(options.folder)
     set_threads(options)
@@ -74,6 +78,8 @@ def _stage(options: argparse.Namespace) -> int:
     steps = {} if options.steps is None else {"steps": options.steps}
     changes = read_changes(options.config) if options.config else {}
     config = recipe.changed(changes | steps)
+    if line := departures(options.recipe, scheduled(get_preset(config.preset), config).schedule):
+        log.info("%s", line)
     choices = Choices(**{entry.name: getattr(options, entry.name) for entry in fields(Choices)})
     source = source_of(choices, config)
     Trainer(config, options.folder, surroundings=surroundings_of(choices, config)).run(source)

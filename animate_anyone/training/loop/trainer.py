@@ -28,20 +28,21 @@ from ...weights.load import Models
 from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
-from ..sources.batch import Batch, Draw, Source
+from ..sources.batch import Batch, Source
 from .checkpoints import Average, CheckpointFolder, bytes_of_save, require_safe_checkpoint
 from .checks import needed
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
+from .due import Due
 from .inputs import Encoding
 from .journal import Journal
 from .looks import Looks
 from .losses import BatchFacts, figure_error, total_loss, warn_of_unweighted_steps
 from .optimizer import build_optimizer
+from .reading import Part, read_steps
 
 log = logging.getLogger(__name__)
 
-SPIKE = 4.0  # a step is skipped if its gradient norm is more than this times the typical norm
 SPIKE_FREE_STEPS = 200  # first steps, while the typical norm is estimated; none is skipped
 MAX_NOT_FINITE = 50  # steps in a row without a finite gradient; fp16 finds its scale in fewer
 
@@ -90,6 +91,8 @@ class Trainer:
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
         self._origin, self._looks = dict(self.surroundings.origin), Looks(self.surroundings.look)
         self._skipped = self._not_finite = 0  # steps since the last report; in a row
+        self._due = (Due(config.report_minutes), Due(config.save_minutes))
+        self._is_due = (False, False)  # a report and a checkpoint by time, after this step
 
         found = self.checkpoints.newest()
         networks = self._built(folder, new=found is None)
@@ -125,6 +128,8 @@ class Trainer:
             config.write(self.folder / "config.json")
         figures: list[dict[str, float]] = []  # of each step since the last report
         waited, started = 0.0, time.perf_counter()
+        for due in self._due:
+            due.begin()
         for parts in self._batches(source):
             waited += time.perf_counter() - started
             step = self.train_step(parts)
@@ -133,11 +138,14 @@ class Trainer:
             started = now
             if (progress := self.surroundings.progress) is not None:
                 self._looks.call(lambda shown=progress: shown(self.step, config.steps))
-            if self.step % config.report_every == 0:
+            report, save = self._is_due
+            if self.step % config.report_every == 0 or report:
                 self._report(journal, figures, waited)
+                self._due[0].begin()
                 waited = 0.0
-            if self.step % config.save_every == 0 or self.step == config.steps:
+            if self.step % config.save_every == 0 or self.step == config.steps or save:
                 self.save()
+                self._due[1].begin()
             if config.validate_every and self.step % config.validate_every == 0:
                 self._validate(journal)
             started = time.perf_counter()
@@ -149,17 +157,31 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(self.step)
         figures: list[dict[str, float]] = []
+        losses: list[Tensor] = []
         for rows, batch in parts:
             with self.accelerator.accumulate(self._wrapped):
                 part, others = self._loss(rows, batch)
-                value = float(self._mean(part.detach()))
-                if not math.isfinite(value):
-                    self._stop(value, parts)
+                losses.append(part.detach())
+                figures.append(others)
+                if len(losses) == len(parts):  # before the weights can change
+                    value = self._agreed(torch.stack(losses).mean(), parts)
                 self.accelerator.backward(part)
-            figures.append({"loss": value, **others})
         self._update()
         self.step += 1
-        return _means(figures)
+        return {"loss": value, **_means(figures)}
+
+    def _agreed(self, loss: Tensor, parts: Sequence[Part]) -> float:
+        """Return the step's loss over all processes; stop if it is not finite.
+
+        The same exchange tells all processes what is due after this step.
+        """
+        main = self.accelerator.is_main_process
+        due = loss.new_tensor([float(main and due.now()) for due in self._due])
+        value, *due = self._mean(torch.cat([loss[None], due])).tolist()
+        if not math.isfinite(value):
+            self._stop(value, parts)
+        self._is_due = (due[0] > 0, due[1] > 0)
+        return value
 
     def save(self) -> None:
         """Write a checkpoint, and the current weights (averages if kept) as one file."""
@@ -193,7 +215,8 @@ class Trainer:
             parameter.grad = None
         norm = self.accelerator.clip_grad_norm_(self._wrapped.parameters(), self.config.clip)
         norm = float(norm) if norm is not None else self.typical_norm  # DeepSpeed may return None
-        finite, limit = math.isfinite(norm), SPIKE * self.typical_norm
+        finite = math.isfinite(norm)
+        limit = (self.config.spike_limit or math.inf) * (self.typical_norm or math.inf)
         if finite and (self.step < SPIKE_FREE_STEPS or norm <= limit):
             self.optimizer.step()
             self.average.update(self.parameters)
@@ -228,12 +251,12 @@ class Trainer:
         noise = drawn.noise.to(self.device)
         noisy = schedule.add_noise(targets, noise, drawn.timesteps)
         target = schedule.target(targets, noise, drawn.timesteps)
-        poses = batch.poses.to(self.device).float() / 255
+        poses = batch.poses.to(self.device, non_blocking=True).float() / 255
         timesteps = drawn.timesteps.to(self.device)
         picture = self._inputs.picture(batch.thumbs, batch.tokens)
         extras = self._inputs.extras(batch)
         output = self._wrapped(noisy, timesteps, poses, reference, picture, drawn.keep, extras)
-        masks = None if batch.masks is None else batch.masks.to(self.device)
+        masks = None if batch.masks is None else batch.masks.to(self.device, non_blocking=True)
         facts = BatchFacts(
             settings=config,
             schedule=schedule,
@@ -246,28 +269,11 @@ class Trainer:
         shown = torch.ones_like(target[:, :1]) if masks is None else masks
         return loss, {"figure_error": figure_error(output.detach(), target, shown), **terms}
 
-    def _batches(self, source: Source) -> Iterator[list[tuple[Sequence[int], Batch]]]:
+    def _batches(self, source: Source) -> Iterator[list[Part]]:
         """Yield the parts of each remaining step."""
-        config = self.config
-        draw = Draw(
-            seed=config.seed,
-            examples=config.examples,
-            frames=config.frames,
-            consecutive=config.stage == 2,
-            references=config.references,
-            reference_dropout=config.reference_dropout,
-            hands=config.box_rule(config.hand_weight),
-            faces=config.box_rule(config.face_weight),
-        )
+        config, pinned = self.config, self.device.type == "cuda"
         rows = rows_of(self.accelerator, config)
-        loader = torch.utils.data.DataLoader(
-            _Steps(source, draw, rows),
-            batch_size=None,
-            sampler=range(self.step, config.steps),
-            num_workers=config.workers,
-            pin_memory=self.device.type == "cuda",
-        )
-        return ([*zip(rows, parts, strict=True)] for parts in loader)
+        return read_steps(source, config, rows, self.step, pinned=pinned)
 
     def _mean(self, value: Tensor) -> Tensor:
         """Return the mean over all processes."""
@@ -366,16 +372,6 @@ class Trainer:
                     "the run was started with %s %s; it continues with %s", name, before, now
                 )
         self._origin |= begun
-
-
-class _Steps(torch.utils.data.Dataset):
-    """The batches of a process, by the number of the step."""
-
-    def __init__(self, source: Source, draw: Draw, rows: Sequence[Sequence[int]]) -> None:
-        self.source, self.draw, self.rows = source, draw, rows
-
-    def __getitem__(self, step: int) -> list[Batch]:
-        return [self.source.batch(self.draw, step, rows) for rows in self.rows]
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:

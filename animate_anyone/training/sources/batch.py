@@ -5,11 +5,12 @@ data, and processes that share a step take their rows without communication.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 from torch import Tensor
 
+from ...errors import InputError
 from ...pose.skeleton.part_boxes import BoxRule
 
 
@@ -21,6 +22,10 @@ class Extra:
     thumbs: Tensor | None = None  # (b, 3, s, s), uint8
     tokens: Tensor | None = None  # (b, 1, d), float32
     present: tuple[bool, ...] = ()  # b: False where the example does not have it
+
+    def pin_memory(self) -> "Extra":
+        """Return a copy in pinned memory; the loader calls this."""
+        return replace(self, **_pinned(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,16 @@ class Batch:
     extras: tuple[Extra, ...] = ()  # further reference pictures
     names: tuple[str, ...] = ()  # b, for messages: the clip or character of each row
 
+    def pin_memory(self) -> "Batch":
+        """Return a copy in pinned memory, from which a card copies while it computes."""
+        extras = tuple(extra.pin_memory() for extra in self.extras)
+        return replace(self, **_pinned(self), extras=extras)
+
+
+def _pinned(record: Extra | Batch) -> dict[str, Tensor]:
+    values = ((entry.name, getattr(record, entry.name)) for entry in fields(record))
+    return {name: value.pin_memory() for name, value in values if isinstance(value, Tensor)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
@@ -55,8 +70,23 @@ class Draw:
     consecutive: bool  # stage 2: targets are consecutive frames of one span
     references: int = 1  # most reference pictures of an example
     reference_dropout: float = 0.0  # share of those after the first that are left out
+    distance: int = 0  # least frames from the reference to each target
+    least_crop: float = 1.0  # random crops have this share of the sides or more; 1: none
     hands: BoxRule | None = None  # boxes around hands; None: not needed
     faces: BoxRule | None = None
+
+
+def refuse_clip_settings(draw: Draw, what: str) -> None:
+    """Raise InputError for settings that only sources of prepared clips follow."""
+    for name, value, usual in (
+        ("reference_distance", draw.distance, 0),
+        ("least_crop", draw.least_crop, 1.0),
+    ):
+        if value != usual:
+            raise InputError(
+                f"{name} got {value}; {what} cannot be drawn so. Set it to {usual:g}, or train on "
+                "a folder made by `prepare`."
+            )
 
 
 class Source(Protocol):

@@ -13,7 +13,7 @@ from einops import rearrange
 from ...errors import InputError
 from ...media import to_pixels
 from ...protocols import Autoencoder, ImageEncoder, Progress
-from .batch import Batch, Draw, Extra
+from .batch import Batch, Draw, Extra, refuse_clip_settings
 from .extras import CANDIDATES, described_pictures, draw_extras, far_apart
 
 CHUNK_FRAMES = 8  # through the autoencoder at once, at most
@@ -65,6 +65,7 @@ class OwnClip:
 
     def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
         """Return these rows of a step; InputError if the clip is too short for an example."""
+        refuse_clip_settings(draw, "examples of one clip in memory")
         room = len(self) - draw.frames + draw.consecutive
         if room < 1:
             most = len(self) - 1 + draw.consecutive

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from ...dataset.manifest import ClipDataset, ClipEntry, Span
+from ...dataset.manifest import ClipDataset, ClipEntry
 from ...errors import InputError, MediaError
 from ...media.fitting import squash
 from ...pose.drawing.draw import draw_frame
@@ -19,11 +19,10 @@ from ...types import Points, PoseClip
 from ...weights.encoders import CLIP_SIDE
 from .batch import Batch, Draw, Extra
 from .extras import CANDIDATES, described, draw_extras, far_apart
+from .placed import Crop, Placed, needed_frames, place
 from .weighed import boxes_of_rows, rules_of
 
 logger = logging.getLogger(__name__)
-
-USUAL_FPS = 30.0  # strides count frames at this speed, so that faster clips do not look slow
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class ClipSource:
                 f"clips got {dataset.folder}, which has no clip for {split}; its report.md lists "
                 "how clips were split. Prepare it with a split that names some."
             )
-        self._long_enough: dict[tuple[int, bool], tuple[ClipEntry, ...]] = {}
+        self._long_enough: dict[int, tuple[ClipEntry, ...]] = {}
         self._dimmed = dimmed
         self._checked: set[tuple[Part, BoxRule]] = set()
         self._logged: set[str] = set()  # names of clips whose damage has been logged
@@ -93,18 +92,25 @@ class ClipSource:
         If a clip cannot be read, its row comes from another one, which also depends only on the
         seed; that is logged once per clip.
         """
+        if draw.least_crop < 1 and self.dataset.has("latents"):
+            raise InputError(
+                f"least_crop got {draw.least_crop}, but {self.dataset.folder} has cached latents, "
+                "which cannot be cropped. Set it to 1, or prepare without --cache latents."
+            )
         entries = self._entries(draw)
         self._check_boxes(draw)
         return self._together([self._row(entries, draw, step, row) for row in rows], draw)
 
     def _entries(self, draw: Draw) -> tuple[ClipEntry, ...]:
         """Return the clips that are long enough; the others are logged once."""
-        key = (draw.frames, draw.consecutive)
+        key = needed_frames(draw)
         if key not in self._long_enough:
-            enough = tuple(entry for entry in self.entries if _is_enough(entry, *key))
+            enough = tuple(e for e in self.entries if max(map(len, e.spans)) >= key)
             short = [entry.name for entry in self.entries if entry not in enough]
             what = "frames in a row"
-            if not draw.consecutive:
+            if draw.distance:
+                what = f"frames in one span, {draw.distance} or more from the reference"
+            elif not draw.consecutive:
                 what = "frames beside the reference in one span"
             if not enough:
                 raise InputError(
@@ -126,8 +132,7 @@ class ClipSource:
             # One generator per clip, so that draws do not depend on clips that failed before.
             rng = np.random.default_rng((draw.seed, step, row, index))
             try:
-                span, reference, targets = self._chosen(entry, draw, rng)
-                return self._read(entry, draw, rng, span, reference, targets)
+                return self._read(entry, draw, rng, place(entry, draw, self.strides, rng))
             except MediaError as error:
                 if entry.name not in self._logged:
                     self._logged.add(entry.name)
@@ -137,49 +142,27 @@ class ClipSource:
             "more. Check the disk, and prepare them again."
         )
 
-    def _chosen(
-        self, entry: ClipEntry, draw: Draw, rng: np.random.Generator
-    ) -> tuple[Span, int, np.ndarray]:
-        """Return a span, and the frame numbers of the reference and of the targets in it."""
-        needed = draw.frames + (not draw.consecutive)
-        spans = [span for span in entry.spans if len(span) >= needed]
-        if not draw.consecutive:
-            span = _one_of(spans, [len(span) for span in spans], rng)
-            numbers = rng.choice(_numbers(span), draw.frames + 1, replace=False)
-            return span, int(numbers[0]), numbers[1:]
-        starts = np.array([len(span) - draw.frames + 1 for span in spans], float)
-        span = spans[rng.choice(len(spans), p=starts / starts.sum())]
-        stride = self._stride(entry, span, draw.frames, rng)
-        last = span.stop - (draw.frames - 1) * stride
-        first = int(rng.integers(span.start, last))
-        reference = int(rng.choice(_numbers(span)))
-        return span, reference, first + stride * np.arange(draw.frames)
-
-    def _stride(self, entry: ClipEntry, span: Span, frames: int, rng: np.random.Generator) -> int:
-        """Return a stride with which the frames fit into the span; a stride of 1 always fits."""
-        faster = max(1, round(entry.fps / USUAL_FPS))
-        low, high = self.strides
-        wanted = faster * int(rng.integers(low, high + 1))
-        return min(wanted, (len(span) - 1) // max(1, frames - 1)) if frames > 1 else 1
-
     def _read(
         self,
         entry: ClipEntry,
         draw: Draw,
         rng: np.random.Generator,
-        span: Span,
-        reference: int,
-        targets: np.ndarray,
+        placed: Placed,
     ) -> _Row:
-        dataset = self.dataset
+        dataset, targets = self.dataset, placed.targets
         pose = dataset.keypoints(entry)
+        more = self._extras(placed, pose, draw, rng)
+        crop = None
+        if draw.least_crop < 1:
+            crop = Crop.drawn(dataset.size, draw.least_crop, rng)
+            pose = crop.pose(pose)
         drawn = [draw_frame(pose, n, dimmed=self._dimmed) for n in targets.tolist()]
-        first = self._picture(entry, reference)
+        first = self._picture(entry, placed.reference, crop)
         if dataset.has("latents"):
             pictures = dataset.latents(entry)[targets]
         else:
-            pictures = np.stack([dataset.frame(entry, n) for n in targets.tolist()])
-        more = self._extras(span, pose, draw, rng, (reference, *targets.tolist()))
+            frames = [dataset.frame(entry, n) for n in targets.tolist()]
+            pictures = np.stack([crop.picture(frame) if crop else frame for frame in frames])
         return _Row(
             entry.name,
             first.reference,
@@ -188,17 +171,22 @@ class ClipSource:
             thumb=first.thumb,
             token=first.token,
             skeletons=_frames_of(pose, targets),
-            extras=tuple(self._picture(entry, number) for number in more),
+            extras=tuple(self._picture(entry, number, crop) for number in more),
         )
 
-    def _picture(self, entry: ClipEntry, number: int) -> _Picture:
-        """Return a frame as a reference, from the caches if there are any."""
+    def _picture(self, entry: ClipEntry, number: int, crop: Crop | None) -> _Picture:
+        """Return a frame as a reference, from the caches if there are any.
+
+        The image encoder sees the whole frame, as its cached tokens do.
+        """
         dataset = self.dataset
         tokens = dataset.tokens(entry) if self.cached_tokens else None
         encoded = dataset.has("latents")
         picture = dataset.frame(entry, number) if not encoded or tokens is None else None
         reference = dataset.latents(entry)[number] if encoded else picture
         assert reference is not None
+        if crop is not None:
+            reference = crop.picture(reference)
         return _Picture(
             reference,
             thumb=picture if tokens is None else None,
@@ -207,16 +195,16 @@ class ClipSource:
 
     def _extras(
         self,
-        span: Span,
+        placed: Placed,
         pose: PoseClip,
         draw: Draw,
         rng: np.random.Generator,
-        taken: tuple[int, ...],  # frames of the first reference and of the targets
     ) -> list[int]:
         """Return the frames of further references, far apart in pose."""
         if draw.references == 1:
             return []
-        free = np.setdiff1d(_numbers(span), taken[:1] if draw.consecutive else taken)
+        taken = (placed.reference, *placed.targets.tolist())
+        free = np.setdiff1d(placed.numbers, taken[:1] if draw.consecutive else taken)
         count = draw_extras(rng, draw, len(free))
         free = rng.choice(free, min(len(free), CANDIDATES), replace=False)
         numbers = np.array([taken[0], *free])
@@ -315,23 +303,3 @@ def _frames_of(pose: PoseClip, numbers: np.ndarray) -> PoseClip:
 
     parts = {name: part(getattr(pose, name)) for name in SLICES}
     return PoseClip(canvas=pose.canvas, **parts)
-
-
-def _is_enough(entry: ClipEntry, frames: int, consecutive: bool) -> bool:
-    return max(map(len, entry.spans)) >= frames + (not consecutive)
-
-
-def _numbers(span: Span) -> np.ndarray:
-    return np.arange(span.start, span.stop)
-
-
-def _one_of(
-    spans: Sequence[Span],
-    weights: Sequence[int],
-    rng: np.random.Generator,
-) -> Span:
-    """Draw a span; nothing is drawn for a single one, so that its examples stay as they were."""
-    if len(spans) == 1:
-        return spans[0]
-    shares = np.array(weights, float)
-    return spans[rng.choice(len(spans), p=shares / shares.sum())]

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...dataset.manifest import MANIFEST, ClipDataset
 from ...dataset.tools import ToolMaker
@@ -33,9 +33,12 @@ def _recognises(choices: "Choices") -> bool:
 def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
     dataset = _dataset(choices)
     _check_caches(dataset, choices)
-    dimmed = get_preset(config.preset).dimmed_poses
+    look: dict[str, Any] = {
+        "strides": (config.least_stride, config.most_stride),
+        "dimmed": get_preset(config.preset).dimmed_poses,
+    }
     if not config.train_image_encoder:
-        return ClipSource(dataset, image_side=CLIP_SIDE, dimmed=dimmed)
+        return ClipSource(dataset, image_side=CLIP_SIDE, **look)
     if dataset.has("tokens"):
         log.warning(
             "the tokens in %s are left aside: with train_image_encoder the run has an image "
@@ -44,7 +47,7 @@ def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
             dataset.folder,
         )
     side = IMAGE_ENCODER["image_size"]
-    return ClipSource(dataset, image_side=side, dimmed=dimmed, cached_tokens=False)
+    return ClipSource(dataset, image_side=side, **look, cached_tokens=False)
 
 
 def _dataset(choices: "Choices") -> ClipDataset:

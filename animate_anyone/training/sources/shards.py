@@ -23,7 +23,7 @@ from ...pose.drawing.draw import draw_pose
 from ...pose.skeleton.stack import SLICES, stack
 from ...protocols import Autoencoder
 from ...types import Size
-from .batch import Batch, Draw, Extra
+from .batch import Batch, Draw, Extra, refuse_clip_settings
 from .extras import described, described_pictures, draw_extras, far_apart
 from .weighed import boxes_of_rows, clip_of_points, rules_of
 
@@ -153,6 +153,7 @@ class Shards:
 
     def batch(self, draw: Draw, step: int, rows: Sequence[int]) -> Batch:
         """Return rows of a step; all come from one shard, so that their sizes agree."""
+        refuse_clip_settings(draw, "drawn characters")
         rng = np.random.default_rng((draw.seed, step))
         weights = np.array([len(shard["latents"]) for shard in self.shards], float)
         shard = self.shards[rng.choice(len(weights), p=weights / weights.sum())]

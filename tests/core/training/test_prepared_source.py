@@ -24,10 +24,11 @@ from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.pose.skeleton.part_boxes import BoxRule
 from animate_anyone.training.recipes import get_recipe
 from animate_anyone.training.sources.batch import Draw
+from animate_anyone.training.sources.placed import Crop
 from animate_anyone.training.sources.prepared import ClipSource
 from animate_anyone.training.stages import Choices
 from animate_anyone.training.stages import source_of as open_source
-from animate_anyone.types import Points
+from animate_anyone.types import Points, Size
 
 STAGE1 = Draw(seed=7, examples=4, frames=3, consecutive=False)
 STAGE2 = Draw(seed=7, examples=4, frames=5, consecutive=True)
@@ -238,6 +239,53 @@ def test_reference_and_targets_come_from_one_span(encoded, draw):
             assert all(span.start <= number < span.stop for number in numbers)
             seen.add((clip, span.start))
     assert {(1, 0), (1, 8)} <= seen
+
+
+@pytest.mark.parametrize("draw", [STAGE1, STAGE2], ids=["stage1", "stage2"])
+def test_targets_keep_their_distance_from_the_reference(encoded, draw, caplog):
+    draw = replace(draw, examples=12, distance=4)
+    references, targets = many(source_of(encoded), draw, 4)
+    gaps = (targets[:, :, 1] - references[:, None, 1]).abs()
+    assert int(gaps.min()) == 4
+    assert "1 of 4 clips" not in caplog.text or "4 or more from the reference" in caplog.text
+    assert {tuple(row.sign().tolist()) for row in gaps} == {(1,) * draw.frames}
+    for (clip, first), row in zip(references.tolist(), targets.tolist(), strict=True):
+        spans = encoded.clips[clip].spans
+        assert any(s.start <= min(first, row[0][1]) and row[-1][1] < s.stop for s in spans)
+    with pytest.raises(InputError, match="none of 4 clips has as many frames in one span, 16 or"):
+        source_of(encoded).batch(replace(draw, distance=16), 0, (0,))
+
+
+def test_a_crop_moves_joints_with_the_picture():
+    pictures, pose = character(3, 1)
+    crop = Crop(8, 16, Size(32, 32), SIZE)
+    found = crop.picture(np.where(draw_frame(pose, 0) > 0, np.uint8(255), np.uint8(0)))
+    ours = draw_frame(crop.pose(pose), 0).max(-1) > 0
+    assert found.shape == pictures[0].shape
+    # Lines keep their width, so those of the cropped skeleton lie on the enlarged ones.
+    assert ours.sum() > 50
+    assert (found.max(-1) > 0)[ours].mean() > 0.95
+
+
+def test_crops_are_of_the_share_that_is_allowed_and_need_pictures(dataset, encoded):
+    draw = replace(STAGE1, least_crop=0.5)
+    batch, again = (source_of(dataset).batch(draw, 0, range(4)) for _ in range(2))
+    assert equal(batch, again)
+    assert batch.names == source_of(dataset).batch(STAGE1, 0, range(4)).names
+    assert not torch.equal(batch.targets, source_of(dataset).batch(STAGE1, 0, range(4)).targets)
+    rng = np.random.default_rng(1)
+    sizes = {Crop.drawn(SIZE, 0.5, rng).size for _ in range(99)}
+    assert 32 <= min(size.width for size in sizes) < 36
+    assert max(size.height for size in sizes) > 60
+    with pytest.raises(InputError, match=r"least_crop got 0\.5, but .* has cached latents"):
+        source_of(encoded).batch(draw, 0, range(4))
+
+
+def test_the_configuration_sets_the_strides(encoded):
+    choices = Choices(folder=encoded.folder, data=encoded.folder)
+    config = replace(get_recipe("aa-mini", 2), least_stride=2, most_stride=3)
+    _, targets = many(open_source(choices, config), replace(STAGE2, frames=3))
+    assert set(np.diff(targets[:, :, 1].numpy()).ravel().tolist()) == {2, 3}
 
 
 def test_fast_clips_are_drawn_at_the_usual_speed(tmp_path):

@@ -27,6 +27,7 @@ from animate_anyone.training.loop import devices
 from animate_anyone.training.loop import trainer as loop
 from animate_anyone.training.loop.checkpoints import CheckpointFolder
 from animate_anyone.training.loop.draws import draw_step
+from animate_anyone.training.loop.due import Due
 from animate_anyone.training.loop.losses import (
     MIN_SNR_FORMULAS,
     figure_weights,
@@ -625,11 +626,50 @@ def test_training_and_sampling_use_the_same_schedule(tiny):
     preset = scheduled(tiny.preset, config)
     assert preset.schedule.prediction_type == "v_prediction"
     assert not preset.schedule.zero_snr
+    betas = scheduled(tiny.preset, replace(SMALL, beta_schedule="scaled_linear")).schedule
+    assert (betas.beta_schedule, betas.zero_snr) == ("scaled_linear", True)
     with pytest.raises(ConfigError, match="zero_snr"):
         scheduled(tiny.preset, replace(SMALL, prediction_type="epsilon", zero_snr=True))
 
 
+def test_all_parts_of_a_step_take_one_exchange_of_losses(tmp_path, tiny, monkeypatch):
+    calls, mean = [], Trainer._mean
+    monkeypatch.setattr(Trainer, "_mean", lambda self, v: calls.append(v) or mean(self, v))
+    config = replace(SMALL, steps=2, examples=4, accumulate=4, report_every=9)
+    trained(tiny.preset, config, tmp_path, Noise(encoded=True))
+    assert len(calls) == 2
+
+
+def test_a_spike_is_a_setting(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(loop, "SPIKE_FREE_STEPS", 1)
+    skipped = {}
+    for limit in (0.0, 1e-6):
+        config = replace(SMALL, steps=3, report_every=3, spike_limit=limit)
+        trained(tiny.preset, config, tmp_path / str(limit), Noise(encoded=True))
+        skipped[limit] = log_of(tmp_path / str(limit))[-1].get("skipped_steps", 0)
+    assert skipped == {0.0: 0, 1e-6: 2}
+
+
 # What a run tells.
+
+
+def test_a_slow_run_reports_and_saves_by_time(tmp_path, tiny):
+    config = replace(SMALL, steps=3, report_every=99, save_every=99, keep_checkpoints=9)
+    by_time = replace(config, report_minutes=1e-9, save_minutes=1e-9)
+    for name, wanted in (("steps", config), ("time", by_time)):
+        trained(tiny.preset, wanted, tmp_path / name, Noise(encoded=True))
+    assert not (tmp_path / "steps" / "stage1" / "log.jsonl").exists()
+    assert [entry["step"] for entry in log_of(tmp_path / "time")] == [1, 2, 3]
+    assert len(list((tmp_path / "time" / "stage1" / "checkpoints").iterdir())) == 3
+
+
+def test_what_is_due_by_time_comes_before_its_time_is_over(monkeypatch):
+    times = iter([0.0, 100.0, 200.0, 200.0, 300.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(times))
+    due = Due(5)
+    assert [due.now(), due.now()] == [False, True]  # a third step would end at 300 seconds
+    due.begin()
+    assert not due.now()
 
 
 def test_reports_validation_and_samples_are_kept(tmp_path, small):

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from animate_anyone.errors import ConfigError, InputError
+from animate_anyone.training.config import scheduled
 from animate_anyone.training.networks import build_networks, load_stage1
-from animate_anyone.training.recipes import get_recipe
+from animate_anyone.training.recipes import departures, get_recipe
 from animate_anyone.training.stages import Choices, source_of, start_of, surroundings_of
 from animate_anyone.weights.sets.aa_mini import AA_MINI
 from animate_anyone.weights.sets.table import get_preset
@@ -42,6 +43,32 @@ def test_one_card_accumulates_the_papers_batches():
         assert card.accumulate == card.examples
         assert card.optimizer == "adamw8bit"
         assert card.gradient_checkpointing
+
+
+def test_one_card_reports_and_saves_by_time_because_its_steps_are_long():
+    for stage in (1, 2):
+        card = get_recipe("24gb", stage)
+        assert (card.report_minutes, card.save_minutes) == (5, 30)
+        assert get_recipe("paper", stage).report_minutes == 0
+
+
+def test_the_papers_recipe_says_where_it_differs_from_the_text():
+    config = get_recipe("paper", 1)
+    preset = get_preset(config.preset)
+    line = departures("paper", scheduled(preset, config).schedule)
+    for word in ("v_prediction (equation 1: epsilon)", "zero_snr true", "beta_schedule linear"):
+        assert word in line
+    text = {"prediction_type": "epsilon", "zero_snr": False, "beta_schedule": "scaled_linear"}
+    assert departures("paper", scheduled(preset, replace(config, **text)).schedule) == ""
+    assert departures("aa-mini", preset.schedule) == ""
+
+
+def test_settings_of_examples_are_checked():
+    config = get_recipe("aa-mini", 2)
+    with pytest.raises(ConfigError, match="most_stride got 2, below least_stride 3"):
+        replace(config, least_stride=3)
+    with pytest.raises(ConfigError, match=r"least_crop got 0\.0; it is a share"):
+        replace(config, least_crop=0.0)
 
 
 def test_unknown_recipes_are_refused():
