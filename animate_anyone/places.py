@@ -76,11 +76,21 @@ def whole_file(
         require_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            mode = usual_mode(part)
             yield part
+            part.chmod(mode)  # some writers, as safetensors', let only their user read
             part.replace(path)
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def usual_mode(path: Path) -> int:
+    """Return the mode that a new file gets by the user's umask; an empty file is made for it."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    return mode
 
 
 def temporary_path(path: Path, suffix: str = "") -> Path:

@@ -16,7 +16,7 @@ from ..weights.sets.table import get_preset
 from . import initial
 from .config import TrainingConfig
 from .loop.devices import training_device
-from .loop.trainer import Surroundings
+from .loop.trainer import CONTENT, Surroundings
 from .networks import AnimateNetworks, has_stage1, load_stage1
 from .sources.batch import Source
 from .sources.find import ValidationSize, kind_of
@@ -86,7 +86,9 @@ def _origin(choices: Choices) -> dict[str, str]:
     named = {name: value for name, value in origins.items() if value is not None}
     paths = {name: Path(value).resolve() for name, value in named.items()}
     known = {name: str(path if path.exists() else named[name]) for name, path in paths.items()}
-    return {"data": "drawn characters", **known}
+    content = kind_of(choices).content(choices)
+    hashed = {CONTENT: content} if content else {}
+    return {"data": "drawn characters", **known, **hashed}
 
 
 def _check_own_encoder(choices: Choices, config: TrainingConfig) -> None:

@@ -29,6 +29,14 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
+def test_a_file_has_the_mode_that_the_user_s_umask_gives(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    with whole_file(tmp_path / "secret") as part:
+        part.touch(mode=0o600)
+    assert (tmp_path / "secret").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_two_writers_of_one_name_write_whole_files_and_the_later_one_wins(tmp_path: Path) -> None:
     path = tmp_path / "set.bin"
     with whole_file(path) as first:

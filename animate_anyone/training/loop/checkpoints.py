@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ...errors import TrainingError
-from ...places import check_folder, whole_file
+from ...places import check_folder, usual_mode, whole_file
 from ...torch_version import pickles_are_safe
 from ...weights.read import require_safe_pickles
 
@@ -73,11 +74,12 @@ class CheckpointFolder:
     def finish(self, step: int, facts: dict[str, Any]) -> Path:
         """Write the facts of a checkpoint and give it its name; remove old and damaged ones."""
         partial = self.partial(step)
-        sizes = {}
+        sizes, mode = {}, usual_mode(partial / FACTS)
         for path in sorted(partial.rglob("*")):
             if path.is_file() and path.name != FACTS:
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
+                path.chmod(mode)  # safetensors lets only the user read
                 sizes[path.relative_to(partial).as_posix()] = path.stat().st_size
         with (partial / FACTS).open("w", encoding="utf-8") as file:
             json.dump({**facts, "step": step, "files": sizes}, file, indent=1)
@@ -120,7 +122,7 @@ class CheckpointFolder:
     def check_start(
         self,
         step: int,  # of the checkpoint that this process has read
-        size: int,  # bytes of the next checkpoint; 0: none will be written
+        size: "SaveSize | None",  # None: nothing will be written
     ) -> None:
         """Raise TrainingError if the folder went on since it was read, or has no room."""
         found = self.newest()
@@ -130,8 +132,26 @@ class CheckpointFolder:
                 f"{found[1]['step']} since this one read it. Run the command again."
             )
         if size:
-            check_folder(self.folder, size=size, raises=TrainingError)
+            next_save = size.checkpoint + size.weights
+            check_folder(self.folder, size=next_save, raises=TrainingError)
+            self._tell_size(size)
             warn_if_not_resumable()
+
+    def _tell_size(self, size: "SaveSize") -> None:
+        """Log what the run will take on the disk; warn if that is more than there is."""
+        # A new checkpoint is whole before the oldest is removed; so are the weights.
+        most = (self.keep + 1) * size.checkpoint + 2 * size.weights
+        there = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        free = shutil.disk_usage(self.folder).free
+        enough = most <= free + there
+        log.log(
+            logging.INFO if enough else logging.WARNING,
+            "%s: a checkpoint takes about %s; with keep_checkpoints %d up to %s will be used, %s "
+            "of them are there, %s are free%s",
+            *(self.folder.parent, _amount(size.checkpoint), self.keep, _amount(most)),
+            *(_amount(there), _amount(free)),
+            "" if enough else ". That is not enough: free some space, or lower keep_checkpoints",
+        )
 
     def _found(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("step-*") if path.suffix != ".partial")
@@ -155,14 +175,26 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def bytes_of_save(
+def _amount(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+@dataclass(frozen=True)
+class SaveSize:
+    """About how many bytes are written at once."""
+
+    checkpoint: int
+    weights: int  # the file of current weights
+
+
+def size_of_save(
     trained: Mapping[str, torch.Tensor], frozen: Iterable[torch.Tensor], average: "Average"
-) -> int:
-    """Return about how many bytes a checkpoint and the file of current weights take together."""
+) -> SaveSize:
+    """Return about how many bytes a checkpoint and the file of current weights take."""
     moving = sum(each.nbytes for each in trained.values())
     kept = sum(each.nbytes for each in average.values.values())
     networks = moving + sum(each.nbytes for each in frozen)
-    return 2 * networks + 2 * moving + kept  # Adam keeps two numbers for each weight
+    return SaveSize(networks + 2 * moving + kept, networks)  # Adam keeps two numbers per weight
 
 
 class Average:

@@ -29,7 +29,10 @@ class Encoding:
     def latents(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return reference (b, c, h, w) and targets (b, c, f, h, w) on the device."""
         if batch.encoded:
-            reference, targets = batch.reference.to(self.device), batch.targets.to(self.device)
+            reference, targets = (
+                batch.reference.to(self.device, non_blocking=True),
+                batch.targets.to(self.device, non_blocking=True),
+            )
         else:
             b = len(batch.reference)
             frames = rearrange(batch.targets, "b c f H W -> (b f) c H W")
@@ -50,9 +53,9 @@ class Encoding:
                     "train_image_encoder got true, but the examples hold image tokens, so the "
                     "encoder would never run. Set it to false, or give examples with thumbs."
                 )
-            return tokens.to(self.device)
+            return tokens.to(self.device, non_blocking=True)
         assert thumbs is not None
-        pictures = thumbs.to(self.device).float() / 255
+        pictures = thumbs.to(self.device, non_blocking=True).float() / 255
         if self.config.train_image_encoder:
             return pictures
         encoder = needed(self.image_encoder, "image_encoder", "a picture into a token")
@@ -63,7 +66,7 @@ class Encoding:
         """Return the further reference pictures of the batch."""
         return [
             ExtraReference(
-                latents=extra.reference.to(self.device)
+                latents=extra.reference.to(self.device, non_blocking=True)
                 if batch.encoded
                 else self._encoded(extra.reference),
                 picture=self.picture(extra.thumbs, extra.tokens),
@@ -76,10 +79,14 @@ class Encoding:
         """Return the extra weight of the loss in boxes around hands and faces, if there are any."""
         config = self.config
         parts = ((batch.hands, config.hand_weight), (batch.faces, config.face_weight))
-        known = [weight * part.to(self.device) for part, weight in parts if part is not None]
+        known = [
+            weight * part.to(self.device, non_blocking=True)
+            for part, weight in parts
+            if part is not None
+        ]
         return torch.stack(known).sum(0) if known else None
 
     def _encoded(self, pictures: Tensor) -> Tensor:
         """Return the latents of pictures, (n, 3, H, W) uint8."""
         coder = needed(self.autoencoder, "autoencoder", "pictures into latents")
-        return coder.encode(pictures.to(self.device).float() / 255)
+        return coder.encode(pictures.to(self.device, non_blocking=True).float() / 255)

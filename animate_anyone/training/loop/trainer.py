@@ -29,7 +29,7 @@ from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
 from ..sources.batch import Batch, Source
-from .checkpoints import Average, CheckpointFolder, bytes_of_save, require_safe_checkpoint
+from .checkpoints import Average, CheckpointFolder, require_safe_checkpoint, size_of_save
 from .checks import needed
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
@@ -44,6 +44,7 @@ from .reading import Part, read_steps
 log = logging.getLogger(__name__)
 
 SPIKE_FREE_STEPS = 200  # first steps, while the typical norm is estimated; none is skipped
+CONTENT = "content of the data"  # in a run's origin: a hash
 MAX_NOT_FINITE = 50  # steps in a row without a finite gradient; fp16 finds its scale in fewer
 
 
@@ -111,8 +112,8 @@ class Trainer:
     def run(self, source: Source) -> None:
         """Train to the last step, with reports in the log and checkpoints on disk."""
         with owned(self.folder) if self.accelerator.is_main_process else nullcontext():
-            size = bytes_of_save(self.parameters, self._unused, self.average)
-            self.checkpoints.check_start(self.step, size if self.step < self.config.steps else 0)
+            size = size_of_save(self.parameters, self._unused, self.average)
+            self.checkpoints.check_start(self.step, size if self.step < self.config.steps else None)
             try:
                 self._run(source)
             except BaseException:
@@ -367,7 +368,13 @@ class Trainer:
         begun: dict[str, str] = facts.get("origin", {})
         for name in begun.keys() & self._origin.keys():
             before, now = begun[name], self._origin[name]
-            if now != before:
+            if now != before and name == CONTENT:
+                log.warning(
+                    "the data set has changed since the run was started: from here on it draws "
+                    "other examples than it would have drawn. Restore it, or start a new folder, "
+                    "if they must stay the same."
+                )
+            elif now != before:
                 log.warning(
                     "the run was started with %s %s; it continues with %s", name, before, now
                 )

@@ -38,6 +38,8 @@ class SourceKind:
     opens: Callable[["Choices", TrainingConfig], Source]
     # Returns a function that yields the pairs of a validation; None: it has none.
     pairs: Callable[["Choices", TrainingConfig, ValidationSize], MakePairs] | None = None
+    # Returns a hash by which a changed data set is noticed; "": its changes are not noticed.
+    content: Callable[["Choices"], str] = lambda choices: ""
     drawn: bool = False  # True: drawn characters, whose poses aa-mini's own pose pair can read
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...dataset.content import content_of
 from ...dataset.manifest import MANIFEST, ClipDataset
 from ...dataset.tools import ToolMaker
 from ...errors import ConfigError
@@ -106,4 +107,5 @@ KIND = SourceKind(
     recognises=_recognises,
     opens=_open,
     pairs=_pairs,
+    content=lambda choices: content_of(_dataset(choices)),
 )

@@ -8,8 +8,10 @@ from core.dataset.clips_material import write_character
 from safetensors.torch import load_file, save_file
 
 from animate_anyone.__main__ import main
+from animate_anyone.dataset.content import content_of
 from animate_anyone.dataset.manifest import ClipDataset
 from animate_anyone.errors import ConfigError
+from animate_anyone.training.loop.trainer import CONTENT
 from animate_anyone.training.recipes import get_recipe
 from animate_anyone.training.stages import Choices, source_of, start_of, surroundings_of
 from animate_anyone.types import Size
@@ -112,7 +114,9 @@ def test_clips_too_short_to_validate_with_are_left_out(tmp_path, data):
 def test_named_networks_are_stored_with_the_run(tmp_path, data):
     choices = Choices(folder=tmp_path, data=data, models="aa-mini")
     config = get_recipe("aa-mini", 1)
-    assert surroundings_of(choices, config).origin == {"data": str(data), "weights": "aa-mini"}
+    origin = dict(surroundings_of(choices, config).origin)
+    assert origin.pop(CONTENT) == content_of(ClipDataset.open(data))
+    assert origin == {"data": str(data), "weights": "aa-mini"}
     drawn = surroundings_of(replace(choices, data=None), config).origin
     assert drawn == {"data": "drawn characters", "weights": "aa-mini"}
 

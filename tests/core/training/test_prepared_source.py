@@ -9,6 +9,7 @@ import torch
 from core.dataset.clips_material import SIZE, MeanToken, character
 from PIL import Image
 
+from animate_anyone.dataset.content import content_of
 from animate_anyone.dataset.manifest import (
     ClipDataset,
     ClipEntry,
@@ -24,6 +25,7 @@ from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.pose.skeleton.part_boxes import BoxRule
 from animate_anyone.training.recipes import get_recipe
 from animate_anyone.training.sources.batch import Draw
+from animate_anyone.training.sources.find import kind_of
 from animate_anyone.training.sources.placed import Crop
 from animate_anyone.training.sources.prepared import ClipSource
 from animate_anyone.training.stages import Choices
@@ -376,6 +378,46 @@ def test_invalid_strides_are_refused(dataset):
     for strides in ((0, 1), (3, 2)):
         with pytest.raises(InputError, match="strides"):
             source_of(dataset, strides=strides)
+
+
+def test_the_content_of_a_data_set_tells_whether_it_changed(tmp_path):
+    first = write_set(tmp_path / "first", ("latents",))
+    same = write_set(tmp_path / "same", ("latents",))
+    before = content_of(first)
+    assert content_of(same) == before
+    track = clip_folder(same.folder, "b") / "keypoints.npz"
+    found = read_track(track)
+    found.pose.body.xy[3, 0, 0] += 1
+    write_track(track, found)
+    moved = content_of(same)
+    assert moved != before
+    latents = clip_folder(same.folder, "c") / "latents.npy"
+    np.save(latents, np.load(latents) + 1)
+    assert content_of(same) not in (before, moved)
+    choices = Choices(folder=tmp_path, data=first.folder)
+    assert kind_of(choices).content(choices) == before
+    shards = tmp_path / "run" / "data" / "frames-0"
+    shards.mkdir(parents=True)
+    drawn = Choices(folder=tmp_path / "run")
+    assert kind_of(drawn).content(drawn) == ""
+    np.save(shards / "latents.npy", np.zeros(9))
+    one = kind_of(drawn).content(drawn)
+    np.save(shards / "latents.npy", np.ones(9))
+    assert kind_of(drawn).content(drawn) != one
+
+
+def test_batches_can_be_pinned(dataset, encoded, monkeypatch):
+    """So that a card copies them while it computes."""
+    seen = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: seen.append(tensor) or tensor)
+    draw = replace(STAGE1, references=2, reference_dropout=0.0)
+    for source in (dataset, encoded):
+        batch = source_of(source).batch(draw, 0, range(2))
+        seen.clear()
+        assert equal(batch.pin_memory(), batch)
+        parts = [batch, *batch.extras]
+        tensors = [v for part in parts for v in vars(part).values() if isinstance(v, torch.Tensor)]
+        assert {id(tensor) for tensor in seen} == {id(tensor) for tensor in tensors}
 
 
 def hands_in(folder, *names, confidence=0.9):

@@ -25,7 +25,7 @@ from animate_anyone.places import owned
 from animate_anyone.training.config import TrainingConfig, scheduled
 from animate_anyone.training.loop import devices
 from animate_anyone.training.loop import trainer as loop
-from animate_anyone.training.loop.checkpoints import CheckpointFolder
+from animate_anyone.training.loop.checkpoints import CheckpointFolder, size_of_save
 from animate_anyone.training.loop.draws import draw_step
 from animate_anyone.training.loop.due import Due
 from animate_anyone.training.loop.losses import (
@@ -35,7 +35,7 @@ from animate_anyone.training.loop.losses import (
     warn_of_unweighted_steps,
     weighted_error,
 )
-from animate_anyone.training.loop.trainer import Surroundings, Trainer
+from animate_anyone.training.loop.trainer import CONTENT, Surroundings, Trainer
 from animate_anyone.training.sources.batch import Batch, Draw
 from animate_anyone.training.sources.shards import Shards, write_shard
 from animate_anyone.types import Size
@@ -661,6 +661,48 @@ def test_a_slow_run_reports_and_saves_by_time(tmp_path, tiny):
     assert not (tmp_path / "steps" / "stage1" / "log.jsonl").exists()
     assert [entry["step"] for entry in log_of(tmp_path / "time")] == [1, 2, 3]
     assert len(list((tmp_path / "time" / "stage1" / "checkpoints").iterdir())) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
+def test_files_of_a_run_have_the_users_mode(tmp_path, tiny):
+    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, Noise(encoded=True))
+    (tmp_path / "usual").touch()
+    files = [path for path in (tmp_path / "stage1").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "usual").stat().st_mode}
+    assert {"model.safetensors", "average.safetensors", "weights.safetensors"} <= {
+        path.name for path in files
+    }
+
+
+def test_a_run_tells_what_it_needs_on_the_disk(tmp_path, tiny, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    source, most = Noise(encoded=True), 0
+    trainer = Trainer(replace(SMALL, steps=4, save_every=1), tmp_path, tiny.preset)
+    size = size_of_save(trainer.parameters, trainer._unused, trainer.average)
+    trainer.run(source)
+    (told,) = [each for each in caplog.records if "will be used" in each.message]
+    assert told.levelname == "INFO"
+    folder = tmp_path / "stage1"
+    written = sum(path.stat().st_size for path in newest(tmp_path).rglob("*"))
+    assert written == pytest.approx(size.checkpoint, rel=0.2)
+    weights = (folder / "weights.safetensors").stat().st_size
+    assert weights == pytest.approx(size.weights, rel=0.2)
+    most = size.checkpoint + size.weights + 1  # enough for one checkpoint, not for two more
+    monkeypatch.setattr(
+        "animate_anyone.places.shutil.disk_usage", lambda _: SimpleNamespace(free=most)
+    )
+    config = replace(SMALL, keep_checkpoints=9, steps=5)
+    Trainer(config, tmp_path, tiny.preset).run(source)
+    assert "That is not enough: free some space, or lower keep_checkpoints" in caplog.text
+
+
+def test_a_data_set_that_changed_under_a_run_is_noticed(tmp_path, tiny, caplog):
+    origin = {"data": "clips", CONTENT: "0123"}
+    trained(tiny.preset, replace(SMALL, steps=1), tmp_path, Noise(encoded=True), origin=origin)
+    Trainer(SMALL, tmp_path, tiny.preset, Surroundings(origin={**origin, "data": "moved"}))
+    assert "has changed" not in caplog.text
+    Trainer(SMALL, tmp_path, tiny.preset, Surroundings(origin={**origin, CONTENT: "4567"}))
+    assert "the data set has changed since the run was started" in caplog.text
 
 
 def test_what_is_due_by_time_comes_before_its_time_is_over(monkeypatch):
