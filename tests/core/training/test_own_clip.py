@@ -1,11 +1,13 @@
 """A clip in memory as training data, and fine-tuning a weight set on it."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from animate_anyone.errors import InputError
-from animate_anyone.training.fine_tune import claim, fine_tune_config
+from animate_anyone.training.fine_tune import BEGUN, claim, fine_tune_config
 from animate_anyone.training.sources.batch import Draw
 from animate_anyone.training.sources.own_clip import OwnClip
 from animate_anyone.weights.sets.aa_mini import AA_MINI
@@ -156,3 +158,23 @@ def test_a_run_is_resumed_with_more_steps_but_not_with_other_material(tmp_path):
     with pytest.raises(InputError, match="material was 'a' and is 'b'"):
         claim(folder, target, fine_tune_config(AA_MINI, 1), {"material": "b"}, again=False)
     claim(folder, target, fine_tune_config(AA_MINI, 1), {"material": "b"}, again=True)
+
+
+def test_a_run_of_an_earlier_version_lacks_settings_and_is_resumed(tmp_path):
+    folder, target = tmp_path / "run", tmp_path / "run.safetensors"
+    config = fine_tune_config(AA_MINI, 1)
+    claim(folder, target, config, {}, again=False)
+    begun = json.loads((folder / BEGUN).read_text())
+    del begun["min_snr_formula"], begun["references"]
+    (folder / BEGUN).write_text(json.dumps(begun))
+    claim(folder, target, config, {}, again=False)
+    with pytest.raises(InputError, match="references was 1 and is 2"):
+        claim(folder, target, fine_tune_config(AA_MINI, 1, references=2), {}, again=False)
+
+
+@pytest.mark.parametrize("setting", [{"distance": 2}, {"least_crop": 0.8}], ids=str)
+def test_settings_of_prepared_clips_are_refused(setting):
+    clip = OwnClip(np.zeros((9, 4, 8, 8)), np.zeros((9, 1, 8)), np.zeros((9, 64, 64, 3)))
+    draw = Draw(seed=0, examples=1, frames=2, consecutive=False, **setting)
+    with pytest.raises(InputError, match="examples of one clip in memory cannot be drawn so"):
+        clip.batch(draw, 0, [0])
