@@ -29,6 +29,9 @@ def test_everyone_looks_at_their_own_picture(tiny):
     torch.testing.assert_close(mine, clip_of(models, one), atol=1e-5, rtol=0)
     changed = clip_of(models, [one, 1 - other], everywhere)
     torch.testing.assert_close(mine, changed, atol=1e-5, rtol=0)
+    # The second person has the own picture and image token too.
+    theirs = clip_of(models, [one, other], everywhere[:, ::-1].copy())
+    torch.testing.assert_close(theirs, clip_of(models, other), atol=1e-5, rtol=0)
     # Where nothing belongs to anybody, all look at both.
     nobody = clip_of(models, [one, other], np.zeros_like(HALVES))
     torch.testing.assert_close(nobody, clip_of(models, [one, other]), atol=1e-5, rtol=0)
