@@ -4,6 +4,7 @@ Reference and pose are tuples, because the host measures the memory of its cache
 inside lists and tuples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,9 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...animate_anyone.config import Preset
-from ...animate_anyone.networks.condition import References, join_references
+from ...animate_anyone.networks.condition import References, join_persons, join_references
 from ...animate_anyone.pose.networks.sessions import SessionPool
-from ...animate_anyone.types import Size
+from ...animate_anyone.types import PoseClip, Size
 from .host import ModelPatcher
 
 
@@ -39,18 +40,28 @@ class EncodedPicture(NamedTuple):
     features: tuple[Tensor, ...]  # one per transformer block: (1, n, c)
     token: Tensor  # (1, 1, d), the picture's image embedding
     strength: float = 1.0  # how much it counts beside the others; 0 leaves it out
+    person: int = 0  # whom it shows, if the reference has several persons
 
 
 class Reference(NamedTuple):
-    """The encoded reference pictures of one character."""
+    """The encoded reference pictures of one character, or of each person in a clip."""
 
     pictures: tuple[EncodedPicture, ...]
     preset: Preset
+    persons: PoseClip | None = None  # the motion whose people they show; None: one character
+
+    @property
+    def count(self) -> int:
+        """Return the number of persons that have pictures."""
+        return 1 + max(picture.person for picture in self.pictures)
 
     def joined(self) -> References:
         """Return the features of all pictures as those of one reference."""
-        strengths = [picture.strength for picture in self.pictures]
-        return join_references([picture.features for picture in self.pictures], strengths)
+        if self.persons is None:
+            return _joined(self.pictures)
+        groups = [[p for p in self.pictures if p.person == i] for i in range(self.count)]
+        tokens = [next(p.token for p in group if p.strength) for group in groups]
+        return join_persons([_joined(group) for group in groups], tokens)
 
     @property
     def features(self) -> tuple[Tensor, ...]:
@@ -61,6 +72,11 @@ class Reference(NamedTuple):
     def token(self) -> Tensor:
         """Return the image embedding of the first picture that is not left out, (1, 1, d)."""
         return next(picture.token for picture in self.pictures if picture.strength)
+
+
+def _joined(pictures: Sequence[EncodedPicture]) -> References:
+    strengths = [picture.strength for picture in pictures]
+    return join_references([picture.features for picture in pictures], strengths)
 
 
 class Pose(NamedTuple):

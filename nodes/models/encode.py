@@ -9,7 +9,7 @@ from torch import Tensor
 from ...animate_anyone.config import Preset
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.networks.condition import MOST_REFERENCES
-from ...animate_anyone.types import Size
+from ...animate_anyone.types import PoseClip, Size
 from ..clips.read import driving_clip, in_chunks
 from ..comfyui import convert, host
 from ..comfyui.sockets import EncodedPicture, Network, Pose, Reference
@@ -83,8 +83,9 @@ def encode_reference(
 def combine_references(
     references: Sequence[Reference | None],  # None: nothing is connected there
     strengths: Sequence[float],  # of each; all pictures of a reference get it
+    keypoints: list[dict] | None = None,  # POSE_KEYPOINT whose people the references show
 ) -> Reference:
-    """Return the pictures of several references as those of one character."""
+    """Return the pictures of several references as those of one character, or one per person."""
     pictures, presets = [], []
     for number, (one, strength) in enumerate(zip(references, strengths, strict=True), start=1):
         if one is None:
@@ -96,7 +97,16 @@ def combine_references(
                 f"with {presets[0].title}; all must come from one weight set. Encode the pictures "
                 "with the networks of one Load Models node."
             )
-        pictures += [each._replace(strength=each.strength * strength) for each in one.pictures]
+        if one.persons is not None or (keypoints is not None and not strength):
+            what = "several persons" if strength else f"strength {strength:g}"
+            raise InputError(
+                f"reference_{number} got {what}; with keypoints each reference shows one person, "
+                "who is not left out. Connect a reference of one character, strength above 0."
+            )
+        person = len(presets) - 1 if keypoints is not None else 0
+        pictures += [
+            each._replace(strength=each.strength * strength, person=person) for each in one.pictures
+        ]
     if len(pictures) > MOST_REFERENCES:
         raise InputError(
             f"Combine References got {len(pictures)} pictures in all; a character has one to "
@@ -109,7 +119,28 @@ def combine_references(
         )
     seen = sum(each.strength > 0 for each in pictures)
     log.info("Combine References: %d pictures, %d of them are looked at.", len(pictures), seen)
-    return Reference(tuple(pictures), presets[0])
+    return Reference(tuple(pictures), presets[0], _persons(keypoints, len(presets)))
+
+
+def _persons(keypoints: list[dict] | None, references: int) -> PoseClip | None:
+    """Return the motion of the persons; InputError if persons and references differ."""
+    from ...animate_anyone.pose.files.keypoints import parse_keypoints
+
+    if keypoints is None:
+        return None
+    clip = parse_keypoints(keypoints)
+    people = clip.body.xy.shape[1]
+    if people > references:
+        raise InputError(
+            f"keypoints got {people} persons for {references} references; person {references + 1} "
+            "has no reference. Connect one per person, or keypoints with fewer persons."
+        )
+    if people < references:
+        raise InputError(
+            f"keypoints got {people} persons for {references} references; reference_{people + 1} "
+            "belongs to nobody. Disconnect it."
+        )
+    return clip
 
 
 def latents_of(

@@ -8,6 +8,7 @@ from ..clips.read import clip_inputs, mask_input
 from ..comfyui import convert, host
 from ..comfyui.checks import checked
 from ..comfyui.sockets import (
+    KeypointsSocket,
     Network,
     PoseGuiderSocket,
     PoseSocket,
@@ -110,6 +111,14 @@ class CombineReferences(io.ComfyNode):
                 ),
                 _strength_input(2),
                 *(part for number in (3, 4) for part in _more_references(number)),
+                KeypointsSocket.Input(
+                    "keypoints",
+                    optional=True,
+                    tooltip="The keypoints that are drawn, if they show several persons: then each "
+                    "reference belongs to one of them, in their order, and inside a person's "
+                    "outline attention looks at that person's pictures alone. Two persons take "
+                    "about 1.4 times the operations of one.",
+                ),
             ],
             outputs=[ReferenceSocket.Output(display_name="reference")],
         )
@@ -126,10 +135,11 @@ class CombineReferences(io.ComfyNode):
         strength_3: float = 1.0,
         reference_4: Reference | None = None,
         strength_4: float = 1.0,
+        keypoints: list[dict] | None = None,
     ) -> io.NodeOutput:
         references = (reference_1, reference_2, reference_3, reference_4)
         strengths = (strength_1, strength_2, strength_3, strength_4)
-        return io.NodeOutput(combine_references(references, strengths))
+        return io.NodeOutput(combine_references(references, strengths, keypoints))
 
 
 def _strength_input(number: int, *, optional: bool = False) -> io.Input:

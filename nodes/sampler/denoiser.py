@@ -1,7 +1,7 @@
 """The denoising UNet as a MODEL: frames as batch, one conditioning record per guidance half."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,7 +18,14 @@ from ...animate_anyone.protocols import AttentionFunction
 from ..comfyui import convert, host
 from .conditions import sees_reference, tell_foreign
 from .patches import CallInputs, HostPatches, Place
-from .scene import SceneCondition, SceneRows, reference_area, strengths_at, usage_factor
+from .scene import (
+    SceneCondition,
+    SceneRows,
+    places_at,
+    reference_area,
+    strengths_at,
+    usage_factor,
+)
 
 SCENE = "animate_anyone_scene"
 ATTENDS = "animate_anyone_attends"
@@ -100,10 +107,13 @@ class HostDenoiser(UNet):
         down, mid = residuals(control)
         posed, seen = strengths_at(scene, transformer_options)
         pose = None if scene is None else pose_features(scene, frames, latents)
+        condition = self._condition(context, scene, transformer_options).at_strength(seen)
+        if (places := places_at(scene, frames)) is not None:
+            condition = condition.with_places(places.to(latents.device))
         inputs = (
             latents,
             convert.first_frames(timesteps, clips),
-            self._condition(context, scene, transformer_options).at_strength(seen),
+            condition,
             None if pose is None else pose_at_strength(pose, posed),
         )
         changes: dict[str, Any] = {
@@ -154,7 +164,10 @@ class HostDenoiser(UNet):
         joined = References(()) if scene is None else scene.scene.reference.joined()
         features = None if scene is None else joined.features
         attends = (False,) * len(context) if scene is None else scene.attends
-        prepared = self.prepare(context, features, attends, joined.bias)
+        persons = joined.persons and [
+            replace(person, token=person.token.to(context)) for person in joined.persons
+        ]
+        prepared = self.prepare(context, features, attends, joined.bias, persons)
         if run is not None and conditions:
             run.prepared[key] = prepared
         return prepared

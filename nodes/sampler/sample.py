@@ -18,7 +18,7 @@ from ..comfyui.sockets import Pose, Reference
 from ..page.previews import clip_preview
 from .denoiser import ATTENDS, SCENE, preset_of
 from .going_on import start_latent
-from .scene import Scene
+from .scene import Scene, places_of
 from .speed import with_interval, with_step_cache
 from .windows import add_run_cache, set_windows
 
@@ -68,7 +68,9 @@ def bind(
     add_run_cache(model)
     if windows is not None:
         set_windows(model, windows, repeat=False)
-    shared: dict[str, Any] = {SCENE: Scene(reference, pose, *strengths)}
+    shared: dict[str, Any] = {
+        SCENE: Scene(reference, pose, *strengths, places=places_of(reference, pose))
+    }
     if pose.features is None:
         shared["additional_models"] = [pose.guider.patcher]
     texts = {} if control_text is None else {"cross_attn_controlnet": control_text[0][0]}

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from ...animate_anyone.config import UNetConfig
 from ...animate_anyone.diffusion.strength import Strength
+from ...animate_anyone.errors import InputError
 from ...animate_anyone.networks.call_memory import reference_values
 from ..comfyui import convert
 from ..comfyui.sockets import Pose, Reference
@@ -19,6 +22,7 @@ class Scene:
     pose: Pose
     pose_strength: Strength = Strength(of="pose")  # noqa: RUF009  (a frozen record)
     reference_strength: Strength = Strength(of="reference")  # noqa: RUF009  (as above)
+    places: Tensor | None = None  # (f, h, w) the person of each; None: one character
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,31 @@ class SceneCondition:
     def size(self) -> list[int]:
         """Return a shape whose area stands for the memory that the host does not know of."""
         return [reference_area(self.rows.scene) if any(self.rows.attends) else 0]
+
+
+def places_of(reference: Reference, pose: Pose) -> Tensor | None:  # (f, h, w)
+    """Return the person of every place; None for one character. InputError for other lengths."""
+    from ...animate_anyone.animate.persons import places_of, regions_of
+
+    if reference.persons is None:
+        return None
+    if len(reference.persons) != len(pose):
+        raise InputError(
+            f"reference got keypoints of {len(reference.persons)} frames, the pose has "
+            f"{len(pose)}; they must agree. Connect the keypoints that are drawn for the pose."
+        )
+    return places_of(regions_of(reference.persons, pose.size))
+
+
+def places_at(
+    rows: SceneRows | None,
+    frames: Sequence[int],  # of this call
+) -> Tensor | None:  # (1, f, h, w)
+    """Return the person of every place in these frames, cropped like the latents."""
+    if rows is None or rows.scene.places is None:
+        return None
+    places = convert.take_frames(rows.scene.places, frames)
+    return convert.crop(places[:, None], rows.area)[None, :, 0]
 
 
 def strengths_at(
@@ -93,5 +122,8 @@ def reference_area(scene: Scene) -> int:
         len(scene.pose) if unet.motion is None else min(len(scene.pose), unet.motion.max_frames)
     )
     seen = [one for one in scene.reference.pictures if one.strength]
-    values = sum(reference_values(unet, one.features[0].shape[1], frames) for one in seen[1:])
+    more = seen[1:]
+    if scene.places is not None:
+        more += 2 * seen  # for each person a frame's own keys and the person's, a second time
+    values = sum(reference_values(unet, one.features[0].shape[1], frames) for one in more)
     return round(values / (0.01 * 2**20 * usage_factor(unet)))

@@ -197,3 +197,36 @@ def test_references_that_cannot_be_used_are_named(load, encode, combine, sampled
     assert "shows nothing of a character" not in caplog.text
     encode(loaded, pictures_of(1)[:, :1, :1])
     assert "image is 1x1 pixels, which shows nothing of a character" in caplog.text
+
+
+def keypoints_of(core, people=2, frames=3):
+    corners = torch.tensor([[1, 1], [7, 1], [7, 15], [1, 15]], dtype=torch.float64)
+    xy = corners[torch.arange(18) % 4].expand(frames, people, 18, 2).clone().numpy()
+    xy[:, 1:, :, 0] += 8  # the right half of the picture
+    clip = core("pose.skeleton.joints").body_clip(core("types").Size(16, 16), xy)
+    return core("pose.files.keypoints").to_keypoints(clip)
+
+
+def test_each_person_has_a_reference(core, load, encode, run_node, sampled):
+    loaded = load()
+    one, other = (encode(loaded, pictures_of(2)[[i]]) for i in range(2))
+    usual = {"strength_1": 1.0, "strength_2": 1.0}
+
+    def both(first, last, **more):
+        return run_node("CombineReferences", reference_1=first, reference_2=last, **usual | more)
+
+    keypoints = keypoints_of(core)
+    result = sampled(loaded, both(one, other, keypoints=keypoints))
+    assert result.isfinite().all()
+    assert not torch.allclose(result, sampled(loaded, both(one, other)), atol=1e-4)
+    swapped = sampled(loaded, both(other, one, keypoints=keypoints))
+    assert not torch.allclose(result, swapped, atol=1e-3)
+    with pytest.raises(ValueError, match="keypoints got 3 persons for 2 references; person 3 has"):
+        both(one, other, keypoints=keypoints_of(core, people=3))
+    with pytest.raises(ValueError, match="keypoints got 1 persons for 2 references; reference_2 b"):
+        both(one, other, keypoints=keypoints_of(core, people=1))
+    with pytest.raises(ValueError, match=r"reference_2 got strength 0; with keypoints each"):
+        both(one, other, keypoints=keypoints, strength_2=0.0)
+    short = both(one, other, keypoints=keypoints_of(core, frames=2))
+    with pytest.raises(ValueError, match="reference got keypoints of 2 frames, the pose has 3"):
+        sampled(loaded, short)
