@@ -362,9 +362,9 @@ def test_commands_keep_no_network_that_sampling_does_not_need(inputs, monkeypatc
         refs.update({name: weakref.ref(getattr(models, name)) for name in names})
         return models
 
-    def seen(*args):
+    def seen(*args, **more):
         alive.append({name for name, ref in refs.items() if ref() is not None})
-        return denoise(*args)
+        return denoise(*args, **more)
 
     monkeypatch.setattr(load, "load_models", opened)
     monkeypatch.setattr(flow, "denoise", seen)
