@@ -160,11 +160,10 @@ def _face(xyz: np.ndarray, body: Proportions) -> np.ndarray:
     centre = (xyz[16] + xyz[17]) / 2
     across = xyz[17] - xyz[16]
     across /= np.linalg.norm(across)
-    up = centre - xyz[1]  # from the neck; the line from the ears to the nose points down a little
-    up -= (up @ across) * across
-    up /= np.linalg.norm(up)
-    forward = np.cross(up, across)
-    forward *= np.sign(forward @ (xyz[0] - centre))
+    forward = xyz[0] - centre
+    forward -= (forward @ across) * across
+    forward /= np.linalg.norm(forward)
+    up = np.cross(across, forward)
     azimuth, height = _FACE.T[..., None]
     depth = np.cos(azimuth)
     depth[27:31] += _NOSE[:, None]

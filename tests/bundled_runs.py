@@ -44,10 +44,15 @@ def page_can_run():
     return bool(find_browser() and importlib.util.find_spec("playwright"))
 
 
+def steps_of(prompt):
+    """Return how many sampling steps the tests of a prompt need."""
+    cached = any(node["class_type"] == "AnimateAnyone_StepCache" for node in prompt.values())
+    return CACHED_STEPS if cached else STEPS
+
+
 def quick(prompt):
     """Return a prompt with only as many steps as its tests need."""
-    cached = any(node["class_type"] == "AnimateAnyone_StepCache" for node in prompt.values())
-    steps = CACHED_STEPS if cached else STEPS
+    steps = steps_of(prompt)
     for node in prompt.values():
         if "steps" in node["inputs"]:
             training = node["class_type"] == "AnimateAnyone_Train"

@@ -33,8 +33,6 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
     add_steps_and_guidance(group)
     add = group.add_argument
-    methods = "; ".join(f"{name}: {sampler.summary}" for name, sampler in SAMPLERS.items())
-    text = f"{methods} (default: {USUAL_SAMPLER})"
     text = "how much the pose counts; 0 leaves it out (default: 1)"
     add("--pose-strength", type=float, default=1.0, metavar="NUMBER", help=text)
     for name in ("pose", "reference"):
@@ -42,6 +40,8 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         text += "1; outside of it it is left out (default: 0 1)"
         pair = {"nargs": 2, "default": (0.0, 1.0), "metavar": ("FROM", "UNTIL")}
         add(f"--{name}-interval", type=float, help=text, **pair)
+    methods = "; ".join(f"{name}: {sampler.summary}" for name, sampler in SAMPLERS.items())
+    text = f"{methods} (default: {USUAL_SAMPLER})"
     add("--sampler", choices=SAMPLERS, default=USUAL_SAMPLER, help=text)
     add("--seed", type=parse_seed, default=0, help="seed of the noise (default: 0)")
     text = "share of the noise that all frames have in common, 0..1 (default: 0)"

@@ -8,7 +8,7 @@ memory-mapped, not copied.
 import json
 import pickle
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Weights(Mapping[str, Tensor]):
         """Return a view of all keys that begin with `prefix`, with the prefix removed."""
         return self.renamed({key: key[len(prefix) :] for key in self if key.startswith(prefix)})
 
-    def without(self, keys: set[str]) -> "Weights":
+    def without(self, keys: Set[str]) -> "Weights":
         """Return a view without `keys`."""
         return self.renamed({key: key for key in self if key not in keys})
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bundled_runs import NAMES, STEPS, TRAINING_STEPS, check
+from bundled_runs import NAMES, TRAINING_STEPS, check, steps_of
 from comfy_client import workflow
 
 CLICKS = 5
@@ -45,7 +45,7 @@ def test_opens_and_is_its_twin(shared_page, name):
 def test_runs_and_shows_its_result(shared_page, server_base, name):
     comfy = shared_page
     comfy.load(name)
-    comfy.evaluate(QUICK, [STEPS, TRAINING_STEPS])
+    comfy.evaluate(QUICK, [steps_of(workflow(name)), TRAINING_STEPS])
     entry = comfy.queue()
     assert entry["status"]["status_str"] == "success", entry["status"]
     check(name, comfy.server, server_base, entry["outputs"])
@@ -79,7 +79,7 @@ def test_a_newcomer_needs_five_clicks_at_most(open_page, comfy_host):
     comfy.picture("templates")
     click(comfy.page.get_by_text("first_run", exact=True))
     comfy.wait("() => window.app.graph._nodes.some((n) => n.type === 'AnimateAnyone_Animate')")
-    comfy.evaluate(QUICK, [STEPS, TRAINING_STEPS])  # to wait for less
+    comfy.evaluate(QUICK, [steps_of(workflow("first_run")), TRAINING_STEPS])  # to wait for less
     before = comfy.newest()
     click(comfy.page.get_by_test_id("queue-button"))
     entry = comfy.ended(before)

@@ -137,12 +137,12 @@ def test_latent_that_does_not_fit_the_pose(server, prompt):
     assert "latent got 5 frames, the pose has 24; they must agree" in refusal(server, bad)
 
 
-def test_a_batch_as_reference(server, prompt):
+def test_too_many_pictures_as_reference(server, prompt):
     bad = prompt()
-    batch = {"image": ["2", 0], "amount": 3}
+    batch = {"image": ["2", 0], "amount": 9}
     bad["21"] = {"class_type": "RepeatImageBatch", "inputs": batch}
     node_of(bad, "EncodeReference")["image"] = ["21", 0]
-    assert "image got 3 pictures; a reference is one picture" in refusal(server, bad)
+    assert "image got 9 pictures; a character has one to 8 reference pictures" in refusal(server, bad)
 
 
 @pytest.mark.parametrize("file", ["dot.png", "huge.png", "clear.png"])
