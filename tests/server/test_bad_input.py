@@ -142,7 +142,9 @@ def test_too_many_pictures_as_reference(server, prompt):
     batch = {"image": ["2", 0], "amount": 9}
     bad["21"] = {"class_type": "RepeatImageBatch", "inputs": batch}
     node_of(bad, "EncodeReference")["image"] = ["21", 0]
-    assert "image got 9 pictures; a character has one to 8 reference pictures" in refusal(server, bad)
+    assert "image got 9 pictures; a character has one to 8 reference pictures" in refusal(
+        server, bad
+    )
 
 
 @pytest.mark.parametrize("file", ["dot.png", "huge.png", "clear.png"])
