@@ -21,6 +21,7 @@ LEVELS = {
     "fitting": 1,
     "places": 1,
     "json_files": 1,
+    "shards": 1,
     "networks": 2,
     "diffusion": 2,
     "pose": 2,

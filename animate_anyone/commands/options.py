@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import Preset
 from ..diffusion.sampler_table import SAMPLERS, USUAL_SAMPLER
 from ..errors import InputError
+from ..shards import WHOLE, Shard, shard_of
 from ..types import Size
 
 if TYPE_CHECKING:
@@ -205,6 +206,21 @@ def add_canvas(group: Options, name: str = "--canvas", of: str = "the keypoints"
     """Add the option for the canvas of keypoints whose file does not name it."""
     text = f"size of the picture that {of} belong to, in pixels; only for files that do not name it"
     group.add_argument(name, type=parse_size, metavar="WxH", help=text)
+
+
+def add_shard(group: Options, what: str) -> None:
+    """Add the option for one part of the work; `what` names the items, for the help text."""
+    text = f"do only this part of the {what}: 1/4 is the first of four parts, which together are "
+    text += "all. For batch systems; the parts may run at the same time (default: all)"
+    group.add_argument("--shard", type=parse_shard, default=WHOLE, metavar="I/N", help=text)
+
+
+def parse_shard(text: str) -> Shard:
+    """Read a part of the work such as 1/4."""
+    try:
+        return shard_of(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def parse_fps(text: str) -> Fraction:
