@@ -42,7 +42,7 @@ LEVELS = {
 # the part's folder may import all of its rooms.
 ROOMS = {
     "animate_anyone/pose": ("skeleton", "drawing", "networks", "people", "files", "retarget"),
-    "animate_anyone/evaluation": ("metrics",),
+    "animate_anyone/evaluation": ("metrics", "kept"),
     "animate_anyone/weights": ("sets", "hub"),
     "nodes": ("comfyui", "page", "sampler", "clips", "models", "pose", "training"),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,22 @@ class Compared:
             "frames": len(self.frames),
             "of": self.of,
         }
+
+    def stored(self) -> dict[str, Any]:
+        """Return every field as values for JSON, from which `restored` makes the record again."""
+        taken = self.frames
+        return {
+            "frames": [taken.start, taken.stop, taken.step],
+            "of": self.of,
+            "asked": self.asked,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def restored(cls, values: Mapping[str, Any]) -> "Compared":
+        """Return the record from the values of `stored`."""
+        notes = tuple(values["notes"])
+        return cls(range(*values["frames"]), values["of"], values["asked"], notes)
 
 
 def not_whole(clips: Mapping[str, Compared]) -> dict[str, tuple[str, str]]:

@@ -11,10 +11,10 @@ from torch import Tensor
 from ..errors import InputError
 from ..media import ClipInfo, clip_info, frames_of, to_pixels
 from ..media.files import is_hidden, is_picture
-from ..media.fitting import fit_picture
 from .compared import Compared
-from .instruments import check_sets
-from .measure import Measured, Measuring
+from .instruments import at_compared_size, check_sets
+from .kept.row import ClipRow
+from .measure import RESULT, Measured, gathered, measure_clip
 from .metrics.metric import Case, Instruments
 from .protocol import Protocol
 
@@ -85,26 +85,40 @@ def measure_folders(
     instruments: Instruments,
     progress: Callable[[int], None] | None = None,  # called with the number of clips done
 ) -> dict[str, Measured]:
-    """Return the figures of finished clips, which are read and measured one at a time.
+    """Return the figures of finished clips, which are read and measured one at a time."""
+    check_sets(instruments, lengths_of(pairs, protocol))
+    rows = []
+    for index, pair in enumerate(pairs):
+        rows.append(measure_finished(pair, protocol, instruments, index))
+        if progress is not None:
+            progress(index + 1)
+    return gathered(rows, protocol.weighted)
+
+
+def measure_finished(
+    pair: ClipPair,
+    protocol: Protocol,
+    instruments: Instruments,
+    place: int,  # of the clip in the whole test
+) -> ClipRow:
+    """Return the figures of one finished clip; they depend on nothing but the arguments.
 
     The driving skeletons are not known. Instead the same pose pair reads those of the true clip.
     """
-    lengths = ((p.name, len(p.compared.frames), _fps(p, protocol)) for p in pairs)
-    check_sets(instruments, lengths)
-    measuring = Measuring(instruments)
-    for index, pair in enumerate(pairs):
-        truth, result = (_read(info, pair, protocol) for info in (pair.truth, pair.result))
-        pose = instruments.pose
-        case = Case(
-            name=pair.name,
-            truth=truth,
-            fps=_fps(pair, protocol),
-            skeletons=None if pose is None else pose.read_pixels(truth),
-        )
-        measuring.add("result", result, case)
-        if progress is not None:
-            progress(index + 1)
-    return measuring.result()
+    truth, result = (_read(info, pair, protocol) for info in (pair.truth, pair.result))
+    pose = instruments.pose
+    case = Case(
+        name=pair.name,
+        truth=truth,
+        fps=_fps(pair, protocol),
+        skeletons=None if pose is None else pose.read_pixels(truth),
+    )
+    return measure_clip([(RESULT, result)], case, instruments, place)
+
+
+def lengths_of(pairs: list[ClipPair], protocol: Protocol) -> list[tuple[str, int, float]]:
+    """Return name, compared frames and frames per second of every clip."""
+    return [(pair.name, len(pair.compared.frames), _fps(pair, protocol)) for pair in pairs]
 
 
 def _fps(pair: ClipPair, protocol: Protocol) -> float:
@@ -116,10 +130,7 @@ def _read(info: ClipInfo, pair: ClipPair, protocol: Protocol) -> Tensor:
     """Return the frames that the protocol takes, at its size, (f, 3, H, W) in 0..1."""
     taken = islice(frames_of(info), 0, None, protocol.stride)
     asked = len(pair.compared.frames)
-    frames = [
-        fit_picture(to_pixels(frame[None]), protocol.size, protocol.fit)
-        for frame in islice(taken, asked)
-    ]
+    frames = [at_compared_size(to_pixels(f[None]), protocol) for f in islice(taken, asked)]
     if len(frames) < asked:
         raise InputError(
             f"{info.path} got {len(frames)} frames of {asked} in its header; it is damaged or cut "

@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol as TypingProtocol
 
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from ..fitting import Fit, placement
+from ..media import to_bytes, to_pixels
+from ..media.fitting import fit_picture
+from ..types import Size
 from .metrics.lpips import BACKBONES, load_lpips
-from .metrics.metric import INSTRUMENTS, Instruments, Metric, OfSet
+from .metrics.metric import INSTRUMENTS, Instruments, Metric, OfSet, Resize
 from .metrics.table import METRICS
 from .metrics.video import FvdProtocol, load_fvd_network
 from .pose_reader import PoseReader
@@ -48,18 +57,24 @@ def open_instruments(
         metrics=protocol.metrics,
         pose=pose,
         pck_threshold=protocol.pck_threshold,
+        ssim=protocol.ssim,
+        weighted=protocol.weighted,
         size=protocol.size,
         fit=protocol.fit,
+        resize=protocol.resize,
     )
     if lpips_backbone is not None:
         rule = protocol.lpips
-        wanted = replace(wanted, lpips=load_lpips(lpips_backbone, rule.net, rule.sha256))
+        network = load_lpips(lpips_backbone, rule.net, rule.sha256, rule.inputs)
+        wanted = replace(wanted, lpips=network)
     if fvd_network is not None:
         rule = protocol.fvd
         record = FvdProtocol(
             frames=rule.frames,
             size=rule.size,
             fps=rule.fps,
+            starts=rule.starts,
+            resize=rule.resize,
             weights=fvd_network,
             sha256=rule.sha256,
         )
@@ -90,3 +105,55 @@ def check_sets(
     for metric in measured(instruments).values():
         if isinstance(metric.measure, OfSet):
             metric.measure.check(instruments, every)
+
+
+class SizeRule(TypingProtocol):
+    """How frames are brought to the size at which they are compared."""
+
+    @property
+    def size(self) -> Size | None:
+        """Return the size; None: the frames' own."""
+        ...
+
+    @property
+    def fit(self) -> Fit:
+        """Return how frames of another shape are fitted to it."""
+        ...
+
+    @property
+    def resize(self) -> Resize:
+        """Return the filter, and whether frames are rounded to 8 bits."""
+        ...
+
+
+def at_compared_size(
+    frames: Tensor,  # (f, 3, H, W), 0..1
+    rule: SizeRule,  # a protocol, or instruments
+) -> Tensor:
+    """Return frames at the size, and with the precision, at which they are compared."""
+    size = rule.size or Size(frames.shape[-1], frames.shape[-2])
+    if rule.resize == "bicubic":
+        return fit_picture(frames, size, rule.fit)
+    scaled = [_by_pil(frame, size, crop=rule.fit == "crop") for frame in to_bytes(frames)]
+    return fit_picture(to_pixels(np.stack(scaled)), size, rule.fit)
+
+
+def _by_pil(frame: np.ndarray, size: Size, *, crop: bool) -> np.ndarray:  # (H, W, 3) uint8
+    """Resize by PIL's bilinear filter: the middle in the size's shape, or the whole frame.
+
+    A whole frame keeps its shape and fits into the size.
+    """
+    own = Size(frame.shape[1], frame.shape[0])
+    if own == size:
+        return frame
+    picture, inner = Image.fromarray(frame), size
+    scale = placement(own, size, "crop" if crop else "pad")[0]
+    if crop:
+        width = min(own.width, round(size.width / scale))
+        height = min(own.height, round(size.height / scale))
+        left, top = (own.width - width) // 2, (own.height - height) // 2
+        picture = picture.crop((left, top, left + width, top + height))
+    else:
+        inner = Size(max(1, round(own.width * scale)), max(1, round(own.height * scale)))
+    way = Image.Resampling.BILINEAR
+    return np.asarray(picture.resize((inner.width, inner.height), way))

@@ -1,7 +1,7 @@
 """Measure clips: the figures of one clip, and the statistics over many."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,10 +12,23 @@ from ..pose.skeleton.stack import SLICES, stack
 from ..protocols import Progress
 from ..types import PoseClip
 from .instruments import measured
+from .kept.row import TRUTH, ClipRow, Feature
 from .metrics.frames import same_clip
-from .metrics.metric import KNOWN, Case, Instruments, Look, Metric, OfClip, OfFrames, OfSet
+from .metrics.frechet import Pieces
+from .metrics.metric import (
+    KNOWN,
+    Case,
+    Instruments,
+    Look,
+    Metric,
+    OfClip,
+    OfFrames,
+    OfSet,
+    Weighted,
+)
 from .metrics.table import METRICS, Row
 
+RESULT = "result"  # the way that is tested; others are compared with it
 AT_ONCE = 16  # frames per call of a frame metric, at most; limits its memory
 PIXELS_AT_ONCE = AT_ONCE * 256 * 256  # the same; more would keep a user who cancels waiting
 
@@ -91,86 +104,119 @@ def _shows(skeletons: PoseClip) -> bool:
     return bool((seen.sum(-1) > 2).any())
 
 
+def measure_clip(
+    ways: Iterable[tuple[str, Tensor]],  # how a clip was made, and its frames, (f, 3, H, W) in 0..1
+    case: Case,
+    instruments: Instruments,
+    place: int = 0,  # of the clip in the whole test
+) -> ClipRow:
+    """Return all figures of a clip, and its features for metrics of whole sets.
+
+    `ways` may be a generator: the frames of one way are dropped before the next is made.
+    """
+    started = time.monotonic()
+    sets = {n: m.measure for n, m in measured(instruments).items() if isinstance(m.measure, OfSet)}
+    figures: dict[str, Row] = {}
+    features: dict[Feature, np.ndarray] = {}
+    for way, result in ways:
+        figures[way] = measure(result, case, instruments)
+        for name, of_set in sets.items():
+            if (name, TRUTH) not in features:
+                features[name, TRUTH] = of_set.features(case.truth, case.fps, instruments)
+            features[name, way] = of_set.features(result, case.fps, instruments)
+    return ClipRow(
+        place=place,
+        name=case.name,
+        frames=len(case.truth),
+        figures=figures,
+        features=features,
+        pieces={name: len(x) for (name, way), x in features.items() if way == TRUTH},
+        seconds=time.monotonic() - started,
+    )
+
+
 @dataclass(frozen=True)
 class Measured:
     """The figures of one row of the table: those of every clip, and those of the whole set."""
 
-    clips: dict[str, Row]  # by the clip's name
+    clips: Mapping[str, Row]  # by the clip's name
     of_set: Row = field(default_factory=dict)  # metrics of the whole set, such as FVD
     pieces: Mapping[str, int] = field(default_factory=dict)  # pieces of clips, by set metric
+    frames: Mapping[str, int] = field(default_factory=dict)  # of every clip, by name
+    weighted: Weighted = "clips"  # "frames": in the mean of a figure of frames, frames count alike
 
     @property
     def mean(self) -> Row:
         """Return the mean of every figure over the clips that have it, and the set's figures."""
-        return {name: float(np.mean(values)) for name, values in self._columns()} | self.of_set
+        means = {
+            name: float(np.average(values, weights=weights))
+            for name, values, weights in self._columns()
+        }
+        return means | self.of_set
 
     @property
     def standard_error(self) -> Row:
-        """Return the standard error of each mean over clips; none for a single clip."""
-        return {
-            name: float(np.std(values, ddof=1) / math.sqrt(len(values)))
-            for name, values in self._columns()
-            if len(values) > 1 and np.isfinite(values).all()
-        }
+        """Return the standard error of each mean over clips; none for a single clip.
+
+        Weighted by frames, the mean is a ratio of two sums, and this is the usual error of that.
+        """
+        errors: Row = {}
+        for name, values, weights in self._columns():
+            count = len(values)
+            if count > 1 and np.isfinite(values).all():
+                shares = np.divide(weights or np.ones(count), np.sum(weights or np.ones(count)))
+                apart = shares * (np.asarray(values) - np.average(values, weights=weights))
+                errors[name] = float(np.sqrt(np.square(apart).sum() * count / (count - 1)))
+        return errors
 
     @property
     def count(self) -> dict[str, int]:
         """Return the number of clips in each mean."""
-        return {name: len(values) for name, values in self._columns()}
+        return {name: len(values) for name, values, _ in self._columns()}
 
-    def _columns(self) -> Iterable[tuple[str, list[float]]]:
-        for name in METRICS:
-            values = [row[name] for row in self.clips.values() if name in row]
-            if values:
-                yield name, values
+    def _columns(self) -> Iterable[tuple[str, list[float], list[int] | None]]:
+        """Yield the figures of each metric, and their weights if they count differently."""
+        for name, metric in METRICS.items():
+            clips = [clip for clip, row in self.clips.items() if name in row]
+            by_frames = self.weighted == "frames" and isinstance(metric.measure, OfFrames)
+            weights = [self.frames[clip] for clip in clips] if by_frames else None
+            if clips:
+                yield name, [self.clips[clip][name] for clip in clips], weights
 
 
-class Measuring:
-    """Measures clips one at a time, for several rows; for set metrics it keeps only features."""
+def gathered(
+    rows: Sequence[ClipRow],  # of all clips of a test, in its order
+    weighted: Weighted = "clips",
+) -> dict[str, Measured]:
+    """Return the figures of a test by way; InputError if there are too few clips for a set metric.
 
-    def __init__(self, instruments: Instruments) -> None:
-        """Start without clips."""
-        self.instruments = instruments
-        wanted = measured(instruments)
-        self._sets = {n: m.measure for n, m in wanted.items() if isinstance(m.measure, OfSet)}
-        self._clips: dict[str, dict[str, Row]] = {}
-        # By metric: features of the results by row, and of the true clips by name.
-        self._features: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in self._sets}
-        self._true: dict[str, dict[str, np.ndarray]] = {name: {} for name in self._sets}
+    The same rows give the same figures to the last bit, wherever they were measured.
+    """
+    ways = dict.fromkeys(way for row in rows for way in row.figures)
+    return {
+        way: _of_way(way, [row for row in rows if way in row.figures], weighted) for way in ways
+    }
 
-    def add(
-        self,
-        way: str,  # how the clip was made: a row of the table
-        result: Tensor,  # (f, 3, H, W), 0..1
-        case: Case,
-    ) -> None:
-        """Measure a clip."""
-        self._clips.setdefault(way, {})[case.name] = measure(result, case, self.instruments)
-        for name, of_set in self._sets.items():
-            true = self._true[name]
-            if case.name not in true:
-                true[case.name] = of_set.features(case.truth, case.fps, self.instruments)
-            features = of_set.features(result, case.fps, self.instruments)
-            self._features[name].setdefault(way, []).append(features)
 
-    def result(self) -> dict[str, Measured]:
-        """Return the figures by row; InputError if there are too few clips for a set metric."""
-        return {
-            way: Measured(clips, self._of_set(way), self._pieces(way))
-            for way, clips in self._clips.items()
-        }
+def _of_way(way: str, rows: Sequence[ClipRow], weighted: Weighted) -> Measured:
+    of_set: Row = {}
+    pieces: dict[str, int] = {}
+    for name in dict.fromkeys(name for row in rows for name in row.pieces):
+        metric = METRICS[name].measure
+        assert isinstance(metric, OfSet)
+        ours, true = (Pieces(_Each(rows, (name, of))) for of in (way, TRUTH))
+        of_set[name] = metric.value(ours, true)
+        pieces[name] = sum(row.pieces.get(name, 0) for row in rows)
+    clips = {row.name: row.figures[way] for row in rows}
+    return Measured(clips, of_set, pieces, {row.name: row.frames for row in rows}, weighted)
 
-    def _pieces(self, way: str) -> dict[str, int]:
-        names = self._clips[way]
-        return {
-            metric: sum(len(true[name]) for name in names) for metric, true in self._true.items()
-        }
 
-    def _of_set(self, way: str) -> Row:
-        return {
-            name: of_set.value(
-                np.concatenate(self._features[name][way]),
-                np.concatenate([self._true[name][clip] for clip in self._clips[way]]),
-            )
-            for name, of_set in self._sets.items()
-        }
+@dataclass(frozen=True)
+class _Each:
+    """The features of one metric and way, read clip by clip."""
+
+    rows: Sequence[ClipRow]
+    name: Feature
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (row.features[self.name] for row in self.rows if self.name in row.features)

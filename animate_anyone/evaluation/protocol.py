@@ -15,8 +15,11 @@ from ..errors import ConfigError
 from ..fitting import FITS, Fit
 from ..json_files import read_record
 from ..types import Size
-from .metrics.lpips import BACKBONES, Net
+from .metrics.frames import Ssim
+from .metrics.lpips import BACKBONES, Inputs, Net
+from .metrics.metric import Resize, Weighted
 from .metrics.table import METRICS, names_for
+from .metrics.video import FvdResize, Starts
 
 Characters = Literal["fronts", "kinds"]
 REST = "..."  # in the metrics of a record: all other metrics, in the order of METRICS
@@ -29,6 +32,7 @@ class LpipsRule:
 
     net: Net
     sha256: str  # of torchvision's file of the backbone; its first 8 digits or more
+    inputs: Inputs = "-1..1"  # the range to which frames are scaled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +41,10 @@ class FvdRule:
 
     frames: int  # of each clip that a video is cut into
     size: int  # pixels; frames are resized to this square, whatever their shape
-    fps: float  # rate at which frames are taken
+    fps: float | None  # rate at which frames are taken; None: every frame
     sha256: str  # of the TorchScript file
+    starts: Starts = "apart"  # where the pieces of a video begin
+    resize: FvdResize = "bilinear"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +69,10 @@ class Protocol:
     fvd: FvdRule
     paper: str | None  # table of paper.json whose rows are shown beside the results
     characters: Characters = "fronts"  # drawn ones: fronts only, or also all kinds and backs
+    # How the figures are computed, where tables of others do it in another way.
+    ssim: Ssim = "gaussian"
+    resize: Resize = "bicubic"  # of frames to the compared size
+    weighted: Weighted = "clips"  # what counts the same in the mean of a figure of frames
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that cannot be measured with."""
@@ -74,7 +84,13 @@ class Protocol:
         for name, value, known in (
             ("fit", self.fit, FITS),
             ("lpips.net", self.lpips.net, tuple(BACKBONES)),
+            ("lpips.inputs", self.lpips.inputs, get_args(Inputs)),
+            ("fvd.starts", self.fvd.starts, get_args(Starts)),
+            ("fvd.resize", self.fvd.resize, get_args(FvdResize)),
             ("characters", self.characters, get_args(Characters)),
+            ("ssim", self.ssim, get_args(Ssim)),
+            ("resize", self.resize, get_args(Resize)),
+            ("weighted", self.weighted, get_args(Weighted)),
             *(("metrics", metric, tuple(METRICS)) for metric in self.metrics),
         ):
             if value not in known:

@@ -2,7 +2,8 @@
 
 import math
 import platform
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -12,18 +13,19 @@ from torch import Tensor
 
 from ..animate import Networks, Sampling
 from ..diffusion.windows import plan_windows
-from ..media.fitting import fit_picture
 from ..pose.skeleton.fit import fit_pose
 from ..types import DEFAULT_FPS
 from .compared import Compared
-from .measure import Measured, Measuring
+from .instruments import at_compared_size
+from .kept.clips import KeepClip
+from .kept.row import ClipRow
+from .measure import RESULT, Measured, gathered, measure_clip
 from .metrics.metric import Case, Instruments, OfSet
 from .metrics.table import METRICS
 from .pairs import Pair, generate, round_trip
 from .protocol import Protocol
 
 PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "onnxruntime", "av")
-RESULT = "result"
 COPY = "copy of the reference"
 CEILING = "autoencoder round trip"
 
@@ -39,25 +41,55 @@ def evaluate(
 ) -> dict[str, Measured]:
     """Return the figures of the result, of copying the reference, and of the autoencoder.
 
-    Each group of pairs has its own rows. A pair with further pictures of its character is animated
-    a second time, from all of them. Pairs are animated and measured one at a time; their frames are
-    not kept.
+    Each group of pairs has its own rows. Pairs are animated and measured one at a time; their
+    frames are not kept.
     """
-    instruments = instruments or Instruments()
-    measuring, fit = Measuring(instruments), partial(_at_compared_size, instruments)
-    for index, pair in enumerate(pairs):
-        case = case_of(pair, sampling, instruments)
-        seeded = replace(sampling, seed=sampling.seed + index)
-        measuring.add(row_of(RESULT, pair), generate(models, pair, seeded, fit), case)
-        if pair.further:
-            way = f"{row_of(RESULT, pair)}, {1 + len(pair.further)} references"
-            measuring.add(way, generate(models, pair, seeded, fit, further=True), case)
-        if baselines:
-            measuring.add(row_of(COPY, pair), fit(pair.reference[:1]).expand_as(case.truth), case)
-            measuring.add(row_of(CEILING, pair), round_trip(models, pair.truth, fit), case)
+    instruments, rows = instruments or Instruments(), []
+    for place, pair in enumerate(pairs):
+        rows.append(
+            measure_pair(models, pair, sampling, instruments, place=place, baselines=baselines)
+        )
         if progress is not None:
-            progress(index + 1)
-    return measuring.result()
+            progress(place + 1)
+    return gathered(rows, instruments.weighted)
+
+
+def measure_pair(
+    models: Networks,
+    pair: Pair,
+    sampling: Sampling,
+    instruments: Instruments,
+    *,
+    place: int,  # of the pair in the whole test; the noise has the sampling's seed + place
+    baselines: bool = True,  # also measure a copy of the reference, and the decoded truth
+    keep: KeepClip | None = None,  # opens the writer of a generated clip by its name
+) -> ClipRow:
+    """Animate and measure one pair; the row depends on nothing but the arguments.
+
+    A pair with further pictures of its character is animated a second time, from all of them.
+    """
+    case, fit = case_of(pair, sampling, instruments), partial(at_compared_size, rule=instruments)
+    seeded, started = replace(sampling, seed=sampling.seed + place), time.monotonic()
+    kept: list[str] = []
+
+    def made(further: bool, title: str) -> Tensor:
+        if keep is None:
+            return generate(models, pair, seeded, fit, further=further)
+        with keep(title, case.fps) as writer:
+            kept.append(writer.name)
+            return generate(models, pair, seeded, writer.through(fit), further=further)
+
+    def ways() -> Iterator[tuple[str, Tensor]]:
+        yield row_of(RESULT, pair), made(False, pair.name)
+        if pair.further:
+            more = f", {1 + len(pair.further)} references"
+            yield row_of(RESULT, pair) + more, made(True, pair.name + more)
+        if baselines:
+            yield row_of(COPY, pair), fit(pair.reference[:1]).expand_as(case.truth)
+            yield row_of(CEILING, pair), round_trip(models, pair.truth, fit)
+
+    row = measure_clip(ways(), case, instruments, place)
+    return replace(row, seconds=time.monotonic() - started, kept=tuple(kept))
 
 
 def row_of(way: str, pair: Pair) -> str:
@@ -71,7 +103,7 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
     Windows are those of the first step; with `shift` they move from step to step. Background and
     the figure's mask are left out if the size changes.
     """
-    truth = _at_compared_size(instruments, pair.truth)
+    truth = at_compared_size(pair.truth, instruments)
     same = truth.shape == pair.truth.shape
     skeletons = pair.skeletons
     if instruments.size is not None:
@@ -85,12 +117,6 @@ def case_of(pair: Pair, sampling: Sampling, instruments: Instruments) -> Case:
         background=pair.background if same else None,
         near=pair.near if same else None,
     )
-
-
-def _at_compared_size(instruments: Instruments, frames: Tensor) -> Tensor:
-    """Return frames, (f, 3, H, W), at the size at which the instruments compare clips."""
-    size = instruments.size
-    return frames if size is None else fit_picture(frames, size, instruments.fit)
 
 
 @dataclass(frozen=True, kw_only=True)

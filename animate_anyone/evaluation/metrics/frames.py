@@ -1,9 +1,17 @@
 """Metrics that compare generated frames with the true ones."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ...errors import InputError, PackageError
+
+Ssim = Literal["gaussian", "grey flat 7"]  # the usual one, or DisCo's
+_FLAT = 7  # pixels of the side of the flat window
+# Shares of red, green and blue in OpenCV's grey, in units of 2^-15.
+_GREY = (9798, 19235, 3735)
 
 
 def psnr(
@@ -73,7 +81,7 @@ def ssim(
     """Return the structural similarity of each frame (Gaussian window of 11, sigma 1.5).
 
     Wang et al. 2004, per channel, biased covariance, averaged over the whole frame with a
-    reflected border; DisCo's tables use grey frames and a flat window of 7 instead.
+    reflected border; DisCo's tables use `ssim_grey_flat` instead.
     """
     try:
         from torchmetrics.functional.image import structural_similarity_index_measure
@@ -87,6 +95,42 @@ def ssim(
     values = structural_similarity_index_measure(result, truth, data_range=1.0, reduction="none")
     assert isinstance(values, Tensor)
     return values.reshape(-1)
+
+
+def ssim_grey_flat(
+    result: Tensor,  # (f, 3, H, W), 0..1
+    truth: Tensor,  # (f, 3, H, W), 0..1
+) -> Tensor:  # (f,), float64
+    """Return the structural similarity as DisCo's script: grey 8-bit frames, flat window of 7.
+
+    These are the defaults of scikit-image: unbiased covariance, averaged over all windows that lie
+    inside the frame. Grey is OpenCV's, rounded to whole levels. InputError for smaller frames.
+    """
+    result, truth = same_clip(result, truth)
+    if min(result.shape[-2:]) < _FLAT:
+        raise InputError(
+            f"result got frames of {result.shape[-1]}x{result.shape[-2]}; this SSIM has windows of "
+            f"{_FLAT}x{_FLAT} pixels. Compare larger frames."
+        )
+    x, y = (_grey(frames) for frames in (result, truth))
+    means = [functional.avg_pool2d(v, _FLAT, 1) for v in (x, y, x * x, y * y, x * y)]
+    mean_x, mean_y, square_x, square_y, product = means
+    unbiased = _FLAT**2 / (_FLAT**2 - 1)
+    var_x, var_y = unbiased * (square_x - mean_x**2), unbiased * (square_y - mean_y**2)
+    both = unbiased * (product - mean_x * mean_y)
+    small, smaller = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    above = (2 * mean_x * mean_y + small) * (2 * both + smaller)
+    below = (mean_x**2 + mean_y**2 + small) * (var_x + var_y + smaller)
+    return (above / below).mean((1, 2, 3))
+
+
+def _grey(frames: Tensor) -> Tensor:  # (f, 1, H, W), float64, whole levels of 0..255
+    levels = (frames.clamp(0, 1) * 255).round().to(torch.int64)
+    shares = torch.tensor(_GREY, device=frames.device)[:, None, None]
+    return ((levels * shares).sum(1, keepdim=True) + 2**14 >> 15).double()
+
+
+SSIMS = {"gaussian": ssim, "grey flat 7": ssim_grey_flat}
 
 
 def silhouette(

@@ -14,6 +14,7 @@ from .frames import same_clip
 from .network_file import verified
 
 Net = Literal["alex", "vgg"]
+Inputs = Literal["-1..1", "0..1"]  # the second is a fault of DisCo's script, kept for its tables
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class LpipsNetwork:
 
     features: nn.Sequential
     heads: dict[int, Tensor]  # per tap, (1, c, 1, 1)
+    inputs: Inputs = "-1..1"  # the range to which frames are scaled
 
 
 def load_lpips(
     weights: str | Path,  # torchvision's file of the backbone
     net: Net = "alex",  # LPIPS's own default; "vgg" is in DisCo's evaluation
     sha256: str | None = None,  # None: that of torchvision's published file
+    inputs: Inputs = "-1..1",
 ) -> LpipsNetwork:
     """Return the network of LPIPS 0.1; WeightsError if the file is missing or has another hash.
 
@@ -59,7 +62,7 @@ def load_lpips(
     weights_of_features = read_weights(path).part("features.")
     what = f"the features of torchvision's {backbone.name}"
     assign(features, weights_of_features, what, torch.float32, "cpu")
-    return LpipsNetwork(features, _heads(net))
+    return LpipsNetwork(features, _heads(net), inputs)
 
 
 @torch.no_grad()
@@ -72,12 +75,14 @@ def lpips(
 
     Activations are scaled to unit length per position; their squared differences are weighted per
     channel, averaged over positions and summed over layers. Frames are scaled to -1..1, as the
-    network expects, and not resized. DisCo's evaluation leaves them in 0..1, so the LPIPS in its
-    tables cannot be compared with this one.
+    network expects, and not resized. DisCo's evaluation leaves them in 0..1: only with a network
+    whose `inputs` are these can its tables be compared with this figure.
     """
     result, truth = same_clip(result, truth)
     shift, scale = (result.new_tensor(values)[:, None, None] for values in (_SHIFT, _SCALE))
-    both = [(2 * frames - 1 - shift) / scale for frames in (result, truth)]
+    if network.inputs == "-1..1":
+        result, truth = 2 * result - 1, 2 * truth - 1
+    both = [(frames - shift) / scale for frames in (result, truth)]
     total = result.new_zeros(len(result))
     for place, layer in enumerate(network.features):
         both = [layer(values) for values in both]

@@ -11,10 +11,14 @@ from torch.jit import ScriptModule
 from ...errors import ConfigError
 from ...fitting import Fit
 from ...types import PoseClip, Size
+from .frames import Ssim
+from .frechet import Pieces
 from .lpips import LpipsNetwork
 from .video import FvdProtocol
 
 INSTRUMENTS = ("lpips", "fvd", "pose")  # fields of Instruments that a metric may need
+Weighted = Literal["clips", "frames"]
+Resize = Literal["bicubic", "pil 8 bit"]  # the second also rounds frames that have the size
 KNOWN = ("skeletons", "windows", "background", "near")  # fields of Case that a metric may need
 
 
@@ -54,8 +58,11 @@ class Instruments:
     lpips: LpipsNetwork | None = None
     fvd: tuple[FvdProtocol, ScriptModule] | None = None
     pck_threshold: float = 0.1  # torso lengths
+    ssim: Ssim = "gaussian"
+    weighted: Weighted = "clips"  # what counts the same in the mean of a figure of frames
     size: Size | None = None  # at which clips are compared; None: their own size
     fit: Fit = "pad"  # how clips of another shape are fitted to it
+    resize: Resize = "bicubic"  # how they are resized
 
 
 @dataclass(frozen=True)
@@ -99,10 +106,12 @@ class OfSet:
     """A metric that compares a whole set of clips with the set of true ones.
 
     Only the features of each clip are kept: (pieces, d), a row for each piece that it is cut into.
+    `value` gets those of all clips, in the order of the test: it may read them one clip at a time,
+    or use them as one array.
     """
 
     features: Callable[[Tensor, float, Instruments], np.ndarray]  # of a clip and its fps
-    value: Callable[[np.ndarray, np.ndarray], float]  # of all features: the results', the truths'
+    value: Callable[[Pieces, Pieces], float]  # of all features: the results', the truths'
     # Raises InputError, before anything is computed, for a set that is too small.
     check: Callable[[Instruments, Lengths], None]
 

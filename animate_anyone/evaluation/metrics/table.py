@@ -108,7 +108,7 @@ METRICS = {
         title="SSIM",
         digits=3,
         better="higher",
-        measure=OfFrames(lambda result, truth, _: frames.ssim(result, truth)),
+        measure=OfFrames(lambda ours, true, tools: frames.SSIMS[tools.ssim](ours, true)),
     ),
     "psnr_uint8_legacy": Metric(
         title="PSNR as in this field's tables (overflows)",

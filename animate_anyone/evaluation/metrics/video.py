@@ -1,18 +1,26 @@
 """Metrics of clips: changes between consecutive frames, and differences between sets of clips."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from einops import rearrange
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from ...errors import ConfigError, InputError, WeightsError
 from .frames import same_clip
+from .frechet import frechet_distance
 from .network_file import is_sha256_start, verified
+
+__all__ = ["frechet_distance"]  # with all that is defined here
+
+Starts = Literal["apart", "every frame"]  # pieces one after the other, or from every frame on
+FvdResize = Literal["bilinear", "pil bicubic"]
 
 # Arguments of the published TorchScript I3D (universome/fvd-comparison). Its input is already
 # scaled and resized, and it shall return the features of its last layer but one.
@@ -118,47 +126,22 @@ class FvdProtocol:
 
     frames: int  # length of the network's input clips
     size: int  # side of the square that each frame is resized to, in pixels
-    fps: float  # rate at which frames are taken
+    fps: float | None  # rate at which frames are taken; None: every frame
+    starts: Starts = "apart"  # where the pieces of a video begin
+    resize: FvdResize = "bilinear"
     weights: str | Path  # a TorchScript file, (b, 3, f, size, size) in -1..1 to (b, d)
     sha256: str  # of that file, 64 hexadecimal digits
 
     def __post_init__(self) -> None:
         for name in ("frames", "size", "fps"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} got {getattr(self, name)}; it must be above 0.")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} got {value}; it must be above 0.")
         if len(self.sha256) != 64 or not is_sha256_start(self.sha256):
             raise ConfigError(
                 f"sha256 got {self.sha256!r}; it must be 64 hexadecimal digits. "
                 f"`sha256sum {self.weights}` prints them."
             )
-
-
-def frechet_distance(
-    first: np.ndarray,  # (n, d), features of n clips
-    second: np.ndarray,  # (m, d)
-) -> float:
-    """Return |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of two sets of features, in float64.
-
-    S1 and S2 are unbiased covariances. With S = R^T R, the eigenvalues of S1 S2 are the squared
-    singular values of R1 R2^T, so the trace of the root is the sum of these singular values. This
-    needs no matrix root and no complex numbers, and is exact for fewer clips than features too.
-    """
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:] or first.ndim != 2:
-        raise InputError(
-            f"features got shapes {first.shape} and {second.shape}; each must be (clips, d) with "
-            "the same d and 2 clips or more. Give more or longer videos."
-        )
-    roots = [_covariance_root(features) for features in (first, second)]
-    cross = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
-    apart = np.square(first.mean(0) - second.mean(0)).sum()
-    return max(0.0, float(apart + sum(np.square(root).sum() for root in roots) - 2 * cross))
-
-
-def _covariance_root(features: np.ndarray) -> np.ndarray:
-    """Return R, (min(n, d), d), with R^T R the unbiased covariance of (n, d) features."""
-    centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
-    return np.asarray(np.linalg.qr(centred, mode="r"))
 
 
 def load_fvd_network(protocol: FvdProtocol) -> torch.jit.ScriptModule:
@@ -182,11 +165,16 @@ def count_clips(
     protocol: FvdProtocol,
 ) -> int:
     """Return the number of whole clips that a video can be cut into."""
-    return _moments(frames, fps, protocol) // protocol.frames
+    moments = _moments(frames, fps, protocol)
+    if protocol.starts == "every frame":
+        return max(0, moments - protocol.frames + 1)
+    return moments // protocol.frames
 
 
 def _moments(frames: int, fps: float, protocol: FvdProtocol) -> int:
     """Return the number of frames that a video has at the protocol's frame rate."""
+    if protocol.fps is None:
+        return frames
     return int((frames - 1) * protocol.fps / fps + 1e-9) + 1 if frames else 0
 
 
@@ -195,28 +183,48 @@ def cut_clips(
     fps: float,  # of the video
     protocol: FvdProtocol,
 ) -> Tensor:  # (b, 3, protocol.frames, size, size), -1..1
-    """Return a video as whole clips, one after the other, at the protocol's rate and size.
+    """Return a video as whole clips at the protocol's rate and size.
 
-    For each moment the nearest earlier frame is taken; remaining frames at the end are dropped.
-    Frames are resized bilinearly and not keeping their aspect ratio, as in the original FVD.
+    They follow one after the other, and remaining frames at the end are dropped; or one begins at
+    every frame. For each moment the nearest earlier frame is taken. Frames are resized not keeping
+    their aspect ratio, as in the original FVD; PIL's filter may leave -1..1 a little.
     """
-    if fps < protocol.fps:
+    if protocol.fps is not None and fps < protocol.fps:
         raise InputError(
             f"fps got {fps}; the protocol takes {protocol.fps} frames per second, which would "
             "repeat frames. Give the video at that rate or a higher one."
         )
     count = count_clips(len(video), fps, protocol)
+    moments = _moments(len(video), fps, protocol)
     if not count:
-        moments = _moments(len(video), fps, protocol)
         raise InputError(
             f"video got {len(video)} frames at {fps} fps, {moments} at the protocol's; a clip "
             f"needs {protocol.frames}. Give longer videos."
         )
-    places = torch.arange(count * protocol.frames, dtype=torch.float64) * (fps / protocol.fps)
+    step = 1 if protocol.starts == "every frame" else protocol.frames
+    ratio = 1.0 if protocol.fps is None else fps / protocol.fps
+    places = torch.arange((count - 1) * step + protocol.frames, dtype=torch.float64) * ratio
     frames = video.float()[(places + 1e-9).long()]
-    size = (protocol.size, protocol.size)
-    frames = functional.interpolate(frames, size, mode="bilinear", align_corners=False)
-    return rearrange(frames, "(b f) c H W -> b c f H W", f=protocol.frames) * 2 - 1
+    frames = _RESIZES[protocol.resize](frames, protocol.size) * 2 - 1
+    return rearrange(frames.unfold(0, protocol.frames, step), "b c H W f -> b c f H W")
+
+
+def _bilinear(frames: Tensor, side: int) -> Tensor:
+    return functional.interpolate(frames, (side, side), mode="bilinear", align_corners=False)
+
+
+def _pil_bicubic(frames: Tensor, side: int) -> Tensor:
+    """Resize each channel by PIL in floating point, without rounding or clipping."""
+    way = Image.Resampling.BICUBIC
+    planes = (frames.cpu() * 255).flatten(0, 1).numpy()
+    small = [np.asarray(Image.fromarray(plane).resize((side, side), way)) for plane in planes]
+    return torch.from_numpy(np.stack(small)).unflatten(0, frames.shape[:2]) / 255
+
+
+_RESIZES: dict[FvdResize, Callable[[Tensor, int], Tensor]] = {
+    "bilinear": _bilinear,
+    "pil bicubic": _pil_bicubic,
+}
 
 
 @torch.no_grad()
@@ -257,7 +265,7 @@ def check_fvd(
     rule = opened[0]
     total = 0
     for name, frames, fps in lengths:
-        if fps < rule.fps:
+        if rule.fps is not None and fps < rule.fps:
             raise InputError(
                 f"FVD got the clip {name} at {fps:g} fps; its protocol takes {rule.fps:g} frames "
                 "per second. Give clips of that speed or more, or leave --fvd-network out."
@@ -266,7 +274,7 @@ def check_fvd(
         if not found:
             raise InputError(
                 f"FVD got the clip {name} with {frames} frames at {fps:g} fps; one of its clips "
-                f"has {rule.frames} frames at {rule.fps:g} fps. Measure longer clips, or leave "
+                f"has {rule.frames} frames{_rate(rule.fps)}. Measure longer clips, or leave "
                 "--fvd-network out."
             )
         total += found
@@ -275,3 +283,7 @@ def check_fvd(
             f"FVD got {total} clip of {rule.frames} frames; it compares sets of 2 or more, and "
             "is steady from some hundreds on. Measure more clips, or leave --fvd-network out."
         )
+
+
+def _rate(fps: float | None) -> str:
+    return "" if fps is None else f" at {fps:g} fps"

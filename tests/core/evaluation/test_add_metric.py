@@ -9,7 +9,7 @@ import torch
 from animate_anyone.__main__ import main
 from animate_anyone.errors import ConfigError, InputError
 from animate_anyone.evaluation.instruments import check_sets
-from animate_anyone.evaluation.measure import Measuring, measure
+from animate_anyone.evaluation.measure import gathered, measure, measure_clip
 from animate_anyone.evaluation.metrics.metric import (
     Case,
     Instruments,
@@ -91,10 +91,12 @@ def test_an_added_metric_is_measured_only_where_what_it_needs_is_known():
 @pytest.mark.usefixtures("added")
 def test_an_added_metric_of_sets_sees_all_clips_and_may_refuse_too_few():
     results, truths = torch.rand(2, 3, 4, 3, 8, 8)
-    measuring = Measuring(Instruments(metrics=("spread",)))
-    for i, (result, truth) in enumerate(zip(results, truths, strict=True)):
-        measuring.add("ours", result, Case(name=str(i), truth=truth, fps=30.0))
-    found = measuring.result()["ours"]
+    tools = Instruments(metrics=("spread",))
+    rows = [
+        measure_clip([("ours", result)], Case(name=str(i), truth=truth, fps=30.0), tools, i)
+        for i, (result, truth) in enumerate(zip(results, truths, strict=True))
+    ]
+    found = gathered(rows)["ours"]
     ours, true = (np.std(x.double().mean((2, 3, 4)).numpy()) for x in (results, truths))
     assert found.of_set == {"spread": pytest.approx(ours - true)}
     with pytest.raises(InputError, match="spread of means got 1 clip"):

@@ -9,7 +9,7 @@ import torch
 from animate_anyone.errors import InputError, WeightsError
 from animate_anyone.evaluation.held_out import held_out_pairs
 from animate_anyone.evaluation.instruments import absent, check_sets, open_instruments
-from animate_anyone.evaluation.measure import Measured, Measuring, measure
+from animate_anyone.evaluation.measure import Measured, gathered, measure, measure_clip
 from animate_anyone.evaluation.metrics import frames as of_frames
 from animate_anyone.evaluation.metrics.lpips import lpips
 from animate_anyone.evaluation.metrics.metric import Case, Instruments
@@ -151,12 +151,12 @@ def test_one_frame_has_no_flicker():
 def test_fvd_of_the_set_is_that_of_all_clips_together(files):
     instruments = open_instruments(files[0], fvd_network=files[2])
     truths, results = torch.rand(2, 5, 8, 3, 20, 20)
-    measuring = Measuring(instruments)
+    clips = []
     for i in range(5):
         true = case(name=str(i), truth=truths[i])
-        measuring.add("ours", results[i] ** 2, true)
-        measuring.add("truth", truths[i], true)
-    rows = measuring.result()
+        ways = [("ours", results[i] ** 2), ("truth", truths[i])]
+        clips.append(measure_clip(ways, true, instruments, i))
+    rows = gathered(clips)
     rule = files[0].fvd
     record = FvdProtocol(frames=4, size=16, fps=15.0, weights=files[2], sha256=rule.sha256)
     assert rows["ours"].mean["fvd"] == pytest.approx(fvd(results**2, truths, record, fps=30.0))

@@ -53,6 +53,16 @@ def test_lpips_agrees_with_torchmetrics(net, tmp_path):
     assert lpips(truth, truth, network).tolist() == [0, 0]
 
 
+def test_inputs_may_stay_in_0_to_1_as_in_discos_script(tmp_path):
+    path, digest, reference = saved_backbone("alex", tmp_path)
+    result, truth = torch.rand(2, 2, 3, 64, 48)
+    got = lpips(result, truth, load_lpips(path, "alex", digest, "0..1"))
+    want = reference(result, truth, normalize=False).flatten()
+    assert got.tolist() == pytest.approx(want.tolist(), rel=1e-4)
+    usual = lpips(result, truth, load_lpips(path, "alex", digest))
+    assert got.tolist() != pytest.approx(usual.tolist(), rel=1e-2)
+
+
 def test_errors_name_a_missing_or_wrong_backbone(tmp_path):
     with pytest.raises(WeightsError, match="not there; it is not downloaded"):
         load_lpips(tmp_path / "alexnet-owt-7be5be79.pth")
