@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from ..errors import MediaError
+from ..errors import InputError, MediaError
 from ..types import Size
 from .files import cannot_decode, kind_of_file, opened_video, pictures_in
 from .moving import moving_frames, moving_timing
@@ -64,10 +64,13 @@ def clip_info(path: Path | str) -> ClipInfo:
     kind = kind_of_file(path)
     if kind == "pictures":
         pictures, others = pictures_in(path)
+        size = picture_size(pictures[0])
+        for picture in pictures[1:]:
+            _check_size(picture, picture_size(picture), pictures[0], size)
         return ClipInfo(
             path=path,
             frames=len(pictures),
-            size=picture_size(pictures[0]),
+            size=size,
             fps=None,
             has_audio=False,
             notes=_passed_over(others),
@@ -95,8 +98,13 @@ def frames_of(
     path, timing = (clip.path, clip.timing) if isinstance(clip, ClipInfo) else (Path(clip), None)
     kind = kind_of_file(path)
     if kind == "pictures":
-        for picture in pictures_in(path)[0]:
-            yield read_bytes(picture, background=background)
+        size, pictures = None, pictures_in(path)[0]
+        for picture in pictures:
+            frame = read_bytes(picture, background=background)
+            own = Size(frame.shape[1], frame.shape[0])
+            size = size or own
+            _check_size(picture, own, pictures[0], size)
+            yield frame
     elif kind == "moving":
         timing = timing or moving_timing(path)
         yield from timing.even(moving_frames(path, background))
@@ -105,6 +113,16 @@ def frames_of(
             video.stream.thread_type = "AUTO"
             shown = _shown(video.stream, background)
             yield from video.timing.even(shown.pictures(_decoded(video)))
+
+
+def _check_size(picture: Path, own: Size, first: Path, size: Size) -> None:
+    """Raise InputError unless a picture of a folder has the size of the first one."""
+    if own != size:
+        raise InputError(
+            f"folder got {picture} of {own.width}x{own.height}, but its first picture "
+            f"{first.name} has {size.width}x{size.height}; the frames of a clip have one size. "
+            "Scale or crop them alike, or take other pictures out of the folder."
+        )
 
 
 def _info(

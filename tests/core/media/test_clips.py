@@ -369,3 +369,12 @@ def test_a_video_of_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(MediaError, match=r"clip\.mp4; it cannot be decoded .*its codec"):
         clip_info(path)
+
+
+@pytest.mark.parametrize("read", [clip_info, lambda path: list(frames_of(path))])
+def test_a_folder_with_pictures_of_two_sizes_is_refused_by_name(tmp_path, read):
+    for number, size in enumerate([(8, 6), (8, 6), (6, 8)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+    words = r"2\.png of 6x8, but its first picture 0\.png has 8x6"
+    with pytest.raises(InputError, match=words):
+        read(tmp_path)
