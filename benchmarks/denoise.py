@@ -11,7 +11,6 @@ bfloat16, eager and compiled.
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +26,8 @@ from animate_anyone.networks.levels import Level, PreparedCondition
 from animate_anyone.networks.unet import UNet
 from animate_anyone.protocols import AttentionFunction
 from animate_anyone.weights.sets.moore import MOORE
+
+from .peak_memory import peak_mb
 
 CPU_SIZE = (8, 32, 32)  # frames, latent rows and columns
 CUDA_SIZES = ((24, 64, 64), (24, 96, 64))
@@ -165,7 +166,7 @@ def _timed(work: Callable[[], Tensor], before: float) -> tuple[float, float, Ten
     _reset_peak()
     started = time.process_time()
     result = work()
-    return time.process_time() - started, _peak() - before, result
+    return time.process_time() - started, peak_mb() - before, result
 
 
 def _reset_peak() -> float:
@@ -174,15 +175,7 @@ def _reset_peak() -> float:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return 0.0
-    return _peak()
-
-
-def _peak() -> float:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return float(status.split("VmHWM:")[1].split()[0]) / 1024
+    return peak_mb()
 
 
 def measure_cuda(size: tuple[int, int, int]) -> dict[str, float]:

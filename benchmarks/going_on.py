@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -34,6 +33,8 @@ from animate_anyone.evaluation.held_out import held_out_pair
 from animate_anyone.evaluation.pairs import Pair
 from animate_anyone.media import to_bytes, to_pixels
 from animate_anyone.weights.load import Models, load_models
+
+from .peak_memory import peak_mb
 
 SHARE = 10  # the clip's first and last tenth are compared
 ALLOWED_SEAM, ALLOWED_DRIFT, ALLOWED_MB = 1.1, 1.2, 100
@@ -232,14 +233,7 @@ def peak(frames: int, options: argparse.Namespace) -> dict[str, float]:
     made = sum(
         len(each.frames) for each in animate_in_pieces(models, reference, inputs, pieces, sampling)
     )
-    return {"frames": made, "pieces": len(pieces), "mb": round(_peak_mb(), 1)}
-
-
-def _peak_mb() -> float:
-    """Return the peak memory of this process; `getrusage` counts that of its parent too."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    (line,) = (one for one in status.splitlines() if one.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
+    return {"frames": made, "pieces": len(pieces), "mb": round(peak_mb(), 1)}
 
 
 def _in_own_process(frames: int, options: argparse.Namespace) -> dict[str, float]:

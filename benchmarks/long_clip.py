@@ -8,7 +8,6 @@ step does not depend on the number of steps, so a few steps are enough.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,8 @@ from animate_anyone.diffusion.windows import plan_windows
 from animate_anyone.drawn import PICTURE_SIZE
 from animate_anyone.media import VideoWriter, to_bytes
 from animate_anyone.weights.load import load_models
+
+from .peak_memory import peak_mb
 
 ALLOWED_MB = 150  # how much more memory the long clip may need, not counting latents
 
@@ -81,7 +82,7 @@ def measure(frames: int, options: argparse.Namespace) -> dict[str, float]:
         "sampling_cpu_s": round(sampled - started, 2),
         "decoding_cpu_s": round(done - sampled, 2),
         "latents_mb": round(latents / 2**20, 1),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "peak_mb": round(peak_mb(), 1),
     }
 
 

@@ -9,7 +9,6 @@ kilobytes, each clip in its own process; the two peaks may differ by 300 MB.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,8 @@ from animate_anyone.pose.people.extract import extract
 from animate_anyone.pose.skeleton.layouts import WHOLEBODY
 from animate_anyone.types import PoseClip, Size
 from animate_anyone.weights.pose_models import open_pose_pair
+
+from .peak_memory import peak_mb
 
 TARGET_MS = 3.0
 TARGET_MB = 300.0
@@ -86,7 +87,7 @@ def peak_memory(seconds: int) -> float:
         estimator = fake_models.colour_estimator(Path(folder) / "e.onnx", (96, 72))
         clip, _ = extract(_frames(seconds * RATE), *open_pose_pair(detector, estimator))
     assert len(clip) == seconds * RATE
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_mb()
 
 
 def _frames(count: int) -> Iterator[np.ndarray]:

@@ -6,11 +6,12 @@ its standard input runs one pair; the answer is a line of JSON.
 
 import json
 import re
-import resource
 import sys
 import time
 
 import torch
+
+from .peak_memory import peak_mb as process_peak_mb
 
 REFERENCE_UNET = {
     "sample_size": 64,
@@ -101,7 +102,7 @@ def peak_mb(device: str) -> float:
     """Return the peak memory so far in MB, weights included."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return process_peak_mb()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ counted.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -43,6 +42,7 @@ from animate_anyone.types import Size
 from animate_anyone.weights.load import load_mini
 from animate_anyone.weights.sets.table import get_preset
 
+from .peak_memory import peak_mb as process_peak_mb
 from .training_memory import Need, count
 
 WARM_UP = 5  # steps; also the number of steps in one report
@@ -132,7 +132,7 @@ def peak_mb() -> float:
     """Return the peak memory so far: of the card if one is in use, else of this process."""
     if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return process_peak_mb()
 
 
 def paint_data(folder: Path) -> None:

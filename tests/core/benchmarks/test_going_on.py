@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -50,3 +53,15 @@ def test_what_exceeds_its_limit_is_listed():
         "kept",
         "memory grows by 120 MB",
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of one process")
+def test_the_peak_of_a_process_is_without_that_of_its_parent():
+    words = """
+import subprocess, sys
+whole = bytearray(200_000_000)
+code = "from benchmarks.peak_memory import peak_mb; print(peak_mb())"
+print(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
+"""
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert 0 < float(done.stdout) < 150
