@@ -19,6 +19,7 @@ TRAINING_STEPS = 16  # fewer than in the workflow, but enough for a visible effe
 FRAMES = {
     "first_run": 24,
     "several_references": 24,
+    "two_characters": 24,
     "stock_ksampler": 24,
     "custom_sampling": 24,
     "faster": 24,

@@ -19,8 +19,14 @@ class Examples:
 
 
 EXAMPLES = Examples(
-    characters=["character.png", "turning_front.png", "turning_back.png"],
-    motions=["motion.json", "motion_long.json", "turning.json"],
+    characters=[
+        "character.png",
+        "turning_front.png",
+        "turning_back.png",
+        "pair_left.png",
+        "pair_right.png",
+    ],
+    motions=["motion.json", "motion_long.json", "turning.json", "pair.json"],
     clips=["driving.mp4", "motion.mp4", "costume.mp4"],
 )
 
