@@ -175,7 +175,9 @@ def run(options: argparse.Namespace) -> int:
     with VideoWriter(options.out, size, driving.fps, **more, alpha=clear) as writer:
         character = to_bytes(references[0])[0]
         driving = _ready_to_draw(driving, fit, follower, character)
-        inputs = keeping.inputs(driving, size, character, follower)
+        plate = keeping.plate(driving, size, character, follower)
+        references = keeping.on_plate(references, plate, follower)
+        inputs = keeping.inputs(driving, size, character, follower, plate)
         inputs = with_regions(options, inputs, driving, size)
         with progress_bar("loading", "tensor") as progress:
             more = {"preset": options.preset, "dtype": dtype, "device": device}

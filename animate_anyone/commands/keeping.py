@@ -10,16 +10,19 @@ import numpy as np
 
 from ..errors import InputError
 from ..pose.drawing.hull import PoseMask
-from ..types import Size
+from ..types import PoseClip, Size
 from .following import Follower
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..animate.keeping import FrameInputs
     from .driving import Driving
 
 logger = logging.getLogger(__name__)
 
 KEEP = ("driving", "reference", "transparent")
+FILL = "fill"  # in place of a picture: the background is filled where the person is
 _COLOURED, _MOST_COLOURED = 32, 0.01  # levels between channels, and share of such pixels
 
 
@@ -37,6 +40,11 @@ def add_keeping_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mask-margin", type=float, metavar="SHARE", help=text)
     text = f"width of the mask's soft edge, in the same unit (default: {PoseMask.feather:g})"
     add("--mask-feather", type=float, metavar="SHARE", help=text)
+    text = "the background without anybody in it: a picture, or the word fill, which paints over "
+    text += "the person from around. With --keep-background reference it is what stays, so nothing "
+    text += "of the picture's own figure is seen; with driving the character is cut out and set on "
+    text += "it, so that the weights paint this background around the new figure too"
+    add("--plate", metavar=f"PICTURE|{FILL}", help=text)
 
 
 class Keeping:
@@ -52,6 +60,7 @@ class Keeping:
         """Check the options; InputError for contradictions and masks that do not fit."""
         self._what: str | None = options.keep_background
         self._file: Path | None = options.mask
+        self._plate: str | None = options.plate
         self._empty, self._full, self._frames = 0, 0, 0
         _check_together(options)
         if self._what == "driving":
@@ -59,11 +68,69 @@ class Keeping:
         given = {"margin": options.mask_margin, "feather": options.mask_feather}
         self._shape = PoseMask(**{name: one for name, one in given.items() if one is not None})
         self._wanted = [] if self._file is None else _frames_of_mask(self._file, driving, size)
+        if self._plate is not None and self._plate != FILL:
+            _check_plate(Path(self._plate), size)
 
     @property
     def transparent(self) -> bool:
         """Return whether the result is transparent outside the mask."""
         return self._what == "transparent"
+
+    def plate(
+        self,
+        driving: "Driving",  # ready to be drawn
+        size: Size,
+        reference: np.ndarray,  # (H, W, 3) uint8 RGB, of any size
+        follower: Follower,
+    ) -> np.ndarray | None:  # (size.height, size.width, 3) uint8 RGB
+        """Return the background without anybody in it, and log where it is from; None: unused."""
+        from ..animate.plates import clean_plate, person_in
+        from ..media import fit_frame, read_picture, to_bytes
+        from .driving import frames_as_listed
+
+        if self._plate is None:
+            return None
+        if self._plate != FILL:
+            path = Path(self._plate)
+            picture = to_bytes(read_picture(path, longest=4 * max(size.width, size.height)))[0]
+            return fit_frame(picture, size, "pad")
+        if self._what == "reference":
+            name, picture, pose = "reference", reference, _person(reference, follower, "reference")
+        else:
+            assert driving.clip is not None
+            first = driving.frames[0]
+            name, picture = "driving", next(frames_as_listed(driving))
+            pose = driving.clip.at(slice(first, first + 1))
+        picture = fit_frame(picture, size, "pad")
+        nobody = not pose.body.confidence.any()
+        empty = np.zeros(picture.shape[:2], np.uint8)
+        plate = clean_plate(picture, empty if nobody else person_in(picture, pose, name))
+        logger.info("plate: %s", plate.text())
+        return plate.picture
+
+    def on_plate(
+        self,
+        references: "list[Tensor]",  # (1, 3, H, W) each, of any sizes
+        plate: np.ndarray | None,  # (H, W, 3) uint8 RGB, of the result's size
+        follower: Follower,
+    ) -> "list[Tensor]":
+        """Return the reference pictures; on the plate if they replace somebody in front of it."""
+        from ..animate.plates import figure_in, set_on
+        from ..media import fit_frame, to_bytes, to_pixels
+
+        if plate is None or self._what != "driving":
+            return references
+        size, result = Size(plate.shape[1], plate.shape[0]), []
+        for number, reference in enumerate(references, start=1):
+            name = "reference" if len(references) == 1 else f"reference {number}"
+            picture = to_bytes(reference)[0]
+            pose = _person(picture, follower, name)
+            picture = fit_frame(picture, size, "pad")
+            figure = figure_in(picture, pose, name)
+            seen = (figure > 0).mean()
+            logger.info("plate: %s was cut out (%.1f%% of it) and set on it", name, 100 * seen)
+            result.append(to_pixels(set_on(picture, figure, plate)[None]).to(reference))
+        return result
 
     def inputs(
         self,
@@ -71,6 +138,7 @@ class Keeping:
         size: Size,
         reference: np.ndarray,  # (H, W, 3) uint8 RGB, of any size
         follower: Follower,
+        plate: np.ndarray | None = None,  # (size.height, size.width, 3) uint8 RGB
     ) -> "Iterator[FrameInputs]":
         """Yield the inputs of every frame of the driving motion."""
         from ..animate.keeping import FrameInputs
@@ -80,9 +148,9 @@ class Keeping:
         if self._what is None:
             yield from map(FrameInputs, poses)
             return
-        behind = self._behind(driving, size, reference)
+        behind = self._behind(driving, size, reference if plate is None else plate)
         own = self._file_masks(size) if self._file else None
-        there = self._of_reference(reference, size, follower)
+        there = None if plate is not None else self._of_reference(reference, size, follower)
         for row, (pose, ground) in enumerate(zip(poses, behind, strict=False)):
             if own is not None:
                 mask = next(own)
@@ -136,8 +204,9 @@ class Keeping:
         if not report.found:
             raise InputError(
                 "keep-background got reference, but no person was found in the picture, so its "
-                "own character would stay beside the new one. Give --mask, or the networks that "
-                "find people with --detector and --estimator."
+                "own character would stay beside the new one. Give --mask, or the background "
+                "itself with --plate, or the networks that find people with --detector and "
+                "--estimator."
             )
         return self._shape.of_frame(pose, 0, size)
 
@@ -160,11 +229,34 @@ class Keeping:
             yield mask
 
 
+def _person(picture: np.ndarray, follower: Follower, name: str) -> PoseClip:
+    """Return the skeleton of the person in a picture; InputError if there is none."""
+    pose, report = follower.picture(picture)
+    if not report.found:
+        raise InputError(
+            f"plate got a {name} in which no person was found, so no figure can be cut out of it. "
+            "Give the networks that find people with --detector and --estimator."
+        )
+    return pose
+
+
+def _check_plate(path: Path, size: Size) -> None:
+    from ..media import picture_size
+
+    own = picture_size(path)
+    if own != size:
+        logger.warning(
+            "plate: %s has %dx%d pixels and is fitted to %dx%d",
+            *(path, own.width, own.height, size.width, size.height),
+        )
+
+
 def _check_together(options: argparse.Namespace) -> None:
     """Raise InputError for options that contradict each other."""
     given = {"margin": options.mask_margin, "feather": options.mask_feather}
     shape = {f"mask-{name}": value for name, value in given.items() if value is not None}
-    everything = shape if options.mask is None else {"mask": options.mask, **shape}
+    files = {"mask": options.mask, "plate": options.plate}
+    everything = {name: value for name, value in files.items() if value is not None} | shape
     if options.keep_background is None and everything:
         name, value = next(iter(everything.items()))
         raise InputError(
@@ -175,6 +267,11 @@ def _check_together(options: argparse.Namespace) -> None:
         name, value = next(iter(shape.items()))
         raise InputError(
             f"{name} got {value} beside a mask; a file is used as it is. Leave one of them out."
+        )
+    if options.keep_background == "transparent" and options.plate is not None:
+        raise InputError(
+            f"plate got {options.plate} with keep-background transparent, which shows no "
+            "background. Leave --plate out, or keep the driving or the reference's background."
         )
     if options.keep_background == "transparent" and options.foreground_mask:
         raise InputError(

@@ -27,8 +27,10 @@ def check_persons(options: argparse.Namespace, driving: "Driving") -> None:
         return
     if options.retarget not in (None, "none"):
         raise InputError(
-            f"retarget got {options.retarget} with per-person; a skeleton is fitted to the body "
-            "of one picture only. Leave --retarget out, and fit the persons beforehand."
+            f"retarget got {options.retarget} with per-person; retargeting places a skeleton where "
+            "the person of its picture stands, so that several persons with pictures of their own "
+            "would stand on each other. Leave --retarget out; if bodies differ much, take pictures "
+            "of people with the proportions of those in the motion."
         )
     if driving.kind == "skeleton":
         raise InputError(

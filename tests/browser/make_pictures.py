@@ -39,7 +39,10 @@ SHOWN = {
     "fine_tune": (True, ["Train", "Evaluate", "DecodeFrames"]),
     "lora_controlnet": (False, ["LoadExampleControl"]),
     "continue": (False, ["Continue"]),
-    "keep_background": (False, ["PoseMask", "KeepBackground"]),
+    "keep_background": (
+        False,
+        ["PoseMask", "CleanPlate", "ChangeBackground", "KeepBackground"],
+    ),
 }
 
 PLACE = """

@@ -8,6 +8,7 @@ from PIL import Image
 
 from animate_anyone.__main__ import main
 from animate_anyone.animate import continuing
+from animate_anyone.animate.persons import places_of, regions_of
 from animate_anyone.media import VideoWriter, clip_info, frames_of
 from animate_anyone.pose.files.keypoints import write_keypoints
 from animate_anyone.pose.skeleton.joints import body_clip
@@ -111,6 +112,9 @@ def test_a_clip_begins_later_or_with_the_reference(inputs, monkeypatch):
         ({}, {"fps": 12}, "with 12 frames per second; the result has 30. Give --fps 12"),
         ({"mask": "m.png"}, None, "mask got m.png without keep-background"),
         ({"mask-margin": 0.2}, None, "mask-margin got 0.2 without keep-background"),
+        ({"plate": "fill"}, None, "plate got fill without keep-background"),
+        ({"keep-background": "transparent", "plate": "fill"}, None, "which shows no background"),
+        ({"keep-background": "reference", "plate": "no.png"}, None, "no.png"),
         ({"keep-background": "driving"}, None, "holds keypoints, which have no background"),
         ({"keep-background": "reference", "mask-margin": 2}, None, "mask margin got 2.0; it is"),
     ],
@@ -123,6 +127,39 @@ def test_what_does_not_fit_is_named_before_anything_is_computed(
         changes = {**changes, "continue-from": clip_at(folder / "earlier.mp4", **earlier)}
     assert main(arguments({**options, **changes}, "--dry-run")) == 2
     assert message in capsys.readouterr().err
+
+
+def test_persons_keep_their_pictures_in_pieces_and_in_a_clip_that_goes_on(inputs, monkeypatch):
+    folder, options = inputs
+    rng, clip = np.random.default_rng(1), two_people()
+    write_keypoints(folder / "poses.json", clip)
+    Image.fromarray(rng.integers(0, 255, (48, 32, 3), np.uint8)).save(folder / "other.png")
+    named = ["--reference", str(options["reference"]), str(folder / "other.png")]
+    options = {name: value for name, value in options.items() if name != "reference"}
+    pieces, places = seen_poses(monkeypatch), []
+    monkeypatch.setattr(
+        continuing, "places_of", lambda regions, *_: places.append(regions) or places_of(regions)
+    )
+    more = ["--per-person", *named]
+    assert main(arguments(options, *more, chunk=6, held=2)) == 0
+    assert [len(one) for one in pieces] == [len(one) for one in places[1:]] == [6, 5, 5]
+    whole = regions_of(clip, Size(32, 48))
+    for frames, regions in zip(pieces, places[1:], strict=True):
+        assert np.array_equal(regions, whole[frames])
+    earlier = clip_at(folder / "earlier.mp4")
+    del pieces[:], places[:]
+    changes = {"continue_from": earlier, "held": 3, "chunk": 7}
+    assert main(arguments(options, *more, **changes)) == 0
+    assert clip_info(options["out"]).frames == FRAMES - 4
+    for frames, regions in zip(pieces, places[1:], strict=True):
+        assert np.array_equal(regions, whole[frames])
+
+
+def two_people():
+    """Return keypoints of 12 frames with two people, one on the left and one on the right."""
+    rng = np.random.default_rng(2)
+    people = rng.uniform(4, 26, (FRAMES, 2, 18, 2)) + np.array([[[0, 0]], [[34, 50]]])
+    return body_clip(Size(64, 96), people)
 
 
 def test_a_clip_in_pieces_cannot_loop(inputs, capsys):
@@ -191,6 +228,45 @@ def test_the_driving_background_stays_and_the_mask_may_be_of_the_drivings_size(
         assert not np.array_equal(frame[14:34, 18:46], fitted[14:34, 18:46])
     assert main(arguments(options, **changes, retarget="limb")) == 2
     assert "with retargeting limb, which moves the skeleton" in capsys.readouterr().err
+
+
+def test_a_plate_stays_in_place_of_the_references_background(inputs, monkeypatch, caplog, capsys):
+    folder, options = inputs
+    kept, mask = written(monkeypatch), np.zeros((48, 32), np.uint8)
+    mask[8:32, 8:24] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    Image.new("RGB", (64, 96), (200, 40, 90)).save(folder / "plate.png")
+    changes = {"keep_background": "reference", "mask": folder / "mask.png", "frames": 2}
+    assert main(arguments(options, **changes, plate=folder / "plate.png")) == 0
+    assert "plate.png has 64x96 pixels and is fitted to 32x48" in caplog.text
+    assert all((frame[mask == 0] == (200, 40, 90)).all() for frame in kept)
+    assert main(arguments(options, **changes, plate="fill")) == 2
+    assert "plate got a reference in which no person was found" in capsys.readouterr().err
+
+
+def test_a_character_is_set_on_the_background_of_the_driving_clip(person, monkeypatch, caplog):
+    folder, options = person
+    caplog.set_level("INFO")
+    frames, kept = list(frames_of(options["poses"])), written(monkeypatch)
+    figure = frames[0][60:180, 40:200].copy()
+    figure[..., 2] = np.maximum(figure[..., 2], 60)  # another background, the same markers
+    Image.fromarray(figure).save(folder / "figure.png")
+    seen = []
+    encoded = continuing.ReferenceCondition
+
+    def reference(models, pictures, size, **more):
+        seen.extend(pictures)
+        return encoded(models, pictures, size, **more)
+
+    monkeypatch.setattr(continuing, "ReferenceCondition", reference)
+    changes = {"keep_background": "driving", "plate": "fill", "mask_margin": 0.02}
+    assert main(arguments(options, **changes)) == 0
+    assert "where the person is, was filled from around" in caplog.text
+    assert "reference was cut out" in caplog.text
+    assert len(kept) == 3
+    assert seen[0].shape[-2:] == (48, 64)
+    corner = frames[0][0, 0] / 255  # of the clip's background, not of the picture's
+    assert seen[0][0, :, 0, 0].tolist() == pytest.approx(corner.tolist(), abs=0.02)
 
 
 def test_the_mask_can_become_the_transparency(inputs, capsys):
