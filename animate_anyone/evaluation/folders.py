@@ -13,6 +13,7 @@ from ..media import ClipInfo, clip_info, frames_of, to_pixels
 from ..media.files import is_hidden, is_picture
 from .compared import Compared
 from .instruments import at_compared_size, check_sets
+from .kept.identity import of_clip
 from .kept.row import ClipRow
 from .measure import RESULT, Measured, gathered, measure_clip
 from .metrics.metric import Case, Instruments
@@ -119,6 +120,11 @@ def measure_finished(
 def lengths_of(pairs: list[ClipPair], protocol: Protocol) -> list[tuple[str, int, float]]:
     """Return name, compared frames and frames per second of every clip."""
     return [(pair.name, len(pair.compared.frames), _fps(pair, protocol)) for pair in pairs]
+
+
+def content_of_pair(pair: ClipPair) -> str:
+    """Return a hash of the files of a clip and its truth, by which other ones are noticed."""
+    return " ".join(of_clip(info.path) for info in (pair.result, pair.truth))
 
 
 def _fps(pair: ClipPair, protocol: Protocol) -> float:

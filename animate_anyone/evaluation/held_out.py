@@ -103,6 +103,14 @@ def whole_test_pair(
     return group_pair(GROUPS[group], index, frames, size)
 
 
+def whole_test_name(number: int) -> str:
+    """Return the name of a pair of the whole test, without drawing it."""
+    if number < FRONTS:
+        return f"character {number}"
+    index, group = divmod(number - FRONTS, len(GROUPS))
+    return f"{GROUPS[group].title} {index}"
+
+
 def group_pair(
     group: Group,
     index: int,  # number in the group

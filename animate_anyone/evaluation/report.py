@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -159,6 +159,24 @@ class Report:
                 "rows": rows,
             }
         )
+
+
+def report_of(
+    kept: Mapping[str, Any],  # the report's part of `kept.folder.Settings`
+    rows: Sequence[ClipRow],  # of all clips of the test, in order
+) -> Report:
+    """Return the report of a test from what was kept of it."""
+    protocol = Protocol.from_data(kept["protocol"])
+    found = gathered(rows, protocol.weighted)
+    return Report(
+        protocol=protocol,
+        rows=found,
+        changed={name: (usual, here) for name, (usual, here) in kept["changed"].items()},
+        made=kept["made"],
+        absent=unmeasured(found, protocol) | kept["absent"],
+        instruments=kept["instruments"],
+        compared={name: Compared.restored(clip) for name, clip in kept["compared"].items()},
+    )
 
 
 def unmeasured(rows: dict[str, Measured], protocol: Protocol) -> dict[str, str]:

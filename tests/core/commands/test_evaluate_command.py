@@ -40,14 +40,14 @@ SIZE = Size(64, 64)
 
 def test_a_skeleton_clip_covers_its_own_skeletons(tmp_path):
     clip, table = str(INPUTS / "motion.mp4"), tmp_path / "table.json"
-    assert main(["evaluate", "--result", clip, "--poses", clip, "--json", str(table)]) == 0
+    assert main(["evaluate", "--result", clip, "--poses", clip, "--figures", str(table)]) == 0
     assert json.loads(table.read_text())["skeleton_covered"] > 0.99
 
 
 def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     files = [str(tmp_path / name) for name in ("table.json", "table.md")]
     words = ["--pairs", "2", "--steps", "3", "--cfg", "1", "--device", "cpu"]
-    assert main(["evaluate", *words, "--json", files[0], "--markdown", files[1]]) == 0
+    assert main(["evaluate", *words, "--figures", files[0], "--markdown", files[1]]) == 0
     data = json.loads(Path(files[0]).read_text())
     result, copy = (data["rows"][way]["mean"] for way in ("result", "copy of the reference"))
 
@@ -113,7 +113,7 @@ def evaluated(prepared, tiny_bundle, tmp_path):
     """Evaluate a tiny model on the prepared clips; the call returns what the JSON holds."""
     table = tmp_path / "table.json"
     words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]
-    words += ["--json", str(table), "--device", "cpu"]
+    words += ["--figures", str(table), "--device", "cpu"]
 
     def evaluate(protocol, frames):
         assert main(["evaluate", "--protocol", protocol, "--frames", str(frames), *words]) == 0
@@ -148,7 +148,7 @@ def test_frames_prepared_differently_from_the_protocol_are_reported(prepared, ev
 def test_compared_frames_of_a_prepared_clip_are_reported(prepared, tiny_bundle, tmp_path, capsys):
     table = tmp_path / "table.json"
     words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]
-    words += ["--json", str(table), "--device", "cpu"]
+    words += ["--figures", str(table), "--device", "cpu"]
     assert main(["evaluate", "--protocol", "ubc", *words, "--frames", "8"]) == 0
     data = json.loads(table.read_text())
     assert data["compared"] == {"two": {"first": 3, "last": 8, "step": 1, "frames": 6, "of": 9}}
@@ -192,7 +192,7 @@ def test_the_run_of_a_variant_is_measured_under_a_protocol_of_real_clips(
 ):
     run, table = write_run(tmp_path / "run", **settings), tmp_path / "table.json"
     words = ["--data", str(prepared), "--models", str(run), "--steps", "2", "--cfg", "1", *more]
-    words += ["--frames", "2", "--json", str(table), "--device", "cpu"]
+    words += ["--frames", "2", "--figures", str(table), "--device", "cpu"]
     assert main(["evaluate", "--protocol", "ubc", *words]) == 0
     data = json.loads(table.read_text())
 
@@ -230,7 +230,7 @@ def test_frozen_encoders_of_a_run_must_be_named(prepared, tmp_path, capsys):
     for name, path in encoders.items():
         words += [f"--{name.replace(' ', '-')}", str(path)]
     table = tmp_path / "table.json"
-    assert main(["evaluate", "--protocol", "ubc", *words, "--json", str(table)]) == 0
+    assert main(["evaluate", "--protocol", "ubc", *words, "--figures", str(table)]) == 0
     made = json.loads(table.read_text())["made"]
     assert {name: made[name] for name in encoders} == {k: str(v) for k, v in encoders.items()}
 
@@ -260,7 +260,7 @@ def test_finished_clips_are_measured_with_every_network_that_is_named(finished, 
     pair = [str(mini / f"pose_{name}.onnx") for name in ("detector", "estimator")]
     words = ["--protocol", str(protocol), *finished, "--detector", pair[0], "--estimator", pair[1]]
     words += ["--lpips-backbone", str(backbone), "--fvd-network", str(network)]
-    assert main(["evaluate", *words, "--json", str(table)]) == 0
+    assert main(["evaluate", *words, "--figures", str(table)]) == 0
     data = json.loads(table.read_text())
     mean = data["rows"]["result"]["mean"]
 
@@ -281,7 +281,7 @@ def test_networks_that_no_figure_of_the_protocol_needs_are_reported(finished, tm
     del record["name"]
     protocol, table = tmp_path / "small.json", tmp_path / "table.json"
     protocol.write_text(json.dumps(record))
-    words = ["--protocol", str(protocol), *finished, "--json", str(table)]
+    words = ["--protocol", str(protocol), *finished, "--figures", str(table)]
     files = {
         "--detector": "pck, oks, pose_error, hand_pck, face_pck",
         "--estimator": "pck, oks, pose_error, hand_pck, face_pck",

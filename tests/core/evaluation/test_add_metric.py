@@ -64,7 +64,7 @@ def added(monkeypatch):
 def test_an_added_metric_is_in_rows_tables_and_json_of_the_command(tmp_path, capsys):
     table = tmp_path / "table.json"
     words = ["--pairs", "2", "--steps", "1", "--cfg", "1", "--device", "cpu"]
-    assert main(["evaluate", *words, "--json", str(table)]) == 0
+    assert main(["evaluate", *words, "--figures", str(table)]) == 0
     data, shown = json.loads(table.read_text()), capsys.readouterr().out
     mean, clips = (data["rows"]["result"][key] for key in ("mean", "clips"))
 

@@ -1,0 +1,177 @@
+"""Measuring the clips of a test, or a part of them: rows are kept as they are made."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError
+from ...places import check_folder
+from ..following import progress_bar
+from .results import write_results
+
+if TYPE_CHECKING:
+    from ...evaluation.kept.clips import KeptClips
+    from ...evaluation.kept.folder import KeptRows, Settings
+    from ...evaluation.kept.row import ClipRow
+    from .test import Test
+
+logger = logging.getLogger(__name__)
+
+REPORT = "report"  # name of the two files in the folder of a test that is done
+
+
+def measure_test(options: argparse.Namespace, test: "Test", settings: "Settings") -> int:
+    """Measure what is left, print and write the report if all is there; return the exit code."""
+    from ...evaluation.kept.clips import open_clips
+
+    clips = None
+    if options.keep_clips:
+        clips = open_clips(options.keep_clips, settings.same, options.keep_as)
+    if options.out is None:
+        rows = _measured(test, list(settings.places), clips)
+        return report(options, settings, rows)
+    return _kept(options, test, settings, clips)
+
+
+def _kept(
+    options: argparse.Namespace, test: "Test", settings: "Settings", clips: "KeptClips | None"
+) -> int:
+    from ...evaluation.kept.folder import lock_of, open_rows
+    from ...places import owned
+
+    kept = open_rows(options.out, settings)
+    _warn_of_other_packages(kept)
+    with owned(options.out, name=lock_of(str(options.shard))):
+        _measured(test, list(options.shard.spread(settings.places)), clips, kept)
+    if missing := kept.missing:
+        _tell_missing(options, settings, missing)
+        return 0
+    rows = [kept.read(place) for place in settings.places]
+    return report(options, settings, rows, folder=options.out)
+
+
+def _measured(
+    test: "Test",
+    places: list[int],
+    clips: "KeptClips | None",
+    kept: "KeptRows | None" = None,  # rows are written there and not returned
+) -> "list[ClipRow]":
+    rows: list[ClipRow] = []
+    keep = None if clips is None else clips.writer
+    with progress_bar("evaluate", "clip") as progress:
+        for done, place in enumerate(places, 1):
+            if kept is None:
+                rows.append(test.measure(place, keep))
+            elif not _is_done(kept, place, clips):
+                kept.write(test.measure(place, keep))
+            progress(done, len(places))
+    return rows
+
+
+def _is_done(kept: "KeptRows", place: int, clips: "KeptClips | None") -> bool:
+    """Return whether a clip has its row, and its generated clips where these are kept."""
+    return kept.has(place) and (clips is None or clips.has(kept.read(place).kept))
+
+
+def _warn_of_other_packages(kept: "KeptRows") -> None:
+    there, here = kept.begun.report["versions"], kept.settings.report["versions"]
+    unlike = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    if unlike:
+        each = ", ".join(f"{n} {there.get(n)} there and {here.get(n)} here" for n in unlike)
+        logger.warning(
+            "%s was begun with other packages (%s); figures of the two may differ in their last "
+            "digits.", kept.folder, each,
+        )  # fmt: skip
+
+
+def _tell_missing(options: argparse.Namespace, settings: "Settings", missing: list[int]) -> None:
+    count = len(settings.names)
+    names = ", ".join(settings.names[place - settings.first] for place in missing[:3])
+    more = ", ..." if len(missing) > 3 else ""
+    sys.stdout.write(
+        f"{count - len(missing)} of {count} clips are measured; their figures are kept in "
+        f"{options.out}. Missing: {len(missing)} ({names}{more}). The table is made when all "
+        "are there: by the part that ends last in this folder, or by `evaluate --merge` from the "
+        "folders of all parts.\n"
+    )
+    if options.figures or options.markdown:
+        logger.warning("--figures and --markdown are written with the table, so not yet.")
+
+
+def merge(options: argparse.Namespace) -> int:
+    """Make the report of a test from the folders of its parts; return the exit code."""
+    from ...evaluation.kept.folder import merged, read_rows
+
+    parts = [read_rows(folder) for folder in options.merge]
+    return report(options, parts[0].settings, merged(parts))
+
+
+def report(
+    options: argparse.Namespace,
+    settings: "Settings",
+    rows: "list[ClipRow]",  # of all clips, in order
+    folder: Path | None = None,  # of the test: the report is written there too
+) -> int:
+    """Print the table, write what the options ask for, and return the exit code."""
+    from ...evaluation.report import report_of
+    from ...evaluation.tables import as_markdown
+
+    made = report_of(settings.report, rows)
+    text, data = as_markdown(made) + "\n", made.data()
+    write_results(options, text, data)
+    if folder is not None:
+        write_results(_files(folder), text, data, quiet=True)
+    return 0
+
+
+def _files(folder: Path) -> Any:  # noqa: ANN401  (a namespace with the options of results)
+    return argparse.Namespace(markdown=folder / f"{REPORT}.md", figures=folder / f"{REPORT}.json")
+
+
+def check_keeping(options: argparse.Namespace) -> None:
+    """Refuse options of keeping that contradict others, and places that cannot be written."""
+    of_clip = options.result or options.poses
+    kept = [name for name in ("out", "keep_clips") if getattr(options, name)]
+    if of_clip and (kept or not options.shard.whole):
+        raise InputError(
+            "--result and --poses measure one clip, of which nothing is kept. Leave --out, "
+            "--keep-clips and --shard out; --figures writes its figures."
+        )
+    for name in kept:
+        check_folder(getattr(options, name), create=False)
+    if options.out is None and not options.shard.whole:
+        raise InputError(
+            f"--shard got {options.shard} without --out; the figures of a part must be kept to be "
+            "merged. Name a folder with --out, one for all parts or one for each."
+        )
+    if options.keep_as is not None and options.keep_clips is None:
+        raise InputError("--keep-as was given without --keep-clips; name a folder for the clips.")
+    if options.results and options.keep_clips:
+        raise InputError(
+            "--keep-clips was given with --results, whose clips are there already. Leave it out."
+        )
+    if options.out and options.keep_clips and options.out.resolve() == options.keep_clips.resolve():
+        raise InputError(
+            f"--keep-clips and --out got the same folder, {options.out}; figures and clips have a "
+            "folder each. Name another one, perhaps below it."
+        )
+    options.keep_as = options.keep_as or "mp4"
+
+
+def check_merge(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse options that a merge does not use."""
+    used = {"merge", "figures", "markdown", "run", "command"}
+    others = [
+        action.option_strings[0]
+        for action in parser._actions
+        if action.dest not in used
+        and action.option_strings
+        and getattr(options, action.dest, action.default) != action.default
+    ]
+    if others:
+        raise InputError(
+            f"--merge was given with {', '.join(others)}; the folders already say how their clips "
+            "were made and measured. Leave these out."
+        )

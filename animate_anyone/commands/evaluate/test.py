@@ -1,0 +1,216 @@
+"""The tests of `evaluate`: which clips they have, and how one of them is measured."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError
+from ..following import progress_bar
+from ..options import machine_from, steps_and_guidance
+
+if TYPE_CHECKING:
+    import torch
+
+    from ...animate import Sampling
+    from ...evaluation.compared import Compared
+    from ...evaluation.kept.clips import KeepClip
+    from ...evaluation.kept.row import ClipRow
+    from ...evaluation.metrics.metric import Instruments
+    from ...evaluation.pairs import Pair
+    from ...evaluation.protocol import Protocol
+    from ...weights.load import Models
+
+    Lengths = list[tuple[str, int, float]]  # of every clip: name, frames, frames per second
+    PairAt = Callable[[int, bool], Pair]  # by place; and whether skeletons are drawn dimmed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """The clips of a test, and how one of them is measured."""
+
+    names: list[str]  # of all clips, in order
+    first: int  # place of the first one in the whole test of the protocol
+    measure: "Callable[[int, KeepClip | None], ClipRow]"  # the row of a place
+    made: dict[str, Any]  # how the clips are made, for the report
+    same: dict[str, Any]  # what figures depend on besides protocol and instruments
+    compared: "dict[str, Compared]" = field(default_factory=dict)
+
+
+def finished_test(
+    options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
+) -> Test:
+    """Return the test of finished clips."""
+    from ...evaluation.folders import (
+        compared_frames,
+        content_of_pair,
+        lengths_of,
+        match_folders,
+        measure_finished,
+    )
+    from ...evaluation.instruments import check_sets
+
+    every = match_folders(options.results, options.truth, protocol)
+    pairs = every[options.first :][: options.pairs]
+    if not pairs:
+        raise InputError(f"--first got {options.first}; there are {len(every)} clips. Lower it.")
+    check_sets(instruments, lengths_of(pairs, protocol))
+
+    def measure(place: int, _: "KeepClip | None") -> "ClipRow":
+        return measure_finished(pairs[place - options.first], protocol, instruments, place)
+
+    return Test(
+        names=[pair.name for pair in pairs],
+        first=options.first,
+        measure=measure,
+        made={
+            "results": str(options.results),
+            "truth": str(options.truth),
+            "driving skeletons": "read from the true clips by the same networks",
+        },
+        same={"clips": {pair.name: content_of_pair(pair) for pair in pairs}},
+        compared=compared_frames(pairs),
+    )
+
+
+def generated_test(
+    options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
+) -> Test:
+    """Return the test of clips that are generated now."""
+    from ...evaluation.instruments import check_sets
+    from ...evaluation.kept.identity import of_networks
+    from ...evaluation.report import measure_pair, sampling_data
+
+    given = _prepared if options.data else _drawn
+    lengths, pair_at, compared, data = given(options, protocol)
+    check_sets(instruments, lengths)
+    device, dtype = machine_from(options)
+    models = _models(options, device, dtype)
+    sampling, dimmed = _sampling(options, models), models.preset.dimmed_poses
+    numbers = str(dtype).removeprefix("torch.")
+    seed = sampling.seed + options.first
+
+    def measure(place: int, keep: "KeepClip | None") -> "ClipRow":
+        pair = pair_at(place, dimmed)
+        return measure_pair(models, pair, sampling, instruments, place=place, keep=keep)
+
+    return Test(
+        names=[name for name, _, _ in lengths],
+        first=options.first,
+        measure=measure,
+        made={
+            "models": str(options.models),
+            "preset": models.preset.title,
+            "sampling": sampling_data(sampling),
+            "seeds": list(range(seed, seed + len(lengths))),
+            "device": str(device),
+            "dtype": numbers,
+            **{
+                name.replace("_", " "): str(getattr(options, name))
+                for name in ("data", "vae", "image_encoder")
+                if getattr(options, name)
+            },
+        },
+        same={
+            "models": of_networks(
+                models.preset,
+                {name: part for name, part in vars(models).items() if name != "preset"},
+            ),
+            "sampling": {**sampling_data(sampling), "seed": sampling.seed},
+            "device": device.type,
+            "dtype": numbers,
+            **data,
+        },
+        compared=compared,
+    )
+
+
+def _models(options: argparse.Namespace, device: "torch.device", dtype: "torch.dtype") -> "Models":
+    """Return the networks of a weight set or a run, with the encoders that are named."""
+    from ...evaluation.ablation import without_motion
+    from ...training.trained import is_run, load_run
+    from ...weights.encoders import load_autoencoder, load_image_encoder
+    from ...weights.load import load_models
+    from ...weights.read import read_weights
+
+    if is_run(Path(options.models)):
+        motion = not options.without_motion
+        models = load_run(Path(options.models), motion=motion, dtype=dtype, device=device)
+    else:
+        with progress_bar("loading", "tensor") as progress:
+            models = load_models(options.models, dtype=dtype, device=device, progress=progress)
+        models = without_motion(models) if options.without_motion else models
+    if options.vae:
+        weights, scale = read_weights(options.vae), models.preset.latent_scale
+        models.autoencoder = load_autoencoder(weights, scale, dtype, device)
+    if options.image_encoder:
+        weights = read_weights(options.image_encoder)
+        models.image_encoder = load_image_encoder(weights, dtype, device)
+    for option, network in (
+        ("--vae", models.autoencoder),
+        ("--image-encoder", models.image_encoder),
+    ):
+        if network is None:
+            raise InputError(
+                f"{option} was not given, and --models {options.models} has no such network. Name "
+                "the file that it was trained with."
+            )
+    return models
+
+
+def _drawn(
+    options: argparse.Namespace, protocol: "Protocol"
+) -> "tuple[Lengths, PairAt, dict[str, Compared], dict[str, Any]]":
+    """Return lengths and pairs of the drawn test."""
+    from ...evaluation.held_out import (
+        MOTION_FPS,
+        held_out_pair,
+        whole_test_name,
+        whole_test_pair,
+    )
+
+    frames = protocol.frames or 1
+    numbers = range(options.first, options.first + protocol.clips)
+    lengths = [(f"character {number}", frames, MOTION_FPS) for number in numbers]
+    if protocol.characters == "kinds":
+        lengths = [(whole_test_name(number), frames, MOTION_FPS) for number in numbers]
+    pair = whole_test_pair if protocol.characters == "kinds" else held_out_pair
+
+    def pair_at(place: int, _: bool) -> "Pair":  # all points are certain, so none is dimmed
+        return pair(place, frames, protocol.size)
+
+    return lengths, pair_at, {}, {}
+
+
+def _prepared(
+    options: argparse.Namespace, protocol: "Protocol"
+) -> "tuple[Lengths, PairAt, dict[str, Compared], dict[str, Any]]":
+    """Return lengths and pairs of a prepared data set's test clips, and which frames they are."""
+    from ...dataset.content import content_of
+    from ...dataset.manifest import ClipDataset
+    from ...evaluation.prepared import compared_frames, entries_to_test, prepared_pairs
+
+    dataset = ClipDataset.open(options.data)
+    every = entries_to_test(dataset)
+    entries = every[options.first :][: options.pairs]
+    if not entries:
+        raise InputError(f"--first got {options.first}; there are {len(every)} clips. Lower it.")
+    compared = compared_frames(entries, protocol)
+    lengths = [
+        (entry.name, len(compared[entry.name].frames), entry.fps / protocol.stride)
+        for entry in entries
+    ]
+
+    def pair_at(place: int, dimmed: bool) -> "Pair":
+        entry = entries[place - options.first]
+        return next(prepared_pairs(dataset, (entry,), protocol, dimmed=dimmed))
+
+    return lengths, pair_at, compared, {"data": content_of(dataset)}
+
+
+def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":
+    from ...animate import sampling_of
+
+    usual = sampling_of(models.preset)
+    return replace(usual, **steps_and_guidance(options, usual))

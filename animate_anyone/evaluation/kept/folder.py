@@ -1,0 +1,217 @@
+"""The folder of an evaluation: its settings, and a row for every clip that is done.
+
+settings.json       on what the figures depend, and what the report says besides them
+rows/000017.json    the figures of a clip, by its place in the whole test
+rows/000017.npz     its features for the metrics of whole sets, if there are any
+
+A row appears when it is complete. Processes that measure different parts of a test may share a
+folder; parts in several folders are the same rows.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ...json_files import read_record
+from ...places import LOCK, check_folder, whole_file
+from .row import ClipRow, read_row, row_path, write_row
+
+SETTINGS = "settings.json"
+VERSION = 1
+_SHOWN = 8  # names that an error lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What makes one test of one model; all values are those of JSON."""
+
+    same: dict[str, Any]  # on these the figures depend: other ones are another test
+    names: list[str]  # of all clips of the test, in order
+    first: int  # place of the first one
+    report: dict[str, Any]  # what the report says besides figures
+
+    def data(self) -> dict[str, Any]:
+        """Return the record as values for JSON."""
+        return {
+            "version": VERSION,
+            "same": self.same,
+            "first": self.first,
+            "names": self.names,
+            "report": self.report,
+        }
+
+    @property
+    def places(self) -> range:
+        """Return the places of all clips of the test."""
+        return range(self.first, self.first + len(self.names))
+
+
+class KeptRows:
+    """The rows of a test in a folder."""
+
+    def __init__(self, folder: Path, settings: Settings, begun: Settings | None = None) -> None:
+        """Use a folder that is checked; see `open_rows` and `read_rows`.
+
+        `begun` are the settings in the folder: the same test, perhaps with other packages.
+        """
+        self.folder, self.settings, self.begun = folder, settings, begun or settings
+
+    def has(self, place: int) -> bool:
+        """Return whether the clip of this place is done."""
+        return row_path(self.folder, place).is_file()
+
+    def write(self, row: ClipRow) -> None:
+        """Keep a row."""
+        write_row(self.folder, row)
+
+    def read(self, place: int) -> ClipRow:
+        """Return a row; InputError if it is damaged or of another clip."""
+        row = read_row(self.folder, place)
+        name = self.settings.names[place - self.settings.first]
+        if (row.place, row.name) != (place, name):
+            raise InputError(
+                f"out got {row_path(self.folder, place)}, which is of clip {row.place} "
+                f"({row.name}) and not of {place} ({name}). Delete it, and start the command again."
+            )
+        return row
+
+    @property
+    def missing(self) -> list[int]:
+        """Return the places of the clips that are not done."""
+        return [place for place in self.settings.places if not self.has(place)]
+
+
+def open_rows(folder: Path, settings: Settings) -> KeptRows:
+    """Open the folder of a test, or begin one.
+
+    InputError if it holds another test, or other things than a test; the error names what differs.
+    """
+    settings = _as_json(settings)
+    path = folder / SETTINGS
+    check_folder(folder)
+    if not path.is_file():
+        others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        if others:
+            raise InputError(
+                f"out got {folder}, which holds other things ({_listed(others)}) and no "
+                f"{SETTINGS}; figures are kept in a folder of their own. Name a new folder."
+            )
+        with whole_file(path) as part:
+            text = json.dumps(settings.data(), indent=1, allow_nan=False)
+            part.write_text(text + "\n", encoding="utf-8")
+    there = read_rows(folder).settings
+    if unlike := differences(there, settings):
+        raise InputError(
+            f"out got {folder}, which holds figures of another test: {'; '.join(unlike)}. Choose "
+            "another folder, or give the options, models and data with which it was begun."
+        )
+    return KeptRows(folder, settings, there)
+
+
+def read_rows(folder: Path) -> KeptRows:
+    """Open a folder of a test that was begun; InputError if it is none."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise InputError(
+            f"out got {folder}; there is no {SETTINGS} in it, so it is not the folder of an "
+            "evaluation. Name one that `evaluate --out` has made."
+        )
+    values = read_record(path, "out")
+    try:
+        if values["version"] != VERSION:
+            raise ValueError(f"version {values['version']}, this program reads {VERSION}")
+        settings = Settings(
+            same=dict(values["same"]),
+            names=[str(name) for name in values["names"]],
+            first=int(values["first"]),
+            report=dict(values["report"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"out got {path}, which is damaged or of another version ({error}). Choose another "
+            "folder."
+        ) from error
+    return KeptRows(folder, settings)
+
+
+def merged(parts: Sequence[KeptRows]) -> list[ClipRow]:
+    """Return the rows of a whole test from its parts, in the order of the test.
+
+    InputError for parts of different tests, for clips that no part has, and for clips whose figures
+    differ between parts.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        if unlike := differences(first.settings, part.settings):
+            raise InputError(
+                f"merge got {first.folder} and {part.folder}, which are of different tests: "
+                f"{'; '.join(unlike)}. Merge parts of one test."
+            )
+    settings, rows = first.settings, []
+    holders = [[part for part in parts if part.has(place)] for place in settings.places]
+    missing = [n for n, having in zip(settings.names, holders, strict=True) if not having]
+    if missing:
+        raise InputError(
+            f"merge got {', '.join(str(part.folder) for part in parts)}, where {len(missing)} of "
+            f"{len(settings.names)} clips are missing: {_listed(missing)}. Start the parts that "
+            "have not ended again, or name the folders of all parts."
+        )
+    for place, having in zip(settings.places, holders, strict=True):
+        row = having[0].read(place)
+        for other in having[1:]:
+            if other.read(place).figures != row.figures:
+                raise InputError(
+                    f"merge got {having[0].folder} and {other.folder}, in which the clip "
+                    f"{row.name} has different figures. Leave one of them out."
+                )
+        rows.append(row)
+    return rows
+
+
+def differences(there: Settings, here: Settings) -> list[str]:
+    """Return a phrase for each value in which two tests differ, at most eight."""
+    values = [dict(_flat("", s.same)) | {"first": s.first} for s in (there, here)]
+    found = [
+        f"{name} is {_shown(values[0].get(name))} there and {_shown(values[1].get(name))} here"
+        for name in dict.fromkeys([*values[0], *values[1]])
+        if values[0].get(name) != values[1].get(name)
+    ]
+    if there.names != here.names:
+        found.append(f"it has {len(there.names)} clips there and {len(here.names)} here")
+        if len(there.names) == len(here.names):
+            found[-1] = "its clips have other names"
+    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return found[:_SHOWN] + more
+
+
+def lock_of(part: str) -> str:
+    """Return the name of the lock by which a process owns a part of a test in its folder."""
+    return f"{LOCK}-{part.replace('/', '-of-')}"
+
+
+def _as_json(settings: Settings) -> Settings:
+    """Return settings as they will be read: tuples become lists."""
+    values = json.loads(json.dumps(settings.data(), allow_nan=False))
+    del values["version"]
+    return Settings(**values)
+
+
+def _flat(name: str, values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        inner = f"{name} {key}".strip()
+        if isinstance(value, Mapping):
+            yield from _flat(inner, value)
+        else:
+            yield inner, value
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
