@@ -95,6 +95,9 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         metavar="PATH",
         help="a bundle, a folder, or the files of a weight set (default: the embedded aa-mini)",
     )
+    text = "a LoRA for Stable Diffusion 1.5 or from `train export`, and its strength (default: 1); "
+    text += "several are added"
+    add("--lora", nargs="+", default=[], metavar="FILE[:STRENGTH]", help=text)
     text = "the weight set that the files belong to, if their tensor shapes fit several"
     add("--preset", choices=presets(), help=text)
     text = "size of the video in pixels (default: the motion's shape at the preset's short side)"
@@ -134,9 +137,11 @@ def run(options: argparse.Namespace) -> int:
         with_alpha,
     )
     from ..weights.load import load_models
+    from ..weights.lora import add_lora, parse_lora
     from .driving import open_driving
 
     device, dtype = machine_from(options)
+    loras = [parse_lora(text) for text in options.lora]
     preset = _preset(options)
     driving = open_driving(
         options.poses, options.fps, frames_limit(options), options.driving, options.canvas
@@ -182,6 +187,8 @@ def run(options: argparse.Namespace) -> int:
         with progress_bar("loading", "tensor") as progress:
             more = {"preset": options.preset, "dtype": dtype, "device": device}
             models = load_models(_source(options), **more, progress=progress)
+        for path, strength in loras:
+            add_lora(models.denoiser, path, strength)
         pictures = [picture.to(device) for picture in references]
         with progress_bar("sampling") as progress:
             for part in animate_in_pieces(
