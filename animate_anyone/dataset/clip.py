@@ -94,11 +94,22 @@ def read_outcome(folder: Path) -> Outcome:
 
 def is_done(found: Found, folder: Path) -> bool:
     """Return whether a clip was prepared before and its files have not changed since."""
+    outcome = _known(found, folder)
+    return outcome is not None and outcome.skipped not in _RETRIED
+
+
+def was_tried(found: Found, folder: Path) -> bool:
+    """Return whether a clip as it is now has an outcome, be it one that is tried again later."""
+    return _known(found, folder) is not None
+
+
+def _known(found: Found, folder: Path) -> Outcome | None:
+    """Return the outcome of a clip whose files have not changed since."""
     try:
         outcome = read_outcome(folder)
     except (OSError, ValueError, TypeError, KeyError):
-        return False
-    return outcome.stamp == stamp_of(found.path) and outcome.skipped not in _RETRIED
+        return None
+    return outcome if outcome.stamp == stamp_of(found.path) else None
 
 
 def stamp_of(path: Path) -> tuple[int, int, int]:

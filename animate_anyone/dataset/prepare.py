@@ -12,9 +12,9 @@ import torch
 
 from .. import opencv as cv2
 from ..errors import InputError, MediaError
-from ..places import owned
 from ..protocols import Progress
-from .clip import Outcome, is_done, prepare_clip, read_outcome
+from ..shards import WHOLE, Shard, owned_by_shard
+from .clip import Outcome, is_done, prepare_clip, read_outcome, was_tried
 from .find import Found, find_clips
 from .manifest import ClipEntry, Manifest, clip_folder
 from .report import write_report
@@ -40,23 +40,52 @@ def prepare(
     while another process prepares it.
     """
     clips, out = Path(clips), Path(out)
+    _check_places(clips, out)
+    with owned_by_shard(out, WHOLE):
+        found = find_clips(clips)
+        _prepare(found, out, config, make_tools, workers, progress)
+        return _finish(clips, found, out, config, split)
+
+
+def prepare_shard(
+    clips: Path,
+    out: Path,  # the same folder for all shards
+    config: PrepareConfig,
+    make_tools: Callable[[], Tools],
+    shard: Shard,
+    *,
+    split: Split | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> tuple[Manifest, list[Outcome]] | None:
+    """Prepare every n-th clip as `prepare` does; the shard that ends last writes the manifest.
+
+    Returns None while clips of other shards are missing. The files are those of one process.
+    """
+    clips, out = Path(clips), Path(out)
+    _check_places(clips, out)
+    with owned_by_shard(out, shard):
+        found = find_clips(clips)
+        _prepare(shard.spread(found), out, config, make_tools, workers, progress)
+        if not all(was_tried(each, clip_folder(out, each.name)) for each in found):
+            return None
+        return _finish(clips, found, out, config, split)
+
+
+def _check_places(clips: Path, out: Path) -> None:
     if clips.resolve() in (out.resolve(), *out.resolve().parents):
         raise InputError(f"out got {out}, which lies in {clips}; choose a place outside of it.")
-    with owned(out):
-        return _prepare(clips, out, config, make_tools, split, workers, progress)
 
 
 def _prepare(
-    clips: Path,
+    found: Sequence[Found],
     out: Path,
     config: PrepareConfig,
     make_tools: Callable[[], Tools],
-    split: Split | None,
     workers: int,
     progress: Progress | None,
-) -> tuple[Manifest, list[Outcome]]:
-    """Prepare a data set whose folder this process owns."""
-    found = find_clips(clips)
+) -> None:
+    """Prepare those of the clips that are not done, which no other process works on."""
     check_settings(out, config)
     pending = [each for each in found if not is_done(each, clip_folder(out, each.name))]
     done = len(found) - len(pending)
@@ -64,6 +93,12 @@ def _prepare(
         for count, _ in enumerate(run, done + 1):
             if progress is not None:
                 progress(count, len(found))
+
+
+def _finish(
+    clips: Path, found: Sequence[Found], out: Path, config: PrepareConfig, split: Split | None
+) -> tuple[Manifest, list[Outcome]]:
+    """Write manifest and report from what is known of every clip."""
     outcomes = [read_outcome(clip_folder(out, each.name)) for each in found]
     manifest = _manifest(clips, config, found, outcomes, split)
     write_report(out, manifest, outcomes, split)

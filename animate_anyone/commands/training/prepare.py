@@ -15,6 +15,7 @@ from ..options import (
     add_device,
     add_encoders,
     add_old_name,
+    add_shard,
     machine_from,
     parse_fps,
     parse_size,
@@ -61,6 +62,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     text = "frames per second of folders of pictures (default: 30)"
     add("--fps", type=parse_fps, default=DEFAULT_FPS, help=text)
     add("--workers", type=int, default=1, help="number of processes (default: 1)")
+    add_shard(parser, "clips")
     _add_pose_arguments(parser)
     _add_cache_arguments(parser)
 
@@ -87,7 +89,7 @@ def _add_cache_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prepare the data set and print a report; return 1 if it has no clips, else 0."""
-    from ...dataset.prepare import prepare
+    from ...dataset.prepare import prepare, prepare_shard
     from ...dataset.report import REPORT, report_text
     from ...dataset.settings import PrepareConfig
     from ...dataset.splits import recipe
@@ -106,16 +108,20 @@ def run(options: argparse.Namespace) -> int:
         cached=maker.cache_names(),
     )
     split = _split(options) or (known.split if known else None)
+    what = (options.clips, options.out, config, maker)
     with progress_bar("preparing", "clip") as progress:
-        manifest, outcomes = prepare(
-            options.clips,
-            options.out,
-            config,
-            maker,
-            split=split,
-            workers=_workers(options),
-            progress=progress,
+        more = {"split": split, "workers": _workers(options), "progress": progress}
+        if options.shard.whole:
+            ended = prepare(*what, **more)
+        else:
+            ended = prepare_shard(*what, options.shard, **more)
+    if ended is None:
+        logger.info(
+            "%s: part %s is done; the part that ends last writes the manifest",
+            *(options.out, options.shard),
         )
+        return 0
+    manifest, outcomes = ended
     sys.stdout.write(report_text(manifest, outcomes, split))
     logger.info("%s: %d clips; see %s there", options.out, len(manifest.clips), REPORT)
     return 0 if manifest.clips else 1

@@ -17,12 +17,13 @@ from core.dataset.clips_material import (
 
 from animate_anyone.dataset.clip import stamp_of
 from animate_anyone.dataset.manifest import ClipDataset, Span, clip_folder
-from animate_anyone.dataset.prepare import prepare
+from animate_anyone.dataset.prepare import prepare, prepare_shard
 from animate_anyone.dataset.settings import PrepareConfig
 from animate_anyone.dataset.splits import Split
 from animate_anyone.dataset.tools import StoredPoses, ToolMaker, Tools
 from animate_anyone.errors import ConfigError, InputError, MediaError
 from animate_anyone.pose.skeleton.joints import body_clip
+from animate_anyone.shards import Shard, owned_by_shard
 from animate_anyone.types import Size
 
 CONFIG = PrepareConfig(size=SIZE, min_frames=6, poses="kept keypoints", cached={})
@@ -366,3 +367,18 @@ def test_the_report_tells_how_clips_were_read(three):
     report = (out / "report.md").read_text()
     assert "passed over: 1 (notes.txt). (`c`)" in report
     assert "c" in json.loads((out / "report.json").read_text())["read_as"].popitem()[1]
+
+
+def test_shards_give_the_files_of_one_process_and_the_last_writes_the_manifest(three):
+    clips, poses, out = three
+    tools = StoredTools(poses)
+    (clips / "damaged.mp4").write_bytes(b"no video")  # an outcome that is tried again
+    prepare(clips, out, CONFIG, tools)
+    parts = out.with_name("parts")
+    assert prepare_shard(clips, parts, CONFIG, tools, Shard(2, 2)) is None
+    assert not (parts / "manifest.json").exists()
+    with owned_by_shard(parts, Shard(2, 2)):  # the other part is still at work
+        assert prepare_shard(clips, parts, CONFIG, tools, Shard(1, 2)) is not None
+        with pytest.raises(InputError, match="another process"):
+            prepare(clips, parts, CONFIG, tools)
+    assert files_of(parts) == files_of(out)
