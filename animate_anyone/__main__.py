@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .errors import AnimateAnyoneError
-from .places import system_refused
+from .places import DEBUG, in_a_line
 
 # Modules with a function `add_parser(subparsers)`, in the order of the help text. Each parser sets
 # the default `run`, a function that takes the parsed arguments and returns the exit code. Large
@@ -25,7 +25,6 @@ COMMANDS = (
     "commands.training.ablations",
     "commands.training.mini",
 )
-DEBUG = "--debug"
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -63,21 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"{options.command}: {in_a_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, AnimateAnyoneError) else 1
-
-
-def in_a_line(error: Exception) -> str:
-    """Return what went wrong as a user can read it; `OSError` is often the system's own limit."""
-    if isinstance(error, AnimateAnyoneError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "the memory is full. Use fewer frames, a smaller size, or close other programs."
-    if isinstance(error, OSError) and error.strerror:
-        return system_refused(error)
-    said = " ".join(str(error).split()) or "no message"
-    return (
-        f"an unexpected {type(error).__name__}: {said}. Run the command again with {DEBUG} and "
-        "report what it prints."
-    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from .errors import AnimateAnyoneError, InputError, MediaError
 logger = logging.getLogger(__name__)
 
 LOCK = ".lock"  # name of the file in a folder by which a process owns the folder
+DEBUG = "--debug"  # the option of the command line that shows an error's traceback
 _STEM = 40  # characters of a file's name that its temporary name repeats
 _FORGOTTEN = 7 * 24 * 3600  # seconds after which a temporary file is of a killed process
 
@@ -169,6 +170,21 @@ def system_refused(error: OSError) -> str:
     """Return an error of the system as a sentence: no right, a name too long, a full disk."""
     place = f" {error.filename}" if error.filename is not None else ""
     return f"the system refused{place}: {error.strerror}. Check the path, its rights and space."
+
+
+def in_a_line(error: Exception) -> str:
+    """Return what went wrong as a user can read it; `OSError` is often the system's own limit."""
+    if isinstance(error, AnimateAnyoneError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "the memory is full. Use fewer frames, a smaller size, or close other programs."
+    if isinstance(error, OSError) and error.strerror:
+        return system_refused(error)
+    said = " ".join(str(error).split()) or "no message"
+    return (
+        f"an unexpected {type(error).__name__}: {said}. Run the command again with {DEBUG} and "
+        "report what it prints."
+    )
 
 
 def cause_of(error: Exception) -> str:

@@ -1,11 +1,14 @@
 """Shards: the parts of a list of work that several machines share without talking to each other."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from .errors import InputError
+from .places import LOCK, owned
 
 T = TypeVar("T")
 
@@ -55,3 +58,22 @@ def shard_of(text: str) -> Shard:
             "1/4."
         )
     return Shard(int(match[1]), int(match[2]))
+
+
+@contextmanager
+def owned_by_shard(folder: Path, shard: Shard) -> Iterator[None]:
+    """Own one part of the work in a folder within a `with` block; the other parts may run now.
+
+    InputError while the same part, or a part of another division, is at work there.
+    """
+    own, division = _lock(shard), f"-of-{shard.count}"
+    with owned(folder, name=own):
+        for path in folder.glob(f"{LOCK}*"):
+            if path.name != own and not path.name.endswith(division):
+                with owned(folder, name=path.name):
+                    pass  # a killed process left it
+        yield
+
+
+def _lock(shard: Shard) -> str:
+    return LOCK if shard.whole else f"{LOCK}-{shard.number}-of-{shard.count}"

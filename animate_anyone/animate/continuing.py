@@ -156,6 +156,7 @@ def animate_in_pieces(
     beginning: Beginning | None = None,
     progress: Progress | None = None,  # called after each window of each step
     let_go: Callable[[str], None] | None = None,  # as for `animate`
+    encode: Callable[..., ReferenceCondition] = ReferenceCondition,  # or one that remembers
 ) -> Iterator[Made]:  # chunk by chunk, without the frames of a beginning that is not shown
     """Return an iterator that samples and decodes a clip piece by piece.
 
@@ -164,7 +165,7 @@ def animate_in_pieces(
     """
     run = _Pieces(models, frames, pieces, sampling, beginning, progress)
     run.check(reference, strengths)
-    return run.made(reference, strengths, let_go or (lambda _: None))
+    return run.made(reference, strengths, let_go or (lambda _: None), encode)
 
 
 class _Pieces:
@@ -201,9 +202,10 @@ class _Pieces:
         reference: ReferencePictures,
         strengths: Sequence[float] | None,
         let_go: Callable[[str], None],
+        encode: Callable[..., ReferenceCondition],
     ) -> Iterator[Made]:
         guided = self._sampling.guidance != 1
-        condition = ReferenceCondition(
+        condition = encode(
             *(self._models, reference, self._size),
             guided=guided,
             strengths=strengths,

@@ -4,7 +4,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,38 +11,27 @@ from ..config import Preset
 from ..pose.retarget.modes import USUAL_MODE
 from ..types import Size
 from ..weights.sets.table import get_preset, presets
-from .following import (
-    Follower,
-    add_follow_arguments,
-    add_retarget_arguments,
-    progress_bar,
-    retarget_config,
-)
-from .going_on import add_going_on_arguments, frames_limit, going_on
-from .keeping import Keeping, add_keeping_arguments
+from .following import Follower, add_follow_arguments, add_retarget_arguments, progress_bar
+from .going_on import add_going_on_arguments
+from .jobs.options import add_jobs_arguments, require_without_jobs
+from .keeping import add_keeping_arguments
 from .options import (
     add_canvas,
     add_sampling_arguments,
     machine_from,
     parse_fps,
     parse_size,
-    sampling_from,
+    set_threads,
 )
-from .persons import add_persons_arguments, check_persons, with_regions
+from .persons import add_persons_arguments
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..animate import Sampling
     from ..animate.continuing import Piece
-    from ..pose.retarget.retarget import RetargetConfig
+    from ..weights.load import Models
     from .driving import Driving
 
 logger = logging.getLogger(__name__)
-
-SHEET_FRAMES = 8
-# Keypoints and drawn skeletons may already be fitted to the reference.
-_USUAL_MODES = {"keypoints": "none", "skeleton": "none", "video": USUAL_MODE}
 
 
 def add_parser(subparsers: "argparse._SubParsersAction") -> None:
@@ -58,7 +46,6 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         "--reference",
         type=Path,
         nargs="+",
-        required=True,
         metavar="PICTURE",
         help="picture of the character, or up to 8 of them, such as front and back; the first one "
         "sets proportions and should show the face",
@@ -74,7 +61,6 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add(
         "--poses",
         type=Path,
-        required=True,
         metavar="FILE",
         help="the motion: keypoints (JSON, or a folder with a file per frame), or a video or a "
         "folder of pictures that show a person or drawn skeletons",
@@ -87,7 +73,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         help="what the pictures of --poses show: drawn skeletons or a person (default: auto, "
         "decided from a few frames)",
     )
-    add("--out", type=Path, required=True, metavar="CLIP.mp4", help="the video to write")
+    text = "the video to write; with --jobs the folder of the videos"
+    add("--out", type=Path, required=True, metavar="CLIP.mp4", help=text)
     add(
         "--models",
         type=Path,
@@ -95,9 +82,6 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         metavar="PATH",
         help="a bundle, a folder, or the files of a weight set (default: the embedded aa-mini)",
     )
-    text = "a LoRA for Stable Diffusion 1.5 or from `train export`, and its strength (default: 1); "
-    text += "several are added"
-    add("--lora", nargs="+", default=[], metavar="FILE[:STRENGTH]", help=text)
     text = "the weight set that the files belong to, if their tensor shapes fit several"
     add("--preset", choices=presets(), help=text)
     text = "size of the video in pixels (default: the motion's shape at the preset's short side)"
@@ -120,114 +104,38 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add_retarget_arguments(parser, f"{USUAL_MODE} for a video of a person, else none")
     add_follow_arguments(parser)
     add_sampling_arguments(parser)
+    add_jobs_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    from ..animate import check_plan, check_strengths
-    from ..animate.continuing import animate_in_pieces
-    from ..media import (
-        ForegroundMask,
-        VideoWriter,
-        check_picture_place,
-        picture_size,
-        read_picture,
-        to_bytes,
-        with_alpha,
-    )
     from ..weights.load import load_models
-    from ..weights.lora import add_lora, parse_lora
-    from .driving import open_driving
+    from .making import Clip
 
+    if options.jobs is not None:
+        from .jobs.command import run_list
+
+        return run_list(options)
+    require_without_jobs(options)
+    if options.threads:
+        set_threads(options)
     device, dtype = machine_from(options)
-    loras = [parse_lora(text) for text in options.lora]
-    preset = _preset(options)
-    driving = open_driving(
-        options.poses, options.fps, frames_limit(options), options.driving, options.canvas
-    )
-    check_persons(options, driving)
-    as_it_is = options.keep_background == "driving" or options.per_person
-    usual = "none" if as_it_is else _USUAL_MODES[driving.kind]
-    fit = retarget_config(options, options.retarget or usual)
-    follower = Follower(options)
-    canvas = picture_size(options.reference[0]) if fit.compares else driving.size
-    size = _size(options.size, canvas, preset)
-    sampling = sampling_from(options, preset)
-    check_plan(preset, len(driving.frames), size, sampling)
-    way = going_on(options, driving, size, sampling)
-    driving = replace(way.driving, dimmed=preset.dimmed_poses)
-    keeping = Keeping(options, fit.mode, driving, size)
-    strengths = options.reference_strength or [1.0] * len(options.reference)
-    check_strengths(strengths, len(options.reference), "reference-strength")
-    longest = 4 * max(size.width, size.height)
-    references = [read_picture(path, longest=longest) for path in options.reference]
+    clip = Clip(options, preset_of(options), Follower(options))
     if options.dry_run:
-        seen = sum(value > 0 for value in strengths)
-        plan = describe(preset, driving, size, sampling, dtype.itemsize, way.pieces, seen)
-        sys.stdout.write(plan + _row("motion", f"{driving.kind}, retargeting {fit.mode}"))
+        seen = sum(value > 0 for value in clip.strengths)
+        driving, sampling, pieces = clip.driving, clip.sampling, clip.way.pieces
+        plan = describe(clip.preset, driving, clip.size, sampling, dtype.itemsize, pieces, seen)
+        sys.stdout.write(plan + _row("motion", f"{driving.kind}, retargeting {clip.fit.mode}"))
         return 0
 
-    if options.sheet:
-        check_picture_place(options.sheet)
-    sheet = _Sheet(way.shown)
-    cut = options.foreground_mask
-    mask = ForegroundMask(cut, way.shown, size) if cut else None
-    audio = options.poses if driving.has_audio and not options.no_audio else None
-    # The place is checked first, so that a fault there comes before the long computation.
-    more = {"audio_from": audio, "audio_start": way.sound_start, "expected": way.shown}
-    clear = mask is not None or keeping.transparent
-    with VideoWriter(options.out, size, driving.fps, **more, alpha=clear) as writer:
-        character = to_bytes(references[0])[0]
-        driving = _ready_to_draw(driving, fit, follower, character)
-        plate = keeping.plate(driving, size, character, follower)
-        references = keeping.on_plate(references, plate, follower)
-        inputs = keeping.inputs(driving, size, character, follower, plate)
-        inputs = with_regions(options, inputs, driving, size)
+    def load() -> "Models":
         with progress_bar("loading", "tensor") as progress:
             more = {"preset": options.preset, "dtype": dtype, "device": device}
-            models = load_models(_source(options), **more, progress=progress)
-        for path, strength in loras:
-            add_lora(models.denoiser, path, strength)
-        pictures = [picture.to(device) for picture in references]
-        with progress_bar("sampling") as progress:
-            for part in animate_in_pieces(
-                models,
-                pictures,
-                inputs,
-                way.pieces,
-                sampling,
-                strengths=strengths,
-                beginning=way.beginning(models, pictures[0], size),
-                progress=progress,
-                let_go=models.let_go,
-            ):
-                frames = part.frames
-                if mask is not None:
-                    frames = mask.on(frames)
-                elif part.masks is not None and keeping.transparent:
-                    frames = with_alpha(frames, part.masks)
-                writer.write(frames)
-                sheet.add(part.frames, part.poses)
-    keeping.report()
-    logger.info("%s: %d frames of %dx%d", options.out, writer.frames, size.width, size.height)
-    if options.sheet:
-        sheet.write(options.sheet, [to_bytes(picture)[0] for picture in references])
+            return load_models(source_of(options), **more, progress=progress)
+
+    clip.write(options.out, load, device)
     return 0
-
-
-def _ready_to_draw(
-    driving: "Driving", fit: "RetargetConfig", follower: Follower, reference: "np.ndarray"
-) -> "Driving":
-    """Return the motion ready to be drawn; drawn skeletons stay pictures without retargeting."""
-    from .driving import fit_to_reference, read_skeletons
-
-    if driving.kind != "video" and not fit.compares:
-        return driving
-    driving = read_skeletons(driving, follower)
-    if not fit.compares:
-        return driving
-    return fit_to_reference(driving, reference, follower, fit)
 
 
 def describe(
@@ -315,61 +223,16 @@ def _row(name: str, text: str) -> str:
     return f"{name:<12}{text}\n"
 
 
-class _Sheet:
-    """Collects a few frames of a clip for a contact sheet."""
-
-    def __init__(self, frames: int) -> None:
-        from ..media import spread
-
-        self._wanted = spread(frames, SHEET_FRAMES)
-        self._kept: list = []
-        self._poses: list = []
-        self._passed = 0
-
-    def add(self, frames, poses) -> None:  # noqa: ANN001  (f, H, W, 3) uint8, numpy is imported late
-        for frame, pose in zip(frames, poses, strict=True):
-            if self._passed in self._wanted:
-                self._kept.append(frame.copy())
-                self._poses.append(pose)
-            self._passed += 1
-
-    def write(self, path: Path, references: list) -> None:
-        from ..media import contact_sheet, write_picture
-
-        rows = {
-            "reference": references,
-            "skeleton": self._poses,
-            "result": self._kept,
-        }
-        write_picture(path, contact_sheet(rows, cell=max(128, min(256, len(self._kept[0])))))
-        logger.info("%s: contact sheet", path)
-
-
-def _source(options: argparse.Namespace) -> list[Path] | str:
+def source_of(options: argparse.Namespace) -> list[Path] | str:
+    """Return where the weights come from."""
     return options.models or options.preset or "aa-mini"
 
 
-def _preset(options: argparse.Namespace) -> Preset:
+def preset_of(options: argparse.Namespace) -> Preset:
     """Return the weights' preset without loading them; a dry run needs no files."""
     from ..weights.load import resolve_preset
     from ..weights.sources import open_parts
 
     if options.dry_run and not options.models:
         return get_preset(options.preset or "aa-mini")
-    return resolve_preset(open_parts(_source(options)), options.preset)
-
-
-def _size(asked: Size | None, motion: Size, preset: Preset) -> Size:
-    """Return the given size in multiples of 8, or the motion's shape at the preset's short side."""
-    from ..animate import snap_size
-
-    if asked is None:
-        scale = min(preset.width, preset.height) / min(motion.width, motion.height)
-        return snap_size(Size(round(motion.width * scale), round(motion.height * scale)))
-    snapped = snap_size(asked)
-    if snapped != asked:
-        logger.warning(
-            "size %dx%d: sides must be multiples of 8, taking %dx%d",
-            *(asked.width, asked.height, snapped.width, snapped.height),
-        )
-    return snapped
+    return resolve_preset(open_parts(source_of(options)), options.preset)

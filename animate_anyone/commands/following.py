@@ -1,8 +1,8 @@
 """Options for finding and following people, and a class that does it as the options say."""
 
 import argparse
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..types import DEFAULT_FPS, PoseClip
 from .options import Options, add_old_name
 
 if TYPE_CHECKING:
+    from ..pose.networks.sessions import PoseSession
     from ..protocols import Progress
     from ..weights.pose_models import PosePair
 
@@ -149,11 +150,19 @@ def follow_config(options: argparse.Namespace) -> FollowConfig:
 class Follower:
     """Follows people with the networks that the options name; they are loaded at first use."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        """Check the options; InputError for contradictions and missing files."""
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        opens: "Callable[..., PoseSession] | None" = None,  # as for `open_pose_pair`
+        show: "Callable[[str, str], AbstractContextManager[Progress]] | None" = None,
+    ) -> None:
+        """Check the options; InputError for contradictions and missing files.
+
+        `show` makes what shows the progress; None: a bar on the terminal.
+        """
         from ..weights.pose_models import chosen_pose_models
 
-        self._options = options
+        self._options, self._opens, self._show = options, opens, show or progress_bar
         self._config = follow_config(options)
         self._pair: PosePair | None = None
         chosen_pose_models(options.detector, options.estimator)
@@ -166,7 +175,7 @@ class Follower:
     ) -> tuple[PoseClip, FollowReport]:
         """Return the skeletons of people in a video and a report; frames are not kept."""
         clean = replace(self._config.clean, fps=float(fps or DEFAULT_FPS))
-        with progress_bar("following", "frame") as show:
+        with self._show("following", "frame") as show:
             return follow(
                 frames,
                 *self._opened(),
@@ -190,12 +199,14 @@ class Follower:
             from ..weights.pose_models import open_pose_pair
 
             options = self._options
+            more = {} if self._opens is None else {"opens": self._opens}
             self._pair = open_pose_pair(
                 options.detector,
                 options.estimator,
                 options.provider,
                 channel_order=options.channel_order,
                 engine_cache=options.engine_cache,
+                **more,
             )
         return self._pair
 

@@ -6,7 +6,7 @@ import pytest
 
 from animate_anyone.commands.options import add_shard
 from animate_anyone.errors import InputError
-from animate_anyone.shards import WHOLE, Shard, shard_of
+from animate_anyone.shards import WHOLE, Shard, owned_by_shard, shard_of
 
 
 @pytest.mark.parametrize("way", ["spread", "stretch"])
@@ -37,3 +37,18 @@ def test_the_option_reads_a_part_and_is_all_without_it(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["--shard", "9/8"])
     assert "9/8" in capsys.readouterr().err
+
+
+def test_shards_of_one_division_share_a_folder_and_others_are_refused(tmp_path):
+    with owned_by_shard(tmp_path, Shard(1, 2)):
+        with owned_by_shard(tmp_path, Shard(2, 2)):
+            pass
+        for other in (Shard(1, 2), Shard(2, 3), WHOLE):
+            with (
+                pytest.raises(InputError, match="another process"),
+                owned_by_shard(tmp_path, other),
+            ):
+                pass
+    with owned_by_shard(tmp_path, WHOLE):
+        pass
+    assert list(tmp_path.iterdir()) == []

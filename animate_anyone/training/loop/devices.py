@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +149,7 @@ def check_run(
             f"{config.accumulate} take equal shares, so it must be a multiple of "
             f"{processes * config.accumulate}. Change one of the three."
         )
-    for name in ("average_decay", "validate_every", "lora"):
+    for name in ("average_decay", "validate_every"):
         if kind == "FSDP" and getattr(config, name):
             raise ConfigError(
                 f"{name} got {getattr(config, name)}; under FSDP no process holds the whole "
@@ -158,12 +157,11 @@ def check_run(
             )
     if facts is None:
         return
-    # Settings that are newer than the checkpoint had their default without being named.
-    before = asdict(TrainingConfig()) | facts["config"]
+    now = {key: getattr(config, key) for key in facts["config"] if hasattr(config, key)}
     changed = [
-        f"{key} was {before[key]!r} and is {value!r}"
-        for key, value in asdict(config).items()
-        if key not in CHANGEABLE_FIELDS and before[key] != value
+        f"{key} was {facts['config'][key]!r} and is {value!r}"
+        for key, value in now.items()
+        if key not in CHANGEABLE_FIELDS and facts["config"][key] != value
     ]
     if changed:
         raise ConfigError(

@@ -1,0 +1,1 @@
+"""`animate --jobs`: many clips by one command."""

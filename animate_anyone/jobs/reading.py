@@ -1,0 +1,185 @@
+"""Reading a file of jobs: JSON lines, each a record of settings with a name."""
+
+import json
+import re
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from ..errors import InputError
+from ..json_files import require_regular
+
+NAME = "name"
+SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")  # of results; a name without one gets the first
+MOST_LINE = 1 << 20  # bytes of a line; a longer one is no job
+_SHOWN = 10  # bad lines that an error lists
+_BAD_IN_NAMES = re.compile(r'[\x00-\x1f<>:"|?*\\]')  # Windows takes none of these in a file's name
+
+Check = Callable[[Mapping[str, Any]], None]
+"""Raises InputError for settings that cannot be used."""
+
+Neighbours = Callable[[Mapping[str, Any]], str]
+"""Returns a key of settings; jobs with the same key run next to each other."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One line of a file of jobs."""
+
+    name: str
+    settings: Mapping[str, Any]  # JSON values by setting, without the name
+
+    @property
+    def result(self) -> str:
+        """Return the path of its result below the folder of results."""
+        named = self.name.lower().endswith(SUFFIXES)
+        return self.name if named else f"{self.name}{SUFFIXES[0]}"
+
+
+class JobList(Sequence[Job]):
+    """The jobs of a file that was checked, neighbours next to each other.
+
+    A job is read from the file again when it is asked for, so memory holds 16 bytes of it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        starts: Sequence[int],  # by line: where it begins, in bytes
+        sums: Sequence[int],  # by line: checksum of its bytes
+        order: Sequence[int],  # the lines of these jobs
+    ) -> None:
+        """Use a file whose lines are known; see `read_jobs`."""
+        self._path, self._starts, self._sums, self._order = path, starts, sums, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> "JobList": ...
+    def __getitem__(self, index: int | slice) -> "Job | JobList":
+        if isinstance(index, slice):
+            return JobList(self._path, self._starts, self._sums, self._order[index])
+        line = self._order[index]
+        with self._path.open("rb") as file:
+            file.seek(self._starts[line])
+            content = file.readline(MOST_LINE)
+        if zlib.crc32(content) != self._sums[line]:
+            raise InputError(
+                f"jobs got {self._path}, which was changed while its jobs were run. Start the "
+                "command again: finished jobs are kept."
+            )
+        return _job(content)
+
+    def chosen(self, indices: Sequence[int]) -> "JobList":
+        """Return the jobs at these places."""
+        order = array("L", (self._order[index] for index in indices))
+        return JobList(self._path, self._starts, self._sums, order)
+
+
+def read_jobs(path: Path, check: Check, neighbours: Neighbours) -> JobList:
+    """Return the jobs of a file; InputError that names every bad line with its number.
+
+    Empty lines are passed over. Nothing is kept of the lines but where they are.
+    """
+    starts, sums = array("Q"), array("L")
+    groups, group_of_key = array("L"), dict[str, int]()
+    names: dict[int, int] = {}  # hash of the result's name -> number of the line
+    bad: list[str] = []
+    faults = 0
+    for number, start, content in _lines(path):
+        try:
+            job = _job(content)
+            check(job.settings)
+            same = names.setdefault(hash(job.result.casefold()), number)
+            if same != number:
+                raise InputError(
+                    f"name got {job.name!r}, as line {same}; each job has a name of its own."
+                )
+        except InputError as error:
+            faults += 1
+            if len(bad) < _SHOWN:
+                bad.append(f"line {number}: {error}")
+            continue
+        key = zlib.crc32(neighbours(job.settings).encode())
+        groups.append(group_of_key.setdefault(str(key), len(group_of_key)))
+        starts.append(start)
+        sums.append(zlib.crc32(content))
+    if faults:
+        more = [f"and {faults - len(bad)} more"] if faults > len(bad) else []
+        listed = "; ".join([*bad, *more])
+        raise InputError(f"jobs got {path} with {faults} bad lines ({listed}). Nothing was begun.")
+    if not starts:
+        raise InputError(f"jobs got {path}, which holds no job. Write one JSON record in a line.")
+    order = array("L", sorted(range(len(starts)), key=groups.__getitem__))
+    return JobList(path, starts, sums, order)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Yield number, first byte and content of each line that is not empty."""
+    try:
+        if path.is_dir():
+            raise OSError("it is a folder")
+        require_regular(path)
+        start = 0
+        with path.open("rb") as file:
+            number = 0
+            while content := file.readline(MOST_LINE):
+                number += 1
+                if content.strip():
+                    yield number, start, content
+                start += len(content)
+    except OSError as error:
+        raise InputError(f"jobs got {path}; cannot read it: {error}. Check it.") from error
+
+
+def _job(content: bytes) -> Job:
+    """Return the job of a line; InputError that does not name the line."""
+    if len(content) >= MOST_LINE:
+        raise InputError(f"it is longer than {MOST_LINE // 1024} kB; a job is one JSON record.")
+    try:
+        text = content.decode("utf-8-sig")
+        values = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"it is not JSON ({error}). Write one record in a line.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"it is a {type(values).__name__}; a job is a record: {{...}}.")
+    if NAME not in values:
+        raise InputError('it has no "name", which the result is called by.')
+    return Job(_checked_name(values.pop(NAME)), values)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{twice} stands in it twice; leave one out.")
+    return values
+
+
+def _no_number(text: str) -> None:
+    raise InputError(f"{text} is not a number that can be used.")
+
+
+def _checked_name(name: object) -> str:
+    """Return a name that is a path below the folder of results on every system."""
+    parts = name.split("/") if isinstance(name, str) else []
+    if (
+        not isinstance(name, str)
+        or len(name) > 200
+        or _BAD_IN_NAMES.search(name)
+        or any(not part or part.startswith(".") or part != part.strip(" .") for part in parts)
+    ):
+        raise InputError(
+            f"name got {name!r}; it must be a file's name, with / for folders, without the signs "
+            '< > : " | ? * \\ and without parts that begin or end with a dot or a space.'
+        )
+    return name

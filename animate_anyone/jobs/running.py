@@ -1,0 +1,126 @@
+"""Running one job: its result is whole or absent, and its record says what happened."""
+
+import errno
+import hashlib
+import platform
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..engines.engine import UnwellError
+from ..places import cause_of, in_a_line
+from .inputs import describe_input
+from .records import DONE, FAILED, Order, Record, read_state
+
+PACKAGES = ("animate-anyone", "torch", "numpy", "av", "opencv-python-headless", "onnxruntime")
+# Errors that are of the machine and not of the job: every other job would fail there too.
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a job's work says of itself."""
+
+    report: tuple[str, ...] = ()
+    frames_sha256: str = ""
+    sampling_seconds: float = 0.0
+
+
+Work = Callable[[Order], Made]
+"""Makes the result of an order at its path, whole or not at all."""
+
+
+def run_job(order: Order, work: Work) -> Record:
+    """Make a job's result and its record, and return the record; a failed job is a record too.
+
+    A job that is done already is left as it is. An earlier result and record of other settings are
+    removed first, so that a result never stands beside a record that is not its own. Raises
+    UnwellError, without a record, if the machine cannot go on, as with a full disk.
+    """
+    state, known = read_state(order)
+    if state == DONE:
+        known = {name: value for name, value in known.items() if name != "version"}
+        return Record(**known)
+    start = time.perf_counter()
+    made, error = Made(), ""
+    try:
+        for path in (order.record, order.result):
+            path.unlink(missing_ok=True)
+        inputs = {str(path): describe_input(path) for path in order.inputs}
+        made = work(order)
+        content = _content(order)
+    except Exception as fault:
+        _refuse_machine(fault)
+        error, content = in_a_line(fault), {}
+        inputs = {str(path): _described(path) for path in order.inputs}
+    record = Record(
+        **_common(order),
+        state=FAILED if error else DONE,
+        error=error,
+        **content,
+        frames_sha256=made.frames_sha256,
+        inputs=inputs,
+        versions=versions(),
+        machine=platform.node(),
+        seconds=round(time.perf_counter() - start, 3),
+        sampling_seconds=round(made.sampling_seconds, 3),
+        report=made.report,
+    )
+    try:
+        record.write(order.record)
+    except Exception as fault:
+        _refuse_machine(fault)
+        raise
+    return record
+
+
+def lost_job(order: Order, reason: str) -> Record:
+    """Write and return the record of a job whose workers died."""
+    record = Record(**_common(order), state=FAILED, error=reason)
+    record.write(order.record)
+    return record
+
+
+def versions() -> Mapping[str, str]:
+    """Return the versions of Python and of the packages that decide a result."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _common(order: Order) -> dict[str, Any]:
+    return {
+        "name": order.name,
+        "result": order.result.name,
+        "settings": order.settings,
+        "weights": order.weights,
+        "identity": order.identity,
+    }
+
+
+def _content(order: Order) -> dict[str, Any]:
+    content = order.result.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _described(path: Path) -> dict:
+    """Return what can be said of an input of a failed job."""
+    try:
+        return describe_input(path)
+    except OSError as error:
+        return {"error": cause_of(error)}
+
+
+def _refuse_machine(error: BaseException) -> None:
+    """Raise UnwellError if an error, or what caused it, is of the machine."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _OF_THE_MACHINE:
+            raise UnwellError(in_a_line(error) if isinstance(error, Exception) else str(error))
+        cause = cause.__cause__ or cause.__context__

@@ -1,0 +1,57 @@
+"""Engines: every item gets one result, also when workers die."""
+
+from core.engines.engine_material import MakeDoubler
+
+from animate_anyone.engines.engine import Inline, Lost, Tasks
+from animate_anyone.engines.processes import Processes
+
+
+def test_inline_makes_its_worker_once_and_reads_work_as_it_goes(tmp_path):
+    made, read = [], []
+
+    def work():
+        for number in range(3):
+            read.append(number)
+            yield number
+
+    def make():
+        made.append(1)
+        return lambda number: 2 * number
+
+    run = Inline().run(make, work())
+    assert next(run) == (0, 0)
+    assert read == [0]
+    assert list(run) == [(1, 2), (2, 4)]
+    assert made == [1]
+
+
+def test_a_killed_process_costs_its_item_another_try_and_nothing_else(tmp_path):
+    make = MakeDoubler(str(tmp_path), ((3, 1), (5, 99)))
+    results = dict(Processes(2, threads=1).run(make, range(8)))
+
+    lost = results.pop(5)
+    assert isinstance(lost, Lost)
+    assert lost.tries == 3
+    assert "died 3 times" in str(lost)
+    assert results == {number: 2 * number for number in range(8) if number != 5}
+    assert len(list(tmp_path.glob("3-*"))) == 1
+
+
+def test_work_is_read_only_when_a_worker_is_free():
+    read = []
+    tasks = Tasks(read.append(number) or number for number in range(100_000))
+    first = tasks.take()
+    assert first.item == 0
+    assert tasks.died(first) is None
+    assert tasks.take().item == 0
+    assert len(read) == 1
+
+
+def test_an_item_is_given_up_after_three_deaths():
+    tasks = Tasks(["a"])
+    task = tasks.take()
+    for _ in range(2):
+        assert tasks.died(task) is None
+        task = tasks.take()
+    assert tasks.died(task).tries == 3
+    assert tasks.take() is None

@@ -1,0 +1,74 @@
+"""Files of jobs: bad lines are named, good ones are read in order of their neighbours."""
+
+import json
+import tracemalloc
+
+import pytest
+
+from animate_anyone.errors import InputError
+from animate_anyone.jobs.reading import read_jobs
+from animate_anyone.shards import Shard
+
+
+def written(path, *lines):
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def read(path):
+    return read_jobs(path, lambda settings: None, lambda settings: str(settings.get("r")))
+
+
+def test_neighbours_stand_next_to_each_other_and_empty_lines_are_passed_over(tmp_path):
+    lines = [json.dumps({"name": f"j{n}", "r": n % 2}) for n in range(4)]
+    jobs = read(written(tmp_path / "jobs.jsonl", *lines[:2], "", *lines[2:]))
+    assert [job.name for job in jobs] == ["j0", "j2", "j1", "j3"]
+    assert [job.name for job in Shard(2, 2).stretch(jobs)] == ["j1", "j3"]
+    assert jobs[0].result == "j0.mp4"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: it is not JSON"),
+        ("[1]", "line 2: it is a list"),
+        ("{}", 'line 2: it has no "name"'),
+        ('{"name": "a", "name": "b"}', "line 2: name stands in it twice"),
+        ('{"name": "../a"}', "line 2: name got '../a'"),
+        ('{"name": "/a"}', "line 2: name got"),
+        ('{"name": "a:b"}', "line 2: name got"),
+        ('{"name": 7}', "line 2: name got 7"),
+        ('{"name": "FIRST.mp4"}', "line 2: name got 'FIRST.mp4', as line 1"),
+        ('{"name": "a", "cfg": NaN}', "line 2: NaN is not a number"),
+        (f'{{"name": "{"a" * 2**20}"}}', "line 2: it is longer"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_number(tmp_path, line, message):
+    path = written(tmp_path / "jobs.jsonl", '{"name": "first"}', line)
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert message in str(error.value)
+
+
+def test_many_bad_lines_are_listed_up_to_ten(tmp_path):
+    with pytest.raises(InputError, match=r"with 30 bad lines \(line 1: .*line 10: .*and 20 more"):
+        read(written(tmp_path / "jobs.jsonl", *["{"] * 30))
+
+
+def test_a_file_that_is_changed_while_it_is_used_is_noticed(tmp_path):
+    path = written(tmp_path / "jobs.jsonl", '{"name": "a"}', '{"name": "b"}')
+    jobs = read(path)
+    written(path, '{"name": "c"}', '{"name": "d"}')
+    with pytest.raises(InputError, match="changed while its jobs were run"):
+        jobs[1]
+
+
+def test_memory_does_not_grow_with_the_settings_of_the_jobs(tmp_path):
+    lines = (json.dumps({"name": f"j{n}", "r": "x" * 900}) for n in range(3000))
+    path = written(tmp_path / "jobs.jsonl", *lines)
+    tracemalloc.start()
+    jobs = read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(jobs) == 3000
+    assert peak < 300 * 3000 + 2**20  # of 2.7 MB of settings; most is the check for equal names
