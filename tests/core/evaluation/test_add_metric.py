@@ -111,9 +111,11 @@ def test_protocols_and_the_evaluate_node_name_an_added_metric():
 
 
 def test_the_evaluate_node_shows_what_needs_no_file_poses_last():
-    figures = ("psnr", "ssim", "flicker", "pck", "oks", "pose_error")
-    parts = ("hand_psnr", "hand_pck", "face_psnr", "face_pck")
+    figures = ("psnr", "ssim", "flicker", "sharpness", "pck", "oks", "pose_error")
+    parts = ("hand_psnr", "hand_pck", "face_psnr", "face_pck", "motion_error")
     assert names_without_files() == (*figures, *parts)
+    more = {"lpips", "hand_lpips", "face_lpips"}
+    assert {*names_without_files(lpips=True)} == {*figures, *parts, *more}
 
 
 def test_a_metric_with_an_unknown_need_is_refused():

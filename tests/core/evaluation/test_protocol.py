@@ -13,7 +13,7 @@ from animate_anyone.evaluation.tables import paper_rows
 
 NAMES = ("mini", "ubc", "tiktok", "mini-kinds", "disco")
 # The columns of each test: results of long ago stand beside those of today.
-PARTS = "hand_psnr hand_lpips hand_pck face_psnr face_lpips face_pck"
+PARTS = "hand_psnr hand_lpips hand_pck face_psnr face_lpips face_pck sharpness motion_error"
 REAL = f"ssim psnr psnr_uint8_legacy lpips fvd pck oks pose_error flicker seam_drift {PARTS}"
 DRAWN = (
     "psnr ssim psnr_uint8_legacy lpips fvd pck oks pose_error figure_psnr iou flicker seam_drift "

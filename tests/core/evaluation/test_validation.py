@@ -9,7 +9,7 @@ import torch
 from animate_anyone.animate import sampling_of
 from animate_anyone.errors import InputError
 from animate_anyone.evaluation.held_out import held_out_pairs
-from animate_anyone.evaluation.metrics.frames import psnr
+from animate_anyone.evaluation.metrics.frames import psnr, sharpness
 from animate_anyone.evaluation.metrics.poses import pck
 from animate_anyone.evaluation.pairs import generate, still_clip
 from animate_anyone.evaluation.pose_reader import PoseReader
@@ -36,7 +36,7 @@ def test_figures_are_means_over_pairs_and_gains_over_the_still_reference(tiny):
 def test_aa_mini_follows_poses_that_a_still_picture_does_not():
     models, reader = load_mini(), PoseReader(open_pose_pair(provider="cpu"))
     sampling = replace(sampling_of(models.preset), steps=4, guidance=1.0)
-    pairs = list(held_out_pairs(2, 2))
+    pairs = list(held_out_pairs(2, 5))
     report = validate(models, pairs, sampling, reader)
 
     assert report.gain_psnr > 3
@@ -49,6 +49,10 @@ def test_aa_mini_follows_poses_that_a_still_picture_does_not():
     assert set(report.parts) == {"hand_psnr", "hand_pck", "face_psnr", "face_pck"}
     assert report.parts["face_psnr"] > 15
     assert 0.5 < report.parts["face_pck"] <= 1
+    assert set(report.further) == {"sharpness", "motion_error"}
+    both = [sharpness(c, p.truth) for c, p in zip(report.frames, pairs, strict=True)]
+    assert report.further["sharpness"] == pytest.approx(sum(both) / 2)
+    assert report.further["motion_error"] < 1
 
 
 def test_true_frames_have_the_skeletons_that_they_were_drawn_from():

@@ -10,6 +10,7 @@ from animate_anyone.evaluation.metrics.frames import (
     psnr,
     psnr_inside,
     psnr_uint8_legacy,
+    sharpness,
     silhouette,
     ssim,
 )
@@ -153,3 +154,44 @@ def test_frames_that_cannot_be_compared_are_refused(metric):
         metric(frames[:1], frames)
     with pytest.raises(InputError, match="floats"):
         metric(frames.to(torch.uint8), frames.to(torch.uint8))
+
+
+def waves(period: float, size: int = 64, amplitude: float = 0.2) -> torch.Tensor:
+    """Return two frames of upright stripes."""
+    stripes = 0.5 + amplitude * torch.cos(2 * torch.pi * (torch.arange(size) + 0.5) / period)
+    return stripes.expand(2, 3, size, size).contiguous()
+
+
+def test_sharpness_is_the_ratio_of_energies_of_fine_detail():
+    fine, coarse = waves(4) - 0.5, waves(32)
+    assert sharpness(coarse + fine, coarse + fine) == 1
+    assert sharpness(coarse + fine / 2, coarse + fine) == pytest.approx(0.25, rel=1e-3)
+    assert sharpness(coarse + 2 * fine, coarse + fine) == pytest.approx(4, rel=1e-3)
+    assert sharpness(coarse + fine.mT, coarse + fine) == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize(("period", "counts"), [(4, True), (7, True), (9, False), (16, False)])
+def test_structures_of_fewer_than_8_pixels_are_fine(period, counts):
+    truth = waves(4) + waves(period) - 0.5
+    ratio = sharpness(truth + waves(period) - 0.5, truth)
+    assert (ratio > 1.5) == counts
+
+
+def test_borders_are_no_edges_and_a_plain_truth_has_no_sharpness(frames):
+    ramp = torch.linspace(0, 1, 64).expand(2, 3, 64, 64)
+    assert sharpness(frames[0], torch.full_like(frames[1], 0.4)) is None
+    assert sharpness(waves(64), waves(64)) is None
+    assert sharpness(ramp + waves(4) - 0.5, waves(4)) == pytest.approx(1, rel=0.02)
+
+
+def test_sharpness_agrees_with_cosines_of_the_whole_frame(frames):
+    from scipy.fft import dctn
+
+    def energy(clip: torch.Tensor) -> float:
+        values = dctn(clip.double().numpy(), axes=(2, 3), norm="ortho")
+        rows, columns = (np.arange(n) / (2 * n) for n in clip.shape[2:])
+        fine = np.hypot(rows[:, None], columns) > 0.125
+        return float((values[..., fine] ** 2).sum())
+
+    result, truth = frames
+    assert sharpness(result, truth) == pytest.approx(energy(result) / energy(truth), rel=1e-4)
