@@ -34,6 +34,12 @@ def _recognises(choices: "Choices") -> bool:
 def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
     dataset = _dataset(choices)
     _check_caches(dataset, choices)
+    if config.figure_weight:
+        log.info(
+            "figure_weight %g has no effect on %s: prepared clips hold no mask of the figure. "
+            "hand_weight and face_weight work there.",
+            *(config.figure_weight, dataset.folder),
+        )
     look: dict[str, Any] = {
         "strides": (config.least_stride, config.most_stride),
         "dimmed": get_preset(config.preset).dimmed_poses,

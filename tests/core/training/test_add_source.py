@@ -114,4 +114,6 @@ def test_the_error_for_unknown_data_lists_the_kinds_of_sources(tmp_path, noise):
 
 def test_the_kinds_of_the_package_are_found():
     titles = [kind.title for kind in source_kinds()]
-    assert [title.split(",")[0] for title in titles] == ["nothing", "a folder with manifest.json"]
+    several = "a folder of several such folders with manifest.json"
+    firsts = [title.split(",")[0] for title in titles]
+    assert firsts == ["nothing", "a folder with manifest.json", several]
