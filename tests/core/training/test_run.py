@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -477,7 +477,7 @@ def test_distributions_are_configured_or_refused(tiny):
     with pytest.raises(ConfigError, match=r"average_decay got 0\.9; under FSDP no process"):
         devices.check_run(accelerator, replace(config, average_decay=0.9))
     accelerator.distributed_type = SimpleNamespace(value="DEEPSPEED")
-    facts = {"config": {}, "distribution": "MULTI_GPU", "processes": 2}
+    facts = {"config": asdict(config), "distribution": "MULTI_GPU", "processes": 2}
     with pytest.raises(ConfigError, match="DeepSpeed can only load it with"):
         devices.check_run(accelerator, config, facts, Path("step-1"))
 
