@@ -1,0 +1,41 @@
+"""The table of quality over cost: resumes, and shows what was measured."""
+
+import json
+
+import pytest
+
+from animate_anyone.errors import InputError
+from animate_anyone.evaluation.metrics.metric import Instruments
+from benchmarks import quality
+
+PLAIN = Instruments(metrics=("psnr", "sharpness"))
+TWO = ("1 plain", "2 guided")
+
+
+def test_each_setting_is_measured_once_on_both_groups_and_counted(tiny, tmp_path):
+    models, kept = tiny.models(), tmp_path / "quality.jsonl"
+    quality.measure_all(models, TWO[:1], PLAIN, kept, pairs=1)
+    first = kept.read_text()
+    with kept.open("a") as file:
+        file.write('{"setting": "1 pl')  # a run that was killed while it wrote
+    quality.measure_all(models, TWO, PLAIN, kept, pairs=1)
+    lines = quality.read_lines(kept)
+    assert kept.read_text().startswith(first)
+    assert [(line["setting"], line["kind"]) for line in lines] == [
+        (setting, kind) for setting in TWO for kind in quality.KINDS
+    ]
+    plain, guided = lines[0]["figures"], lines[2]["figures"]
+    assert plain["calls"] == 1
+    assert guided["calls"] >= 2
+    assert guided["operations"] > plain["operations"] > 0
+    table = quality.as_table(lines).splitlines()
+    assert len(table) == 2 + 4
+    assert table[2].startswith("| determined | 1 plain | 1 | 1.0 |")
+    assert f"| {plain['psnr']:.2f} |" in table[2]
+
+
+def test_a_damaged_line_in_the_middle_is_refused(tmp_path):
+    kept = tmp_path / "quality.jsonl"
+    kept.write_text("{\n" + json.dumps({"setting": "1 plain"}) + "\n")
+    with pytest.raises(InputError, match="damaged line 1"):
+        quality.read_lines(kept)
