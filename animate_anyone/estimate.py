@@ -34,6 +34,7 @@ def estimate_memory(
     rows: int,  # 2 with guidance, else 1
     value_bytes: int,  # 4 for float32, 2 for half precision
     references: int = 1,  # pictures of the character
+    per_person: bool = False,  # each of them shows another person of the clip
     cached_frames: int = 0,  # frames of all windows of a step together, if it has a step cache
 ) -> MemoryEstimate:
     """Estimate the memory of sampling, without VAE, image encoder and libraries."""
@@ -43,11 +44,13 @@ def estimate_memory(
     pictures = 3 * size.width * size.height * frames
     seen = min(window_frames, frames)
     more = reference_values(unet, places_of(size), seen)
+    # For each person a frame's own keys and the person's stand beside each other a second time.
+    further = references - 1 + (2 * references if per_person else 0)
     call = {"size": size, "rows": rows, "value_bytes": value_bytes}
     return MemoryEstimate(
         weights=weights * value_bytes,
         clip=6 * latents + pictures,
-        working=working_bytes(unet, frames=seen, **call) + (references - 1) * more * value_bytes,
+        working=working_bytes(unet, frames=seen, **call) + further * more * value_bytes,
         cache=cache_bytes(unet, frames=cached_frames, **call),
     )
 

@@ -1,5 +1,6 @@
 """Checks of a clip's inputs and settings before anything is computed."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,10 +72,12 @@ def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> N
             f"window got {length} frames; the motion modules of {preset.title} have positions for "
             f"{motion.max_frames}. Choose a window of {motion.max_frames} frames or fewer."
         )
-    if not sampling.guidance >= 1:
+    if not 1 <= sampling.guidance < math.inf:
+        finite = "" if math.isfinite(sampling.guidance) else " and finite"
         raise InputError(
-            f"cfg got {sampling.guidance:g}; it must be 1 or more. Choose 1 to sample without "
-            f"guidance, at half the cost, or {preset.guidance:g} as this weight set suggests."
+            f"cfg got {sampling.guidance:g}; it must be 1 or more{finite}. Choose 1 to sample "
+            f"without guidance, at half the cost, or {preset.guidance:g} as this weight set "
+            "suggests."
         )
     NoiseSchedule(preset.schedule).timesteps(sampling.steps)
     check_step_cache(sampling.step_cache, sampling.steps)

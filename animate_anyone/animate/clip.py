@@ -94,7 +94,7 @@ def denoise(
         schedule,
         sampling.steps,
         sampling.sampler,
-        torch.Generator().manual_seed(sampling.seed + 1),  # for samplers that add noise
+        torch.Generator().manual_seed(_next_seed(sampling.seed)),  # for samplers that add noise
         _refuse_nan,
     )
     return latents if kept is None else kept.over(latents)
@@ -129,10 +129,15 @@ def starting_noise(
     return repeat_noise(noise, windows.length, sampling.seed, overlap=windows.overlap)
 
 
+def _next_seed(seed: int) -> int:
+    """Return the following seed; torch takes -2^63 to 2^64 - 1."""
+    return seed + 1 if seed < 2**64 - 1 else 0
+
+
 def _refuse_nan(step: SamplingStep) -> None:
     if not bool(torch.isfinite(step.latents).all()):
         raise WeightsError(
             f"denoiser got weights that give NaN or infinite values (in step {step.index + 1} of "
             f"{step.total}); they are damaged, or too large for this number type. Load them again, "
-            f"or with --dtype bf16 or fp32."
+            f"or with --dtype bf16 or fp32. A cfg or a strength far above the usual does the same."
         )

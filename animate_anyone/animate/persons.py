@@ -23,6 +23,11 @@ def regions_of(
     """Return where each person of the clip is: the hulls of the limbs with a margin."""
     mask = PoseMask(margin=margin, feather=0.0)
     people = range(clip.body.xy.shape[1])
+    if not people:
+        raise InputError(
+            "persons got a motion in which nobody was found, so no reference belongs to anybody. "
+            "Give keypoints with people, or the networks that find them."
+        )
     return np.stack([mask.of(_alone(clip, person), size) > 0 for person in people], axis=1)
 
 

@@ -124,9 +124,9 @@ def run(options: argparse.Namespace) -> int:
     clip = Clip(options, preset_of(options), Follower(options))
     if options.dry_run:
         seen = sum(value > 0 for value in clip.strengths)
-        driving, sampling, pieces = clip.driving, clip.sampling, clip.way.pieces
-        plan = describe(clip.preset, driving, clip.size, sampling, dtype.itemsize, pieces, seen)
-        sys.stdout.write(plan + _row("motion", f"{driving.kind}, retargeting {clip.fit.mode}"))
+        more = (dtype.itemsize, clip.way.pieces, seen, options.per_person)
+        plan = describe(clip.preset, clip.driving, clip.size, clip.sampling, *more)
+        sys.stdout.write(plan + _row("motion", f"{clip.driving.kind}, retargeting {clip.fit.mode}"))
         return 0
 
     def load() -> "Models":
@@ -146,6 +146,7 @@ def describe(
     value_bytes: int,  # of a number in the networks
     pieces: "Sequence[Piece]",
     references: int = 1,  # pictures of the character
+    per_person: bool = False,  # each of them shows another person of the motion
 ) -> str:
     """Return a summary of a run as lines of text: weights, size, windows, estimated memory."""
     from ..diffusion.windows import plan_windows
@@ -167,21 +168,21 @@ def describe(
         value_bytes=value_bytes,
         cached_frames=0 if sampling.step_cache == 1 else length * max(counts),
         references=references,
+        per_person=per_person,
     )
     seconds = frames / driving.fps
     lines = {
         "weights": f"{preset.title}; {preset.licence}",
         "size": f"{size.width}x{size.height} (motion {driving.size.width}x{driving.size.height})",
-        "references": f"{references}, of which attention sees all at every step",
+        "references": f"{references}, "
+        + (
+            "each of another person; attention runs once more for each of them"
+            if per_person
+            else "of which attention sees all at every step"
+        ),
         "frames": f"{frames} at {float(driving.fps):g} fps, {float(seconds):.2f} s"
         + (", with sound" if driving.has_audio else ""),
-        **(
-            {}
-            if len(pieces) == 1
-            else {
-                "pieces": f"{len(pieces)} of up to {at_once} frames, {pieces[1].held} of them held"
-            }
-        ),
+        **_in_pieces(pieces),
         "windows": f"{max(counts)} of {length} frames per step, overlap {windows.overlap}",
         "steps": f"{sampling.steps} of {sampling.sampler}, {_guidance(sampling)}" + _full(sampling),
         "UNet calls": f"{calls} of {rows * length * min(per_call, max(counts))} frame rows",

@@ -98,6 +98,10 @@ def going_on(
     """Return what the options say; InputError for contradictions, before anything is computed."""
     from ..animate.continuing import check_held, plan_pieces
 
+    if options.continue_from == "":
+        raise InputError(
+            "continue-from got an empty name. Name a clip, or the word reference, or leave it out."
+        )
     plan_pieces(1, options.chunk, options.held)
     from_reference = options.continue_from == REFERENCE
     earlier = None if from_reference or not options.continue_from else Path(options.continue_from)

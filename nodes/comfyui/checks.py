@@ -57,6 +57,14 @@ def _check_socket(name: str, value: Any, kind: str) -> None:
         raise InputError(f"{name} got {str(value)[:60]!r}; it takes no JSON record. Connect it.")
     if kind == "LATENT" and not (isinstance(value, dict) and "samples" in value):
         raise InputError(f"{name} got {str(value)[:60]!r}; it takes a LATENT. Connect one.")
+    if kind == "LATENT":
+        for part in ("samples", "noise_mask"):
+            held = value.get(part)
+            if not hasattr(held, "shape") and (part == "samples" or held is not None):
+                raise InputError(
+                    f"{name} got {str(held)[:60]!r} as {part}; it must be a tensor. Connect a "
+                    "LATENT."
+                )
 
 
 def _check_text(name: str, value: Any) -> None:

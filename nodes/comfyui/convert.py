@@ -22,6 +22,8 @@ from ...animate_anyone.types import Size
 
 log = logging.getLogger(__name__)
 
+_MOST_BRIGHT = 2.0  # filters overshoot 1 a little; more are numbers of another range
+
 
 def image_to_frames(
     image: Tensor,  # (f, H, W, 1, 3 or 4)
@@ -43,9 +45,16 @@ def _rgb(
             f"{name} got a picture of shape {tuple(image.shape)}; an IMAGE has frames, rows, "
             "columns and 1, 3 or 4 channels, none of them empty. Connect a Load Image node."
         )
+    if not image.is_floating_point():
+        raise InputError(
+            f"{name} got pixels of {image.dtype}; an IMAGE holds numbers in 0..1. Divide whole "
+            "numbers by 255 first."
+        )
     image = image.float()
     if not is_finite(image):
         raise InputError(f"{name} got NaN or infinite pixels; they must lie in 0..1.")
+    if (most := float(image.amax())) > _MOST_BRIGHT:
+        log.warning("%s: pixels up to %.3g; an IMAGE lies in 0..1, the rest is cut.", name, most)
     if image.shape[-1] == 4:
         log.info("%s: transparent parts become %s.", name, background)
         ground = 1.0 if background == "white" else 0.0
@@ -120,6 +129,28 @@ def checked_mask(
         )
     if not is_finite(mask):
         raise InputError(f"{name} got NaN or infinite values; they must lie in 0..1.")
+    return mask.clamp(0, 1)
+
+
+def checked_noise_mask(
+    mask: Tensor,  # of a LATENT: (f or 1, 1, h, w), (f or 1, h, w) or (h, w), of any size
+    frames: int,  # of the clip
+) -> Tensor:  # (f or 1, 1, h, w), 0..1, floating
+    """Return the noise mask of a LATENT; InputError if it is not one of this clip."""
+    if mask.ndim < 2 or 0 in mask.shape:
+        raise InputError(
+            f"noise mask got shape {tuple(mask.shape)}; it has frames, rows and columns, none of "
+            "them empty. Make it with Set Latent Noise Mask."
+        )
+    mask = mask.reshape(-1, 1, *mask.shape[-2:])
+    if len(mask) not in (1, frames):
+        raise InputError(
+            f"noise mask got {len(mask)} masks for {frames} frames; give one for each, or one for "
+            "all. Make it from the same poses."
+        )
+    mask = mask if mask.is_floating_point() else mask.float()
+    if not is_finite(mask):
+        raise InputError("noise mask got NaN or infinite values; they must lie in 0..1.")
     return mask.clamp(0, 1)
 
 

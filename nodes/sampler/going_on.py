@@ -62,7 +62,10 @@ def start_latent(
         raise InputError(
             f"latent got {got}; the pose asks for {need}. Make it for the same pose and weights."
         )
-    return {**given, "samples": samples}
+    if given.get("noise_mask") is None:
+        return {**given, "samples": samples}
+    mask = convert.checked_noise_mask(given["noise_mask"], len(wanted))
+    return {**given, "samples": samples, "noise_mask": mask}
 
 
 def hold(

@@ -31,7 +31,9 @@ class Continue(io.ComfyNode):
                     "image",
                     optional=True,
                     tooltip="The earlier clip as pictures, at the size of the pose. Or one "
-                    "picture, such as the reference, which is fitted: set held to 1.",
+                    "picture, such as the reference, which is fitted: set held to 1. Pictures "
+                    "carry no speed, so it is not checked: the poses must be at the earlier clip's "
+                    "frames per second.",
                 ),
                 io.Latent.Input(
                     "latent",

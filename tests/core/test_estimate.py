@@ -56,3 +56,11 @@ def test_total_is_the_sum():
     need = estimate(AA_MINI, size=Size(128, 128), value_bytes=4)
 
     assert need.total == need.weights + need.clip + need.working
+
+
+def test_persons_need_more_than_as_many_references():
+    needs = [
+        estimate(references=count, per_person=each).working
+        for count, each in ((2, False), (2, True), (3, True))
+    ]
+    assert needs == sorted(set(needs))

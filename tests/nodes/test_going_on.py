@@ -206,3 +206,48 @@ def test_the_background_stays_to_the_last_bit(run_node, caplog):
                 "KeepBackground",
                 **{"image": image, "background": background, "mask": mask, **changes},
             )
+
+
+def mask_of(*shape, value=1.0, dtype=torch.float32):
+    return torch.full(shape, value).to(dtype)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (mask_of(0, 1, 2, 2), r"noise mask got shape \(0, 1, 2, 2\)"),
+        (mask_of(4, 1, 2, 2), "noise mask got 4 masks for 6 frames"),
+        (mask_of(6, 2, 2, 1), "noise mask got 12 masks for 6 frames"),
+        (mask_of(6, 1, 2, 2, value=float("nan")), "noise mask got NaN"),
+        ("mask", "latent got 'mask' as noise_mask; it must be a tensor"),
+    ],
+)
+def test_noise_masks_that_are_none_are_refused(core, load, scene, animate, mask, message):
+    loaded = load()
+    clip = scene(loaded, frames=6, width=16, height=16)
+    samples = torch.zeros(6, loaded.preset.unet.in_channels, 2, 2)
+    with pytest.raises(core("errors").InputError, match=message):
+        animate(loaded, clip, {"samples": samples, "noise_mask": mask})
+    with pytest.raises(core("errors").InputError, match="got 'x' as samples"):
+        animate(loaded, clip, {"samples": "x"})
+
+
+def test_noise_masks_of_whole_numbers_count_like_others(load, scene, animate):
+    loaded = load()
+    clip = scene(loaded, frames=3, width=16, height=16)
+    samples = torch.zeros(3, loaded.preset.unet.in_channels, 2, 2)
+    mask = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).expand(3, 1, 2, 2)
+    made = [
+        animate(loaded, clip, {"samples": samples, "noise_mask": one}, steps=1)["samples"]
+        for one in (mask, mask.bool(), mask.long(), mask * 255, mask[0, 0])
+    ]
+    assert all(torch.equal(made[0], one) for one in made[1:])
+
+
+def test_pixels_of_another_range_are_refused_or_told(core, run_node, caplog):
+    whole = torch.full((1, 8, 8, 3), 200, dtype=torch.uint8)
+    mask, image = torch.ones(1, 8, 8), torch.rand(1, 8, 8, 3)
+    with pytest.raises(core("errors").InputError, match=r"image got pixels of torch\.uint8"):
+        run_node("KeepBackground", image=whole, background=image, mask=mask)
+    run_node("KeepBackground", image=whole.float(), background=image, mask=mask)
+    assert "image: pixels up to 200; an IMAGE lies in 0..1" in caplog.text

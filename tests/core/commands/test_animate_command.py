@@ -265,6 +265,13 @@ def test_every_person_has_a_reference_of_its_own(inputs, capsys):
         assert main(words) == 0
         clips.append(options["out"].read_bytes())
     assert clips[0] != clips[1] == clips[2]
+    write_keypoints(folder / "nobody.json", body_clip(Size(128, 48), np.zeros((2, 0, 18, 2))))
+    words = [*arguments(options, poses=folder / "nobody.json"), "--per-person", "--reference"]
+    assert main([*words, *pictures]) == 2
+    assert "persons got a motion in which nobody was found" in capsys.readouterr().err
+    words = [*arguments(options, poses=folder / "two.json"), "--per-person", "--dry-run"]
+    assert main([*words, "--reference", *pictures]) == 0
+    assert "each of another person; attention runs once more for each" in capsys.readouterr().out
     for references, more, message in (
         (pictures[:1], [], "1 pictures for 2 persons; person 2 of the clip has no reference"),
         ([*pictures, pictures[0]], [], "3 pictures for 2 persons; picture 3 belongs to nobody"),

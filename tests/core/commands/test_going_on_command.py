@@ -112,6 +112,8 @@ def test_a_clip_begins_later_or_with_the_reference(inputs, monkeypatch):
         ({}, {"fps": 12}, "with 12 frames per second; the result has 30. Give --fps 12"),
         ({"mask": "m.png"}, None, "mask got m.png without keep-background"),
         ({"mask-margin": 0.2}, None, "mask-margin got 0.2 without keep-background"),
+        ({"continue-from": ""}, None, "continue-from got an empty name"),
+        ({"cfg": "inf"}, None, "cfg got inf; it must be 1 or more and finite"),
         ({"plate": "fill"}, None, "plate got fill without keep-background"),
         ({"keep-background": "transparent", "plate": "fill"}, None, "which shows no background"),
         ({"keep-background": "reference", "plate": "no.png"}, None, "no.png"),
@@ -160,6 +162,12 @@ def two_people():
     rng = np.random.default_rng(2)
     people = rng.uniform(4, 26, (FRAMES, 2, 18, 2)) + np.array([[[0, 0]], [[34, 50]]])
     return body_clip(Size(64, 96), people)
+
+
+@pytest.mark.parametrize("seed", [-(2**63), 2**64 - 1])
+def test_the_least_and_the_largest_seed_work_in_pieces(inputs, seed):
+    _, options = inputs
+    assert main(arguments(options, chunk=6, held=2, seed=seed, sampler="ddpm")) == 0
 
 
 def test_a_clip_in_pieces_cannot_loop(inputs, capsys):
