@@ -7,7 +7,7 @@ from core.pose import fake_models as fake
 from PIL import Image
 
 from animate_anyone.__main__ import main
-from animate_anyone.animate import continuing
+from animate_anyone.animate import condition, continuing
 from animate_anyone.animate.persons import places_of, regions_of
 from animate_anyone.media import VideoWriter, clip_info, frames_of
 from animate_anyone.pose.files.keypoints import write_keypoints
@@ -260,13 +260,13 @@ def test_a_character_is_set_on_the_background_of_the_driving_clip(person, monkey
     figure[..., 2] = np.maximum(figure[..., 2], 60)  # another background, the same markers
     Image.fromarray(figure).save(folder / "figure.png")
     seen = []
-    encoded = continuing.ReferenceCondition
 
-    def reference(models, pictures, size, **more):
-        seen.extend(pictures)
-        return encoded(models, pictures, size, **more)
+    class Seen(condition.ReferenceCondition):
+        def __init__(self, models, pictures, size, **more):
+            seen.extend(pictures)
+            super().__init__(models, pictures, size, **more)
 
-    monkeypatch.setattr(continuing, "ReferenceCondition", reference)
+    monkeypatch.setattr(condition, "ReferenceCondition", Seen)
     changes = {"keep_background": "driving", "plate": "fill", "mask_margin": 0.02}
     assert main(arguments(options, **changes)) == 0
     assert "where the person is, was filled from around" in caplog.text
