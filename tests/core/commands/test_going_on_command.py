@@ -266,7 +266,7 @@ def test_a_character_is_set_on_the_background_of_the_driving_clip(person, monkey
             seen.extend(pictures)
             super().__init__(models, pictures, size, **more)
 
-    monkeypatch.setattr(condition, "ReferenceCondition", Seen)
+    monkeypatch.setattr("animate_anyone.animate.ReferenceCondition", Seen)
     changes = {"keep_background": "driving", "plate": "fill", "mask_margin": 0.02}
     assert main(arguments(options, **changes)) == 0
     assert "where the person is, was filled from around" in caplog.text
