@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import Preset
+from ..errors import InputError
 from ..pose.retarget.modes import USUAL_MODE
 from ..types import Size
 from ..weights.sets.table import get_preset, presets
@@ -82,6 +83,9 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         metavar="PATH",
         help="a bundle, a folder, or the files of a weight set (default: the embedded aa-mini)",
     )
+    text = "a LoRA for Stable Diffusion 1.5 or from `train export`, and its strength (default: 1); "
+    text += "several are added; not with --jobs"
+    add("--lora", nargs="+", default=[], metavar="FILE[:STRENGTH]", help=text)
     text = "the weight set that the files belong to, if their tensor shapes fit several"
     add("--preset", choices=presets(), help=text)
     text = "size of the video in pixels (default: the motion's shape at the preset's short side)"
@@ -111,9 +115,16 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     from ..weights.load import load_models
+    from ..weights.lora import add_lora, parse_lora
     from .making import Clip
 
     if options.jobs is not None:
+        if options.lora:
+            raise InputError(
+                f"lora got {', '.join(options.lora)} with --jobs, whose clips take weight sets as "
+                "they are. Leave it out, or name a set with the LoRA added, as `train export "
+                "--merged` writes it."
+            )
         from .jobs.command import run_list
 
         return run_list(options)
@@ -121,6 +132,7 @@ def run(options: argparse.Namespace) -> int:
     if options.threads:
         set_threads(options)
     device, dtype = machine_from(options)
+    loras = [parse_lora(text) for text in options.lora]
     clip = Clip(options, preset_of(options), Follower(options))
     if options.dry_run:
         seen = sum(value > 0 for value in clip.strengths)
@@ -132,7 +144,10 @@ def run(options: argparse.Namespace) -> int:
     def load() -> "Models":
         with progress_bar("loading", "tensor") as progress:
             more = {"preset": options.preset, "dtype": dtype, "device": device}
-            return load_models(source_of(options), **more, progress=progress)
+            models = load_models(source_of(options), **more, progress=progress)
+        for path, strength in loras:
+            add_lora(models.denoiser, path, strength)
+        return models
 
     clip.write(options.out, load, device)
     return 0

@@ -15,6 +15,7 @@ from ..places import whole_file
 from ..pose.skeleton.part_boxes import BoxRule
 from .learning_rate import learning_rate_at
 from .loop.losses import MIN_SNR_FORMULAS, loss_weights
+from .trainable.names import words_of
 from .variants import VARIANTS, Variant
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -50,6 +51,8 @@ _NOT_NEGATIVE = (
     "reference_distance",
     "report_minutes",
     "save_minutes",
+    "lora",
+    "lora_alpha",
 )
 _SHARES = ("condition_dropout", "reference_dropout", "average_decay", "second_moment")
 _CHOICES = {
@@ -110,6 +113,10 @@ class TrainingConfig:
     prediction_type: str | None = None  # None: the preset's
     zero_snr: bool | None = None  # None: the preset's
     beta_schedule: str | None = None  # linear or scaled_linear; None: the preset's
+    # What is trained: names of `trainable/names.py`, with commas; "": all of the stage.
+    train: str = ""
+    lora: int = 0  # rank of low-rank changes that are trained in place of the weights; 0: none
+    lora_alpha: float = 0.0  # the change is multiplied by alpha / rank; 0: alpha is the rank
     train_image_encoder: bool = True  # stage 1; the paper freezes CLIP, aa-mini has none to freeze
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     gradient_checkpointing: bool = False  # less memory, a third more time
@@ -155,6 +162,12 @@ class TrainingConfig:
             raise ConfigError(
                 f"least_crop got {self.least_crop}; it is a share of the sides, above 0 and at "
                 "most 1. 1 is the whole picture, 0.8 is usual."
+            )
+        words_of(self.train)
+        if self.lora and self.variant != "reference_net":
+            raise ConfigError(
+                f"lora got {self.lora} with the variant {self.variant!r}; no loader reads such a "
+                "LoRA. Set it to 0, or choose the variant 'reference_net'."
             )
         BoxRule(margin=self.box_margin, threshold=self.box_threshold)
         if self.references > MOST_REFERENCES:

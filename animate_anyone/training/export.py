@@ -1,6 +1,7 @@
 """Export a run's folder as weight files."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from ..errors import WeightsError
 from ..places import check_folder, whole_file
 from ..weights.bundle import save_weights
 from ..weights.sets.table import get_preset
-from .config import scheduled
+from .config import TrainingConfig, scheduled
 from .networks import IMAGE_ENCODER, read_stage
+from .trainable.low_rank import LORA, joined
 from .trained import AUTOENCODER
+
+log = logging.getLogger(__name__)
 
 # Files that loading recognises, and the module of `AnimateNetworks` that each holds.
 WEIGHT_FILES = {
@@ -25,9 +29,16 @@ WEIGHT_FILES = {
 }
 
 
-def export(folder: Path, target: Path) -> dict[str, int]:
+def export(
+    folder: Path,
+    target: Path,
+    *,
+    merged: bool = False,  # of a LoRA run: the whole networks with the LoRA added, not the LoRA
+) -> dict[str, int]:
     """Write the weights of a training folder in half precision; return the size of each file.
 
+    A run that trained nothing but LoRAs gives `lora.safetensors` in full precision, which does
+    what its stages do together.
     Averaged weights are used if the run kept them. Without a stage 2 there are no motion modules.
     Every file holds the preset with the trained schedule in its metadata. Frozen encoders are not
     written; load them from their own files.
@@ -40,6 +51,11 @@ def export(folder: Path, target: Path) -> dict[str, int]:
             "ReferenceNet. Export a run of the variant 'reference_net'; to measure this one, give "
             "its folder to evaluate --models."
         )
+    if not merged and (loras := _loras(folder)):
+        target.mkdir(parents=True, exist_ok=True)
+        save_weights(target / LORA, joined(loras), dtype=torch.float32)
+        _copy_logs(folder, target)
+        return {LORA: (target / LORA).stat().st_size}
     preset = scheduled(get_preset(config.preset), config)
     files = {name: _part(state, prefix) for name, prefix in WEIGHT_FILES.items()}
     denoiser = files["denoising_unet"]
@@ -58,11 +74,29 @@ def export(folder: Path, target: Path) -> dict[str, int]:
         text = json.dumps(IMAGE_ENCODER, indent=1) + "\n"
         with whole_file(target / "image_encoder.json") as part:
             part.write_text(text, encoding="utf-8")
-    for stage in (1, 2):
-        log = folder / f"stage{stage}" / "log.jsonl"
-        if log.exists():
-            shutil.copyfile(log, target / f"stage{stage}.jsonl")
+    _copy_logs(folder, target)
     return sizes
+
+
+def _loras(folder: Path) -> list[dict[str, Tensor]]:
+    """Return the LoRA of each stage of a run; none if a stage has trained weights themselves."""
+    stages = [folder / f"stage{stage}" for stage in (1, 2)]
+    there = [stage for stage in stages if (stage / "weights.safetensors").exists()]
+    whole = [each for each in there if not TrainingConfig.read(each / "config.json").lora]
+    if whole and len(whole) < len(there):
+        log.info(
+            "%s has trained weights themselves, which a LoRA does not hold: all networks are "
+            "written, with the LoRA of the other stage added",
+            whole[0],
+        )
+    return [] if whole else [load_file(each / LORA) for each in there]
+
+
+def _copy_logs(folder: Path, target: Path) -> None:
+    for stage in (1, 2):
+        path = folder / f"stage{stage}" / "log.jsonl"
+        if path.exists():
+            shutil.copyfile(path, target / f"stage{stage}.jsonl")
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

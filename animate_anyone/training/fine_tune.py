@@ -32,9 +32,11 @@ from .loop.trainer import Surroundings, Trainer
 from .networks import AnimateNetworks
 from .recipes import get_recipe
 from .sources.batch import Source
+from .trainable.low_rank import LORA
 
 BEGUN = "begun.json"  # the settings with which the run started
 WRITTEN = "written.json"  # path, size and time of the file that the run wrote
+WRITTEN_LORA = "written_lora.json"  # the same of its LoRA file
 TRAINED = ("denoiser", "reference_net", "pose_guider")
 FRAMES = {1: 4, 2: 24}  # default frames per example, by stage
 REPORTS = 10  # log entries of a whole run
@@ -70,6 +72,7 @@ class Outcome:
     steps: int  # of the whole run
     seconds: float  # of training, of the whole run
     losses: list[float]  # means over each tenth of the steps, as far as the log has them
+    lora: Path | None = None  # the file of a LoRA run
 
     def text(self) -> str:
         """Return a report as text."""
@@ -79,7 +82,11 @@ class Outcome:
         if len(self.losses) > 1:
             first, *_, last = self.losses
             lines.append(f"Loss: {first:.4g} in the first tenth, {last:.4g} in the last.")
-        return "\n".join([*lines, f"Saved {self.file} ({size:.1f} MB)."])
+        lines.append(f"Saved {self.file} ({size:.1f} MB).")
+        if self.lora is not None:
+            size = self.lora.stat().st_size / 1e6
+            lines.append(f"Saved the LoRA alone as {self.lora} ({size:.1f} MB).")
+        return "\n".join(lines)
 
 
 def fine_tune_config(
@@ -127,6 +134,7 @@ def fine_tune(
     folder: Path,  # of the run, after `claim`
     target: Path,  # bundle file
     surroundings: Surroundings,  # its `start` is not used; `progress` or `look` may interrupt
+    lora: Path | None = None,  # file for the LoRA of a run with config.lora
 ) -> Outcome:
     """Train to the last step and write the bundle; an interrupted run saves a checkpoint first."""
     look = surroundings.look
@@ -143,8 +151,13 @@ def fine_tune(
     finally:
         trainer.accelerator.free_memory()
     _write(start, trainer.preset, stage / "weights.safetensors", target, look)
-    _record_written(folder, target)
+    _record_written(folder / WRITTEN, target)
+    if lora is not None:
+        with whole_file(lora) as part:
+            shutil.copyfile(stage / LORA, part)
+        _record_written(folder / WRITTEN_LORA, lora)
     return Outcome(
+        lora=lora,
         file=target,
         first_step=first_step,
         steps=trainer.step,
@@ -160,20 +173,26 @@ def claim(
     material: Mapping[str, Any],  # what else decides the result: start and examples, for JSON
     *,
     again: bool,  # delete an earlier run in this folder
+    lora: Path | None = None,  # a second file, for a LoRA
 ) -> None:
     """Reserve a folder and a file for a run; InputError if they belong to something else."""
-    check_place(target)
-    path, written = folder / BEGUN, _read(folder / WRITTEN)
+    path, files = (
+        folder / BEGUN,
+        {WRITTEN: target, **({} if lora is None else {WRITTEN_LORA: lora})},
+    )
+    written = {name: _read(folder / name) for name in files}
     if folder.exists() and not path.exists():
         raise InputError(
             f"save_as got {target.stem!r}, but {folder} exists and is not a training run. Choose "
             "another name, or move that folder away."
         )
-    if target.exists() and _identity(target) != written:
-        raise InputError(
-            f"save_as got {target.stem!r}, but {target} exists and was not written by the "
-            "training run of that name. Choose another name, or move that file away."
-        )
+    for name, file in files.items():
+        check_place(file)
+        if file.exists() and _identity(file) != written[name]:
+            raise InputError(
+                f"save_as got {target.stem!r}, but {file} exists and was not written by the "
+                "training run of that name. Choose another name, or move that file away."
+            )
     fixed = {name: value for name, value in asdict(config).items() if name not in CHANGEABLE_FIELDS}
     begun: dict[str, Any] = {**material, **fixed}
     if path.exists() and not again:
@@ -186,8 +205,9 @@ def claim(
     check_folder(folder)
     with whole_file(path) as part:
         part.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
-    if target.exists():
-        _record_written(folder, target)  # this run may replace the file of the deleted one
+    for name, file in files.items():
+        if file.exists():
+            _record_written(folder / name, file)  # this run may replace that of the deleted one
 
 
 def _check_same(name: str, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -221,8 +241,8 @@ def _losses(path: Path) -> list[float]:
     return [entry["loss"] for entry in entries if "loss" in entry]
 
 
-def _record_written(folder: Path, target: Path) -> None:
-    with whole_file(folder / WRITTEN) as part:
+def _record_written(path: Path, target: Path) -> None:
+    with whole_file(path) as part:
         part.write_text(json.dumps(_identity(target)) + "\n", encoding="utf-8")
 
 

@@ -28,6 +28,8 @@ from ..weights.encoders import ClipImageEncoder, clip_normalised
 from ..weights.load import Models
 from ..weights.sets.table import get_preset
 from .config import TrainingConfig
+from .trainable.low_rank import add_low_rank, is_low_rank, scale_of
+from .trainable.names import named
 from .variants import Variant, build_variant, initialise_variant
 
 IMAGE_ENCODER: dict[str, Any] = {
@@ -44,6 +46,9 @@ IMAGE_ENCODER: dict[str, Any] = {
 
 
 STAGE1 = "stage1/weights.safetensors"  # path in a run's folder
+USUAL_LORA = {1: "attention", 2: "temporal"}  # what a LoRA changes if nothing is named, by stage
+# Without effect with a single image token, so they are left out of a LoRA.
+UNUSED = ("attn2.to_q", "attn2.to_k")
 
 
 def plain_attention(
@@ -144,26 +149,67 @@ class AnimateNetworks(nn.Module):
 
     def train_stage(self, config: TrainingConfig) -> dict[str, nn.Parameter]:
         """Freeze what this stage does not train; return the rest by name."""
-        chosen = {}
+        if config.lora:
+            self._add_low_rank(config)
+        wanted = self._wanted(config)
         for name, parameter in self.named_parameters():
-            temporal = "motion_modules" in name
-            own = not name.startswith("image_encoder") or config.train_image_encoder
-            trained = temporal if config.stage == 2 else own and not temporal
-            parameter.requires_grad_(trained)
-            if trained:
-                chosen[name] = parameter
+            parameter.requires_grad_(name in wanted)
+        chosen = {name: each for name, each in self.named_parameters() if name in wanted}
         # PyTorch 2.11 crashes on a CPU in the backward pass of a channels-last GroupNorm whose
         # input needs no gradient, as in the first temporal layer. So conv_in gets a gradient too;
         # it is not used.
-        for name, parameter in self.denoiser.named_parameters():
-            if name.endswith("conv_in.weight"):
-                parameter.requires_grad_(True)
-        if not chosen:
+        reached = [self.denoiser]
+        if config.train and any(name.startswith("reference_net.") for name in chosen):
+            reached.append(self.reference_net)
+        for network in reached:
+            for name, parameter in network.named_parameters():
+                if name.endswith("conv_in.weight"):
+                    parameter.requires_grad_(True)
+        return chosen
+
+    def _wanted(self, config: TrainingConfig) -> set[str]:
+        """Return the names of the parameters that are trained."""
+        names = {name for name, _ in self.named_parameters()}
+        if config.lora:
+            return {name for name in names if is_low_rank(name)}
+        if config.train:
+            return named(config.train, names)
+        if config.stage == 1:
+            own = {n for n in names if config.train_image_encoder or "image_encoder." not in n}
+            return {name for name in own if "motion_modules" not in name}
+        wanted = {name for name in names if "motion_modules" in name}
+        if not wanted:
             raise ConfigError(
                 f"stage got {config.stage}; preset {config.preset!r} has no temporal layers to "
                 "train. Choose one that has."
             )
-        return chosen
+        return wanted
+
+    def _add_low_rank(self, config: TrainingConfig) -> None:
+        """Add low-rank changes to the layers that the names choose; only the denoiser has any."""
+        names = [name for name, _ in self.named_parameters()]
+        chosen = named(config.train or USUAL_LORA[config.stage], names)
+        if outside := sorted(name for name in chosen if not name.startswith("denoiser.")):
+            raise ConfigError(
+                f"lora got {config.lora}, and train chooses {outside[0]}; a LoRA loader reaches "
+                "the denoiser alone. Name parts of it (attention, denoiser, temporal, or a pattern "
+                "that begins with 'denoiser.'), or set lora to 0."
+            )
+        layers = {name.removeprefix("denoiser.").removesuffix(".weight") for name in chosen}
+        layers = {name for name in layers if not name.endswith(UNUSED)}
+        changes = add_low_rank(
+            self.denoiser,
+            layers.__contains__,
+            config.lora,
+            torch.Generator().manual_seed(config.seed),
+            scale_of(config),
+        )
+        if not changes:
+            raise ConfigError(
+                f"train got {config.train!r}, which chooses no linear layer and no convolution "
+                "that has an effect, so a LoRA changes nothing there. Choose others, or set lora "
+                "to 0."
+            )
 
 
 def build_networks(

@@ -120,8 +120,9 @@ def train(
     settings["mixed_precision"] = PRECISIONS[precision] or host.training_precision()
     available = None if clip is None else len(clip[0])
     config = fine_tune_config(start.preset, **settings, available=available)
+    lora = folders.download_folder("loras") / target.name if config.lora else None
     facts = {"start": _file_names(source), "material": _fingerprint(clip, material.data_set)}
-    claim(folder, target, config, facts, again=if_exists == AGAIN)
+    claim(folder, target, config, facts, again=if_exists == AGAIN, lora=lora)
     examples = _examples(clip, material, encoders)
     surroundings = Surroundings(
         autoencoder=encoders[0],
@@ -131,7 +132,7 @@ def train(
         look=host.check_interrupt,
     )
     with host.training():
-        outcome = fine_tune(start, config, examples, folder, target, surroundings)
+        outcome = fine_tune(start, config, examples, folder, target, surroundings, lora)
     return (*_loaded(target, dtype), f"{outcome.text()}\nThe run is kept in {folder}.")
 
 

@@ -85,6 +85,7 @@ class Train(io.ComfyNode):
         frames: io.Image.Type | None = None,
         poses: io.Image.Type | None = None,
         data_set: str = NO_DATA_SET,
+        lora_rank: int = 0,
     ) -> io.NodeOutput:
         files: dict[str, str] = dict(
             zip(SLOTS, (denoiser, motion, reference_net, pose_guider), strict=True)
@@ -92,6 +93,7 @@ class Train(io.ComfyNode):
         settings = {"stage": stage, "steps": steps, "learning_rate": learning_rate, "seed": seed}
         settings |= {"examples": examples, "frames": frames_each, "accumulate": accumulate}
         settings |= {"gradient_checkpointing": gradient_checkpointing, "save_every": save_every}
+        settings |= {"lora": lora_rank}
         material = Material(frames, poses, data_set, vae, clip_vision)
         run = (save_as, if_exists, precision, dtype)
         *networks, report = train(preset, files, settings, material, *run)
@@ -208,6 +210,16 @@ def _material_inputs() -> list[io.Input]:
             optional=True,
             tooltip="Instead of frames and poses: a folder in ComfyUI's input folder (or a link "
             "there) that `python -m animate_anyone prepare` has made.",
+        ),
+        io.Int.Input(
+            "lora_rank",
+            default=0,
+            min=0,
+            max=1024,
+            optional=True,
+            tooltip="Above 0: train a LoRA of this rank in place of the weights, in the denoiser's "
+            "attention (stage 1) or its temporal layers (stage 2), and save it as a second file "
+            "NAME.safetensors in models/loras. 8 is usual.",
         ),
     ]
 

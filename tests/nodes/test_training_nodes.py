@@ -346,3 +346,41 @@ def test_missing_torchmetrics_is_named(run_node, clip, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.image", None)
     with pytest.raises(ImportError, match="pip install torchmetrics"):
         evaluate(run_node, clip.frames, clip.frames)
+
+
+def test_a_lora_of_the_node_is_what_the_hosts_loader_adds(train, host_nodes, scene, run_node, base):
+    """Strength 1 is the trained model, strength 0 the base; the file belongs to its run."""
+    path = base / "models/loras/inky.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"theirs")
+    with pytest.raises(ValueError, match=r"loras.inky\.safetensors exists and was not written by"):
+        train(save_as="inky", lora_rank=2)
+    path.unlink()
+    trained = train(save_as="inky", lora_rank=2, learning_rate=0.05)
+    assert f"Saved the LoRA alone as {path}" in trained.report
+    assert not moved(trained, "reference_net")
+    assert not moved(trained, "pose_guider")
+    assert all(".attentions." in key for key in moved(trained, "model"))
+    base_model, loader = trained.loaded.model, host_nodes.LoraLoaderModelOnly()
+    with torch.inference_mode():
+        clip = scene(trained.loaded)
+
+    def sampled(model):
+        with torch.inference_mode():
+            return run_node(
+                "Animate", model=model, reference=clip.reference, pose=clip.pose, seed=1, steps=2,
+                cfg=1.0, sampler="euler", scheduler="trailing", length=24, overlap=2,
+                fusing="flat", shared_noise=0.0,
+            )["samples"]  # fmt: skip
+
+    plain, whole = sampled(base_model), sampled(trained.model)
+    for strength in (1.0, 0.0):
+        (changed,) = loader.load_lora_model_only(base_model, "inky.safetensors", strength)
+        result = sampled(changed)
+        if strength:
+            change = (whole - plain).abs().mean()
+            assert change > 1e-3
+            assert (result - whole).abs().mean() < 0.02 * change
+        else:
+            assert torch.equal(result, plain)
+    train(save_as="inky", lora_rank=2)

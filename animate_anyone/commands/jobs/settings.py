@@ -17,7 +17,7 @@ from .options import NEEDED
 # Options of the whole run; a line that names one of them is refused.
 _OF_THE_RUN = frozenset({"help", "jobs", "out", "models", "preset", "device", "dtype", "sheet",
     "dry-run", "shard", "workers", "threads", "ray", "cpus-per-worker", "gpus-per-worker",
-    "provider", "engine-cache"})  # fmt: skip
+    "provider", "engine-cache", "lora"})  # fmt: skip
 # Options that take a path, or one word that is none.
 _PATHS_OR_WORDS = {"continue-from": REFERENCE, "plate": FILL}
 # What one reference encoded once can serve.

@@ -35,6 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         step.add_argument("--folder", type=Path, required=True, help="folder of the training run")
         if name == "export":
             add_out(step, "FOLDER", "folder for the weight files", "--target")
+            text = "of a run that trained a LoRA: write all networks with it added, not the LoRA"
+            step.add_argument("--merged", action="store_true", help=text)
         else:
             add_threads(step)
             add_run_steps(step)
@@ -48,6 +50,16 @@ def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
     add("--recipe", default="aa-mini", help=text)
     text = "a JSON file with settings that replace the recipe's"
     add("--config", type=Path, help=text)
+    group = step.add_argument_group("what is trained")
+    text = (
+        "names with commas: denoiser, attention, temporal, reference, pose_guider, image_encoder, "
+        "or patterns of parameter names (default: all that the stage trains)"
+    )
+    group.add_argument("--train", metavar="NAMES", help=text)
+    text = "train a LoRA of this rank in the denoiser: attention in stage 1, temporal in stage 2"
+    group.add_argument("--lora", type=int, metavar="RANK", help=text)
+    text = "multiply the LoRA by this number / RANK (default: RANK)"
+    group.add_argument("--lora-alpha", type=float, metavar="NUMBER", help=text)
     add_data(step, " (default: drawn characters in the run's folder)")
     group = step.add_argument_group("frozen networks, if data or validation need them")
     add_encoders(group, "the run's own, if any")
@@ -75,9 +87,13 @@ def _stage(options: argparse.Namespace) -> int:
     check_folder(options.folder)
     set_threads(options)
     recipe = get_recipe(options.recipe, 1 if options.step == "stage1" else 2)
-    steps = {} if options.steps is None else {"steps": options.steps}
+    options_given = {
+        name: getattr(options, name)
+        for name in ("steps", "train", "lora", "lora_alpha")
+        if getattr(options, name) is not None
+    }
     changes = read_changes(options.config) if options.config else {}
-    config = recipe.changed(changes | steps)
+    config = recipe.changed(changes | options_given)
     if line := departures(options.recipe, scheduled(get_preset(config.preset), config).schedule):
         log.info("%s", line)
     choices = Choices(**{entry.name: getattr(options, entry.name) for entry in fields(Choices)})
@@ -89,5 +105,5 @@ def _stage(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from ...training.export import export
 
-    log_sizes(export(options.folder, options.out))
+    log_sizes(export(options.folder, options.out, merged=options.merged))
     return 0

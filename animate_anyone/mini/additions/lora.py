@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ...networks.condition import Conditions
+from ...training.trainable.low_rank import add_low_rank, kohya_tensors
 from ...weights.additions import LORA
 from .addition import Addition, train_addition
 from .base import FrozenBase
 from .examples import draw_ink
-from .low_rank import add_low_rank, kohya_tensors
 from .step import AdditionTraining
 
 INK = AdditionTraining(steps=300, characters=120, learning_rate=3e-3, figure_weight=1.0)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,7 @@ def check_run(
             f"{config.accumulate} take equal shares, so it must be a multiple of "
             f"{processes * config.accumulate}. Change one of the three."
         )
-    for name in ("average_decay", "validate_every"):
+    for name in ("average_decay", "validate_every", "lora"):
         if kind == "FSDP" and getattr(config, name):
             raise ConfigError(
                 f"{name} got {getattr(config, name)}; under FSDP no process holds the whole "
@@ -157,11 +158,12 @@ def check_run(
             )
     if facts is None:
         return
-    now = {key: getattr(config, key) for key in facts["config"] if hasattr(config, key)}
+    # Settings that are newer than the checkpoint had their default without being named.
+    before = asdict(TrainingConfig()) | facts["config"]
     changed = [
-        f"{key} was {facts['config'][key]!r} and is {value!r}"
-        for key, value in now.items()
-        if key not in CHANGEABLE_FIELDS and facts["config"][key] != value
+        f"{key} was {before[key]!r} and is {value!r}"
+        for key, value in asdict(config).items()
+        if key not in CHANGEABLE_FIELDS and before[key] != value
     ]
     if changed:
         raise ConfigError(

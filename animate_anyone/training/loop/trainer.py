@@ -20,15 +20,16 @@ from torch import Tensor
 
 from ...config import Preset
 from ...diffusion.schedule import NoiseSchedule
-from ...errors import InputError, MediaError, TrainingError
+from ...errors import ConfigError, InputError, MediaError, TrainingError
 from ...networks.attention import sdpa
-from ...places import owned, whole_file
+from ...places import owned
 from ...protocols import Autoencoder, ImageEncoder, Look, Progress
 from ...weights.load import Models
 from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
 from ..sources.batch import Batch, Source
+from ..trainable.low_rank import write_weights
 from .checkpoints import Average, CheckpointFolder, require_safe_checkpoint, size_of_save
 from .checks import needed
 from .devices import check_names, check_run, make_accelerator, rows_of
@@ -196,9 +197,7 @@ class Trainer:
             state: dict[str, Any] = self.accelerator.get_state_dict(self._wrapped)
             if main:
                 save_file(self.average.values, partial / "average.safetensors")
-                with whole_file(self.folder / "weights.safetensors") as part:
-                    state |= self.average.values
-                    save_file({key: value.contiguous() for key, value in state.items()}, part)
+                write_weights(self.folder, state | self.average.values, self.config)
                 self.checkpoints.finish(self.step, self._facts())
         except Exception as error:  # from torch, safetensors or the system
             if main:
@@ -342,6 +341,11 @@ class Trainer:
             self.surroundings.start(networks)
         elif self.config.stage == 2:
             load_stage1(networks, folder)
+        elif self.config.lora:
+            raise ConfigError(
+                f"lora got {self.config.lora} without weights to start from; it changes trained "
+                "networks. Name a weight set with --models, or set lora to 0."
+            )
         return networks
 
     def _facts(self) -> dict[str, Any]:

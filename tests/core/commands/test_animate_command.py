@@ -5,8 +5,10 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import torch
 from core.pose import fake_models as fake
 from PIL import Image
+from safetensors.torch import save_file
 
 from animate_anyone.__main__ import main
 from animate_anyone.commands import making
@@ -49,6 +51,26 @@ def test_keypoints_become_a_video_at_the_presets_short_side(inputs):
     assert (info.frames, info.size, info.fps) == (6, Size(32, 48), 30)
     assert read_picture(folder / "sheet.png").shape[2] == 3 * (128 + 2)
     assert [path.name for path in (folder / "out").iterdir()] == ["clip.mp4"]
+
+
+def test_a_lora_changes_the_video_by_its_strength(inputs, capsys):
+    folder, options = inputs
+    tensors = {"up.weight": torch.ones(8, 1, 1, 1), "down.weight": torch.ones(1, 4, 3, 3)}
+    named = {f"lora_unet_conv_in.lora_{key}": value for key, value in tensors.items()}
+    save_file(named, folder / "some.safetensors")
+
+    def seen(strength):
+        flag = f"--lora={folder / 'some.safetensors'}:{strength}"
+        assert main(arguments(options, flag, out=folder / "clip.mp4", frames=1, steps=1)) == 0
+        return (folder / "clip.mp4").read_bytes()
+
+    off, on = seen(0), seen(1)
+    assert main(arguments(options, out=folder / "clip.mp4", frames=1, steps=1)) == 0
+    assert off == (folder / "clip.mp4").read_bytes() != on
+    assert main(arguments(options, f"--lora={folder / 'none.safetensors'}")) == 2
+    assert "none.safetensors', where no file is" in capsys.readouterr().err
+    assert main(arguments(options, "--lora=a.safetensors", jobs=folder / "jobs.jsonl")) == 2
+    assert "with --jobs, whose clips take weight sets as they are" in capsys.readouterr().err
 
 
 def test_a_foreground_mask_makes_the_result_transparent(inputs, capsys):

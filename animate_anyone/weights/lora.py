@@ -1,0 +1,111 @@
+"""Add a LoRA file to a denoiser's weights, as ComfyUI's LoRA loaders do.
+
+Files of kohya's scripts are read, with the diffusers names of Stable Diffusion 1.5 or with those of
+this project's temporal layers.
+"""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, WeightsError
+from .read import Weights, read_weights
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "lora_unet_"
+_TEXT = ("lora_te_", "lora_te1_", "lora_te2_")  # changes of text encoders, which are not used here
+_DOWN, _UP, _ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
+_SHOWN = 3  # names in a message
+
+
+def parse_lora(
+    text: str,  # FILE or FILE:STRENGTH
+) -> tuple[Path, float]:
+    """Return the file of a LoRA and its strength, which is 1 if it is not given.
+
+    InputError for a file that is not there, and a strength that is no finite number.
+    """
+    if Path(text).is_file():
+        return Path(text), 1.0
+    name, colon, number = text.rpartition(":")
+    if not colon or not Path(name).is_file():
+        raise InputError(
+            f"lora got {text!r}, where no file is. Name a LoRA file, or a file and its strength, "
+            "as ink.safetensors:0.8."
+        )
+    try:
+        strength = float(number)
+    except ValueError:
+        strength = float("nan")
+    if not abs(strength) < float("inf"):
+        raise InputError(
+            f"lora got {text!r}; after the colon stands its strength, a number such as 0.8. "
+            "Correct it."
+        )
+    return Path(name), strength
+
+
+def add_lora(
+    denoiser: nn.Module,
+    path: Path,
+    strength: float = 1.0,  # 0 leaves every weight as it is; below 0 takes the LoRA away
+) -> int:
+    """Add a LoRA to the weights; return the number of layers that it changes.
+
+    Tensors of text encoders have no effect and are counted in the log. WeightsError for any other
+    tensor that fits no layer.
+    """
+    weights = read_weights(path)
+    layers = {
+        name.removesuffix(".weight").replace(".", "_"): value
+        for name, value in denoiser.named_parameters()
+        if name.endswith(".weight")
+    }
+    text = [key for key in weights if key.startswith(_TEXT)]
+    changes: dict[str, list[str]] = {}
+    strange = []
+    for key in weights:
+        if key in text:
+            continue
+        name = next((key.removesuffix(e) for e in (_DOWN, _UP, _ALPHA) if key.endswith(e)), "")
+        layer = name.removeprefix(_PREFIX)
+        if layer == name or layer not in layers:
+            strange.append(key)
+        else:
+            changes.setdefault(layer, []).append(key)
+    halves = [
+        f"{_PREFIX}{layer}"
+        for layer, keys in changes.items()
+        if len([key for key in keys if not key.endswith(_ALPHA)]) != 2
+    ]
+    if strange or halves or not changes:
+        found = ", ".join((strange or halves or list(weights))[:_SHOWN]) or "no tensors"
+        raise WeightsError(
+            f"lora got {path}, which does not fit the denoiser ({found}); it takes LoRA files of "
+            "kohya's form (lora_unet_..., lora_down, lora_up, alpha) for Stable Diffusion 1.5 or "
+            "from `train export`. Convert it, or choose another file."
+        )
+    if strength:
+        for layer in changes:
+            _add(layers[layer], weights, _PREFIX + layer, strength)
+    if text:
+        log.warning("%s: %d tensors of text encoders have no effect here", path, len(text))
+    log.info("%s: %d layers changed with strength %g", path, len(changes), strength)
+    return len(changes)
+
+
+@torch.no_grad()
+def _add(weight: Tensor, weights: Weights, name: str, strength: float) -> None:
+    """Add one change to a weight, computed in float32."""
+    down, up = (weights[name + part].float().to(weight.device) for part in (_DOWN, _UP))
+    product = up.flatten(1) @ down.flatten(1)
+    if product.numel() != weight.numel() or len(product) != len(weight):
+        raise WeightsError(
+            f"lora got {weights.source}, whose {name} changes a layer of {list(product.shape)}; "
+            f"the denoiser's is {list(weight.shape)}. Choose a LoRA that was made for it."
+        )
+    alpha = float(weights[name + _ALPHA]) if name + _ALPHA in weights else float(len(down))
+    weight.copy_(weight.float() + product.view(weight.shape) * (strength * alpha / len(down)))
