@@ -31,7 +31,7 @@ def of_networks(
         for key, value in _tensors(network):
             found.update(f"{name}.{key} {tuple(value.shape)} {value.dtype}\n".encode())
             step = max(1, value.numel() // SAMPLES)
-            some = value.detach().flatten()[::step].double().cpu()
+            some = value.detach().flatten()[::step].cpu().double()  # MPS has no float64
             found.update(some.numpy().tobytes())
     return found.hexdigest()[:_DIGITS]
 
