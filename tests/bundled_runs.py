@@ -28,6 +28,7 @@ FRAMES = {
     "skeleton_clip": 24,
     "lora_controlnet": 24,
 }
+SIZES = {"two_characters": (128, 256)}  # rows and columns; others: 128x128
 OTHERS = ("fine_tune", "retarget_only", "continue", "keep_background")  # they give no video
 NAMES = sorted([*FRAMES, *OTHERS])
 # What the page runs on further hosts: a clip that is compared and poses that are retargeted, which
@@ -72,7 +73,7 @@ def frames_in(video):
 def check(name, server, base, outputs):
     """Assert that a workflow's outputs are what it promises."""
     if name in FRAMES:
-        check_video(server, outputs, FRAMES[name])
+        check_video(server, outputs, FRAMES[name], SIZES.get(name, (128, 128)))
     elif name == "fine_tune":
         check_training(server, base, outputs)
     else:
@@ -80,14 +81,14 @@ def check(name, server, base, outputs):
         assert len(pictures) == 24
 
 
-def check_video(server, outputs, count):
+def check_video(server, outputs, count, size=(128, 128)):
     """Assert that the outputs hold one clip of so many frames, which shows something that moves."""
     files = [file for output in outputs.values() for file in output.get("images", ())]
     (clip,) = (file for file in files if file["type"] == "output")
     frames, rate = frames_in(server.file(clip))
     assert clip["filename"].endswith(".mp4")
     assert len(frames) == count
-    assert frames[0].shape == (128, 128, 3)
+    assert frames[0].shape == (*size, 3)
     assert rate == 12
     assert frames[0].std() > 5, "the picture is not empty"
     assert any((frame != frames[0]).mean() > 0.01 for frame in frames), "and it moves"

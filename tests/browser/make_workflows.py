@@ -111,11 +111,13 @@ def shown_frames(server, outputs):
 
 
 def thumbnail(frames):
-    """Return four frames, spread over the clip, in a square."""
+    """Return four frames, spread over the clip, in a square; two of a wide clip, none cut off."""
     sheet = Image.new("RGB", (2 * TILE, 2 * TILE))
-    for place, corner in enumerate(TILES):
-        frame = frames[place * (len(frames) - 1) // (len(TILES) - 1)]
-        sheet.paste(ImageOps.fit(frame, (TILE, TILE), Image.Resampling.LANCZOS), corner)
+    wide = frames[0].width >= 1.5 * frames[0].height
+    tiles, size = (TILES[::2], (2 * TILE, TILE)) if wide else (TILES, (TILE, TILE))
+    for place, corner in enumerate(tiles):
+        frame = frames[place * (len(frames) - 1) // (len(tiles) - 1)]
+        sheet.paste(ImageOps.fit(frame, size, Image.Resampling.LANCZOS), corner)
     return sheet
 
 

@@ -3,6 +3,7 @@
 import importlib
 
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -36,7 +37,8 @@ def test_a_record_in_the_place_of_a_link_is_refused(pack, core, literal):
 
 
 def test_a_zero_character_in_a_name_is_refused(run, core):
-    values = {"latent": {"samples": None}, "vae": None, "fps": 30.0, "chunk": 8}
+    latent = {"samples": torch.zeros(1, 4, 8, 8)}
+    values = {"latent": latent, "vae": None, "fps": 30.0, "chunk": 8}
     with pytest.raises(core("errors").InputError, match=r"filename_prefix got .*zero characters"):
         run("decode", filename_prefix="a\0b", **values)
 

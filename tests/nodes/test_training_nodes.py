@@ -293,7 +293,7 @@ def test_a_metric_that_is_added_to_the_table_is_a_column(run_node, core, clip, m
     monkeypatch.setitem(metrics.METRICS, "darkest", darkest)
     table = evaluate(run_node, torch.zeros_like(clip.frames), clip.frames)[0]
     header, _, row = table.splitlines()[:3]
-    assert header.endswith("| flicker | darkest pixel |")
+    assert header.endswith("| flicker | sharpness | darkest pixel |")
     assert row.endswith("| 3.0 |")
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bundled_runs import FRAMES, check_video, frames_in, is_complete, quick
+from bundled_runs import FRAMES, SIZES, check_video, frames_in, is_complete, quick
 from comfy_client import WORKFLOWS, events, node_of, workflow
 from comfy_socket import interrupted, watch
 
@@ -17,7 +17,8 @@ def test_every_workflow_is_run():
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_workflow_returns_its_video(server, name):
-    check_video(server, server.run(quick(workflow(name))), FRAMES[name])
+    outputs = server.run(quick(workflow(name)))
+    check_video(server, outputs, FRAMES[name], SIZES.get(name, (128, 128)))
 
 
 def with_frames(server, count, name="first_run"):
