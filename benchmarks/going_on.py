@@ -1,7 +1,7 @@
-"""Seams and drift of long clips in pieces and in windows, and the difference in what is kept.
+"""Seams and drift of long clips, the difference in what is kept, and two characters in a picture.
 
     python -m benchmarks.going_on [--json] [--frames 600] [--chunk 100] [--held 4] [--steps 4]
-        [--characters 1] [--memory] [--models BUNDLE]
+        [--characters 1] [--pairs 16] [--memory] [--models BUNDLE]
 
 The motions are drawn, so the true frames are known. aa-mini's first step is nearly as good as all
 of them, so what holds here for memory, seams and kept pixels holds for other weights too, but
@@ -35,9 +35,11 @@ from animate_anyone.media import to_bytes, to_pixels
 from animate_anyone.weights.load import Models, load_models
 
 from .peak_memory import peak_mb
+from .two_characters import WAYS, measured
 
 SHARE = 10  # the clip's first and last tenth are compared
 ALLOWED_SEAM, ALLOWED_DRIFT, ALLOWED_MB = 1.1, 1.2, 100
+LEAST_GAIN = 2.0  # dB in the figure, of each character's own reference over the other's
 MEMORY_FRAMES = (120, 1200)
 
 
@@ -51,6 +53,7 @@ def main() -> int:
     add("--steps", type=int, default=4)
     add("--characters", type=int, default=1, help="how many held-out characters are animated")
     add("--first", type=int, default=0, help="number of the first of them")
+    add("--pairs", type=int, default=16, help="pictures with two characters; 0: none")
     add("--threads", type=int, default=2)
     add("--models", default="aa-mini", help="or a bundle of the same layout")
     add("--memory", action="store_true", help=f"also the peak memory of {MEMORY_FRAMES} frames")
@@ -65,6 +68,10 @@ def main() -> int:
     sampling = replace(sampling_of(models.preset), steps=options.steps)
     result = compare(models, sampling, options)
     result["kept"] = kept_difference(models, sampling, options.first)
+    if options.pairs:  # at one step without guidance, which suits aa-mini
+        one_step = replace(sampling, steps=1, guidance=1.0)
+        figures_of_two = measured(models, one_step, options.pairs)
+        result["two characters"] = {way: float(np.mean(figures_of_two[way])) for way in WAYS}
     if options.memory:
         rows = [_in_own_process(frames, options) for frames in MEMORY_FRAMES]
         result["memory"] = {"rows": rows, "grown_mb": round(rows[1]["mb"] - rows[0]["mb"], 1)}
@@ -216,6 +223,10 @@ def faults(result: dict) -> list[str]:
                 found.append(f"{name}: {key} is {result[name][key]:.2f}")
     if result["kept"]["largest_difference_outside"]:
         found.append("kept: something outside of the mask has changed")
+    if two := result.get("two characters"):
+        gain = two[WAYS[0]] - two[WAYS[1]]
+        if gain < LEAST_GAIN:
+            found.append(f"two characters: own references are only {gain:.2f} dB better")
     if result.get("memory", {}).get("grown_mb", 0) > ALLOWED_MB:
         found.append(f"memory grows by {result['memory']['grown_mb']} MB")
     return found
@@ -261,6 +272,9 @@ def _table(result: dict, options: argparse.Namespace) -> str:
         f"{key:<14}" + "".join(f"{result[name][key]:>26.3f}" for name in names) for key in keys
     ]
     lines.append("kept: " + ", ".join(f"{key} {value:g}" for key, value in result["kept"].items()))
+    if two := result.get("two characters"):
+        told = ", ".join(f"{way} {value:.2f}" for way, value in two.items())
+        lines.append(f"two characters, dB in the figure: {told}")
     if "memory" in result:
         for row in result["memory"]["rows"]:
             lines.append(f"{row['frames']} frames in {row['pieces']} pieces: peak {row['mb']} MB")

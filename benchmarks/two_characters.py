@@ -104,6 +104,25 @@ def psnr_inside(result: Tensor, truth: Tensor, silhouette: np.ndarray) -> float:
     return float(-10 * torch.log10(error))
 
 
+def measured(
+    models: Networks,
+    sampling: Sampling,
+    pairs: int,
+    shown: dict[str, list[np.ndarray]] | None = None,  # gets the pictures, if given
+) -> dict[str, list[float]]:
+    """Return the PSNR in dB inside each figure, by way."""
+    figures: dict[str, list[float]] = {name: [] for name in WAYS}
+    for index in range(pairs):
+        pair = two_figures(index)
+        made = results(models, pair, sampling)
+        for name, result in made.items():
+            figures[name] += [psnr_inside(result, pair.truth, one) for one in pair.silhouettes]
+        if shown is not None:
+            for name, picture in {"truth": pair.truth, **made}.items():
+                shown[name].append(to_bytes(picture)[0])
+    return figures
+
+
 def main() -> None:
     """Print the mean over all figures of each way."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -114,15 +133,8 @@ def main() -> None:
     options = parser.parse_args()
     models = load_models("aa-mini")
     sampling = replace(sampling_of(models.preset), steps=options.steps, guidance=options.cfg)
-    figures: dict[str, list[float]] = {name: [] for name in WAYS}
     shown: dict[str, list[np.ndarray]] = {name: [] for name in ("truth", *WAYS)}
-    for index in range(options.pairs):
-        pair = two_figures(index)
-        made = results(models, pair, sampling)
-        for name, result in made.items():
-            figures[name] += [psnr_inside(result, pair.truth, one) for one in pair.silhouettes]
-        for name, picture in {"truth": pair.truth, **made}.items():
-            shown[name].append(to_bytes(picture)[0])
+    figures = measured(models, sampling, options.pairs, shown)
     for name, values in figures.items():
         error = np.std(values, ddof=1) / len(values) ** 0.5
         print(f"{name:<20}{np.mean(values):>7.2f} dB in the figure, standard error {error:.2f}")

@@ -45,12 +45,14 @@ def test_what_exceeds_its_limit_is_listed():
         "pieces": {**same, "seam_ratio": 1.2},
         "pieces through pictures": {**same, "mean_last": 1.3},
         "kept": {"largest_difference_outside": 1.0},
+        "two characters": {"own regions": 16.0, "swapped references": 15.0, "no regions": 15.5},
         "memory": {"grown_mb": 120},
     }
     assert [line.split(":")[0] for line in going_on.faults(result)] == [
         "pieces",
         "pieces through pictures",
         "kept",
+        "two characters",
         "memory grows by 120 MB",
     ]
 
