@@ -53,13 +53,18 @@ def _rgb(
     image = image.float()
     if not is_finite(image):
         raise InputError(f"{name} got NaN or infinite pixels; they must lie in 0..1.")
-    if (most := float(image.amax())) > _MOST_BRIGHT:
-        log.warning("%s: pixels up to %.3g; an IMAGE lies in 0..1, the rest is cut.", name, most)
+    _tell_range(image, name, "pixels", "an IMAGE")
     if image.shape[-1] == 4:
         log.info("%s: transparent parts become %s.", name, background)
         ground = 1.0 if background == "white" else 0.0
         image = image[..., :3] * image[..., 3:] + ground * (1 - image[..., 3:])
     return image.expand(*image.shape[:3], 3).clamp(0, 1)
+
+
+def _tell_range(values: Tensor, name: str, what: str, kind: str) -> None:
+    """Log values of another range than 0..1, such as 0..255, before they are cut."""
+    if (most := float(values.amax())) > _MOST_BRIGHT:
+        log.warning("%s: %s up to %.3g; %s lies in 0..1, the rest is cut.", name, what, most, kind)
 
 
 def with_mask(
@@ -80,6 +85,7 @@ def with_mask(
             f"{len(image)} of {image.shape[2]}x{image.shape[1]}; they must have the same size. "
             "Connect both from the same Load Image node."
         )
+    _tell_range(mask, "mask", "values", "a MASK")
     shown = (1 - mask.to(image)).clamp(0, 1)[..., None].expand(*image.shape[:3], 1)
     if image.shape[-1] == 4:
         shown = torch.minimum(shown, image[..., 3:])
@@ -129,6 +135,7 @@ def checked_mask(
         )
     if not is_finite(mask):
         raise InputError(f"{name} got NaN or infinite values; they must lie in 0..1.")
+    _tell_range(mask, name, "values", "a MASK")
     return mask.clamp(0, 1)
 
 
@@ -151,6 +158,7 @@ def checked_noise_mask(
     mask = mask if mask.is_floating_point() else mask.float()
     if not is_finite(mask):
         raise InputError("noise mask got NaN or infinite values; they must lie in 0..1.")
+    _tell_range(mask, "noise mask", "values", "a MASK")
     return mask.clamp(0, 1)
 
 

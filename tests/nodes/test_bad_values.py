@@ -75,3 +75,16 @@ def test_what_the_system_refuses_is_said_in_words(pack, core):
 
     with pytest.raises(core("errors").MediaError, match=r"refused /somewhere/x\.json: Permission"):
         checks.checked(refused)(load)
+
+
+def test_masks_of_another_range_are_told(pack, core, caplog):
+    convert, size = pack("nodes.comfyui.convert"), core("types").Size(8, 8)
+    mask = torch.full((1, 8, 8), 255.0)
+    assert convert.mask_to_bytes(mask, "foreground_mask", 1, size).min() == 255
+    assert convert.checked_noise_mask(mask, 1).max() == 1
+    convert.with_mask(torch.zeros(1, 8, 8, 3), mask, "image")
+    for name in ("foreground_mask", "noise mask", "mask"):
+        assert f"{name}: values up to 255; a MASK lies in 0..1" in caplog.text
+    caplog.clear()
+    convert.mask_to_bytes(mask / 255, "foreground_mask", 1, size)
+    assert not caplog.text
