@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..drawn import PICTURE_SIZE
 from ..drawn.characters import make_character
+from ..drawn.clip import paint_any_clip
 from ..drawn.motions import make_motion
-from ..drawn.painting import paint
+from ..drawn.painting import Painting, paint
 from ..errors import WeightsError
 from ..networks.autoencoder.tiny import TinyAutoencoder, TinyEncoder
 from ..training.loop.checkpoints import load_checkpoint
@@ -22,6 +23,7 @@ from ..training.trained import AUTOENCODER, own_autoencoder
 from ..types import Size
 from ..weights.bundle import save_weights
 from ..weights.encoders import NetworkAutoencoder
+from ..weights.read import read_weights
 from ..weights.sets.aa_mini import AA_MINI
 from .loop import LoopConfig, Run
 
@@ -45,6 +47,7 @@ class AutoencoderTraining(LoopConfig):
     sampled: int = 0  # crops of a batch that are results of the networks
     average_decay: float = 0.995  # of the moving average
     pictures: int = 6000  # painted before the first step
+    kinds: bool = False  # half of the pictures show any kind of character, also from behind
 
 
 CropBatch = tuple[Tensor, Tensor | None]
@@ -167,10 +170,8 @@ def crops_of(config: AutoencoderTraining) -> Iterator[CropBatch]:
     """Yield batches of crops around the figure, forever."""
     rng = np.random.default_rng(config.seed)
     frames, bounds = [], []
-    for _ in range(config.pictures // 2):
-        character, motion = make_character(rng), make_motion(rng)
-        for frame in rng.uniform(0, 200, 2):
-            painting = paint(character, motion.angles(frame), PICTURE_SIZE)
+    for number in range(config.pictures // 2):
+        for painting in _two_pictures(rng, any_kind=config.kinds and number % 2 == 1):
             frames.append(painting.picture)
             bounds.append(bounds_of(painting.mask))
     while True:
@@ -180,6 +181,15 @@ def crops_of(config: AutoencoderTraining) -> Iterator[CropBatch]:
             crop = frames[index][y : y + config.crop, x : x + config.crop]
             batch.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
         yield as_pixels(batch), None
+
+
+def _two_pictures(rng: np.random.Generator, *, any_kind: bool) -> list[Painting]:
+    """Return two moments of a new character."""
+    if any_kind:
+        return paint_any_clip(rng, rng.uniform(0, 400, 2), PICTURE_SIZE)
+    character, motion = make_character(rng), make_motion(rng)
+    times = rng.uniform(0, 200, 2)
+    return [paint(character, motion.angles(time), PICTURE_SIZE) for time in times]
 
 
 def bounds_of(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -215,10 +225,13 @@ def trained_autoencoder(folder: Path) -> NetworkAutoencoder:
 
 
 def write_autoencoder(folder: Path) -> None:
-    """Write the averaged weights of a run's autoencoder, with the newest decoder."""
+    """Write the averaged weights of a run's autoencoder, with the newest decoder.
+
+    A run that continues a finished autoencoder has its file alone, without a checkpoint.
+    """
     state = load_checkpoint(folder / "autoencoder.pt")
-    assert state is not None
-    values = dict(state["average"]["values"])
+    values = read_weights(folder / AUTOENCODER) if state is None else state["average"]["values"]
+    values = dict(values)
     for name in DECODERS:
         refined = load_checkpoint(folder / name)
         if refined is not None:

@@ -28,7 +28,9 @@ from .results import read_results
 GRID = 8  # pixels per latent, in each direction
 
 DECODER = AutoencoderTraining(steps=8000, latent_noise=0.1, pictures=12_000, seed=1)
-POLISH = replace(DECODER, steps=16_000, crop=96, batch=4, sampled=3, absolute=0.25, seed=2)
+POLISH = replace(
+    DECODER, steps=16_000, crop=96, batch=4, sampled=3, absolute=0.25, kinds=True, seed=2
+)
 
 
 def refine_decoder(config: AutoencoderTraining, folder: Path) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..diffusion.samplers import sample
 from ..diffusion.schedule import NoiseSchedule
 from ..drawn import PICTURE_SIZE
-from ..drawn.clip import paint_clip, skeletons_of
+from ..drawn.clip import paint_any_clip, paint_clip, skeletons_of
 from ..errors import InputError
 from ..media.fitting import squash
 from ..media.pictures import to_pixels
@@ -24,7 +24,13 @@ from ..places import whole_file
 from ..pose.drawing.draw import draw_pose
 from ..protocols import Autoencoder
 from ..training.config import scheduled
-from ..training.networks import STAGE1, AnimateNetworks, has_stage1, trained_networks
+from ..training.networks import (
+    STAGE1,
+    AnimateNetworks,
+    ExtraReference,
+    has_stage1,
+    trained_networks,
+)
 from ..training.sources.shards import DETAILED, TOKEN_PICTURE
 from ..weights.sets.table import get_preset
 
@@ -32,7 +38,8 @@ log = logging.getLogger(__name__)
 
 FIRST = 50_000  # first seed; shards are seeded in another form, so these characters are new
 SAMPLER = "stage1.sha256"  # hash of the weights that sampled the results
-STEPS = 10  # of sampling, without guidance
+STEPS = (1, 4, 10)  # of sampling, without guidance; one of them for each character
+TWO_REFERENCES = 0.5  # share of the characters of all kinds that have a second reference
 ARRAYS = ("latents", "pictures", "masks")
 
 
@@ -42,7 +49,8 @@ def write_results(
     *,
     shards: int,
     clips: int = 60,  # characters per shard
-    frames: int = 6,  # of each, besides its reference
+    frames: int = 6,  # of each, besides its references
+    kinds: bool = False,  # all kinds of characters, with backs, else full figures from the front
 ) -> None:
     """Sample the missing results with the stage 1 of the folder; each seed gives one file."""
     if not has_stage1(folder):
@@ -52,11 +60,11 @@ def write_results(
     target = folder / "results"
     _claim(target, folder / STAGE1)
     for seed in range(FIRST, FIRST + shards):
-        path = target / f"{seed}.npz"
+        path = target / (f"kinds-{seed}.npz" if kinds else f"{seed}.npz")
         if path.exists():
             continue
-        rng = np.random.default_rng(seed)
-        made = [_sampled(networks, schedule, autoencoder, rng, frames + 1) for _ in range(clips)]
+        rng = np.random.default_rng((seed, 1) if kinds else seed)
+        made = [_sampled(networks, schedule, autoencoder, rng, frames, kinds) for _ in range(clips)]
         arrays = (np.concatenate(part) for part in zip(*made, strict=True))
         with whole_file(path) as part, part.open("wb") as file:
             np.savez(file, **dict(zip(ARRAYS, arrays, strict=True)))
@@ -95,24 +103,31 @@ def _sampled(
     schedule: NoiseSchedule,
     autoencoder: Autoencoder,
     rng: np.random.Generator,
-    count: int,  # pictures, of which the first is the reference
+    count: int,  # pictures, besides the references
+    kinds: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return latents, true pictures and masks of a new character."""
-    paintings = paint_clip(rng, rng.uniform(0, 400, count), PICTURE_SIZE)
+    given = 1 + int(kinds and rng.random() < TWO_REFERENCES)
+    painted = paint_any_clip if kinds else paint_clip
+    paintings = painted(rng, rng.uniform(0, 400, given + count), PICTURE_SIZE)
     pictures = np.stack([p.picture for p in paintings])
     hands, face = (rng.random(2) < DETAILED).tolist()
-    drawn = draw_pose(skeletons_of(paintings[1:], PICTURE_SIZE), hands=hands, face=face)
+    drawn = draw_pose(skeletons_of(paintings[given:], PICTURE_SIZE), hands=hands, face=face)
     with torch.autocast("cpu", torch.bfloat16):
-        picture = to_pixels(squash(pictures[:1], TOKEN_PICTURE))
-        reference = autoencoder.encode(to_pixels(pictures[:1]))
-        given = networks.conditions(to_pixels(drawn)[None], reference, picture, [True])
+        seen = to_pixels(squash(pictures[:given], TOKEN_PICTURE)).split(1)
+        references = autoencoder.encode(to_pixels(pictures[:given])).split(1)
+        extras = [
+            ExtraReference(latents=latents, picture=picture, present=(True,))
+            for latents, picture in zip(references[1:], seen[1:], strict=True)
+        ]
+        told = networks.conditions(to_pixels(drawn)[None], references[0], seen[0], [True], extras)
 
         def model(latents: Tensor, timestep: int, _: int) -> Tensor:
-            steps = torch.full((1, count - 1), timestep)
-            return networks.denoiser(latents, steps, given.prepared, given.pose).float()
+            steps = torch.full((1, count), timestep)
+            return networks.denoiser(latents, steps, told.prepared, told.pose).float()
 
-        shape = (1, reference.shape[1], count - 1, *reference.shape[2:])
+        shape = (1, references[0].shape[1], count, *references[0].shape[2:])
         noise = torch.from_numpy(rng.standard_normal(shape, np.float32))
-        latents = rearrange(sample(model, noise, schedule, STEPS), "1 c f h w -> f c h w")
-    masks = np.stack([p.mask for p in paintings[1:]])
-    return latents.half().numpy(), pictures[1:], masks
+        latents = sample(model, noise, schedule, int(rng.choice(STEPS)))
+    masks = np.stack([p.mask for p in paintings[given:]])
+    return rearrange(latents, "1 c f h w -> f c h w").half().numpy(), pictures[given:], masks

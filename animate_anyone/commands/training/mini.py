@@ -43,6 +43,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     results = _add(steps, "results", _results, "sample new characters with stage 1, for `polish`")
     text = "files with 60 characters each (default: 12)"
     results.add_argument("--shards", type=int, default=12, help=text)
+    text = "all kinds of characters, also from behind, half of them with two references"
+    results.add_argument("--kinds", action="store_true", help=text)
     _add(steps, "polish", _autoencoder, "train the decoder further, also on these results")
     _add_out(_add(steps, "export", _export, "write the weight files of a training run"))
     scenes = _add(steps, "pose-data", _pose_data, "draw training pictures for the pose networks")
@@ -137,7 +139,7 @@ def _results(options: argparse.Namespace) -> int:
 
     set_threads(options)
     autoencoder = trained_autoencoder(options.folder)
-    write_results(options.folder, autoencoder, shards=options.shards)
+    write_results(options.folder, autoencoder, shards=options.shards, kinds=options.kinds)
     return 0
 
 

@@ -19,6 +19,7 @@ from animate_anyone.mini.loop import Run
 from animate_anyone.mini.results import read_results, write_results
 from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.loop.trainer import Trainer
+from animate_anyone.training.networks import AnimateNetworks
 
 SHORT = AutoencoderTraining(
     steps=2, batch=2, crop=32, pictures=4, warm_up=1, report_every=1, save_every=1
@@ -84,7 +85,7 @@ def test_refining_changes_only_the_decoder(whole, folder):
 
 
 def test_polishing_continues_with_results_of_the_networks(folder, monkeypatch):
-    monkeypatch.setattr(mini_results, "STEPS", 2)
+    monkeypatch.setattr(mini_results, "STEPS", (2,))
     refined = {key: value.clone() for key, value in refine_decoder(SHORT, folder).items()}
     polish = replace(SHORT, steps=1, sampled=1)
     with pytest.raises(InputError, match="holds no results of stage 1"):
@@ -110,3 +111,37 @@ def test_polishing_continues_with_results_of_the_networks(folder, monkeypatch):
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match="sampled by another stage 1"):
         write_results(folder, trained, shards=2, clips=2, frames=1)
+
+
+def test_results_show_all_kinds_too_and_may_have_two_references(folder, monkeypatch):
+    monkeypatch.setattr(mini_results, "STEPS", (1,))
+    monkeypatch.setattr(mini_results, "TWO_REFERENCES", 1.0)
+    stage1 = Trainer(TrainingConfig(steps=1), folder)
+    stage1.save()
+    stage1.config.write(stage1.folder / "config.json")
+    given = []
+    conditions = AnimateNetworks.conditions
+
+    def counted(self, poses, reference, picture, keep, extras=()):
+        given.append(1 + len(extras))
+        return conditions(self, poses, reference, picture, keep, extras)
+
+    monkeypatch.setattr(AnimateNetworks, "conditions", counted)
+    trained = trained_autoencoder(folder)
+    write_results(folder, trained, shards=1, clips=1, frames=2, kinds=True)
+    write_results(folder, trained, shards=1, clips=1, frames=1)
+    assert given == [2, 1]
+    assert sorted(p.name for p in (folder / "results").glob("*.npz")) == [
+        "50000.npz",
+        "kinds-50000.npz",
+    ]
+    assert len(read_results(folder)["pictures"]) == 3
+
+
+def test_a_finished_autoencoder_is_continued_without_its_checkpoint(whole, folder):
+    (folder / "autoencoder.pt").unlink()
+    decoder = refine_decoder(replace(SHORT, kinds=True), folder)
+    after = trained_autoencoder(folder).network
+    assert all(torch.equal(v, decoder[key]) for key, v in after.decoder.state_dict().items())
+    for key, value in after.encoder.state_dict().items():
+        assert torch.equal(value, whole[1][f"encoder.{key}"])
