@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from comfy_hosts import ComfyHost, find_hosts, why_no_host
 
-pytest_plugins = ["comfy_server"]
+pytest_plugins = ["argument_order", "comfy_server"]
 HOSTS = find_hosts()
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 GOLDEN = Path(__file__).parent / "golden"
