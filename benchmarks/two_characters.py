@@ -9,6 +9,9 @@ the references swapped, and with both references but no regions.
 """
 
 import argparse
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animate_anyone.animate import Networks, Sampling, animate, sampling_of
+from animate_anyone.animate import Networks, Sampling, animate, condition, sampling_of
 from animate_anyone.animate.persons import regions_of
 from animate_anyone.drawn.characters import make_character
 from animate_anyone.drawn.clip import skeletons_of
@@ -104,6 +107,22 @@ def psnr_inside(result: Tensor, truth: Tensor, silhouette: np.ndarray) -> float:
     return float(-10 * torch.log10(error))
 
 
+@contextmanager
+def _said_once(logger: logging.Logger) -> Iterator[None]:
+    """Let a logger say each line once; every pair here would say the same of its references."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        return not (line in said or said.add(line))
+
+    logger.addFilter(is_new)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_new)
+
+
 def measured(
     models: Networks,
     sampling: Sampling,
@@ -112,14 +131,15 @@ def measured(
 ) -> dict[str, list[float]]:
     """Return the PSNR in dB inside each figure, by way."""
     figures: dict[str, list[float]] = {name: [] for name in WAYS}
-    for index in range(pairs):
-        pair = two_figures(index)
-        made = results(models, pair, sampling)
-        for name, result in made.items():
-            figures[name] += [psnr_inside(result, pair.truth, one) for one in pair.silhouettes]
-        if shown is not None:
-            for name, picture in {"truth": pair.truth, **made}.items():
-                shown[name].append(to_bytes(picture)[0])
+    with _said_once(logging.getLogger(condition.__name__)):
+        for index in range(pairs):
+            pair = two_figures(index)
+            made = results(models, pair, sampling)
+            for name, result in made.items():
+                figures[name] += [psnr_inside(result, pair.truth, one) for one in pair.silhouettes]
+            if shown is not None:
+                for name, picture in {"truth": pair.truth, **made}.items():
+                    shown[name].append(to_bytes(picture)[0])
     return figures
 
 
