@@ -136,11 +136,12 @@ class ControlledUNet(UNet):
         config: UNetConfig,
         *,
         image_token: bool,  # False: cross-attention gets zeros
+        sees_pose: bool = True,  # the ControlNet gets the pose's features; False: only the denoiser
         attention: AttentionFunction = sdpa,
         checkpointing: bool = False,
     ) -> None:
         super().__init__(config, attention=attention, checkpointing=checkpointing)
-        self.image_token = image_token
+        self.image_token, self.sees_pose = image_token, sees_pose
         self.controlnet = ControlNet(config, attention=attention, checkpointing=checkpointing)
 
     @torch.no_grad()
@@ -189,6 +190,8 @@ class ControlledUNet(UNet):
         if condition.control is not None and condition.hint is not None:
             rows, frames = list(condition.rows), latents.shape[2]
             own_pose = pose if pose is None or len(pose) == 1 else pose[rows]
+            if not self.sees_pose:
+                own_pose = None
             found = self.controlnet.residuals(
                 *(latents[rows], timesteps[rows], condition.control, condition.hint, own_pose),
                 attention=attention,

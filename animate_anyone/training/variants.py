@@ -19,7 +19,14 @@ from ..networks.initialise import initialise
 from ..networks.unet import PreparedCondition, UNet
 from ..protocols import AttentionFunction, Look
 
-Variant = Literal["reference_net", "clip", "controlnet", "clip_controlnet"]
+Variant = Literal[
+    "reference_net",
+    "clip",
+    "controlnet",  # its ControlNet gets the driving pose besides the reference
+    "clip_controlnet",
+    "blind_controlnet",  # its ControlNet gets the reference alone, as the paper describes
+    "clip_blind_controlnet",
+]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
@@ -75,14 +82,15 @@ def build_variant(
         return UNet(unet, **options), UNet(unet.reference(), **options)
     if variant == "clip":
         return TokenUNet(unet, **options), NoReference()
-    denoiser = ControlledUNet(unet, image_token=uses_image_token(variant), **options)
+    options |= {"image_token": uses_image_token(variant), "sees_pose": "blind" not in variant}
+    denoiser = ControlledUNet(unet, **options)
     return denoiser, HintEncoder(unet)
 
 
 def uses_image_token(variant: Variant) -> bool:
     """Return whether the variant uses the image token; if not, no gradient reaches the encoder."""
     _check_name(variant)
-    return variant != "controlnet"
+    return variant not in ("controlnet", "blind_controlnet")
 
 
 def initialise_variant(

@@ -110,10 +110,36 @@ def test_each_variant_uses_only_its_own_conditions(tiny):
         "clip": (True, False),
         "controlnet": (False, True),
         "clip_controlnet": (True, True),
+        "blind_controlnet": (False, True),
+        "clip_blind_controlnet": (True, True),
     }
     assert {name: token for name, (token, _) in seen.items()} == {
         name: uses_image_token(name) for name in VARIANTS
     }
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if "controlnet" in name])
+def test_only_controlnets_that_are_not_blind_see_the_driving_pose(tiny, variant):
+    """What the ControlNet adds, with two poses in the same place."""
+    denoiser, encoder = built(variant, tiny.preset.unet)
+    give_effect(denoiser, encoder)
+    found, residuals = [], denoiser.controlnet.residuals
+
+    def kept(*given, **named):
+        both = residuals(*given, **named)
+        found.append(both[1])
+        return both
+
+    denoiser.controlnet.residuals = kept
+    token, noisy = torch.zeros(1, 1, 16), torch.randn(1, 4, 1, 6, 4)
+    features = encoder.reference_features(torch.randn(1, 4, 6, 4), token)
+    condition = denoiser.prepare(token, features)
+    poses = torch.randn(2, 1, tiny.preset.unet.block_out_channels[0], 1, 6, 4)
+    with torch.no_grad():
+        outputs = [denoiser(noisy, torch.tensor([500]), condition, pose) for pose in poses]
+
+    assert not torch.allclose(*outputs, atol=1e-6)  # the denoiser itself sees it in every variant
+    assert torch.equal(*found) == ("blind" in variant)
 
 
 @pytest.mark.parametrize("variant", ["controlnet", "clip_controlnet"])
