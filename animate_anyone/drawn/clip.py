@@ -5,7 +5,7 @@ import numpy as np
 from ..types import Points, PoseClip, Size
 from .characters import make_character
 from .details import Part
-from .kinds import KINDS, make_kind
+from .kinds import KINDS, make_kind, make_patterned
 from .motions import make_motion, turning
 from .painting import Painting, paint
 
@@ -32,6 +32,16 @@ def paint_any_clip(
     character, motion = make_kind(rng, str(rng.choice(KINDS)), sides=sides), make_motion(rng)
     if sides:
         motion = turning(motion, rng)
+    return [paint(character, motion.angles(float(frame)), size) for frame in frames]
+
+
+def paint_patterned_clip(
+    rng: np.random.Generator,
+    frames: np.ndarray,  # times, in frames of the motion
+    size: Size,
+) -> list[Painting]:
+    """Return frames of a random character in patterned clothes, from the front."""
+    character, motion = make_patterned(rng), make_motion(rng)
     return [paint(character, motion.angles(float(frame)), size) for frame in frames]
 
 

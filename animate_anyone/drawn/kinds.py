@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from .characters import Character, make_character, make_sides
+from .cloth import PATTERNS, PRINTS
 from .colours import vivid
 from .heads import ANIMALS, CARTOON, ROBOT
 from .motions import Proportions
@@ -27,6 +28,27 @@ def make_kind(
     elif kind == "humanoid":
         character = _humanoid(character, rng)
     return replace(character, sides=make_sides(rng)) if sides else character
+
+
+def make_patterned(rng: np.random.Generator) -> Character:
+    """Return a full figure with a patterned top of strong contrast, striped trousers and marks.
+
+    Such clothes cannot be told in a few numbers: to repeat them, a network must see the picture.
+    """
+    character = make_character(rng, close_up=False)
+    patterns = tuple(name for name in PATTERNS if name != "plain") + PRINTS
+    first, second = (vivid(rng, (0.4, 0.95), value) for value in ((0.25, 0.55), (0.75, 1.0)))
+    if rng.random() < 0.5:
+        first, second = second, first
+    return replace(
+        character,
+        pattern=str(rng.choice(patterns)),
+        pattern_scale=rng.uniform(0.6, 1.2),
+        top=first,
+        top_second=second,
+        bottom_style="striped",
+        sides=replace(make_sides(rng), bag=None),
+    )
 
 
 def _portrait(character: Character, rng: np.random.Generator) -> Character:

@@ -128,7 +128,7 @@ def _data(options: argparse.Namespace) -> int:
         frames=options.frames,
         consecutive=options.consecutive,
         size=options.size,
-        kinds=options.kinds,
+        cast="kinds" if options.kinds else "fronts",
     )
     return 0
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from ...drawn.clip import paint_any_clip, paint_clip, skeletons_of
+from ...drawn.clip import paint_any_clip, paint_clip, paint_patterned_clip, skeletons_of
 from ...errors import InputError
 from ...json_files import read_record
 from ...media.fitting import squash
@@ -29,6 +29,13 @@ from .weighed import boxes_of_rows, clip_of_points, rules_of
 
 log = logging.getLogger(__name__)
 
+# All kinds of characters, with backs; full figures from the front, usual or in patterned clothes.
+Cast = Literal["fronts", "kinds", "patterned"]
+_PAINTERS = {
+    "fronts": (paint_clip, ()),
+    "kinds": (paint_any_clip, (1,)),
+    "patterned": (paint_patterned_clip, (2,)),
+}
 TOKEN_PICTURE = 64  # pixels of the picture that the image encoder sees
 SHORT_CLIPS = 0.25  # share of stage 2's steps with fewer frames, because users have short clips
 DETAILED = 0.6  # share of clips whose skeletons have hands, and of those that have a face
@@ -47,12 +54,12 @@ def write_shard(
     frames: int,
     consecutive: bool,  # consecutive frames, else frames spread over the motion
     size: Size,
-    kinds: bool = False,  # all kinds of characters, with backs, else full figures from the front
+    cast: Cast = "fronts",
 ) -> None:
     """Paint, encode and store clips; everything random depends on the seed alone."""
     facts = (seed, clips, frames, size.width, size.height)
-    rng = np.random.default_rng((*facts, 1) if kinds else facts)
-    painted = paint_any_clip if kinds else paint_clip
+    painted, stream = _PAINTERS[cast]
+    rng = np.random.default_rng((*facts, *stream))
     gathered: dict[str, list[np.ndarray]] = {name: [] for name in (*ARRAYS, POINTS)}
     for _ in range(clips):
         start, stride = rng.integers(200), int(rng.integers(1, 3))
@@ -89,18 +96,17 @@ def write_shards(
     frames: int = 7,
     consecutive: bool = False,
     size: Size,
-    kinds: bool = False,  # as for `write_shard`
+    cast: Cast = "fronts",
 ) -> None:
     """Paint missing shards; a shard's name gives its kind, picture size and seed."""
     _check_encoder(folder, autoencoder)
-    kind = ("clips" if consecutive else "frames") + ("-kinds" if kinds else "")
+    kind = ("clips" if consecutive else "frames") + ("" if cast == "fronts" else f"-{cast}")
     for seed in range(first, first + shards):
         path = folder / f"{kind}-{size.width}x{size.height}-{seed:05d}"
         if not path.exists():
             facts = {"clips": clips, "frames": frames, "consecutive": consecutive, "size": size}
-            facts["kinds"] = kinds
             with owned(folder, name=f".{path.name}.lock"):
-                write_shard(path, autoencoder, seed=seed, **facts)
+                write_shard(path, autoencoder, seed=seed, cast=cast, **facts)
             log.info("wrote %s", path.name)
 
 

@@ -30,7 +30,7 @@ RULE = BoxRule()
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a shard of single frames of all kinds, 6 of each of 3 characters."""
     folder = tmp_path_factory.mktemp("shards")
-    facts = {"clips": 3, "frames": 6, "consecutive": False, "size": Size(64, 64), "kinds": True}
+    facts = {"clips": 3, "frames": 6, "consecutive": False, "size": Size(64, 64), "cast": "kinds"}
     write_shard(folder / "shard", MeanAutoencoder(), seed=1, **facts)
     return folder
 
@@ -141,13 +141,15 @@ def test_shards_give_boxes_from_their_keypoints(shards, tmp_path):
         source.batch(replace(DRAW, faces=RULE), 0, range(4))
 
 
-def test_shards_of_all_kinds_differ_from_those_of_fronts(tmp_path):
+def test_every_cast_of_shards_is_another_one(tmp_path):
     facts = {"clips": 1, "frames": 2, "consecutive": True, "size": Size(32, 32)}
-    for kinds in (False, True):
-        write_shard(tmp_path / f"{kinds}", MeanAutoencoder(), seed=1, kinds=kinds, **facts)
-    fronts, every = (np.load(tmp_path / f"{kinds}/latents.npy") for kinds in (False, True))
-    assert fronts.shape == every.shape
-    assert not np.array_equal(fronts, every)
+    casts = ("fronts", "kinds", "patterned")
+    for cast in casts:
+        write_shard(tmp_path / cast, MeanAutoencoder(), seed=1, cast=cast, **facts)
+    fronts, kinds, patterned = (np.load(tmp_path / f"{cast}/latents.npy") for cast in casts)
+    assert fronts.shape == kinds.shape == patterned.shape
+    assert not np.array_equal(fronts, kinds)
+    assert not np.array_equal(fronts, patterned)
 
 
 def test_errors_inside_boxes_weigh_more():
@@ -209,7 +211,7 @@ def test_the_recipe_of_v4_has_the_settings():
 
 
 def test_running_clips_have_further_references_and_boxes_too(tmp_path):
-    facts = {"clips": 2, "frames": 5, "consecutive": True, "size": Size(32, 32), "kinds": True}
+    facts = {"clips": 2, "frames": 5, "consecutive": True, "size": Size(32, 32), "cast": "kinds"}
     write_shard(tmp_path / "shard", MeanAutoencoder(), seed=2, **facts)
     source = Shards(tmp_path, consecutive=True)
     draw = replace(SEVERAL, frames=3, consecutive=True, hands=RULE, faces=RULE)
