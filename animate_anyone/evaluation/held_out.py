@@ -11,7 +11,7 @@ from torch import Tensor
 from ..drawn import PICTURE_SIZE
 from ..drawn.characters import Character, make_character
 from ..drawn.clip import skeletons_of
-from ..drawn.kinds import make_kind
+from ..drawn.kinds import make_kind, make_patterned
 from ..drawn.motions import make_motion, seen_from
 from ..drawn.painting import Painting, background_of, paint
 from ..pose.drawing.draw import draw_pose
@@ -46,6 +46,20 @@ def held_out_pair(
     paintings = [paint(character, motion.angles(time), size) for time in times]
     pair = _pair(f"character {index}", character, reference, paintings, size)
     return replace(pair, fps=MOTION_FPS / stride)
+
+
+def patterned_pair(
+    index: int,  # number of the character
+    size: Size = PICTURE_SIZE,
+) -> Pair:
+    """Return a single frame of a character in patterned clothes, from the front."""
+    rng = np.random.default_rng((HELD_OUT, 2, index))
+    character = make_patterned(rng)
+    posing, motion = make_motion(rng), make_motion(rng)
+    times = rng.integers(200, size=2).astype(float)
+    reference = paint(character, posing.angles(times[0]), size)
+    frame = paint(character, motion.angles(times[1]), size)
+    return _pair(f"patterned {index}", character, reference, [frame], size)
 
 
 def _pair(

@@ -79,8 +79,18 @@ ONE_CARD = {
     2: replace(PAPER[2], preset="moore", accumulate=4, optimizer="adamw8bit", **_BY_TIME),
 }
 
-# Rows of table 3 in miniature: every variant for the same steps on the same examples.
-ABLATION = replace(AA_MINI[1], steps=600, decay_from=0.5, figure_weight=2.0)
+# Rows of table 3 in miniature: every variant for the same steps on the same examples, with the
+# shipped image encoder, from a denoiser that is pretrained without poses.
+ABLATION = replace(
+    AA_MINI[1],
+    steps=1000,
+    decay_from=0.5,
+    figure_weight=2.0,
+    train_image_encoder=False,
+    save_every=100,
+    keep_checkpoints=1,
+)
+PRETRAINING = replace(ABLATION, variant="clip", train="denoiser", steps=1500)
 
 RECIPES: dict[str, dict[int, TrainingConfig]] = {
     "aa-mini": AA_MINI,

@@ -1,0 +1,1 @@
+"""The ablation of the paper's table 3 in miniature: examples, training, paired differences."""
