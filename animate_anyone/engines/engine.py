@@ -32,7 +32,7 @@ class Lost:
     def __str__(self) -> str:
         return (
             f"its worker died {self.tries} times while it was at work on this, perhaps for lack of "
-            "memory. Try it alone, at a smaller size or in --chunk pieces."
+            "memory. Try it alone or with fewer workers."
         )
 
 

@@ -6,6 +6,7 @@ so that nothing piles up however long the list is.
 
 import logging
 import os
+import platform
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 LOCAL = "local"
 ROOT = Path(__file__).resolve().parents[2]  # the folder that this package lies in
+_PACKAGE = __name__.split(".")[0]
+_MOST_TOLD = 100  # different warnings of workers that are shown
 
 
 class RayEngine:
@@ -83,11 +86,14 @@ class _Run:
         self._idle: deque[Any] = deque()
         self._running: dict[Any, tuple[Any, Task]] = {}  # reference of a result -> actor, task
         self._trouble: Exception | None = None  # why the last actor was given up
+        self._told: dict[str, None] = {}  # warnings of workers that were shown
 
     def results(self, workers: int) -> Iterator[tuple[Any, Any]]:
-        """Yield what the actors finish until no work waits."""
+        """Yield what the actors finish until no work waits; no more start than there is work."""
         ray = _ray()
-        for _ in range(workers):
+        first = [task for _ in range(workers) if (task := self._tasks.take()) is not None]
+        for task in first:
+            self._tasks.put_back(task)
             self._start()
         while True:
             self._hand_out()
@@ -127,10 +133,11 @@ class _Run:
     def _started(self, reference: object) -> None:
         ray, actor = _ray(), self._starting.pop(reference)
         try:
-            ray.get(reference)
+            warnings = ray.get(reference)
         except ray.exceptions.RayActorError as error:
             self._give_up(error)
         else:
+            self._tell(warnings)
             self._idle.append(actor)
 
     def _finished(self, reference: object) -> tuple[Any, Any] | None:
@@ -138,7 +145,7 @@ class _Run:
         ray = _ray()
         actor, task = self._running.pop(reference)
         try:
-            result = ray.get(reference)
+            result, warnings = ray.get(reference)
         except ray.exceptions.RayActorError as error:
             self._give_up(error)
             self._start()
@@ -152,8 +159,16 @@ class _Run:
             self._tasks.put_back(task)
             ray.kill(actor)
             return None
+        self._tell(warnings)
         self._idle.append(actor)
         return task.item, result
+
+    def _tell(self, warnings: list[str]) -> None:
+        """Show what workers warned of, each text once."""
+        for text in warnings:
+            if text not in self._told and len(self._told) < _MOST_TOLD:
+                self._told[text] = None
+                logger.warning("%s", text)
 
     def _give_up(self, error: Exception) -> None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -172,15 +187,35 @@ class _Actor:
 
         torch.set_num_threads(threads)
         cv2.setNumThreads(1)
+        self._warnings = _Warnings()
+        logging.getLogger().addHandler(self._warnings)
         self._worker = make()
 
-    def ready(self) -> bool:
-        """Return when the worker is made."""
-        return True
+    def ready(self) -> list[str]:
+        """Return when the worker is made, with what it warned of."""
+        return self._warnings.taken()
 
-    def work(self, item: object) -> Any:  # noqa: ANN401  (whatever the worker returns)
-        """Do one item of work."""
-        return self._worker(item)
+    def work(self, item: object) -> tuple[Any, list[str]]:
+        """Do one item of work; return its result and what was warned of."""
+        return self._worker(item), self._warnings.taken()
+
+
+class _Warnings(logging.Handler):
+    """Keeps what this package warns of, since nobody reads a worker's own output."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
+        if record.name.split(".")[0] == _PACKAGE:
+            self._lines.append(f"{platform.node()}: {record.getMessage()}")
+
+    def taken(self) -> list[str]:
+        """Return the lines since the last call."""
+        lines, self._lines = self._lines, []
+        return lines
 
 
 def _ray() -> Any:  # noqa: ANN401  (a module)

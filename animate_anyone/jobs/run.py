@@ -42,7 +42,10 @@ def run_jobs(
     summary = Summary()
     with closing(engine.run(make, plan.orders())) as run:  # type: ignore[type-var]
         for count, (order, outcome) in enumerate(run, plan.done + 1):
-            record = lost_job(order, str(outcome)) if isinstance(outcome, Lost) else outcome
+            if isinstance(outcome, Lost):
+                more = "A smaller size or --chunk pieces take less memory."
+                outcome = lost_job(order, f"{outcome} {more}")
+            record = outcome
             summary.add(record)
             if told is not None:
                 told(record)

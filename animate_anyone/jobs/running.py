@@ -1,6 +1,5 @@
 """Running one job: its result is whole or absent, and its record says what happened."""
 
-import errno
 import hashlib
 import platform
 import time
@@ -12,14 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..engines.engine import UnwellError
+from ..engines.machine import refuse_machine
 from ..places import cause_of, in_a_line
 from .inputs import describe_input
 from .records import DONE, FAILED, Order, Record, read_state
 
 PACKAGES = ("animate-anyone", "torch", "numpy", "av", "opencv-python-headless", "onnxruntime")
-# Errors that are of the machine and not of the job: every other job would fail there too.
-_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def run_job(order: Order, work: Work) -> Record:
         made = work(order)
         content = _content(order)
     except Exception as fault:
-        _refuse_machine(fault)
+        refuse_machine(fault)
         error, content = in_a_line(fault), {}
         inputs = {str(path): _described(path) for path in order.inputs}
     record = Record(
@@ -74,7 +71,7 @@ def run_job(order: Order, work: Work) -> Record:
     try:
         record.write(order.record)
     except Exception as fault:
-        _refuse_machine(fault)
+        refuse_machine(fault)
         raise
     return record
 
@@ -117,12 +114,3 @@ def _described(path: Path) -> dict:
         return describe_input(path)
     except OSError as error:
         return {"error": cause_of(error)}
-
-
-def _refuse_machine(error: BaseException) -> None:
-    """Raise UnwellError if an error, or what caused it, is of the machine."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _OF_THE_MACHINE:
-            raise UnwellError(in_a_line(error) if isinstance(error, Exception) else str(error))
-        cause = cause.__cause__ or cause.__context__

@@ -1,5 +1,6 @@
 """Workers for the tests of engines, which processes can import."""
 
+import logging
 import os
 import signal
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ class MakeDoubler:
 
     folder: str  # where killed tries are noted
     deadly: tuple[tuple[int, int], ...] = ()  # numbers, and how often each kills
+    warning: str = ""  # of this package, at every number
 
     def __call__(self):
         return self._double
 
     def _double(self, number):
+        if self.warning:
+            logging.getLogger("animate_anyone.test").warning(self.warning)
         times = dict(self.deadly).get(number, 0)
         note = Path(self.folder) / f"{number}-{os.getpid()}"
         if times > len(list(Path(self.folder).glob(f"{number}-*"))):
