@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .options import Options
@@ -28,6 +29,26 @@ def add_engine_arguments(group: Options, what: str) -> None:
     text = "graphics cards that Ray reserves for a worker; .5 lets two workers share one (default: "
     text += "1 if the cluster has cards and --device is not cpu, else 0)"
     add("--gpus-per-worker", type=float, metavar="NUMBER", help=text)
+
+
+def with_whole_paths(options: argparse.Namespace) -> argparse.Namespace:
+    """Return options whose paths do not depend on the folder that a worker runs in.
+
+    Of texts only `models` may name a path: a file or folder that is there, unless it is called as
+    the embedded weight set.
+    """
+    from ..weights.sets.aa_mini import AA_MINI
+
+    def whole(name: str, value: object) -> Any:  # noqa: ANN401  (whatever an option holds)
+        if isinstance(value, list):
+            return [whole(name, each) for each in value]
+        if isinstance(value, Path):
+            return value.absolute()
+        if name == "models" and isinstance(value, str) and value != AA_MINI.name:
+            return str(Path(value).absolute()) if Path(value).exists() else value
+        return value
+
+    return argparse.Namespace(**{name: whole(name, value) for name, value in vars(options).items()})
 
 
 def engine_of(

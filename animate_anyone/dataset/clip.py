@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,9 @@ from ..media.pictures import to_pixels
 from ..places import cannot_write
 from ..pose.people.doubt import weigh
 from ..pose.skeleton.fit import fit_pose
+from .ahead import ahead
 from .find import Found
-from .manifest import Span, clip_folder, frame_path
+from .manifest import CLIPS, Span, clip_folder, frame_path
 from .settings import PrepareConfig
 from .spans import Scan, Verdict, cuts_of, find_spans
 from .tools import NoKeypointsError, Tools
@@ -31,7 +34,10 @@ from .tracks import Track, clean_shots, write_track
 CLIP = "clip.json"
 UNREADABLE = "unreadable"
 NO_KEYPOINTS = "no keypoints"
-_RETRIED = (UNREADABLE, NO_KEYPOINTS)  # tried again in a later run; the file may exist then
+WORKER_DIED = "worker died"
+_TOKEN = 4  # random bytes in the name of a folder that is being written
+_PART = re.compile(rf"\.(.+?)(?:\.[0-9a-f]{{{2 * _TOKEN}}})?\.part")  # earlier versions had none
+_RETRIED = (UNREADABLE, NO_KEYPOINTS, WORKER_DIED)  # tried again in a later run
 _ENCODED_TOGETHER = 8  # frames
 
 
@@ -67,21 +73,49 @@ def prepare_clip(found: Found, out: Path, config: PrepareConfig, tools: Tools) -
     Problems of this clip are reported in the outcome. Errors of the networks and of writing files
     are raised, since every other clip would fail in the same way.
     """
+    return _written(
+        found, out, lambda part, common: _prepare_into(found, part, config, tools, common)
+    )
+
+
+def lost_clip(found: Found, out: Path, reason: str) -> Outcome:
+    """Write and return the outcome of a clip whose workers died; a later run tries it again."""
+    return _written(
+        found, out, lambda _, common: Outcome(**common, skipped=WORKER_DIED, detail=reason)
+    )
+
+
+def _written(found: Found, out: Path, make: Callable[[Path, dict[str, Any]], Outcome]) -> Outcome:
+    """Write a clip's folder under another name, and rename it when it is complete.
+
+    The name is this writer's own, since a worker that is taken for dead may still write for a
+    moment while another one does its clip again.
+    """
     target = clip_folder(out, found.name)
-    part = target.with_name(f".{target.name}.part")
-    _remove(part)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(_TOKEN)}.part")
     _remove(target)
     common: dict[str, Any] = {"name": found.name, "stamp": stamp_of(found.path)}
     try:
         part.mkdir(parents=True)
-        outcome = _prepare_into(found, part, config, tools, common)
+        outcome = make(part, common)
         (part / CLIP).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
+        _remove(target)
         part.rename(target)
     except OSError as error:
         raise MediaError(cannot_write(target, error)) from error
     finally:
         _remove(part)
     return outcome
+
+
+def remove_parts(out: Path, names: Iterable[str]) -> None:
+    """Remove what killed workers left of these clips; nobody may be at work on them."""
+    ours = {clip_folder(out, name).name for name in names}
+    folder = out / CLIPS
+    for path in folder.iterdir() if ours and folder.is_dir() else ():
+        match = _PART.fullmatch(path.name)
+        if match is not None and match[1] in ours:
+            _remove(path)
 
 
 def read_outcome(folder: Path) -> Outcome:
@@ -154,7 +188,7 @@ def _analyse(found: Found, config: PrepareConfig, tools: Tools) -> _Analysis:
     info = clip_info(found.path)
     fps = float(info.fps or config.fps)
     scan = Scan()
-    track = tools.poses.read(found, scan.watch(frames_of(info)), fps)
+    track = tools.poses.read(found, scan.watch(ahead(frames_of(info))), fps)
     cuts = cuts_of(track.pose, np.stack(scan.means), fps)
     pose = clean_shots(track.pose, cuts, fps)
     on_canvas = fit_pose(pose, config.size, config.fit)
@@ -174,7 +208,7 @@ def _write_frames(
     (part / "frames").mkdir()
     caches = _Caches(part, len(analysis.track.crowded), tools)
     wanted = {n for span in analysis.verdict.spans for n in range(span.start, span.stop)}
-    for number, frame in enumerate(_reread(path)):
+    for number, frame in enumerate(ahead(_reread(path))):
         if number not in wanted:
             continue
         wanted.remove(number)

@@ -1,20 +1,16 @@
 """Preparing a data set from a folder of clips; each clip is prepared once, and atomically."""
 
-import multiprocessing
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
-from .. import opencv as cv2
-from ..errors import InputError, MediaError
+from ..engines.engine import Engine, Inline, Lost
+from ..engines.machine import refuse_machine
+from ..errors import InputError
 from ..protocols import Progress
 from ..shards import WHOLE, Shard, owned_by_shard
-from .clip import Outcome, is_done, prepare_clip, read_outcome, was_tried
+from .clip import Outcome, is_done, lost_clip, prepare_clip, read_outcome, remove_parts, was_tried
 from .find import Found, find_clips
 from .manifest import ClipEntry, Manifest, clip_folder
 from .report import write_report
@@ -27,10 +23,10 @@ def prepare(
     clips: Path,  # folder of the original clips
     out: Path,  # folder of the data set; clips that were prepared before are kept
     config: PrepareConfig,
-    make_tools: Callable[[], Tools],  # hashable; with several workers also picklable
+    make_tools: Callable[[], Tools],  # hashable; for an engine other than this process picklable
     *,
     split: Split | None = None,
-    workers: int = 1,  # processes
+    engine: Engine | None = None,  # None: this process
     progress: Progress | None = None,  # in clips; may raise to stop
 ) -> tuple[Manifest, list[Outcome]]:
     """Prepare all clips that were not prepared before, then write manifest and report.
@@ -39,11 +35,11 @@ def prepare(
     at the next call. Raises ConfigError if `out` was prepared with other settings, and InputError
     while another process prepares it.
     """
-    clips, out = Path(clips), Path(out)
+    clips, out = Path(clips).absolute(), Path(out)
     _check_places(clips, out)
     with owned_by_shard(out, WHOLE):
         found = find_clips(clips)
-        _prepare(found, out, config, make_tools, workers, progress)
+        _prepare(found, out, config, make_tools, engine, progress)
         return _finish(clips, found, out, config, split)
 
 
@@ -55,18 +51,18 @@ def prepare_shard(
     shard: Shard,
     *,
     split: Split | None = None,
-    workers: int = 1,
+    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> tuple[Manifest, list[Outcome]] | None:
     """Prepare every n-th clip as `prepare` does; the shard that ends last writes the manifest.
 
     Returns None while clips of other shards are missing. The files are those of one process.
     """
-    clips, out = Path(clips), Path(out)
+    clips, out = Path(clips).absolute(), Path(out)
     _check_places(clips, out)
     with owned_by_shard(out, shard):
         found = find_clips(clips)
-        _prepare(shard.spread(found), out, config, make_tools, workers, progress)
+        _prepare(shard.spread(found), out, config, make_tools, engine, progress)
         if not all(was_tried(each, clip_folder(out, each.name)) for each in found):
             return None
         return _finish(clips, found, out, config, split)
@@ -82,17 +78,44 @@ def _prepare(
     out: Path,
     config: PrepareConfig,
     make_tools: Callable[[], Tools],
-    workers: int,
+    engine: Engine | None,
     progress: Progress | None,
 ) -> None:
     """Prepare those of the clips that are not done, which no other process works on."""
     check_settings(out, config)
     pending = [each for each in found if not is_done(each, clip_folder(out, each.name))]
     done = len(found) - len(pending)
-    with closing(_run(pending, out, config, make_tools, workers)) as run:
-        for count, _ in enumerate(run, done + 1):
+    make = MakePreparer(out.absolute(), config, make_tools)
+    remove_parts(out, (each.name for each in pending))
+    with closing((engine or Inline()).run(make, pending)) as run:  # type: ignore[type-var]
+        for count, (clip, outcome) in enumerate(run, done + 1):
+            if isinstance(outcome, Lost):
+                lost_clip(clip, out, str(outcome))
             if progress is not None:
                 progress(count, len(found))
+    remove_parts(out, (each.name for each in pending))
+
+
+@dataclass(frozen=True)
+class MakePreparer:
+    """Makes the worker of a process: it prepares a `Found` and returns its `Outcome`."""
+
+    out: Path
+    config: PrepareConfig = field(hash=False)  # it holds a dictionary
+    make_tools: Callable[[], Tools]
+
+    def __call__(self) -> Callable[[Found], Outcome]:
+        """Load the tools and return the worker."""
+        tools = self.make_tools()
+
+        def work(found: Found) -> Outcome:
+            try:
+                return prepare_clip(found, self.out, self.config, tools)
+            except Exception as error:
+                refuse_machine(error)
+                raise
+
+        return work
 
 
 def _finish(
@@ -104,52 +127,6 @@ def _finish(
     write_report(out, manifest, outcomes, split)
     manifest.write(out)
     return manifest, outcomes
-
-
-def _run(
-    clips: Sequence[Found],
-    out: Path,
-    config: PrepareConfig,
-    make_tools: Callable[[], Tools],
-    workers: int,
-) -> Generator[Outcome, None, None]:
-    """Prepare clips, and yield the outcome of each."""
-    if workers <= 1 or len(clips) <= 1:
-        tools = make_tools() if clips else None
-        for found in clips:
-            assert tools is not None
-            yield prepare_clip(found, out, config, tools)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _limit_threads, (workers,)) as pool:
-        jobs = [pool.submit(_job, found, out, config, make_tools) for found in clips]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BrokenProcessPool as error:
-            raise MediaError(
-                f"workers got {workers}; one of them was killed, perhaps for lack of memory. Run "
-                "the command again with fewer workers: finished clips are kept."
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _limit_threads(workers: int) -> None:
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-    cv2.setNumThreads(1)
-
-
-def _job(
-    found: Found, out: Path, config: PrepareConfig, make_tools: Callable[[], Tools]
-) -> Outcome:
-    return prepare_clip(found, out, config, _tools(make_tools))
-
-
-@lru_cache(1)
-def _tools(make_tools: Callable[[], Tools]) -> Tools:
-    """Load the tools once per process."""
-    return make_tools()
 
 
 def _manifest(

@@ -2,20 +2,22 @@
 
 import argparse
 import logging
-import os
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError
 from ...places import check_folder
 from ...types import DEFAULT_FPS
+from ..engines import add_engine_arguments, engine_of, with_whole_paths
 from ..following import add_pose_pair, add_pose_runs, progress_bar
 from ..options import (
     add_device,
     add_encoders,
     add_old_name,
     add_shard,
+    add_threads,
     machine_from,
     parse_fps,
     parse_size,
@@ -24,7 +26,7 @@ from ..options import (
 
 if TYPE_CHECKING:
     from ...dataset.splits import Split
-    from ...dataset.tools import ToolMaker
+    from ...dataset.tools import ToolMaker, Tools
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +63,12 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add_old_name(parser, "--frames", pictures)
     text = "frames per second of folders of pictures (default: 30)"
     add("--fps", type=parse_fps, default=DEFAULT_FPS, help=text)
-    add("--workers", type=int, default=1, help="number of processes (default: 1)")
-    add_shard(parser, "clips")
     _add_pose_arguments(parser)
     _add_cache_arguments(parser)
+    group = parser.add_argument_group("to share the work")
+    add_shard(group, "clips")
+    add_engine_arguments(group, "clips")
+    add_threads(group)
 
 
 def _add_pose_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +102,7 @@ def run(options: argparse.Namespace) -> int:
     check_folder(options.out)
     known = recipe(options.recipe) if options.recipe else None
     maker = _maker(options)
+    engine = engine_of(options, options.threads)
     config = PrepareConfig(
         size=options.size or (known.size if known else Size(768, 768)),
         fit=options.fit or (known.fit if known else "pad"),
@@ -109,8 +114,10 @@ def run(options: argparse.Namespace) -> int:
     )
     split = _split(options) or (known.split if known else None)
     what = (options.clips, options.out, config, maker)
+    if options.ray is not None and maker.caches:
+        what = (*what[:3], ToolsThere(maker, options.device))
     with progress_bar("preparing", "clip") as progress:
-        more = {"split": split, "workers": _workers(options), "progress": progress}
+        more = {"split": split, "engine": engine, "progress": progress}
         if options.shard.whole:
             ended = prepare(*what, **more)
         else:
@@ -125,6 +132,19 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.write(report_text(manifest, outcomes, split))
     logger.info("%s: %d clips; see %s there", options.out, len(manifest.clips), REPORT)
     return 0 if manifest.clips else 1
+
+
+@dataclass(frozen=True)
+class ToolsThere:
+    """Makes the tools of a worker on another machine, which may have another device."""
+
+    maker: "ToolMaker"
+    device: str  # as the option names it
+
+    def __call__(self) -> "Tools":
+        """Load the networks to the device of this machine."""
+        machine = argparse.Namespace(device=self.device, dtype="fp32")
+        return replace(self.maker, device=str(machine_from(machine)[0]))()
 
 
 def _split(options: argparse.Namespace) -> "Split | None":
@@ -150,6 +170,7 @@ def _maker(options: argparse.Namespace) -> "ToolMaker":
     if options.poses and not options.poses.is_dir():
         raise InputError(f"--poses got {options.poses}; there is no such folder. Check the path.")
     options.dtype = "fp32"  # cached values are computed only once, so with full precision
+    options = with_whole_paths(options)
     caches = tuple(cache.strip() for cache in options.cache.split(",") if cache.strip())
     return ToolMaker(
         detector=options.detector,
@@ -165,12 +186,3 @@ def _maker(options: argparse.Namespace) -> "ToolMaker":
         caches=caches,
         device=str(machine_from(options)[0]) if caches else "cpu",
     )
-
-
-def _workers(options: argparse.Namespace) -> int:
-    if options.workers < 1:
-        raise InputError(
-            f"--workers got {options.workers}; at least one is needed. This machine has "
-            f"{os.cpu_count()} cores."
-        )
-    return options.workers

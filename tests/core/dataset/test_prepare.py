@@ -15,12 +15,15 @@ from core.dataset.clips_material import (
     write_clip,
 )
 
+from animate_anyone.dataset.ahead import ahead
 from animate_anyone.dataset.clip import stamp_of
 from animate_anyone.dataset.manifest import ClipDataset, Span, clip_folder
 from animate_anyone.dataset.prepare import prepare, prepare_shard
 from animate_anyone.dataset.settings import PrepareConfig
 from animate_anyone.dataset.splits import Split
 from animate_anyone.dataset.tools import StoredPoses, ToolMaker, Tools
+from animate_anyone.engines.engine import Lost
+from animate_anyone.engines.processes import Processes
 from animate_anyone.errors import ConfigError, InputError, MediaError
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.shards import Shard, owned_by_shard
@@ -291,8 +294,60 @@ def test_several_processes_make_the_same_files(three):
     clips, poses, out = three
     maker = ToolMaker(stored=poses)
     prepare(clips, out, CONFIG, maker)
-    prepare(clips, out.with_name("two"), CONFIG, maker, workers=2)
+    prepare(clips, out.with_name("two"), CONFIG, maker, engine=Processes(2, threads=1))
     assert files_of(out.with_name("two")) == files_of(out)
+
+
+class Dying:
+    """An engine whose workers die of one clip."""
+
+    workers = 1
+
+    def __init__(self, deadly: str) -> None:
+        self.deadly = deadly
+
+    def run(self, make, work):
+        worker = make()
+        for found in work:
+            if found.name == self.deadly:
+                left = (Path(found.path).parents[1] / "set/clips") / f".{found.name}.0123abcd.part"
+                left.mkdir()
+                yield found, Lost(3)
+            else:
+                yield found, worker(found)
+
+
+def test_a_clip_whose_workers_died_is_reported_and_tried_again(three):
+    clips, poses, out = three
+    manifest, outcomes = prepare(clips, out, CONFIG, StoredTools(poses), engine=Dying("b"))
+    assert [entry.name for entry in manifest.clips] == ["a", "c"]
+    assert [each.skipped for each in outcomes] == ["", "worker died", ""]
+    assert "its worker died 3 times" in (out / "report.md").read_text()
+    assert sorted(path.name for path in (out / "clips").iterdir()) == ["a", "b", "c"]
+    prepare(clips, out, CONFIG, StoredTools(poses))
+    prepare(clips, out.with_name("one"), CONFIG, StoredTools(poses))
+    assert files_of(out) == files_of(out.with_name("one"))
+
+
+def test_frames_are_read_ahead_in_order_and_up_to_a_limit():
+    read = []
+    frames = ahead((read.append(number) or number for number in range(100)), 4)
+    assert next(frames) == 0
+    assert [next(frames) for _ in range(9)] == list(range(1, 10))
+    frames.close()
+    assert len(read) <= 10 + 4 + 2
+    assert list(ahead(iter(range(20)), 3)) == list(range(20))
+
+
+def test_an_error_of_a_source_that_is_read_ahead_comes_in_its_place():
+    def source():
+        yield 1
+        raise InputError("the second is damaged")
+
+    frames = ahead(source())
+    assert next(frames) == 1
+    with pytest.raises(InputError, match="the second"):
+        next(frames)
 
 
 def test_a_data_set_inside_the_folder_of_clips_raises(three):
