@@ -223,3 +223,10 @@ def progress_bar(title: str, unit: str = "window") -> "Iterator[Progress]":
             bar.update(done - bar.n)
 
         yield progress
+
+
+@contextmanager
+def no_progress_bar(title: str, unit: str = "") -> "Iterator[Progress]":
+    """Show nothing, as for one item of many; yields a callback as `progress_bar`."""
+    del title, unit
+    yield lambda done, total: None

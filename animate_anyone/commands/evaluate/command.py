@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...places import check_place
+from ..engines import add_engine_arguments, engine_of
 from ..following import add_pose_pair
 from ..options import (
     add_canvas,
@@ -16,12 +17,15 @@ from ..options import (
     add_old_name,
     add_shard,
     add_steps_and_guidance,
+    add_threads,
     sentence,
 )
 from .checks import check_options, drop_unused
 from .clip import run_on_clip
 from .keeping import check_keeping, check_merge, measure_test, merge
+from .opening import identity_of, instruments_of, tested_of
 from .test import Test, finished_test, generated_test
+from .worker import MakeMeasurer
 
 if TYPE_CHECKING:
     from ...evaluation.kept.folder import Settings
@@ -33,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `evaluate`."""
     text = "measure a model under a fixed protocol"
     parser = subparsers.add_parser("evaluate", help=text, description=sentence(text))
-    parser.set_defaults(run=partial(run, parser))
+    parser.set_defaults(run=partial(run, parser), quiet=False)
     add = parser.add_argument
     text = "mini, mini-kinds, ubc, tiktok, disco, or a JSON file with your own protocol (default: "
     text += "mini)"
@@ -59,6 +63,8 @@ def _add_keeping(parser: argparse.ArgumentParser) -> None:
     text += "on where it was stopped"
     add("--out", type=Path, metavar="FOLDER", help=text)
     add_shard(group, "clips")
+    add_engine_arguments(group, "clips")
+    add_threads(group)
     text = "print the table of a test whose parts lie in these folders, and measure nothing"
     add("--merge", type=Path, nargs="+", metavar="FOLDER", help=text)
     text = "write the generated clips to this folder, in the size in which they are made"
@@ -113,24 +119,31 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     check_keeping(options)
     if options.result or options.poses:
         return run_on_clip(options)
-    from ...evaluation.instruments import open_instruments
+    from ...engines.engine import Inline
     from ...evaluation.protocol import load_protocol
 
     protocol = load_protocol(options.protocol)
     check_options(options, drawn=protocol.drawn)
     rule = f"protocol {protocol.name} does not measure"
     drop_unused(options, protocol.metrics, rule, "Add this to its metrics")
-    tested, changed = _tested(options, protocol)
-    instruments = open_instruments(
-        tested,
-        pose=_pose_reader(options, drawn=protocol.drawn),
-        lpips_backbone=options.lpips_backbone,
-        fvd_network=options.fvd_network,
-    )
-    make = finished_test if options.results else generated_test
-    test = make(options, tested, instruments)
+    engine = engine_of(options, options.threads)
+    here = isinstance(engine, Inline)
+    tested, changed = tested_of(options, protocol)
+    instruments = instruments_of(options, tested)
+    if options.results:
+        test = finished_test(options, tested, instruments)
+    else:
+        test = generated_test(options, tested, instruments, described=not here)
     settings = _settings(options, protocol, tested, changed, instruments, test)
-    return measure_test(options, test, settings)
+    make = MakeMeasurer.of(options, test, instruments)
+    if here:
+        return measure_test(options, test, settings, engine, make.around(test.measure))
+    test = replace(test, measure=_elsewhere)  # forgets the networks
+    return measure_test(options, test, settings, engine, make)
+
+
+def _elsewhere(item: object, keep: object) -> Any:  # noqa: ANN401  (never returns)
+    raise AssertionError(f"{item} is measured by workers, not here with {keep}")
 
 
 def _settings(
@@ -145,25 +158,19 @@ def _settings(
     from ...evaluation.compared import not_whole
     from ...evaluation.instruments import absent
     from ...evaluation.kept.folder import Settings
-    from ...evaluation.kept.identity import of_files
     from ...evaluation.report import versions
-    from ...weights.pose_models import chosen_pose_models
 
     found = len(set(test.names))
     if found != protocol.clips:
         changed["clips"] = (protocol.clips, found)
     changed |= not_whole(test.compared)
-    pair = None if instruments.pose is None else (options.detector, options.estimator)
     described = {n: v for n, v in tested.data().items() if n not in ("title", "paper", "clips")}
     return Settings(
         same={
             "protocol": described,
-            "networks of metrics": {
-                "poses": pair and of_files(chosen_pose_models(*pair)),
-                "LPIPS": instruments.lpips is not None,
-                "FVD": instruments.fvd is not None,
-            },
-            **test.same,
+            "networks of metrics": identity_of(options, instruments),
+            **test.networks,
+            **test.clips,
         },
         names=test.names,
         first=test.first,
@@ -177,41 +184,6 @@ def _settings(
             "versions": versions(),
         },
     )
-
-
-def _tested(
-    options: argparse.Namespace, protocol: "Protocol"
-) -> "tuple[Protocol, dict[str, tuple[Any, Any]]]":
-    """Return the protocol with the changes of options and data set, and a record of these."""
-    changed: dict[str, tuple[Any, Any]] = {}
-    fit = protocol.fit
-    if options.data:
-        from ...dataset.manifest import ClipDataset
-
-        fit = ClipDataset.open(options.data).manifest.fit
-    if fit != protocol.fit:
-        changed["fit"] = (protocol.fit, fit)
-    if options.frames is not None and options.frames != protocol.frames:
-        changed["frames"] = (protocol.frames, options.frames)
-    if options.first:
-        changed["first"] = (0, options.first)
-    for name in ("steps", "cfg", "guidance_interval", "step_cache"):
-        if getattr(options, name) is not None and not options.results:
-            changed[name.replace("_", " ")] = ("the preset's", getattr(options, name))
-    if options.without_motion:
-        changed["temporal layers"] = ("the model's", "left out")
-    clips = protocol.clips if options.pairs is None else options.pairs
-    frames = protocol.frames if options.frames is None else options.frames
-    return replace(protocol, clips=clips, frames=frames, fit=fit), changed
-
-
-def _pose_reader(options: argparse.Namespace, *, drawn: bool) -> Any:  # noqa: ANN401
-    """Return the pose reader: of the named pair, aa-mini's for drawn characters, or None."""
-    from ...evaluation.pose_reader import PoseReader
-    from ...weights.pose_models import open_pose_pair
-
-    named = (options.detector, options.estimator)
-    return PoseReader(open_pose_pair(*named)) if drawn or any(named) else None
 
 
 def _files(options: argparse.Namespace, instruments: "Instruments") -> dict[str, str]:

@@ -3,15 +3,19 @@
 import argparse
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError
+from ...errors import InputError, MediaError
 from ...places import check_folder
 from ..following import progress_bar
 from .results import write_results
 
 if TYPE_CHECKING:
+    from ...engines.engine import Engine, MakeWorker, Worker
     from ...evaluation.kept.clips import KeptClips
     from ...evaluation.kept.folder import KeptRows, Settings
     from ...evaluation.kept.row import ClipRow
@@ -22,7 +26,13 @@ logger = logging.getLogger(__name__)
 REPORT = "report"  # name of the two files in the folder of a test that is done
 
 
-def measure_test(options: argparse.Namespace, test: "Test", settings: "Settings") -> int:
+def measure_test(
+    options: argparse.Namespace,
+    test: "Test",
+    settings: "Settings",
+    engine: "Engine",
+    make: "MakeWorker",  # its worker takes an item of the test and returns its row
+) -> int:
     """Measure what is left, print and write the report if all is there; return the exit code."""
     from ...evaluation.kept.clips import open_clips
 
@@ -30,21 +40,39 @@ def measure_test(options: argparse.Namespace, test: "Test", settings: "Settings"
     if options.keep_clips:
         clips = open_clips(options.keep_clips, settings.same, options.keep_as)
     if options.out is None:
-        rows = _measured(test, list(settings.places), clips)
-        return report(options, settings, rows)
-    return _kept(options, test, settings, clips)
+        rows: dict[int, ClipRow] = {}
+        places = list(settings.places)
+        with progress_bar("evaluate", "clip") as progress:
+            for row in _measured(test, places, engine, make):
+                rows[row.place] = row
+                progress(len(rows), len(places))
+        return report(options, settings, [rows[place] for place in places])
+    return _kept(options, test, settings, clips, engine, make)
 
 
 def _kept(
-    options: argparse.Namespace, test: "Test", settings: "Settings", clips: "KeptClips | None"
+    options: argparse.Namespace,
+    test: "Test",
+    settings: "Settings",
+    clips: "KeptClips | None",
+    engine: "Engine",
+    make: "MakeWorker",
 ) -> int:
     from ...evaluation.kept.folder import lock_of, open_rows
     from ...places import owned
 
     kept = open_rows(options.out, settings)
     _warn_of_other_packages(kept)
-    with owned(options.out, name=lock_of(str(options.shard))):
-        _measured(test, list(options.shard.spread(settings.places)), clips, kept)
+    places = list(options.shard.spread(settings.places))
+    with (
+        owned(options.out, name=lock_of(str(options.shard))),
+        progress_bar("evaluate", "clip") as progress,
+    ):
+        left = [place for place in places if not _is_done(kept, place, clips)]
+        done = len(places) - len(left)
+        for row in _measured(test, left, engine, make):
+            kept.write(row)
+            progress(done := done + 1, len(places))
     if missing := kept.missing:
         _tell_missing(options, settings, missing)
         return 0
@@ -53,21 +81,40 @@ def _kept(
 
 
 def _measured(
-    test: "Test",
-    places: list[int],
-    clips: "KeptClips | None",
-    kept: "KeptRows | None" = None,  # rows are written there and not returned
-) -> "list[ClipRow]":
-    rows: list[ClipRow] = []
-    keep = None if clips is None else clips.writer
-    with progress_bar("evaluate", "clip") as progress:
-        for done, place in enumerate(places, 1):
-            if kept is None:
-                rows.append(test.measure(place, keep))
-            elif not _is_done(kept, place, clips):
-                kept.write(test.measure(place, keep))
-            progress(done, len(places))
-    return rows
+    test: "Test", places: list[int], engine: "Engine", make: "MakeWorker"
+) -> "Iterator[ClipRow]":
+    """Yield the rows of these places, in any order; MediaError at the end if workers died of some.
+
+    A worker that dies costs its clip another try.
+    """
+    from ...engines.engine import Lost
+
+    lost: list[int] = []
+    items = ((place, test.item(place)) for place in places)
+    with closing(engine.run(_Placed(make), items)) as run:  # type: ignore[type-var]
+        for (place, _), outcome in run:
+            if isinstance(outcome, Lost):
+                lost.append(place)
+            else:
+                yield outcome
+    if lost:
+        names = [test.names[place - test.first] for place in lost]
+        raise MediaError(
+            f"workers could not measure {len(lost)} of {len(places)} clips ({', '.join(names[:3])}"
+            f"{', ...' if len(names) > 3 else ''}): each time a worker died, perhaps for lack of "
+            "memory. Start the command again with fewer workers; with --out the rest is kept."
+        )
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Makes a worker that takes an item with its place, by which the engine's results are known."""
+
+    make: "MakeWorker"
+
+    def __call__(self) -> "Worker":
+        work = self.make()
+        return lambda placed: work(placed[1])
 
 
 def _is_done(kept: "KeptRows", place: int, clips: "KeptClips | None") -> bool:
@@ -138,6 +185,11 @@ def check_keeping(options: argparse.Namespace) -> None:
         raise InputError(
             "--result and --poses measure one clip, of which nothing is kept. Leave --out, "
             "--keep-clips and --shard out; --figures writes its figures."
+        )
+    if of_clip and (options.ray is not None or (options.workers or 1) > 1):
+        raise InputError(
+            "--result and --poses measure one clip, which no workers can share. Leave --workers "
+            "and --ray out."
         )
     for name in kept:
         check_folder(getattr(options, name), create=False)

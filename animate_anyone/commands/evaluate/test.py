@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
-from ..following import progress_bar
+from ..following import no_progress_bar, progress_bar
 from ..options import machine_from, steps_and_guidance
 
 if TYPE_CHECKING:
@@ -26,15 +26,21 @@ if TYPE_CHECKING:
     PairAt = Callable[[int, bool], Pair]  # by place; and whether skeletons are drawn dimmed
 
 
+Measure = Callable[[Any, "KeepClip | None"], "ClipRow"]
+"""Measures an item of a test, with what opens the writers of its generated clips."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Test:
     """The clips of a test, and how one of them is measured."""
 
     names: list[str]  # of all clips, in order
     first: int  # place of the first one in the whole test of the protocol
-    measure: "Callable[[int, KeepClip | None], ClipRow]"  # the row of a place
+    item: Callable[[int], Any]  # what `measure` takes for a place; another process can read it
+    measure: Measure
     made: dict[str, Any]  # how the clips are made, for the report
-    same: dict[str, Any]  # what figures depend on besides protocol and instruments
+    networks: dict[str, Any]  # what makes the clips, as every worker must have it
+    clips: dict[str, Any]  # what else the figures depend on
     compared: "dict[str, Compared]" = field(default_factory=dict)
 
 
@@ -42,13 +48,7 @@ def finished_test(
     options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
 ) -> Test:
     """Return the test of finished clips."""
-    from ...evaluation.folders import (
-        compared_frames,
-        content_of_pair,
-        lengths_of,
-        match_folders,
-        measure_finished,
-    )
+    from ...evaluation.folders import compared_frames, content_of_pair, lengths_of, match_folders
     from ...evaluation.instruments import check_sets
 
     every = match_folders(options.results, options.truth, protocol)
@@ -56,77 +56,116 @@ def finished_test(
     if not pairs:
         raise InputError(f"--first got {options.first}; there are {len(every)} clips. Lower it.")
     check_sets(instruments, lengths_of(pairs, protocol))
-
-    def measure(place: int, _: "KeepClip | None") -> "ClipRow":
-        return measure_finished(pairs[place - options.first], protocol, instruments, place)
-
+    measure, networks = measure_of_finished(protocol, instruments)
     return Test(
         names=[pair.name for pair in pairs],
         first=options.first,
+        item=lambda place: (place, pairs[place - options.first]),
         measure=measure,
         made={
             "results": str(options.results),
             "truth": str(options.truth),
             "driving skeletons": "read from the true clips by the same networks",
         },
-        same={"clips": {pair.name: content_of_pair(pair) for pair in pairs}},
+        networks=networks,
+        clips={"clips": {pair.name: content_of_pair(pair) for pair in pairs}},
         compared=compared_frames(pairs),
     )
 
 
+def measure_of_finished(
+    protocol: "Protocol", instruments: "Instruments"
+) -> tuple[Measure, dict[str, Any]]:
+    """Return what measures a place and its pair of clips, and an empty record of networks."""
+    from ...evaluation.folders import measure_finished
+
+    def measure(item: Any, _: "KeepClip | None") -> "ClipRow":  # noqa: ANN401  (place and pair)
+        place, pair = item
+        return measure_finished(pair, protocol, instruments, place)
+
+    return measure, {}
+
+
 def generated_test(
-    options: argparse.Namespace, protocol: "Protocol", instruments: "Instruments"
+    options: argparse.Namespace,
+    protocol: "Protocol",
+    instruments: "Instruments",
+    *,
+    described: bool = False,  # the networks do not run in this process, and stay on its CPU
 ) -> Test:
     """Return the test of clips that are generated now."""
     from ...evaluation.instruments import check_sets
-    from ...evaluation.kept.identity import of_networks
-    from ...evaluation.report import measure_pair, sampling_data
+    from ...evaluation.report import sampling_data
 
-    given = _prepared if options.data else _drawn
-    lengths, pair_at, compared, data = given(options, protocol)
+    lengths, _, compared, data = _clips(options, protocol)
     check_sets(instruments, lengths)
-    device, dtype = machine_from(options)
-    models = _models(options, device, dtype)
-    sampling, dimmed = _sampling(options, models), models.preset.dimmed_poses
-    numbers = str(dtype).removeprefix("torch.")
-    seed = sampling.seed + options.first
-
-    def measure(place: int, keep: "KeepClip | None") -> "ClipRow":
-        pair = pair_at(place, dimmed)
-        return measure_pair(models, pair, sampling, instruments, place=place, keep=keep)
-
+    generator = Generator(options, protocol, instruments, described=described)
+    seed = generator.sampling.seed + options.first
     return Test(
         names=[name for name, _, _ in lengths],
         first=options.first,
-        measure=measure,
+        item=lambda place: place,
+        measure=generator.measure,
         made={
             "models": str(options.models),
-            "preset": models.preset.title,
-            "sampling": sampling_data(sampling),
+            "preset": generator.models.preset.title,
+            "sampling": sampling_data(generator.sampling),
             "seeds": list(range(seed, seed + len(lengths))),
-            "device": str(device),
-            "dtype": numbers,
+            "device": generator.device,
+            "dtype": generator.dtype,
             **{
                 name.replace("_", " "): str(getattr(options, name))
                 for name in ("data", "vae", "image_encoder")
                 if getattr(options, name)
             },
         },
-        same={
-            "models": of_networks(
-                models.preset,
-                {name: part for name, part in vars(models).items() if name != "preset"},
-            ),
-            "sampling": {**sampling_data(sampling), "seed": sampling.seed},
-            "device": device.type,
-            "dtype": numbers,
-            **data,
-        },
+        networks=generator.networks,
+        clips=data(),
         compared=compared,
     )
 
 
-def _models(options: argparse.Namespace, device: "torch.device", dtype: "torch.dtype") -> "Models":
+class Generator:
+    """Generates and measures the clips of a test, with networks that are loaded once."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        protocol: "Protocol",
+        instruments: "Instruments",
+        *,
+        described: bool = False,
+    ) -> None:
+        """Load the networks; see `generated_test`."""
+        from ...evaluation.kept.identity import of_networks
+        from ...evaluation.report import sampling_data
+
+        device, dtype = machine_from(options)
+        self.device, self.dtype = str(device), str(dtype).removeprefix("torch.")
+        self.models = _models(options, "cpu" if described else device, dtype)
+        self.sampling = _sampling(options, self.models)
+        self._instruments = instruments
+        self._pair_at = _clips(options, protocol)[1]
+        parts = {name: part for name, part in vars(self.models).items() if name != "preset"}
+        self.networks: dict[str, Any] = {
+            "models": of_networks(self.models.preset, parts),
+            "sampling": {**sampling_data(self.sampling), "seed": self.sampling.seed},
+            "device": device.type,
+            "dtype": self.dtype,
+        }
+
+    def measure(self, place: int, keep: "KeepClip | None") -> "ClipRow":
+        """Return the row of a place of the test."""
+        from ...evaluation.report import measure_pair
+
+        pair = self._pair_at(place, self.models.preset.dimmed_poses)
+        more: dict[str, Any] = {"place": place, "keep": keep}
+        return measure_pair(self.models, pair, self.sampling, self._instruments, **more)
+
+
+def _models(
+    options: argparse.Namespace, device: "torch.device | str", dtype: "torch.dtype"
+) -> "Models":
     """Return the networks of a weight set or a run, with the encoders that are named."""
     from ...evaluation.ablation import without_motion
     from ...training.trained import is_run, load_run
@@ -138,7 +177,8 @@ def _models(options: argparse.Namespace, device: "torch.device", dtype: "torch.d
         motion = not options.without_motion
         models = load_run(Path(options.models), motion=motion, dtype=dtype, device=device)
     else:
-        with progress_bar("loading", "tensor") as progress:
+        show = no_progress_bar if options.quiet else progress_bar
+        with show("loading", "tensor") as progress:
             models = load_models(options.models, dtype=dtype, device=device, progress=progress)
         models = without_motion(models) if options.without_motion else models
     if options.vae:
@@ -159,9 +199,16 @@ def _models(options: argparse.Namespace, device: "torch.device", dtype: "torch.d
     return models
 
 
+def _clips(
+    options: argparse.Namespace, protocol: "Protocol"
+) -> "tuple[Lengths, PairAt, dict[str, Compared], Callable[[], dict[str, Any]]]":
+    """Return lengths and pairs, the compared frames, and what records the clips' content."""
+    return _prepared(options, protocol) if options.data else _drawn(options, protocol)
+
+
 def _drawn(
     options: argparse.Namespace, protocol: "Protocol"
-) -> "tuple[Lengths, PairAt, dict[str, Compared], dict[str, Any]]":
+) -> "tuple[Lengths, PairAt, dict[str, Compared], Callable[[], dict[str, Any]]]":
     """Return lengths and pairs of the drawn test."""
     from ...evaluation.held_out import (
         MOTION_FPS,
@@ -180,12 +227,12 @@ def _drawn(
     def pair_at(place: int, _: bool) -> "Pair":  # all points are certain, so none is dimmed
         return pair(place, frames, protocol.size)
 
-    return lengths, pair_at, {}, {}
+    return lengths, pair_at, {}, dict
 
 
 def _prepared(
     options: argparse.Namespace, protocol: "Protocol"
-) -> "tuple[Lengths, PairAt, dict[str, Compared], dict[str, Any]]":
+) -> "tuple[Lengths, PairAt, dict[str, Compared], Callable[[], dict[str, Any]]]":
     """Return lengths and pairs of a prepared data set's test clips, and which frames they are."""
     from ...dataset.content import content_of
     from ...dataset.manifest import ClipDataset
@@ -206,7 +253,7 @@ def _prepared(
         entry = entries[place - options.first]
         return next(prepared_pairs(dataset, (entry,), protocol, dimmed=dimmed))
 
-    return lengths, pair_at, compared, {"data": content_of(dataset)}
+    return lengths, pair_at, compared, lambda: {"data": content_of(dataset)}
 
 
 def _sampling(options: argparse.Namespace, models: "Models") -> "Sampling":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...jobs.records import Order, Record
 from ...jobs.running import Made, run_job
-from ..following import Follower
+from ..following import Follower, no_progress_bar
 from ..making import Clip
 from .settings import Settings
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ...animate import ReferenceCondition
     from ...config import Preset
     from ...pose.networks.sessions import PoseSession
-    from ...protocols import Progress
     from ...weights.load import Models
 
 _LOGGERS = logging.getLogger(__name__.split(".")[0])  # all of this package
@@ -71,7 +70,7 @@ class Animator:
     def _make(self, order: Order) -> Made:
         options = self._about.into(self._settings.options(order.settings))
         with _log_lines() as lines:
-            follower = Follower(options, self._open, _silent)
+            follower = Follower(options, self._open, no_progress_bar)
             clip = Clip(options, self._loaded[1], follower)
             clip.write(
                 order.result,
@@ -79,7 +78,7 @@ class Animator:
                 self._machine[0],
                 keep_models=True,
                 encode=self._encoding(lines),
-                show=_silent,
+                show=no_progress_bar,
             )
         return Made(tuple(lines), clip.frames_hash.hexdigest(), clip.sampling_seconds)
 
@@ -140,13 +139,6 @@ def _open_session(
     from ...pose.networks.sessions import open_session
 
     return open_session(path, provider, **more)
-
-
-@contextmanager
-def _silent(title: str, unit: str) -> "Iterator[Progress]":
-    """Show no bar for a single job; the list has one."""
-    del title, unit
-    yield lambda done, total: None
 
 
 @contextmanager

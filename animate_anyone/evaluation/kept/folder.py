@@ -174,10 +174,11 @@ def merged(parts: Sequence[KeptRows]) -> list[ClipRow]:
 def differences(there: Settings, here: Settings) -> list[str]:
     """Return a phrase for each value in which two tests differ, at most eight."""
     values = [dict(_flat("", s.same)) | {"first": s.first} for s in (there, here)]
+    unlike = [n for n in {**values[0], **values[1]} if values[0].get(n) != values[1].get(n)]
     found = [
         f"{name} is {_shown(values[0].get(name))} there and {_shown(values[1].get(name))} here"
-        for name in dict.fromkeys([*values[0], *values[1]])
-        if values[0].get(name) != values[1].get(name)
+        f"{_files_of(there, here, name)}"
+        for name in unlike
     ]
     if there.names != here.names:
         found.append(f"it has {len(there.names)} clips there and {len(here.names)} here")
@@ -206,6 +207,15 @@ def _flat(name: str, values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield from _flat(inner, value)
         else:
             yield inner, value
+
+
+def _files_of(there: Settings, here: Settings, name: str) -> str:
+    """Return the files of a metric's network in brackets; "" for other values."""
+    metric = name.removeprefix("networks of metrics ")
+    files = [s.report.get("instruments", {}).get(metric) for s in (there, here)]
+    if metric == name or not any(files):
+        return ""
+    return f" ({_shown(files[0])} there, {_shown(files[1])} here)"
 
 
 def _shown(value: object) -> str:

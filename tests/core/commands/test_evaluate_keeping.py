@@ -1,16 +1,22 @@
 """`evaluate` that goes on: kept rows, parts and their merge, kept clips, refused folders."""
 
 import json
+import pickle
 import shutil
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from animate_anyone.__main__ import main
-from animate_anyone.evaluation import report
+from animate_anyone.commands.evaluate import command
+from animate_anyone.engines.engine import Inline, Lost
+from animate_anyone.evaluation import instruments, report
+from animate_anyone.evaluation.metrics.lpips import LpipsNetwork
 from animate_anyone.evaluation.protocol import load_protocol
 from animate_anyone.media import clip_info, frames_of, write_picture
 from animate_anyone.places import owned
@@ -269,3 +275,93 @@ def test_the_former_name_of_figures_still_works(finished, tmp_path, caplog):
     assert main([*words, "--json", str(tmp_path / "figures.json")]) == 0
     assert "rows" in json.loads((tmp_path / "figures.json").read_text())
     assert "--json is now called --figures" in caplog.text
+
+
+def test_workers_give_the_rows_of_one_process(drawn, tmp_path, monkeypatch):
+    words, whole = drawn
+    made = []
+
+    class Sent:
+        """Sends its worker as to another process, and works backwards."""
+
+        workers = 1
+
+        def run(self, make, work):
+            sent = pickle.loads(pickle.dumps(make))
+            made.append((sent == make, hash(sent) == hash(make)))
+            worker = sent()
+            for item in reversed(list(work)):
+                yield item, worker(pickle.loads(pickle.dumps(item)))
+
+    monkeypatch.setattr(command, "engine_of", lambda *_: Sent())
+    for more in ([], ["--out", str(tmp_path / "rows")]):
+        assert figures_of([*words, *more], tmp_path) == whole
+    assert made == [(True, True)] * 2
+
+
+def test_clips_whose_workers_died_are_named_and_the_others_kept(
+    drawn, tmp_path, monkeypatch, capsys
+):
+    words, whole = drawn
+    kept = [*words, "--out", str(tmp_path / "rows")]
+
+    class Dying:
+        workers = 1
+
+        def run(self, make, work):
+            worker = make()
+            for item in work:
+                yield item, Lost(3) if item[0] == 1 else worker(item)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "engine_of", lambda *_: Dying())
+        assert main(kept) == 2
+    assert "could not measure 1 of 3 clips (character 1)" in capsys.readouterr().err
+    assert len(list((tmp_path / "rows" / "rows").glob("*.json"))) == 2
+    assert figures_of(kept, tmp_path) == whole
+
+
+def test_a_worker_with_other_networks_is_refused(drawn, monkeypatch, capsys):
+    words, _ = drawn
+
+    class Elsewhere:
+        workers = 1
+
+        def run(self, make, work):
+            other = make.make.networks.replace("float32", "float16")
+            yield from Inline().run(replace(make, make=replace(make.make, networks=other)), work)
+
+    monkeypatch.setattr(command, "engine_of", lambda *_: Elsewhere())
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "dtype: float16 there, float32 here" in said
+    assert "Give --device and --dtype" in said
+
+
+def test_another_network_of_lpips_is_refused_and_its_files_are_named(
+    tiny_bundle, tmp_path, monkeypatch, capsys
+):
+    words = ["evaluate", "--pairs=1", "--protocol"]
+    words += [str(protocol_file(tmp_path, "mini", metrics=["lpips"])), "--models", str(tiny_bundle)]
+    words += ["--steps=1", "--cfg=1", "--device=cpu", f"--out={tmp_path / 'rows'}"]
+
+    def network(value, source):
+        layers = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3))
+        torch.nn.init.constant_(layers[0].weight, value)
+        torch.nn.init.zeros_(layers[0].bias)
+        return LpipsNetwork(layers, {0: torch.ones(1, 2, 1, 1)}, source=source)
+
+    def begin(value, source):
+        monkeypatch.setattr(instruments, "installed_lpips", lambda *_: network(value, source))
+        return main(words)
+
+    assert begin(0.5, "first.pth") == 0
+    assert begin(0.5, "its copy") == 0  # the same weights give the same figures
+    assert begin(0.4, "other.ckpt") == 2
+    assert "(first.pth there, other.ckpt here)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--workers=2", "--ray=local"])
+def test_one_clip_has_no_workers(option, capsys):
+    assert main(["evaluate", "--result=a.mp4", "--poses=a.json", option]) == 2
+    assert "which no workers can share" in capsys.readouterr().err
