@@ -54,7 +54,13 @@ _NOT_NEGATIVE = (
     "lora",
     "lora_alpha",
 )
-_SHARES = ("condition_dropout", "reference_dropout", "average_decay", "second_moment")
+_SHARES = (
+    "figure_margin",
+    "condition_dropout",
+    "reference_dropout",
+    "average_decay",
+    "second_moment",
+)
 _CHOICES = {
     "stage": (1, 2),
     "variant": VARIANTS,
@@ -93,6 +99,9 @@ class TrainingConfig:
     average_decay: float = 0.999  # of the moving average of the weights; 0 keeps none
     condition_dropout: float = 0.1  # share of examples without reference and image token
     figure_weight: float = 2.0  # extra weight of the loss inside the figure, if there are masks
+    # Prepared clips hold no masks: there the figure is what lies near the limbs, up to this share
+    # of the picture's shorter side; 0: it is not known. 0.04 is usual.
+    figure_margin: float = 0.0
     # Extra weight inside boxes around hands all of whose points are confident, and around faces;
     # MimicMotion has 9 for hands (arXiv 2406.19680, section 3).
     hand_weight: float = 0.0
@@ -128,6 +137,7 @@ class TrainingConfig:
     report_minutes: float = 0.0  # report after this time too; 0: by steps alone
     save_minutes: float = 0.0  # save after this time too; 0: by steps alone
     validate_every: int = 0  # steps; 0 never
+    wandb: str = ""  # project of Weights & Biases where the log is shown too; "": none
 
     def __post_init__(self) -> None:
         if not isinstance(self.losses, Mapping):

@@ -50,6 +50,8 @@ def _add_stage_arguments(step: argparse.ArgumentParser) -> None:
     add("--recipe", default="aa-mini", help=text)
     text = "a JSON file with settings that replace the recipe's"
     add("--config", type=Path, help=text)
+    text = "show the log in this project of Weights & Biases too; needs the package wandb"
+    add("--wandb", metavar="PROJECT", help=text)
     group = step.add_argument_group("what is trained")
     text = (
         "names with commas: denoiser, attention, temporal, reference, pose_guider, image_encoder, "
@@ -89,7 +91,7 @@ def _stage(options: argparse.Namespace) -> int:
     recipe = get_recipe(options.recipe, 1 if options.step == "stage1" else 2)
     options_given = {
         name: getattr(options, name)
-        for name in ("steps", "train", "lora", "lora_alpha")
+        for name in ("steps", "train", "lora", "lora_alpha", "wandb")
         if getattr(options, name) is not None
     }
     changes = read_changes(options.config) if options.config else {}

@@ -27,10 +27,12 @@ CHANGEABLE_FIELDS = (
     "save_minutes",
     "spike_limit",
     "validate_every",
+    "wandb",
     "learning_rate",
     "decay_from",
     "losses",
     "figure_weight",
+    "figure_margin",
     "hand_weight",
     "face_weight",
 )

@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON per report, and TensorBoard if it is installed."""
+"""The log of a run: a line of JSON per report, TensorBoard if it is installed, wandb if asked."""
 
 import io
 import json
@@ -14,6 +14,7 @@ from PIL import Image
 from ...errors import TrainingError
 from ...media.pictures import write_picture
 from ...places import whole_file
+from .wandb_board import WandbBoard
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +62,18 @@ def drop_entries_after(path: Path, step: int) -> None:
 class Journal:
     """Numbers, pictures and clips by step; only the first process of a run keeps one."""
 
-    def __init__(self, folder: Path, step: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        step: int = 0,
+        wandb: WandbBoard | None = None,  # shows the same in Weights & Biases
+    ) -> None:
         """Open the folder's log; entries after `step`, where the run is resumed, are dropped."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         self.folder = folder
         self._board: Any = None
+        self._wandb = wandb
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
@@ -80,6 +87,8 @@ class Journal:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
             self._board.flush()
+        if self._wandb is not None:
+            self._wandb.numbers(step, values)
 
     def picture(
         self,
@@ -88,7 +97,10 @@ class Journal:
         picture: np.ndarray,  # (H, W, 3), uint8
     ) -> None:
         """Save a picture as a file, and show it in TensorBoard."""
-        write_picture(self.folder / "samples" / f"{name}-{step:08d}.png", picture)
+        path = self.folder / "samples" / f"{name}-{step:08d}.png"
+        write_picture(path, picture)
+        if self._wandb is not None:
+            self._wandb.file(step, name, path)
         if self._board is not None:
             self._board.add_image(name, picture, step, dataformats="HWC")
 
@@ -110,8 +122,11 @@ class Journal:
             duration=_durations(len(frames), fps),
             loop=0,
         )
-        with whole_file(self.folder / "samples" / f"{name}-{step:08d}.gif") as part:
+        path = self.folder / "samples" / f"{name}-{step:08d}.gif"
+        with whole_file(path) as part:
             part.write_bytes(data.getvalue())
+        if self._wandb is not None:
+            self._wandb.file(step, name, path)
         if self._board is not None:
             # TensorBoard plays a GIF, but torch only writes still pictures; so the data of the
             # still picture are replaced with the GIF.
@@ -122,7 +137,9 @@ class Journal:
             self._board.file_writer.add_summary(summary, step)
 
     def close(self) -> None:
-        """Write buffered entries and close TensorBoard's file."""
+        """Write buffered entries, close TensorBoard's file and end wandb's run."""
+        if self._wandb is not None:
+            self._wandb.close()
         if self._board is not None:
             self._board.close()
 

@@ -21,6 +21,7 @@ def draw_of(config: TrainingConfig) -> Draw:
         least_crop=config.least_crop,
         references=config.references,
         reference_dropout=config.reference_dropout,
+        figure=config.figure_margin if config.figure_weight else 0.0,
         hands=config.box_rule(config.hand_weight),
         faces=config.box_rule(config.face_weight),
     )

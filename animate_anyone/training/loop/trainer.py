@@ -41,6 +41,7 @@ from .looks import Looks
 from .losses import BatchFacts, figure_error, total_loss, warn_of_unweighted_steps
 from .optimizer import build_optimizer
 from .reading import Part, read_steps
+from .wandb_board import WandbBoard, check_wandb
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Trainer:
     ) -> None:
         """Build the stage; resume from the newest complete checkpoint if there is one."""
         self.config, self.surroundings = config, surroundings or Surroundings()
+        check_wandb(config.wandb)
         self.folder = folder / f"stage{config.stage}"
         self.preset = scheduled(preset or get_preset(config.preset), config)
         self.schedule = NoiseSchedule(self.preset.schedule)
@@ -125,7 +127,7 @@ class Trainer:
 
     def _run(self, source: Source) -> None:
         config, main = self.config, self.accelerator.is_main_process
-        journal = Journal(self.folder, self.step) if main else None
+        journal = self._journal() if main else None
         if main:
             config.write(self.folder / "config.json")
         figures: list[dict[str, float]] = []  # of each step since the last report
@@ -153,6 +155,12 @@ class Trainer:
             started = time.perf_counter()
         if journal is not None:
             journal.close()
+
+    def _journal(self) -> Journal:
+        board = None
+        if project := self.config.wandb:
+            board = WandbBoard(project, self.folder, asdict(self.config))
+        return Journal(self.folder, self.step, board)
 
     def train_step(self, parts: Sequence[tuple[Sequence[int], Batch]]) -> dict[str, float]:
         """Take one step over the rows of this process; return the loss and other figures."""

@@ -72,6 +72,7 @@ class Draw:
     reference_dropout: float = 0.0  # share of those after the first that are left out
     distance: int = 0  # least frames from the reference to each target
     least_crop: float = 1.0  # random crops have this share of the sides or more; 1: none
+    figure: float = 0.0  # margin of masks around the limbs of prepared clips; 0: no masks
     hands: BoxRule | None = None  # boxes around hands; None: not needed
     faces: BoxRule | None = None
 

@@ -20,7 +20,7 @@ from ...weights.encoders import CLIP_SIDE
 from .batch import Batch, Draw, Extra
 from .extras import CANDIDATES, described, draw_extras, far_apart
 from .placed import Crop, Placed, needed_frames, place
-from .weighed import boxes_of_rows, rules_of
+from .weighed import boxes_of_rows, figures_of_rows, rules_of
 
 logger = logging.getLogger(__name__)
 
@@ -228,6 +228,7 @@ class ClipSource:
             poses=rearrange(poses, "b f H W c -> b f c H W"),
             extras=self._further(rows, firsts),
             names=tuple(row.name for row in rows),
+            masks=figures_of_rows([row.skeletons for row in rows], draw.figure),
             **boxes_of_rows([row.skeletons for row in rows], draw),
         )
 

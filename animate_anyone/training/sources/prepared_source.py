@@ -34,10 +34,10 @@ def _recognises(choices: "Choices") -> bool:
 def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
     dataset = _dataset(choices)
     _check_caches(dataset, choices)
-    if config.figure_weight:
+    if config.figure_weight and not config.figure_margin:
         log.info(
-            "figure_weight %g has no effect on %s: prepared clips hold no mask of the figure. "
-            "hand_weight and face_weight work there.",
+            "figure_weight %g has no effect on %s: prepared clips hold no mask of the figure. Set "
+            "figure_margin (0.04 is usual) to take for it what lies near the limbs.",
             *(config.figure_weight, dataset.folder),
         )
     look: dict[str, Any] = {

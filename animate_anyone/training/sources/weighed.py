@@ -1,9 +1,11 @@
-"""Boxes around hands and faces as parts of a batch, for the weights of the loss."""
+"""Figures, hands and faces as parts of a batch, for the weights of the loss."""
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ...pose.drawing.hull import PoseMask
 from ...pose.skeleton.joints import PART_JOINTS
 from ...pose.skeleton.part_boxes import BoxRule, Part, coverage, part_boxes
 from ...pose.skeleton.stack import SLICES
@@ -41,6 +43,19 @@ def boxes_of_rows(
         name: torch.from_numpy(np.stack([boxed(row, part, rule) for row in rows]))[:, None]
         for name, part, rule in rules_of(draw)
     }
+
+
+def figures_of_rows(
+    rows: list[PoseClip],  # of each example, its targets
+    margin: float,  # around the limbs, as a share of the shorter side; 0: no masks
+) -> Tensor | None:  # (b, 1, f, h, w), 0..1
+    """Return the share of each latent that lies near the limbs of the skeletons."""
+    if not margin:
+        return None
+    shape = PoseMask(margin=margin, feather=0.0)
+    masks = np.stack([shape.of(row, row.canvas) for row in rows])
+    shares = F.avg_pool2d(torch.from_numpy(masks).float() / 255, LATENT)
+    return shares[:, None]
 
 
 def clip_of_points(

@@ -469,6 +469,21 @@ def test_hands_of_real_clips_have_boxes(tmp_path, caplog):
             assert bool(row.any()) == (name in "ad")
 
 
+def test_the_figure_of_real_clips_lies_near_their_limbs(dataset):
+    source = source_of(dataset)
+    assert source.batch(STAGE1, 0, range(2)).masks is None
+    near, far = (
+        source.batch(replace(STAGE1, figure=margin), 0, range(2)) for margin in (0.04, 0.1)
+    )
+    h, w = (side // 8 for side in near.poses.shape[3:])
+    assert near.masks.shape == (2, 1, 3, h, w)
+    assert 0 < near.masks.mean() < far.masks.mean() < 1
+    assert (far.masks >= near.masks).all()
+    # The drawn skeleton lies inside.
+    drawn = near.poses.amax(2).reshape(2, 3, h, 8, w, 8).amax((3, 5)) > 127
+    assert far.masks[:, 0][drawn].min() > 0
+
+
 def test_clips_without_any_confident_hand_or_face_are_refused(tmp_path):
     write_set(tmp_path)
     source = source_of(hands_in(tmp_path, "a", confidence=0.4))

@@ -43,6 +43,10 @@ def test_all_rows_of_a_step_are_of_one_size_and_every_size_has_its_share(folder,
     assert "1 steps draw as many examples as there are clips (4)" in caplog.text
     source_of(choices, replace(CONFIG, figure_weight=2.0))
     assert "figure_weight 2 has no effect" in caplog.text
+    assert "Set figure_margin (0.04 is usual)" in caplog.text
+    caplog.clear()
+    source_of(choices, replace(CONFIG, figure_weight=2.0, figure_margin=0.04))
+    assert "has no effect" not in caplog.text
     widths = []
     for step in range(60):
         first = source.batch(STAGE1, step, [0])
