@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import Preset
-from ..errors import InputError
 from ..pose.retarget.modes import USUAL_MODE
 from ..types import Size
 from ..weights.sets.table import get_preset, presets
@@ -84,7 +83,7 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         help="a bundle, a folder, or the files of a weight set (default: the embedded aa-mini)",
     )
     text = "a LoRA for Stable Diffusion 1.5 or from `train export`, and its strength (default: 1); "
-    text += "several are added; not with --jobs"
+    text += "several are added"
     add("--lora", nargs="+", default=[], metavar="FILE[:STRENGTH]", help=text)
     text = "the weight set that the files belong to, if their tensor shapes fit several"
     add("--preset", choices=presets(), help=text)
@@ -119,12 +118,6 @@ def run(options: argparse.Namespace) -> int:
     from .making import Clip
 
     if options.jobs is not None:
-        if options.lora:
-            raise InputError(
-                f"lora got {', '.join(options.lora)} with --jobs, whose clips take weight sets as "
-                "they are. Leave it out, or name a set with the LoRA added, as `train export "
-                "--merged` writes it."
-            )
         from .jobs.command import run_list
 
         return run_list(options)

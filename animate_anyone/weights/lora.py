@@ -5,6 +5,7 @@ this project's temporal layers.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +20,47 @@ _PREFIX = "lora_unet_"
 _TEXT = ("lora_te_", "lora_te1_", "lora_te2_")  # changes of text encoders, which are not used here
 _DOWN, _UP, _ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
 _SHOWN = 3  # names in a message
+
+
+class AddedLoras:
+    """The LoRAs that a denoiser has now; its own weights are kept, to be put back exactly."""
+
+    def __init__(self, denoiser: nn.Module) -> None:
+        """Use a denoiser that has none."""
+        self._denoiser = denoiser
+        self._own: dict[str, Tensor] = {}  # weights of the layers that are changed now
+        self._now: list[tuple[Path, float, int, int]] = []  # files with strength, size and time
+
+    def change(self, texts: Sequence[str]) -> None:
+        """Give the denoiser these LoRAs, FILE or FILE:STRENGTH, and no others.
+
+        After an error it has none.
+        """
+        wanted = [_stamped(*parse_lora(text)) for text in texts]
+        if wanted == self._now:
+            return
+        self._take_away()
+        for path, strength, _, _ in wanted:
+            try:
+                self._keep(path)
+                add_lora(self._denoiser, path, strength)
+            except BaseException:
+                self._take_away()
+                raise
+        self._now = wanted
+
+    @torch.no_grad()
+    def _take_away(self) -> None:
+        for name, value in self._own.items():
+            self._denoiser.get_parameter(name).copy_(value)
+        self._own, self._now = {}, []
+
+    def _keep(self, path: Path) -> None:
+        """Keep the weights that a file will change."""
+        keys = {key.rpartition(".lora_")[0] for key in read_weights(path)}
+        for name, value in self._denoiser.named_parameters():
+            if _PREFIX + _flat(name) in keys and name not in self._own:
+                self._own[name] = value.detach().clone()
 
 
 def parse_lora(
@@ -60,7 +102,7 @@ def add_lora(
     """
     weights = read_weights(path)
     layers = {
-        name.removesuffix(".weight").replace(".", "_"): value
+        _flat(name): value
         for name, value in denoiser.named_parameters()
         if name.endswith(".weight")
     }
@@ -95,6 +137,17 @@ def add_lora(
         log.warning("%s: %d tensors of text encoders have no effect here", path, len(text))
     log.info("%s: %d layers changed with strength %g", path, len(changes), strength)
     return len(changes)
+
+
+def _stamped(path: Path, strength: float) -> tuple[Path, float, int, int]:
+    """Return a LoRA with size and time of its file, by which another one is noticed."""
+    found = path.stat()
+    return path, strength, found.st_size, found.st_mtime_ns
+
+
+def _flat(name: str) -> str:
+    """Return the name of a layer in kohya's form, by that of its weight."""
+    return name.removesuffix(".weight").replace(".", "_")
 
 
 @torch.no_grad()

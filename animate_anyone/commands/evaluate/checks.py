@@ -26,12 +26,13 @@ def check_options(options: argparse.Namespace, *, drawn: bool) -> None:
     if bool(options.results) != bool(options.truth):
         raise InputError("--results and --truth belong together; give both.")
     sampled = ("steps", "cfg", "guidance_interval", "step_cache", "vae", "image_encoder")
-    given = options.without_motion or any(getattr(options, name) is not None for name in sampled)
+    given = options.without_motion or bool(options.lora)
+    given = given or any(getattr(options, name) is not None for name in sampled)
     if options.results and given:
         raise InputError(
             "--results was given with --steps, --cfg, --guidance-interval, --step-cache, --vae, "
-            "--image-encoder or --without-motion; finished clips are not sampled again. Leave "
-            "these out."
+            "--image-encoder, --lora or --without-motion; finished clips are not sampled again. "
+            "Leave these out."
         )
     if options.results and options.data:
         raise InputError(

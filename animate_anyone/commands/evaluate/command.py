@@ -78,6 +78,8 @@ def _add_generated(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     text = "a preset, bundle, folder of weights, or folder of a training run (default: aa-mini)"
     add("--models", default="aa-mini", help=text)
+    text = "a LoRA for the denoiser, and its strength (default: 1); several are added"
+    add("--lora", nargs="+", default=[], metavar="FILE[:STRENGTH]", help=text)
     add_encoders(group, "that of --models")
     add_data(group, ", for the protocols ubc and tiktok")
     add_steps_and_guidance(group)

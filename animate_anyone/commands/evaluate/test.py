@@ -108,6 +108,7 @@ def generated_test(
         measure=generator.measure,
         made={
             "models": str(options.models),
+            **({"LoRAs": options.lora} if options.lora else {}),
             "preset": generator.models.preset.title,
             "sampling": sampling_data(generator.sampling),
             "seeds": list(range(seed, seed + len(lengths))),
@@ -171,8 +172,10 @@ def _models(
     from ...training.trained import is_run, load_run
     from ...weights.encoders import load_autoencoder, load_image_encoder
     from ...weights.load import load_models
+    from ...weights.lora import add_lora, parse_lora
     from ...weights.read import read_weights
 
+    loras = [parse_lora(text) for text in options.lora]
     if is_run(Path(options.models)):
         motion = not options.without_motion
         models = load_run(Path(options.models), motion=motion, dtype=dtype, device=device)
@@ -181,6 +184,8 @@ def _models(
         with show("loading", "tensor") as progress:
             models = load_models(options.models, dtype=dtype, device=device, progress=progress)
         models = without_motion(models) if options.without_motion else models
+    for path, strength in loras:
+        add_lora(models.denoiser, path, strength)
     if options.vae:
         weights, scale = read_weights(options.vae), models.preset.latent_scale
         models.autoencoder = load_autoencoder(weights, scale, dtype, device)

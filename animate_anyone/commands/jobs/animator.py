@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...config import Preset
     from ...pose.networks.sessions import PoseSession
     from ...weights.load import Models
+    from ...weights.lora import AddedLoras
 
 _LOGGERS = logging.getLogger(__name__.split(".")[0])  # all of this package
 
@@ -70,6 +71,7 @@ class Animator:
     def _make(self, order: Order) -> Made:
         options = self._about.into(self._settings.options(order.settings))
         with _log_lines() as lines:
+            self._loras.change(options.lora)
             follower = Follower(options, self._open, no_progress_bar)
             clip = Clip(options, self._loaded[1], follower)
             clip.write(
@@ -98,6 +100,12 @@ class Animator:
         with _log_lines():
             models = load_models(source_of(self._options), **more)
         return models, models.preset
+
+    @cached_property
+    def _loras(self) -> "AddedLoras":
+        from ...weights.lora import AddedLoras
+
+        return AddedLoras(self._loaded[0].denoiser)
 
     @cached_property
     def _options(self) -> argparse.Namespace:

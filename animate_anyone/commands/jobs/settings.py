@@ -17,11 +17,12 @@ from .options import NEEDED
 # Options of the whole run; a line that names one of them is refused.
 _OF_THE_RUN = frozenset({"help", "jobs", "out", "models", "preset", "device", "dtype", "sheet",
     "dry-run", "shard", "workers", "threads", "ray", "cpus-per-worker", "gpus-per-worker",
-    "provider", "engine-cache", "lora"})  # fmt: skip
+    "provider", "engine-cache"})  # fmt: skip
 # Options that take a path, or one word that is none.
 _PATHS_OR_WORDS = {"continue-from": REFERENCE, "plate": FILL}
+_LORA = "lora"  # its values are paths with a strength
 # What one reference encoded once can serve.
-_NEIGHBOURS = ("reference", "size", "reference-strength", "per-person")
+_NEIGHBOURS = ("reference", "size", "reference-strength", "per-person", _LORA)
 
 
 class Settings:
@@ -78,8 +79,11 @@ class Settings:
         """Return the files and folders that a job reads."""
         found = []
         for name, value in settings.items():
-            if self._is_path(name, value):
-                found += [Path(each) for each in (value if isinstance(value, list) else [value])]
+            values = value if isinstance(value, list) else [value]
+            if name == _LORA:
+                found += [Path(_split_lora(each)[0]) for each in values]
+            elif self._is_path(name, value):
+                found += map(Path, values)
         return found
 
     def _is_path(self, name: str, value: object) -> bool:
@@ -90,9 +94,13 @@ class Settings:
     def _absolute(self, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         """Return settings whose paths do not depend on the folder that a worker runs in."""
         for name, value in settings.items():
-            if name in self._actions and self._is_path(name, value):
-                many = isinstance(value, list)
-                paths = [str((folder / each).absolute()) for each in (value if many else [value])]
+            many = isinstance(value, list)
+            values = value if many else [value]
+            if name == _LORA:
+                pairs = map(_split_lora, values)
+                settings[name] = [f"{(folder / path).absolute()}{more}" for path, more in pairs]
+            elif name in self._actions and self._is_path(name, value):
+                paths = [str((folder / each).absolute()) for each in values]
                 settings[name] = paths if many else paths[0]
         return settings
 
@@ -127,6 +135,18 @@ def neighbours(settings: Mapping[str, Any]) -> str:
     """Return a key that is equal for jobs which can share an encoded reference."""
     own = {_plain(name): value for name, value in settings.items()}
     return json.dumps([own.get(name) for name in _NEIGHBOURS])
+
+
+def _split_lora(
+    text: str,  # FILE or FILE:STRENGTH
+) -> tuple[str, str]:
+    """Return the name of the file, and what follows it: a colon and a number, or nothing."""
+    name, colon, number = text.rpartition(":")
+    try:
+        float(number)
+    except ValueError:
+        return text, ""
+    return (name, colon + number) if name else (text, "")
 
 
 def _plain(name: str) -> str:

@@ -69,8 +69,6 @@ def test_a_lora_changes_the_video_by_its_strength(inputs, capsys):
     assert off == (folder / "clip.mp4").read_bytes() != on
     assert main(arguments(options, f"--lora={folder / 'none.safetensors'}")) == 2
     assert "none.safetensors', where no file is" in capsys.readouterr().err
-    assert main(arguments(options, "--lora=a.safetensors", jobs=folder / "jobs.jsonl")) == 2
-    assert "with --jobs, whose clips take weight sets as they are" in capsys.readouterr().err
 
 
 def test_a_foreground_mask_makes_the_result_transparent(inputs, capsys):

@@ -32,9 +32,11 @@ from animate_anyone.training.networks import build_networks
 from animate_anyone.training.trained import load_run
 from animate_anyone.types import Size
 from animate_anyone.weights.sets.aa_mini import AA_MINI
+from animate_anyone.weights.sources import MINI_FOLDER
 from metric_networks import write_alexnet, write_fvd_network
 
 INPUTS = Path(__file__).resolve().parents[3] / "workflows/inputs"
+INK = MINI_FOLDER / "loras/aa_mini_ink.safetensors"
 SIZE = Size(64, 64)
 
 
@@ -72,6 +74,18 @@ def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed == Path(files[1]).read_text()
     assert f"| result | {result['psnr']:.2f} |" in printed
+
+
+def test_a_lora_is_measured_and_named_in_the_report(tmp_path):
+    table = tmp_path / "table.json"
+    words = ["--pairs=1", "--steps=1", "--cfg=1", "--device=cpu", f"--figures={table}"]
+    found = []
+    for strength in ("0", "1"):
+        assert main(["evaluate", *words, f"--lora={INK}:{strength}"]) == 0
+        found.append(json.loads(table.read_text()))
+    off, on = (data["rows"]["result"]["mean"]["psnr"] for data in found)
+    assert off > on + 1  # an ink drawing is not the true picture
+    assert found[1]["made"]["LoRAs"] == [f"{INK}:1"]
 
 
 @pytest.fixture

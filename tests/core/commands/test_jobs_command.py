@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from animate_anyone.__main__ import main
 from animate_anyone.media import clip_info
@@ -80,6 +82,41 @@ def test_shards_and_workers_give_the_same_and_a_second_start_does_what_is_left(l
     assert frames_of(folder / "two") == frames_of(folder / "one")
     assert (folder / "two" / "jobs-done.jsonl").exists()
     assert not list((folder / "two").glob(".lock*"))
+
+
+def test_a_lora_changes_its_own_jobs_alone_and_another_file_is_noticed(listed, capsys):
+    folder, options = listed
+
+    def write(value):
+        tensors = {
+            "up.weight": torch.full((8, 1, 1, 1), value),
+            "down.weight": torch.ones(1, 4, 3, 3),
+        }
+        named = {f"lora_unet_conv_in.lora_{key}": each for key, each in tensors.items()}
+        save_file(named, folder / "ink.safetensors")
+
+    write(1.0)
+    loras = {"a": [], "b": ["ink.safetensors:0.5"], "c": ["ink.safetensors:0"], "d": []}
+    jobs = [
+        {"name": name, "reference": "anna.png", "seed": 1} | ({"lora": lora} if lora else {})
+        for name, lora in loras.items()
+    ]
+    (folder / "ink.jsonl").write_text("\n".join(map(json.dumps, jobs)))
+    assert animate(folder, options, "ink", jobs="ink.jsonl") == 0
+    plain = frames_of(folder / "one")["anna/1"]
+    found = frames_of(folder / "ink")
+    assert {name for name, frames in found.items() if frames == plain} == {"a", "c", "d"}
+    # The same as the command for a single clip makes.
+    flags = [f"--lora={folder / 'ink.safetensors'}:0.5", f"--reference={folder / 'anna.png'}"]
+    alone = folder / "alone.jsonl"
+    alone.write_text(json.dumps({"name": "b"}))
+    more = [*flags, "--seed=1"]
+    assert animate(folder, options, "given", *more, jobs="alone.jsonl") == 0
+    assert frames_of(folder / "given")["b"] == found["b"]
+    capsys.readouterr()
+    write(2.0)
+    assert animate(folder, options, "ink", "--dry-run", jobs="ink.jsonl") == 0
+    assert "2 have changed since" in capsys.readouterr().out
 
 
 def test_a_failed_job_is_a_record_in_words(listed, capsys):
