@@ -15,6 +15,7 @@ from .find import Found, find_clips
 from .manifest import ClipEntry, Manifest, clip_folder
 from .report import write_report
 from .settings import PrepareConfig, check_settings
+from .space import tell_space
 from .splits import Split
 from .tools import Tools
 
@@ -84,6 +85,7 @@ def _prepare(
     """Prepare those of the clips that are not done, which no other process works on."""
     check_settings(out, config)
     pending = [each for each in found if not is_done(each, clip_folder(out, each.name))]
+    tell_space(out, pending, config)
     done = len(found) - len(pending)
     make = MakePreparer(out.absolute(), config, make_tools)
     remove_parts(out, (each.name for each in pending))
