@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from core.dataset.clips_material import character, write_character, write_clip
@@ -40,7 +41,7 @@ def ray_here():
         folders = (ROOT, ROOT / "tests")  # where its processes find the package and the worker
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
         patch.setenv("RAY_worker_niceness", "0")  # else its processes wait for all others
-        quiet = {"include_dashboard": False, "log_to_driver": False}
+        quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
         ray.init(address="local", num_cpus=2, logging_level=logging.ERROR, **quiet)
         yield
         ray.shutdown()
