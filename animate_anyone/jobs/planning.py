@@ -4,11 +4,12 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..places import whole_file
 from .reading import Job, JobList
-from .records import DONE, FAILED, Order, read_state
+from .records import DONE, FAILED, Order, known_record, read_state, record_path
 
 TABLE = "jobs-done.jsonl"
 _COLUMNS = ("name", "state", "error", "result", "bytes", "frames_sha256", "seconds", "machine")
@@ -22,8 +23,8 @@ class Plan:
     def __init__(self, jobs: JobList, order: ToOrder) -> None:
         """Look at the record of every job."""
         left, found = array("L"), Counter[str]()
-        for index in range(len(jobs)):
-            state, _ = read_state(order(jobs[index]))
+        for index, job in enumerate(jobs):
+            state, _ = read_state(order(job))
             found[state] += 1
             if state != DONE:
                 left.append(index)
@@ -55,21 +56,27 @@ class Plan:
         return f"{text}; {len(self._left)} are left"
 
 
+class _UnrecordedError(Exception):
+    """A job has no record yet."""
+
+
 def write_table(
     jobs: Iterable[Job],  # all jobs of the file
-    order: ToOrder,
+    out: Path,  # the folder of the results
     path: Path,
 ) -> bool:
     """Write a line for each job into a JSON lines file, in order of the names' neighbours.
 
     Returns False, and writes nothing, while a job of another shard has no record.
     """
-    for job in jobs:
-        if not order(job).record.is_file():
-            return False
-    with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
-        for job in jobs:
-            _, record = read_state(order(job))
-            row = {name: record.get(name) for name in _COLUMNS}
-            file.write(json.dumps({**row, "name": job.name}) + "\n")
-    return True
+    with suppress(_UnrecordedError):
+        with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
+            for job in jobs:
+                place = record_path(out / job.result)
+                record = known_record(place)
+                if not record and not place.is_file():
+                    raise _UnrecordedError
+                row = {name: record.get(name) for name in _COLUMNS}
+                file.write(json.dumps({**row, "name": job.name}) + "\n")
+        return True
+    return False

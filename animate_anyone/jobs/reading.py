@@ -4,10 +4,12 @@ import json
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, BinaryIO, overload
+
+import numpy as np
 
 from ..errors import InputError
 from ..json_files import require_regular
@@ -42,7 +44,7 @@ class Job:
 class JobList(Sequence[Job]):
     """The jobs of a file that was checked, neighbours next to each other.
 
-    A job is read from the file again when it is asked for, so memory holds 16 bytes of it.
+    A job is read from the file again when it is asked for, so memory holds 24 bytes of it.
     """
 
     def __init__(
@@ -65,16 +67,24 @@ class JobList(Sequence[Job]):
     def __getitem__(self, index: int | slice) -> "Job | JobList":
         if isinstance(index, slice):
             return JobList(self._path, self._starts, self._sums, self._order[index])
-        line = self._order[index]
         with self._path.open("rb") as file:
-            file.seek(self._starts[line])
-            content = file.readline(MOST_LINE)
+            return self._read(file, self._order[index])
+
+    def _read(self, file: BinaryIO, line: int) -> Job:
+        file.seek(self._starts[line])
+        content = file.readline(MOST_LINE)
         if zlib.crc32(content) != self._sums[line]:
             raise InputError(
                 f"jobs got {self._path}, which was changed while its jobs were run. Start the "
                 "command again: finished jobs are kept."
             )
         return _job(content)
+
+    def __iter__(self) -> Iterator[Job]:
+        """Yield all jobs, with the file open meanwhile."""
+        with self._path.open("rb") as file:
+            for line in self._order:
+                yield self._read(file, line)
 
     def chosen(self, indices: Sequence[int]) -> "JobList":
         """Return the jobs at these places."""
@@ -85,39 +95,80 @@ class JobList(Sequence[Job]):
 def read_jobs(path: Path, check: Check, neighbours: Neighbours) -> JobList:
     """Return the jobs of a file; InputError that names every bad line with its number.
 
-    Empty lines are passed over. Nothing is kept of the lines but where they are.
+    Empty lines are passed over. Of each line 32 bytes are kept: where it begins, and checksums of
+    its bytes, its name and its neighbours.
     """
     starts, sums = array("Q"), array("L")
-    groups, group_of_key = array("L"), dict[str, int]()
-    names: dict[int, int] = {}  # hash of the result's name -> number of the line
-    bad: list[str] = []
-    faults = 0
+    names, groups = array("q"), array("L")  # hashes of the result's name, and of the neighbours
+    bad = _BadLines()
     for number, start, content in _lines(path):
         try:
             job = _job(content)
             check(job.settings)
-            same = names.setdefault(hash(job.result.casefold()), number)
-            if same != number:
-                raise InputError(
-                    f"name got {job.name!r}, as line {same}; each job has a name of its own."
-                )
         except InputError as error:
-            faults += 1
-            if len(bad) < _SHOWN:
-                bad.append(f"line {number}: {error}")
+            bad.add(number, str(error))
             continue
-        key = zlib.crc32(neighbours(job.settings).encode())
-        groups.append(group_of_key.setdefault(str(key), len(group_of_key)))
+        names.append(hash(job.result.casefold()))
+        groups.append(zlib.crc32(neighbours(job.settings).encode()))
         starts.append(start)
         sums.append(zlib.crc32(content))
-    if faults:
-        more = [f"and {faults - len(bad)} more"] if faults > len(bad) else []
-        listed = "; ".join([*bad, *more])
-        raise InputError(f"jobs got {path} with {faults} bad lines ({listed}). Nothing was begun.")
+    if (doubled := _equal(names)).size:
+        _name_equals(path, set(doubled.tolist()), bad)
+    bad.refuse(path)
     if not starts:
         raise InputError(f"jobs got {path}, which holds no job. Write one JSON record in a line.")
-    order = array("L", sorted(range(len(starts)), key=groups.__getitem__))
-    return JobList(path, starts, sums, order)
+    return JobList(path, starts, sums, _side_by_side(groups))
+
+
+class _BadLines:
+    """Lines that are no jobs: how many, and the first of them in words."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: list[tuple[int, str]] = []
+
+    def add(self, number: int, why: str) -> None:
+        """Count a line; lines of one kind come in order."""
+        self._count += 1
+        self._first = sorted([*self._first, (number, why)])[:_SHOWN]
+
+    def refuse(self, path: Path) -> None:
+        """Raise InputError if there are any."""
+        if not self._count:
+            return
+        shown = [f"line {number}: {why}" for number, why in self._first]
+        more = [f"and {self._count - len(shown)} more"] if self._count > len(shown) else []
+        raise InputError(
+            f"jobs got {path} with {self._count} bad lines ({'; '.join([*shown, *more])}). Nothing "
+            "was begun."
+        )
+
+
+def _equal(hashes: array) -> np.ndarray:
+    """Return the hashes that stand in a list more than once."""
+    ordered = np.sort(np.frombuffer(hashes, np.int64)) if hashes else np.empty(0, np.int64)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+
+
+def _name_equals(path: Path, hashes: Container[int], bad: _BadLines) -> None:
+    """Add the lines whose result has the name of an earlier one's, among names of these hashes."""
+    first: dict[str, int] = {}
+    for number, _, content in _lines(path):
+        try:
+            job = _job(content)
+        except InputError:
+            continue
+        name = job.result.casefold()
+        if hash(name) in hashes and first.setdefault(name, number) != number:
+            why = f"name got {job.name!r}, as line {first[name]}; each job has a name of its own."
+            bad.add(number, why)
+
+
+def _side_by_side(groups: array) -> array:
+    """Return the places of all lines: those of one group together, groups as they first appear."""
+    keys = np.frombuffer(groups, np.dtype(f"u{groups.itemsize}"))
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return array("L", np.argsort(first[inverse], kind="stable").astype(keys.dtype).tobytes())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:

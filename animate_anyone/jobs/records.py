@@ -29,7 +29,7 @@ class Order:
     @property
     def record(self) -> Path:
         """Return the path of its record."""
-        return self.result.with_name(f"{self.result.name}.json")
+        return record_path(self.result)
 
     @property
     def identity(self) -> str:
@@ -68,17 +68,28 @@ class Record:
             part.write_text(text + "\n", encoding="utf-8")
 
 
+def record_path(result: Path) -> Path:
+    """Return the path of the record of a result."""
+    return result.with_name(f"{result.name}.json")
+
+
+def known_record(path: Path) -> Mapping[str, Any]:
+    """Return a job's record as it stands; an empty one if it is missing or damaged."""
+    try:
+        record = read_record(path, "record")
+    except InputError:
+        return {}
+    return record if record.get("version") == VERSION else {}
+
+
 def read_state(order: Order) -> tuple[str, Mapping[str, Any]]:
     """Return what is known of a job, and its record.
 
     "done": its result is there and was made from the same; "failed": it was tried; "changed": it
     was made from other settings, weights or inputs; "": nothing is known.
     """
-    try:
-        record = read_record(order.record, "record")
-    except InputError:
-        return "", {}
-    if record.get("version") != VERSION:
+    record = known_record(order.record)
+    if not record:
         return "", {}
     if record.get("state") != DONE:
         return FAILED, record

@@ -97,7 +97,7 @@ def _run(listed: _Listed, engine: Engine, options: argparse.Namespace) -> Summar
     )
     with _job_bar() as progress:
         summary = run_jobs(plan, engine, make, progress)
-    if write_table(listed.jobs, listed.order, options.out / TABLE):
+    if write_table(listed.jobs, options.out, options.out / TABLE):
         logger.info("%s: one line for each job", options.out / TABLE)
     return summary
 

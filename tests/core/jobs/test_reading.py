@@ -71,4 +71,22 @@ def test_memory_does_not_grow_with_the_settings_of_the_jobs(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(jobs) == 3000
-    assert peak < 300 * 3000 + 2**20  # of 2.7 MB of settings; most is the check for equal names
+    assert peak < 150 * 3000  # of 2.7 MB of settings
+
+
+def test_equal_names_are_named_in_the_order_of_their_lines(tmp_path):
+    names = ["a", "b", "A.mp4", "c", "b", "a"]
+    lines = [json.dumps({"name": name}) for name in names]
+    with pytest.raises(InputError) as error:
+        read(written(tmp_path / "jobs.jsonl", *lines[:3], "{", *lines[3:]))
+    said = str(error.value)
+    assert "with 4 bad lines (line 3: name got 'A.mp4', as line 1; each" in said
+    assert said.index("line 4: it is not JSON") < said.index("line 6: name got 'b', as line 2")
+    assert "line 7: name got 'a', as line 1" in said
+
+
+def test_jobs_are_yielded_in_the_order_in_which_they_are_indexed(tmp_path):
+    lines = [json.dumps({"name": f"j{n}", "r": n % 3}) for n in range(7)]
+    jobs = read(written(tmp_path / "jobs.jsonl", *lines))
+    assert list(jobs) == [jobs[n] for n in range(7)]
+    assert [job.name for job in jobs[2:5]] == ["j6", "j1", "j4"]

@@ -100,10 +100,19 @@ def test_a_list_goes_on_after_a_failure_and_a_second_start_does_what_is_left(tmp
     summary = run_jobs(plan, Inline(), lambda: worker("b"), lambda *at: seen.append(at))
     assert (summary.done, summary.failed) == (2, 1)
     assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert write_table(jobs, tmp_path, tmp_path / "table.jsonl")
+    second = json.loads((tmp_path / "table.jsonl").read_text().splitlines()[1])
+    assert (second["name"], second["state"]) == ("b", "failed")
+    assert "poses got nothing" in second["error"]
+    (tmp_path / "table.jsonl").unlink()
     again = Plan(jobs, to_order)
     assert again.text().endswith("2 were done before, 1 failed before, tried again; 1 are left")
     assert [order.name for order in again.orders()] == ["b"]
     assert run_jobs(again, Inline(), lambda: worker("")).done == 1
-    assert write_table(jobs, to_order, tmp_path / "table.jsonl")
+    assert write_table(jobs, tmp_path, tmp_path / "table.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "table.jsonl").read_text().splitlines()]
     assert [(row["name"], row["state"]) for row in rows] == [(name, "done") for name in "abc"]
+    (tmp_path / "c.mp4.json").unlink()
+    assert not write_table(jobs, tmp_path, tmp_path / "other.jsonl")
+    assert not (tmp_path / "other.jsonl").exists()
+    assert not list(tmp_path.glob(".*"))
