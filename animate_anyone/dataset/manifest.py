@@ -10,8 +10,9 @@ clips/<clip>/latents.npy, tokens.npy   if they were cached; only rows within spa
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Literal
 from urllib.parse import quote
 from zipfile import BadZipFile
@@ -75,13 +76,20 @@ class Manifest:
     clips: tuple[ClipEntry, ...]
 
     def write(self, folder: Path) -> None:
-        """Write the manifest of a data set atomically."""
-        values = {"version": VERSION, **asdict(self)}
+        """Write the manifest of a data set atomically, clip by clip: there may be many."""
+        facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {"version": VERSION, **facts, "cached": dict(self.cached), "clips": []}
         values["size"] = [self.size.width, self.size.height]
-        for clip in values["clips"]:
-            clip["spans"] = [[span["start"], span["stop"]] for span in clip["spans"]]
-        with whole_file(folder / MANIFEST) as part:
-            part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        head, tail = json.dumps(values, indent=1).rsplit("[]", 1)
+        with whole_file(folder / MANIFEST) as part, part.open("w", encoding="utf-8") as file:
+            file.write(f"{head}[")
+            for number, clip in enumerate(self.clips):
+                record = asdict(clip)
+                record["spans"] = [[span["start"], span["stop"]] for span in record["spans"]]
+                text = indent(json.dumps(record, indent=1), "  ")
+                file.write(f"{',' if number else ''}\n{text}")
+            end = "\n " if self.clips else ""
+            file.write(f"{end}]{tail}\n")
 
 
 class ClipDataset:

@@ -65,6 +65,18 @@ def test_a_manifest_is_read_back_unchanged(folder):
     assert dataset.size == SIZE
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_manifest_written_clip_by_clip_is_one_json_record_of_the_usual_form(tmp_path, count):
+    clips = tuple(replace(ENTRY, name=f"[] {number}\n") for number in range(count))
+    replace(MANIFEST, clips=clips).write(tmp_path)
+    text = (tmp_path / "manifest.json").read_text()
+    values = json.loads(text)
+    assert text == json.dumps(values, indent=1) + "\n"
+    assert list(values)[-1] == "clips"
+    assert [clip["name"] for clip in values["clips"]] == [f"[] {n}\n" for n in range(count)]
+    assert all(clip["spans"] == [[0, 2], [3, 6]] for clip in values["clips"])
+
+
 def test_frames_are_read_by_their_number_in_the_clip(folder):
     frames = ClipDataset.open(folder).frames(ENTRY, 3, 6)
     assert frames.dtype == np.uint8
