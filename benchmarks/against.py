@@ -20,6 +20,7 @@ from animate_anyone.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDS = ("diffusers==0.24.0", "transformers==4.38.2", "huggingface_hub<0.26", "tokenizers<0.19")
+PUBLIC_PAIR = ("-m", "benchmarks.public_pair")  # what their Python runs, in `ROOT`
 SIGN = "src/models/unet_3d.py"  # a file by which the checkout is recognised
 
 

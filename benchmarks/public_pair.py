@@ -1,7 +1,7 @@
 """Runs guidance pairs of the public implementation; `benchmarks.against` starts it.
 
-It runs in that implementation's own environment and imports nothing of this project. Each line on
-its standard input runs one pair; the answer is a line of JSON.
+It runs in that implementation's own environment and imports nothing of this project but the
+measurement of memory. Each line on its standard input runs one pair; the answer is a line of JSON.
 """
 
 import json

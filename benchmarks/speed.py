@@ -47,7 +47,7 @@ from animate_anyone.networks.unet import UNet
 from animate_anyone.types import Size
 from animate_anyone.weights.sets.moore import MOORE
 
-from .against import ROOT, check_checkout, compare, make_environment
+from .against import PUBLIC_PAIR, check_checkout, compare, make_environment
 from .public_pair import peak_mb
 
 HALF = GuidanceInterval(start=0.25, end=0.75)
@@ -258,8 +258,7 @@ def against(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     python = make_environment(options.environment.resolve())
     rows, columns = options.size.height // 8, options.size.width // 8
     shape = (options.width, options.frames, rows, columns, options.device)
-    script = str(ROOT / "benchmarks" / "public_pair.py")
-    theirs = [str(python), script, str(options.against.resolve()), *map(str, shape)]
+    theirs = [str(python), *PUBLIC_PAIR, str(options.against.resolve()), *map(str, shape)]
     size = f"{options.size.width}x{options.size.height}"
     ours = [sys.executable, "-m", "benchmarks.speed", "--answer", "--size", size]
     for name in ("width", "frames", "device"):

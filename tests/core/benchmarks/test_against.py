@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from animate_anyone.errors import InputError
-from benchmarks.against import check_checkout, compare
+from benchmarks.against import PUBLIC_PAIR, check_checkout, compare
 
 ANSWERS = """
 import json, sys
@@ -13,6 +13,25 @@ print("imports may print")
 print(json.dumps({{"ready": 1}}), flush=True)
 for number, _ in enumerate(sys.stdin):
     print(json.dumps({{"seconds": {seconds} + number, "peak_mb": {peak}}}), flush=True)
+"""
+
+# A checkout with the two classes of the public implementation that are called.
+UNET = """
+import torch
+
+class UNet3DConditionModel(torch.nn.Module):
+    def __init__(self, block_out_channels, **_):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, block_out_channels[0])
+
+    def forward(self, latents, moment, encoder_hidden_states, pose_cond_fea, return_dict):
+        assert latents.shape == (2, 4, 2, 4, 4) and pose_cond_fea.shape == (2, 8, 2, 4, 4)
+        return self.layer(latents.movedim(1, -1)),
+"""
+CONTROL = """
+class ReferenceAttentionControl:
+    def __init__(self, unet, **_):
+        assert not unet.training
 """
 
 
@@ -37,3 +56,15 @@ def test_a_process_that_ends_is_reported():
 def test_another_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"--against got .* name a checkout of Moore-Animate"):
         check_checkout(tmp_path)
+
+
+def test_the_public_side_runs_a_checkout(tmp_path):
+    models = tmp_path / "src" / "models"
+    models.mkdir(parents=True)
+    (models / "unet_3d.py").write_text(UNET)
+    (models / "mutual_self_attention.py").write_text(CONTROL)
+    shape = (tmp_path, 8, 2, 4, 4, "cpu")  # width, frames, rows and columns of the latents
+    theirs = [sys.executable, *PUBLIC_PAIR, *map(str, shape)]
+    results = compare(theirs, process(1e9, 1.0), pairs=1)
+    assert 0 < results["public"]["seconds"] < 60
+    assert results["public"]["peak_mb"] > 50
