@@ -212,6 +212,12 @@ def test_workflow_and_makefile_install_the_same_torch():
     assert load_yaml(GITHUB / "workflows" / "tests.yml")["env"]["TORCH"] == line.group(1)
 
 
+def test_core_tests_have_all_packages_that_the_makefile_installs():
+    steps = load_yaml(GITHUB / "workflows" / "tests.yml")["jobs"]["core"]["steps"]
+    installed = " ".join(step["run"] for step in steps if "pip install" in step.get("run", ""))
+    assert set(re.findall(r"-r (\S+)", installed)) == {p.name for p in ROOT.glob("require*.txt")}
+
+
 def test_workflow_takes_the_newest_and_the_oldest_comfyui_of_the_readme():
     script = (GITHUB / "workflows" / "tests.yml").read_text(encoding="utf-8")
     taken = re.findall(r"--branch v([\d.]+)", script)
