@@ -49,6 +49,16 @@ def check(widget: io.Input, value: Any) -> None:
         _check_range(widget.id, value, widget.min, widget.max, isinstance(widget, io.Int.Input))
 
 
+def check_alone(name: str, **others: object) -> None:
+    """Raise InputError if another input is connected that would say the same as this one."""
+    for other, value in others.items():
+        if value is not None:
+            raise InputError(
+                f"{other} got a value beside {name}, which takes its place; only one of them may "
+                f"be connected. Disconnect {other} or {name}."
+            )
+
+
 def _check_socket(name: str, value: Any, kind: str) -> None:
     """Raise for a literal in the place of a link; a prompt made by hand may hold one."""
     if isinstance(value, str | int | float):

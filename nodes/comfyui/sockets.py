@@ -17,6 +17,7 @@ from ...animate_anyone.config import Preset
 from ...animate_anyone.networks.condition import References, join_persons, join_references
 from ...animate_anyone.pose.networks.sessions import SessionPool
 from ...animate_anyone.types import PoseClip, Size
+from . import convert
 from .host import ModelPatcher
 
 
@@ -80,18 +81,31 @@ def _joined(pictures: Sequence[EncodedPicture]) -> References:
 
 
 class Pose(NamedTuple):
-    """The driving motion: features for short clips, pictures for long ones."""
+    """The driving motion: features for short clips, for long ones what they are computed from."""
 
     features: Tensor | None  # (f, c, h, w) on the CPU
     pictures: Tensor | None  # (f, H, W, 3) uint8 on the CPU
     size: Size  # pixels of the video to make
     guider: Network
+    skeletons: PoseClip | None = None  # drawn when a window needs them
 
     def __len__(self) -> int:
         """Return the number of frames."""
-        kept = self.pictures if self.features is None else self.features
-        assert kept is not None
+        (kept,) = (x for x in (self.features, self.pictures, self.skeletons) if x is not None)
         return len(kept)
+
+    def pictures_of(
+        self,
+        frames: Sequence[int],
+    ) -> Tensor:  # (len(frames), H, W, 3) uint8
+        """Return the pictures of these frames, which are kept or drawn now."""
+        if self.pictures is not None:
+            return convert.take_frames(self.pictures, frames)
+        from ...animate_anyone.pose.drawing.draw import draw_pose
+
+        assert self.skeletons is not None
+        dimmed = self.guider.preset.dimmed_poses
+        return convert.as_tensor(draw_pose(self.skeletons, self.size, frames=frames, dimmed=dimmed))
 
 
 @dataclass(frozen=True)

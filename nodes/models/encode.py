@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from comfy_api.input import VideoInput
 from torch import Tensor
@@ -15,6 +16,7 @@ from ..comfyui import convert, host
 from ..comfyui.sockets import EncodedPicture, Network, Pose, Reference
 
 CHUNK_FRAMES = 8  # pose pictures in the Pose Guider at once
+LARGEST_SIDE = 4096  # pixels of a drawn picture
 FEATURE_BYTES = 512 * 2**20  # a pose with more is kept as pictures; see `KEEP`
 KEEP = ("automatic", "features", "pictures")
 WORKING_BYTES_PER_PIXEL = 1500  # upper estimate for ReferenceNet and Pose Guider
@@ -177,6 +179,15 @@ def image_token(
     return token.float()[:, None]
 
 
+def check_drawn_size(size: Size) -> None:
+    """Raise InputError for a size that the widgets of the nodes would not allow."""
+    if max(size.width, size.height) > LARGEST_SIDE:
+        raise InputError(
+            f"width and height got {size.width}x{size.height} pixels from the canvas of the "
+            f"keypoints; a side has at most {LARGEST_SIDE}. Set width, height or both."
+        )
+
+
 def encode_pose(
     image: Tensor | None,  # IMAGE, skeletons on black
     video: VideoInput | None,  # or the same as a clip, which is read frame by frame
@@ -193,11 +204,38 @@ def encode_pose(
         size = fitting_size(size, clip.size)
         fitted = (fit_drawing(frame, size) for frame in clip.frames)
         chunks = map(convert.as_tensor, in_chunks(fitted, CHUNK_FRAMES))
-        outputs = guider.preset.pose_guider.out_channels
-        feature_bytes = total * outputs * size.width * size.height // 64 * 2
-        if keep == "features" or (keep == "automatic" and feature_bytes <= FEATURE_BYTES):
+        if _keeps_features(keep, total, size, guider):
             return Pose(pose_features(chunks, total, guider, size), None, size, guider)
         return Pose(None, convert.join(list(_reported(chunks, total))), size, guider)
+
+
+def encode_keypoints(
+    keypoints: list[dict[str, Any]],  # POSE_KEYPOINT
+    guider: Network,
+    size: Size,  # pixels; a side of 0 follows the canvas of the keypoints
+    keep: str,  # one of KEEP
+) -> Pose:
+    """Return the driving motion, as features or, for long clips, as the keypoints themselves.
+
+    Skeletons are drawn a few frames at a time, in the style that the Pose Guider was trained on.
+    """
+    from ...animate_anyone.pose.files.keypoints import parse_keypoints
+
+    clip = parse_keypoints(keypoints)
+    size = fitting_size(size, clip.canvas)
+    check_drawn_size(size)
+    pose, total = Pose(None, None, size, guider, clip), len(clip)
+    if not _keeps_features(keep, total, size, guider):
+        return pose
+    starts = range(0, total, CHUNK_FRAMES)
+    chunks = (pose.pictures_of(range(total)[start : start + CHUNK_FRAMES]) for start in starts)
+    return Pose(pose_features(chunks, total, guider, size), None, size, guider)
+
+
+def _keeps_features(keep: str, frames: int, size: Size, guider: Network) -> bool:
+    outputs = guider.preset.pose_guider.out_channels
+    feature_bytes = frames * outputs * size.width * size.height // 64 * 2
+    return keep == "features" or (keep == "automatic" and feature_bytes <= FEATURE_BYTES)
 
 
 def pose_features(

@@ -1,22 +1,31 @@
 """Nodes that run ReferenceNet and Pose Guider: Encode Reference and Encode Pose."""
 
+from typing import Any
+
 from comfy_api.input import VideoInput
 from comfy_api.latest import io
 
 from ...animate_anyone.types import Size
 from ..clips.read import clip_inputs, mask_input
 from ..comfyui import convert, host
-from ..comfyui.checks import checked
+from ..comfyui.checks import check_alone, checked
 from ..comfyui.sockets import (
     KeypointsSocket,
     Network,
+    Pose,
     PoseGuiderSocket,
     PoseSocket,
     Reference,
     ReferenceNetSocket,
     ReferenceSocket,
 )
-from .encode import KEEP, combine_references, encode_pose, encode_reference
+from .encode import (
+    KEEP,
+    combine_references,
+    encode_keypoints,
+    encode_pose,
+    encode_reference,
+)
 
 MOST_STRENGTH = 10.0  # of a picture or a condition
 
@@ -51,8 +60,8 @@ class EncodeReference(io.ComfyNode):
                     max=4096,
                     step=8,
                     tooltip="Width in pixels. The picture is fitted into this size; the rest is "
-                    "filled by repeating its borders. 0 takes the size of pose_image, or the size "
-                    "that suits the weights.",
+                    "filled by repeating its borders. 0 takes the size of pose_image or pose, or "
+                    "the size that suits the weights.",
                 ),
                 io.Int.Input(
                     "height", default=0, min=0, max=4096, step=8, tooltip="Pixels, as for width."
@@ -64,6 +73,12 @@ class EncodeReference(io.ComfyNode):
                     "then have the same size, as in training.",
                 ),
                 mask_input("image"),
+                PoseSocket.Input(
+                    "pose",
+                    optional=True,
+                    tooltip="The output of Encode Pose, instead of pose_image; only its size is "
+                    "used.",
+                ),
             ],
             outputs=[ReferenceSocket.Output(display_name="reference")],
         )
@@ -80,10 +95,14 @@ class EncodeReference(io.ComfyNode):
         height: int,
         pose_image: io.Image.Type | None = None,
         mask: io.Mask.Type | None = None,
+        pose: Pose | None = None,
     ) -> io.NodeOutput:
         size = Size(width, height)
-        if size == Size(0, 0) and pose_image is not None:
-            size = convert.image_size(pose_image)
+        if pose is not None:
+            check_alone("pose", pose_image=pose_image)
+        if size == Size(0, 0):
+            size = size if pose is None else pose.size
+            size = size if pose_image is None else convert.image_size(pose_image)
         networks = (vae, clip_vision, reference_net)
         return io.NodeOutput(encode_reference(image, *networks, size, mask))
 
@@ -170,8 +189,8 @@ class EncodePose(io.ComfyNode):
             node_id="AnimateAnyone_EncodePose",
             display_name="Encode Pose (Animate Anyone)",
             category="animate_anyone/pose",
-            description="Runs the Pose Guider over drawn poses. Their number and size become the "
-            "number of frames and the size of the video.",
+            description="Runs the Pose Guider over poses: drawn ones, or keypoints that it draws "
+            "itself. Their number and size become the number of frames and the size of the video.",
             inputs=[
                 PoseGuiderSocket.Input("pose_guider", tooltip="From Load Models."),
                 io.Int.Input(
@@ -180,8 +199,9 @@ class EncodePose(io.ComfyNode):
                     min=0,
                     max=4096,
                     step=8,
-                    tooltip="Width of the video in pixels. 0 keeps the size of the pictures, or "
-                    "their aspect ratio if height is given. Both sides become multiples of 8.",
+                    tooltip="Width of the video in pixels. 0 keeps the size of the pictures (of "
+                    "keypoints their canvas), or their aspect ratio if height is given. Both sides "
+                    "become multiples of 8.",
                 ),
                 io.Int.Input(
                     "height", default=0, min=0, max=4096, step=8, tooltip="Pixels, as for width."
@@ -191,9 +211,17 @@ class EncodePose(io.ComfyNode):
                     options=list(KEEP),
                     tooltip="What to keep in memory: features (3.9 MB a frame at 512x768, no "
                     "further work while sampling) or pictures (a tenth of that, but features are "
-                    "computed again for each window). automatic keeps features up to 512 MB.",
+                    "computed again for each window; of keypoints no pictures are kept, they are "
+                    "drawn again). automatic keeps features up to 512 MB.",
                 ),
                 *clip_inputs("Drawn poses"),
+                KeypointsSocket.Input(
+                    "keypoints",
+                    optional=True,
+                    tooltip="Poses as keypoints, instead of image or video. They are drawn a few "
+                    "frames at a time, as these weights were trained, so a long clip needs next to "
+                    "no memory. Draw Pose is needed only for other styles, or to see them.",
+                ),
             ],
             outputs=[PoseSocket.Output(display_name="pose")],
         )
@@ -209,9 +237,13 @@ class EncodePose(io.ComfyNode):
         image: io.Image.Type | None = None,
         video: VideoInput | None = None,
         mask: io.Mask.Type | None = None,
+        keypoints: list[dict[str, Any]] | None = None,
     ) -> io.NodeOutput:
         size = Size(width, height)
-        return io.NodeOutput(encode_pose(image, video, pose_guider, size, keep, mask))
+        if keypoints is None:
+            return io.NodeOutput(encode_pose(image, video, pose_guider, size, keep, mask))
+        check_alone("keypoints", image=image, video=video, mask=mask)
+        return io.NodeOutput(encode_keypoints(keypoints, pose_guider, size, keep))
 
 
 NODES = {30: EncodeReference, 35: CombineReferences, 130: EncodePose}  # by place in the menu

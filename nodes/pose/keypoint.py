@@ -5,21 +5,9 @@ from typing import Any
 from comfy_api.latest import ui
 from torch import Tensor
 
-from ...animate_anyone.errors import InputError
 from ...animate_anyone.types import Size
 from ..comfyui import folders
 from ..page.pose_stage import corrected, stage_ui
-
-LARGEST_SIDE = 4096  # pixels of a drawn picture
-
-
-def check_drawn_size(size: Size) -> None:
-    """Raise InputError for a size that the node's own widgets would not allow."""
-    if max(size.width, size.height) > LARGEST_SIDE:
-        raise InputError(
-            f"width and height got {size.width}x{size.height} pixels from the canvas of the "
-            f"keypoints; a side has at most {LARGEST_SIDE}. Set width, height or both."
-        )
 
 
 def keypoint_files() -> list[str]:

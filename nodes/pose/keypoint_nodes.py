@@ -12,7 +12,7 @@ from ..models import encode as encoding
 from ..page.pose_stage import corrections_input
 from . import keypoint
 
-LARGEST_SIDE = keypoint.LARGEST_SIDE
+LARGEST_SIDE = encoding.LARGEST_SIDE
 
 
 class LoadKeypoints(io.ComfyNode):
@@ -197,7 +197,7 @@ class DrawPose(io.ComfyNode):
 
         clip = parse_keypoints(keypoints)
         size = encoding.fitting_size(Size(width, height), clip.canvas)
-        keypoint.check_drawn_size(size)
+        encoding.check_drawn_size(size)
         drawn = draw_pose(clip, size, body=body, hands=hands, face=face, feet=feet, dimmed=dim)
         return io.NodeOutput(convert.frames_to_image(drawn))
 

@@ -329,8 +329,7 @@ def pose_features(
     if pose.features is not None:
         features = convert.take_frames(pose.features, frames)
     else:
-        assert pose.pictures is not None
-        pictures, guider = convert.take_frames(pose.pictures, frames), pose.guider
+        pictures, guider = pose.pictures_of(frames), pose.guider
         seen = convert.bytes_to_frames(pictures, latents.device, guider.dtype)
         features = guider.module(seen)
     features = convert.crop(features, rows.area)

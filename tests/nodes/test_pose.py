@@ -149,6 +149,58 @@ def test_pose_needs_one_of_image_and_video(run_node, load):
         run_node("EncodePose", **options)
 
 
+@pytest.fixture
+def skeletons(run_node):
+    """Return the first ten poses of an example, more than a chunk, on a canvas of 128 pixels."""
+    return run_node("LoadExample", character="character.png", motion="motion.json")[1][:10]
+
+
+def test_keypoints_are_encoded_as_their_drawing_is(run_node, load, skeletons):
+    options = {"pose_guider": load().pose_guider, "width": 0, "height": 0}
+    drawn = run_node(
+        "DrawPose", keypoints=skeletons, width=64, height=0, hands=True, face=True, body=True
+    )
+    want = run_node("EncodePose", image=drawn, keep="features", **options)
+    options["width"] = 64
+    found = run_node("EncodePose", keypoints=skeletons, keep="automatic", **options)
+    assert found.size == want.size
+    assert torch.equal(found.features, want.features)
+
+
+def test_keypoints_of_long_clips_are_drawn_when_they_are_needed(run_node, load, skeletons, pack):
+    options = {"pose_guider": load().pose_guider, "width": 64, "height": 0}
+    kept = run_node("EncodePose", keypoints=skeletons, keep="features", **options)
+    drawn = run_node("EncodePose", keypoints=skeletons, keep="pictures", **options)
+    assert drawn.features is drawn.pictures is None
+    assert len(drawn) == len(kept) == 10
+    rows = type("Rows", (), {"scene": type("Scene", (), {"pose": drawn}), "area": None})
+    latents, frames = torch.zeros(1, 4, 3, 8, 8), [9, 0, 4]
+    features = pack("nodes.sampler.denoiser").pose_features(rows, frames, latents)
+    assert torch.allclose(features[0].movedim(1, 0), kept.features[frames], atol=1e-5)
+
+
+def test_poses_come_from_one_input(run_node, load, skeletons):
+    options = {"pose_guider": load().pose_guider, "width": 0, "height": 0, "keep": "automatic"}
+    image = torch.zeros(1, 8, 8, 3)
+    with pytest.raises(ValueError, match="image got a value beside keypoints, which takes its"):
+        run_node("EncodePose", keypoints=skeletons, image=image, **options)
+    wide = [skeletons[0] | {"canvas_width": 16000, "canvas_height": 8000}]
+    with pytest.raises(ValueError, match=r"got 16000x8000 pixels from the canvas.* at most 4096"):
+        run_node("EncodePose", keypoints=wide, **options)
+
+
+def test_a_reference_takes_the_size_of_the_pose(run_node, load, skeletons, pack):
+    loaded = load()
+    options = {"pose_guider": loaded.pose_guider, "width": 40, "height": 24, "keep": "features"}
+    pose = run_node("EncodePose", keypoints=skeletons[:1], **options)
+    networks = {name: getattr(loaded, name) for name in ("vae", "clip_vision", "reference_net")}
+    inputs = {"image": torch.rand(1, 48, 48, 3), "width": 0, "height": 0, **networks}
+    found = run_node("EncodeReference", pose=pose, **inputs)
+    assert found.features[0].shape[1] == 5 * 3
+    with pytest.raises(ValueError, match="pose_image got a value beside pose"):
+        run_node("EncodeReference", pose=pose, pose_image=torch.zeros(1, 8, 8, 3), **inputs)
+
+
 def test_sizes_become_multiples_of_eight(run_node, load):
     options = {"pose_guider": load().pose_guider, "width": 0, "height": 0, "keep": "features"}
     pose = run_node("EncodePose", image=torch.rand(2, 61, 43, 3), **options)

@@ -28,7 +28,9 @@ def with_frames(server, count, name="first_run"):
     file = server.upload(f"frames_{count}.json", json.dumps(frames).encode())["name"]
     prompt = workflow(name)
     prompt["21"] = {"class_type": "AnimateAnyone_LoadKeypoints", "inputs": {"file": file}}
-    node_of(prompt, "DrawPose")["keypoints"] = ["21", 0]
+    for node in prompt.values():
+        if "keypoints" in node["inputs"]:
+            node["inputs"]["keypoints"] = ["21", 0]
     return prompt
 
 
