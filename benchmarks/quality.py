@@ -1,7 +1,7 @@
 """What steps, guidance, interval and step cache cost and give: one table of quality over cost.
 
     python -m benchmarks.quality --out FOLDER [--models aa-mini] [--pairs 16] [--frames 1]
-        [--settings NAME ...]
+        [--settings NAME ...] [--picture FILE]
 
 Drawn characters that training never saw, in two groups: *determined* (a front is asked and the
 reference shows the front) and *undetermined* (a back is asked that the reference does not show).
@@ -10,7 +10,8 @@ show what a saving costs. Flicker and motion need `--frames 9` or more.
 
 FOLDER keeps one line for each clip that was measured; a run that was stopped goes on after the last
 of them, and another run with more settings or pairs adds its own. CPU seconds and operations are
-those of the whole clip: reference, sampling and decoding.
+those of the whole clip: reference, sampling and decoding. `--picture` also draws LPIPS and
+sharpness over the operations.
 """
 
 import argparse
@@ -39,6 +40,8 @@ from animate_anyone.evaluation.pose_reader import PoseReader
 from animate_anyone.evaluation.report import case_of
 from animate_anyone.weights.load import load_models
 from animate_anyone.weights.pose_models import open_pose_pair
+
+from .quality_picture import draw
 
 FIGURES = ("psnr", "ssim", "lpips", "sharpness", "pck", "flicker", "motion_error")
 _HALF = GuidanceInterval(start=0.25, end=0.75)
@@ -177,6 +180,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--pairs", type=int, default=16, help="of each group, 1 to 16 (default: 16)")
     add("--frames", type=int, default=1, help="of each clip (default: 1)")
     add("--settings", nargs="+", choices=tuple(SETTINGS), default=tuple(SETTINGS))
+    add("--picture", type=Path, metavar="FILE", help="draw the curves into this file (.png, .webp)")
     add("--threads", type=int, default=1, help="CPU threads (default: 1)")
     options = parser.parse_args(words)
     if not (1 <= options.pairs <= 16 and options.frames >= 1):
@@ -191,6 +195,8 @@ def main(words: Sequence[str] | None = None) -> None:
     key = (models.preset.title, options.frames)
     lines = [line for line in read_lines(kept) if (line["models"], line["frames"]) == key]
     sys.stdout.write(as_table(lines))
+    if options.picture is not None:
+        draw(lines).save(options.picture)
 
 
 if __name__ == "__main__":

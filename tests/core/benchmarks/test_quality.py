@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from animate_anyone.errors import InputError
 from animate_anyone.evaluation.metrics.metric import Instruments
-from benchmarks import quality
+from benchmarks import quality, quality_picture
 
 PLAIN = Instruments(metrics=("psnr", "sharpness"))
 TWO = ("1 plain", "2 guided")
@@ -32,6 +33,28 @@ def test_each_setting_is_measured_once_on_both_groups_and_counted(tiny, tmp_path
     assert len(table) == 2 + 4
     assert table[2].startswith("| determined | 1 plain | 1 | 1.0 |")
     assert f"| {plain['psnr']:.2f} |" in table[2]
+
+
+def line(setting, kind, **figures):
+    return {"setting": setting, "kind": kind, "figures": figures}
+
+
+def test_curves_are_means_in_order_of_cost():
+    lines = [
+        line("2 plain", "determined", lpips=0.5, operations=3e9),
+        line("2 plain", "determined", lpips=0.3),
+        line("1 plain", "determined", lpips=0.7, operations=2e9),
+        line("1 plain", "undetermined", lpips=9.0, operations=2e9),
+        line("20 cache 3", "determined", sharpness=1.0, operations=4e9),
+    ]
+    curves = quality_picture.curves_of(lines, "determined", "lpips")
+    assert [(p.cost, p.value, p.label) for p in curves[0]] == [(2, 0.7, "1"), (3, 0.4, "2")]
+    assert not any(curves[1:])
+    settings = [name for _, _, named in quality_picture.CURVES for name in named]
+    assert sorted(settings) == sorted(quality.SETTINGS)
+    picture = np.asarray(quality_picture.draw(lines))
+    blue = np.abs(picture.astype(int) - (0, 0x72, 0xB2)).sum(-1) < 30
+    assert blue[: quality_picture.PANEL[1], : quality_picture.PANEL[0]].sum() > 100
 
 
 def test_a_damaged_line_in_the_middle_is_refused(tmp_path):
