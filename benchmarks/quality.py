@@ -196,7 +196,7 @@ def main(words: Sequence[str] | None = None) -> None:
     lines = [line for line in read_lines(kept) if (line["models"], line["frames"]) == key]
     sys.stdout.write(as_table(lines))
     if options.picture is not None:
-        draw(lines).save(options.picture)
+        draw(lines).save(options.picture, lossless=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The picture of quality over cost: what `benchmarks.quality` measured, as curves."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,9 @@ def curves_of(
     kind: str,
     figure: str,
 ) -> list[list[Point]]:  # as CURVES, in order of cost
-    """Return the means of one group; a setting that was not measured has no point."""
+    """Return the means of one group. A setting that was not measured on all pairs has no point."""
+    counts = Counter(line["setting"] for line in lines if line["kind"] == kind)
+    whole = {setting for setting, count in counts.items() if count == max(counts.values())}
     curves = []
     for _, _, settings in CURVES:
         points = []
@@ -56,7 +59,7 @@ def curves_of(
             ]
             values = [row[figure] for row in rows if figure in row]
             costs = [row["operations"] / 1e9 for row in rows if "operations" in row]
-            if values and costs:
+            if values and costs and setting in whole:
                 points.append(Point(float(np.mean(costs)), float(np.mean(values)), label))
         curves.append(sorted(points, key=lambda point: point.cost))
     return curves
@@ -69,11 +72,12 @@ def draw(lines: Sequence[dict[str, Any]]) -> Image.Image:
     picture = Image.new("RGB", (size[0] * SCALE, size[1] * SCALE), "white")
     pen = Pen(ImageDraw.Draw(picture), ImageFont.load_default(12 * SCALE))
     for row, figure in enumerate(FIGURES):
-        # Both groups of a figure have their own range: they are two questions.
-        for column, kind in enumerate(KINDS):
-            curves = curves_of(lines, kind, figure)
+        columns = [curves_of(lines, kind, figure) for kind in KINDS]
+        # The axes of a row have equal lengths, so that differences look as large as they are.
+        span = max(high - low for low, high in map(_values_range, columns))
+        for column, (kind, curves) in enumerate(zip(KINDS, columns, strict=True)):
             title = f"{kind} ({KINDS[kind]}): {METRICS[figure].title}, {FIGURES[figure]}"
-            _panel(pen, (column * width, row * height), title, curves)
+            _panel(pen, (column * width, row * height), title, curves, span)
     _legend(pen, height * len(FIGURES))
     return picture.resize(size, Image.Resampling.LANCZOS)
 
@@ -106,7 +110,11 @@ def _scaled(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _panel(
-    pen: Pen, corner: tuple[int, int], title: str, curves: Sequence[Sequence[Point]]
+    pen: Pen,
+    corner: tuple[int, int],
+    title: str,
+    curves: Sequence[Sequence[Point]],
+    span: float,  # length of the axis of values
 ) -> None:
     left, right = corner[0] + LEFT, corner[0] + PANEL[0] - RIGHT
     top, bottom = corner[1] + TOP, corner[1] + PANEL[1] - BOTTOM
@@ -115,8 +123,9 @@ def _panel(
     if not points:
         pen.text((left, top), "not measured", GREY)
         return
-    costs = _range([0.0, *(point.cost for point in points)])
-    values = _range([point.value for point in points])
+    costs = (0.0, 1.1 * max(point.cost for point in points))
+    middle = sum(_values_range(curves)) / 2
+    values = (middle - span / 2, middle + span / 2)
 
     def place(cost: float, value: float) -> tuple[float, float]:
         x = left + (right - left) * (cost - costs[0]) / (costs[1] - costs[0])
@@ -152,11 +161,14 @@ def _legend(pen: Pen, top: int) -> None:
         x += width
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of an axis: the values with a margin; costs begin at 0."""
+def _values_range(curves: Sequence[Sequence[Point]]) -> tuple[float, float]:
+    """Return the least and the largest value, with a margin."""
+    values = [point.value for curve in curves for point in curve]
+    if not values:
+        return 0.0, 0.0
     low, high = min(values), max(values)
-    margin = 0.12 * (high - low) or abs(high) * 0.1 or 1.0
-    return (0.0 if low == 0 else low - margin), high + margin
+    margin = 0.15 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - margin, high + margin
 
 
 def _ticks(low: float, high: float) -> Iterator[float]:

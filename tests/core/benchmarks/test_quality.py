@@ -45,7 +45,9 @@ def test_curves_are_means_in_order_of_cost():
         line("2 plain", "determined", lpips=0.3),
         line("1 plain", "determined", lpips=0.7, operations=2e9),
         line("1 plain", "undetermined", lpips=9.0, operations=2e9),
-        line("20 cache 3", "determined", sharpness=1.0, operations=4e9),
+        line("1 plain", "determined", lpips=0.7),
+        line("8 guided", "determined", lpips=1.0, operations=4e9),  # not yet on all pairs
+        line("20 cache 3", "undetermined", sharpness=1.0, operations=4e9),
     ]
     curves = quality_picture.curves_of(lines, "determined", "lpips")
     assert [(p.cost, p.value, p.label) for p in curves[0]] == [(2, 0.7, "1"), (3, 0.4, "2")]
@@ -54,7 +56,7 @@ def test_curves_are_means_in_order_of_cost():
     assert sorted(settings) == sorted(quality.SETTINGS)
     picture = np.asarray(quality_picture.draw(lines))
     blue = np.abs(picture.astype(int) - (0, 0x72, 0xB2)).sum(-1) < 30
-    assert blue[: quality_picture.PANEL[1], : quality_picture.PANEL[0]].sum() > 100
+    assert blue[: quality_picture.PANEL[1], : quality_picture.PANEL[0]].sum() > 50
 
 
 def test_a_damaged_line_in_the_middle_is_refused(tmp_path):
