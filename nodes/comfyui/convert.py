@@ -5,6 +5,7 @@ clips of a guidance pair one after the other.
 """
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def image_to_frames(
     background: Background = "white",  # behind transparent parts; black for drawn skeletons
 ) -> Tensor:  # (f, 3, H, W), float32, 0..1
     """Return an IMAGE as RGB frames; transparent parts are filled, grey fills all channels."""
-    return _rgb(image, name, background).movedim(-1, 1).contiguous()
+    frames = _rgb(image, name, background).movedim(-1, 1)
+    return frames.clone(memory_format=torch.contiguous_format)
 
 
 def _rgb(
@@ -39,7 +41,10 @@ def _rgb(
     name: str,
     background: Background,
 ) -> Tensor:  # (f, H, W, 3), float32, 0..1
-    """Return an IMAGE with three channels; InputError if it is none."""
+    """Return an IMAGE with three channels, which may share its memory; InputError if it is none.
+
+    One pass over the pixels finds NaN, infinity and other ranges; they are copied only to be cut.
+    """
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise InputError(
             f"{name} got a picture of shape {tuple(image.shape)}; an IMAGE has frames, rows, "
@@ -51,19 +56,22 @@ def _rgb(
             "numbers by 255 first."
         )
     image = image.float()
-    if not is_finite(image):
+    least, most = map(float, torch.aminmax(image))
+    if not math.isfinite(least + most):
         raise InputError(f"{name} got NaN or infinite pixels; they must lie in 0..1.")
-    _tell_range(image, name, "pixels", "an IMAGE")
+    _tell_range(most, name, "pixels", "an IMAGE")
     if image.shape[-1] == 4:
         log.info("%s: transparent parts become %s.", name, background)
         ground = 1.0 if background == "white" else 0.0
         image = image[..., :3] * image[..., 3:] + ground * (1 - image[..., 3:])
+    elif 0 <= least <= most <= 1:
+        return image.expand(*image.shape[:3], 3)
     return image.expand(*image.shape[:3], 3).clamp(0, 1)
 
 
-def _tell_range(values: Tensor, name: str, what: str, kind: str) -> None:
+def _tell_range(most: float, name: str, what: str, kind: str) -> None:
     """Log values of another range than 0..1, such as 0..255, before they are cut."""
-    if (most := float(values.amax())) > _MOST_BRIGHT:
+    if most > _MOST_BRIGHT:
         log.warning("%s: %s up to %.3g; %s lies in 0..1, the rest is cut.", name, what, most, kind)
 
 
@@ -85,7 +93,7 @@ def with_mask(
             f"{len(image)} of {image.shape[2]}x{image.shape[1]}; they must have the same size. "
             "Connect both from the same Load Image node."
         )
-    _tell_range(mask, "mask", "values", "a MASK")
+    _tell_range(float(mask.amax()), "mask", "values", "a MASK")
     shown = (1 - mask.to(image)).clamp(0, 1)[..., None].expand(*image.shape[:3], 1)
     if image.shape[-1] == 4:
         shown = torch.minimum(shown, image[..., 3:])
@@ -108,6 +116,12 @@ def image_to_bytes(
     return image.float().clamp(0, 1).mul_(255).round_().to("cpu", torch.uint8).numpy()
 
 
+def _levels(
+    values: Tensor,  # 0..1; they stay as they are
+) -> np.ndarray:  # uint8
+    return values.mul(255).round_().to("cpu", torch.uint8).numpy()
+
+
 def mask_to_bytes(
     mask: Tensor,  # MASK: (f or 1, H, W) or (H, W), 0..1
     name: str,  # of the socket, for messages
@@ -116,7 +130,7 @@ def mask_to_bytes(
 ) -> np.ndarray:  # (f or 1, H, W), uint8
     """Return a MASK as alpha, 255 where it is white; InputError if it does not fit the clip."""
     mask = checked_mask(mask, name, frames, size)
-    return mask.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
+    return _levels(mask.float().clamp(0, 1))
 
 
 def checked_mask(
@@ -135,7 +149,7 @@ def checked_mask(
         )
     if not is_finite(mask):
         raise InputError(f"{name} got NaN or infinite values; they must lie in 0..1.")
-    _tell_range(mask, name, "values", "a MASK")
+    _tell_range(float(mask.amax()), name, "values", "a MASK")
     return mask.clamp(0, 1)
 
 
@@ -158,7 +172,7 @@ def checked_noise_mask(
     mask = mask if mask.is_floating_point() else mask.float()
     if not is_finite(mask):
         raise InputError("noise mask got NaN or infinite values; they must lie in 0..1.")
-    _tell_range(mask, "noise mask", "values", "a MASK")
+    _tell_range(float(mask.amax()), "noise mask", "values", "a MASK")
     return mask.clamp(0, 1)
 
 
@@ -182,7 +196,7 @@ def image_chunks(
     """Yield an IMAGE as 8-bit pictures, `frames` at a time."""
     _rgb(image[:1], name, background)  # refuses a shape that cannot be split
     for part in image.split(frames):
-        yield image_to_bytes(_rgb(part, name, background))
+        yield _levels(_rgb(part, name, background))
 
 
 def save_picture(

@@ -264,3 +264,18 @@ def test_pictures_become_bytes_without_turning_their_channels(pack, monkeypatch,
     monkeypatch.delattr(convert, "frames_to_image")
     found = np.concatenate(list(convert.image_chunks(image, "x", 2)))
     assert np.array_equal(found, expected)
+
+
+def test_pixels_are_copied_only_to_be_cut(pack):
+    convert = pack("nodes.comfyui.convert")
+    image = torch.rand(2, 5, 4, 3)
+    assert convert._rgb(image, "x", "white").data_ptr() == image.data_ptr()
+    assert convert._rgb(image - 0.5, "x", "white").min() == 0
+    turned = torch.rand(2, 3, 5, 4).movedim(1, -1)  # an IMAGE whose memory lies as frames
+    frames = convert.image_to_frames(turned, "x")
+    assert torch.equal(frames, turned.movedim(-1, 1))
+    assert frames.data_ptr() != turned.data_ptr()
+    for bad in (float("nan"), float("inf"), -float("inf")):
+        image[1, 2, 3, 0] = bad
+        with pytest.raises(ValueError, match="x got NaN or infinite pixels"):
+            convert.image_to_frames(image, "x")

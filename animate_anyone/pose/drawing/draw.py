@@ -61,7 +61,7 @@ def draw_pose(
     hands: bool = True,
     face: bool = True,
     feet: bool = False,  # the public weights never saw any
-    frames: range | None = None,  # None: all
+    frames: Sequence[int] | None = None,  # None: all
     fixed_width: bool = False,  # use the line widths of a 512-pixel canvas at any size
     dimmed: bool = False,  # the less confident a point, the darker it is
 ) -> np.ndarray:  # (f, H, W, 3) uint8 RGB
