@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from multiprocessing.connection import wait as wait_for
+from multiprocessing.context import BaseContext
 from typing import Any
 
 from .. import opencv as cv2
@@ -64,16 +66,29 @@ class Processes:
                 return pools[number].submit(_work, make, item)
             except BrokenProcessPool:
                 pools.pop(number).shutdown(wait=False)
-        context = multiprocessing.get_context("spawn")
         import torch
 
-        about = (number, self._threads, torch.cuda.device_count())
-        pools[number] = ProcessPoolExecutor(1, context, _begin, about)
+        about = (number, self._threads, torch.cuda.device_count(), dict(os.environ))
+        pools[number] = ProcessPoolExecutor(1, _context(), _begin, about)
         return pools[number].submit(_work, make, item)
 
 
-def _begin(number: int, threads: int, cards: int) -> None:
+def _context() -> BaseContext:
+    """Return how processes start.
+
+    On Linux they are forks of one process that has done nothing but import torch, which takes more
+    than a second of processor time, and is then done only once. Elsewhere such a fork may crash.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])
+    return context
+
+
+def _begin(number: int, threads: int, cards: int, environment: dict[str, str]) -> None:
     """Prepare a process: its share of the cores, its graphics card, its end with the parent's."""
+    os.environ.update(environment)  # it may have changed since the first process was forked
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if cards > 1:
         known = [card for card in os.environ.get(CARDS, "").split(",") if card]

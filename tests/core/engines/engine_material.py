@@ -27,3 +27,11 @@ class MakeDoubler:
             note.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return 2 * number
+
+
+@dataclass(frozen=True)
+class MakeTeller:
+    """Makes a worker that tells a variable of its environment, and what it is a fork of."""
+
+    def __call__(self):
+        return lambda name: (os.environ.get(name), os.getppid())

@@ -1,6 +1,10 @@
 """Engines: every item gets one result, also when workers die."""
 
-from core.engines.engine_material import MakeDoubler
+import os
+import sys
+
+import pytest
+from core.engines.engine_material import MakeDoubler, MakeTeller
 
 from animate_anyone.engines.engine import Inline, Lost, Tasks
 from animate_anyone.engines.processes import Processes
@@ -35,6 +39,16 @@ def test_a_killed_process_costs_its_item_another_try_and_nothing_else(tmp_path):
     assert "died 3 times" in str(lost)
     assert results == {number: 2 * number for number in range(8) if number != 5}
     assert len(list(tmp_path.glob("3-*"))) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks processes with torch safely")
+def test_processes_are_forks_of_one_and_know_the_environment_of_their_start(monkeypatch):
+    told = []
+    for value in ("first", "second"):
+        monkeypatch.setenv("ANIMATE_ANYONE_TOLD", value)
+        told += dict(Processes(1).run(MakeTeller(), ["ANIMATE_ANYONE_TOLD"])).values()
+    assert [value for value, _ in told] == ["first", "second"]
+    assert len({parent for _, parent in told} - {os.getpid()}) == 1
 
 
 def test_work_is_read_only_when_a_worker_is_free():
