@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo    animate the bundled character; leaves an MP4 and a contact sheet"
 	@echo "make test    run all tests, on every ComfyUI that is found"
-	@echo "make quick   run only the core's tests, without ComfyUI"
+	@echo "make quick   run the core's tests, without ComfyUI and without the slowest"
 	@echo "make processors    run the numeric tests with the arithmetic of several processors"
 	@echo "make lint    check style and types"
 	@echo "make format  apply the style"
@@ -40,9 +40,9 @@ test: $(VENV)/.packages
 	@$(PY) tests/comfy_hosts.py --install
 	@$(PYTEST)
 
-# Only the core's tests, which need no ComfyUI.
+# Only the core's tests, which need no ComfyUI, without those that take seconds each.
 quick: $(VENV)/.packages
-	@$(PYTEST) tests --ignore=tests/nodes --ignore=tests/server --ignore=tests/browser
+	@$(PYTEST) -m "not slow" tests --ignore=tests/nodes --ignore=tests/server --ignore=tests/browser
 
 # The numeric tests with other vector widths, orders of summation and thread counts.
 processors: $(VENV)/.packages

@@ -25,7 +25,13 @@ DOCUMENT = Path(__file__).parents[3] / "docs/abuse.md"
 forks = pytest.mark.skipif(sys.platform != "linux", reason="torch is forked on Linux alone")
 
 
-@pytest.mark.parametrize("name", reading.KINDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "weights" else [])
+        for name in reading.KINDS
+    ],
+)
 def test_damaged_files_are_no_fault(name, tmp_path):
     attempt = reading.KINDS[name].start(tmp_path)
     for number in range(8):

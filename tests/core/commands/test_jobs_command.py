@@ -70,6 +70,7 @@ def test_a_job_alone_gives_the_frames_of_the_single_command(listed):
     assert clip_info(folder / "one" / "bert" / "2.mp4").size == size
 
 
+@pytest.mark.slow
 def test_shards_and_workers_give_the_same_and_a_second_start_does_what_is_left(listed, capsys):
     folder, options = listed
     assert animate(folder, options, "two", "--shard=2/2") == 0
