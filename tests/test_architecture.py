@@ -19,6 +19,7 @@ LEVELS = {
     "opencv": 1,
     "torch_version": 1,
     "fitting": 1,
+    "names": 1,
     "places": 1,
     "json_files": 1,
     "shards": 2,

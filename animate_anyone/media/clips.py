@@ -1,5 +1,6 @@
 """Reading clips as a player shows them: videos, moving pictures and folders of pictures."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +17,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import InputError, MediaError
+from ..names.frames import odd_names
 from ..types import Size
-from .files import cannot_decode, kind_of_file, opened_video, pictures_in
+from .files import cannot_decode, is_cover, kind_of_file, opened_video, pictures_in
 from .moving import moving_frames, moving_timing
-from .pictures import Background, picture_size, read_bytes
+from .pictures import Background, picture_facts, picture_size, read_bytes
 from .shown import Shown
 from .timing import Timing, timing_of
+
+logger = logging.getLogger(__name__)
 
 # Decoders that also read the transparency of a WebM file, which FFmpeg's own leave out.
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -64,16 +68,24 @@ def clip_info(path: Path | str) -> ClipInfo:
     kind = kind_of_file(path)
     if kind == "pictures":
         pictures, others = pictures_in(path)
-        size = picture_size(pictures[0])
-        for picture in pictures[1:]:
-            _check_size(picture, picture_size(picture), pictures[0], size)
+        size, several = None, []
+        for picture in pictures:
+            own, count = picture_facts(picture)
+            size = size or own
+            _check_size(picture, own, pictures[0], size)
+            several += [picture.name] if count > 1 else []
+        assert size is not None
         return ClipInfo(
             path=path,
             frames=len(pictures),
             size=size,
             fps=None,
             has_audio=False,
-            notes=_passed_over(others),
+            notes=(
+                *map(_sentence, odd_names([each.name for each in pictures])),
+                *_passed_over(others),
+                *_first_of(several),
+            ),
         )
     if kind == "moving":
         timing, size = moving_timing(path), picture_size(path)
@@ -82,7 +94,8 @@ def clip_info(path: Path | str) -> ClipInfo:
         shown = _shown(video.stream, "white")
         if next(shown.pictures(_decoded(video)), None) is None or shown.size is None:
             raise MediaError(cannot_decode(path, ValueError("it holds no frame")))
-        has_audio, notes = bool(video.container.streams.audio), tuple(shown.notes)
+        has_audio = bool(video.container.streams.audio)
+        notes = (*_several(video), *shown.notes)
     return _info(path, video.timing, shown.size, has_audio=has_audio, notes=notes)
 
 
@@ -112,7 +125,26 @@ def frames_of(
         with _timed(path, timing) as video:
             video.stream.thread_type = "AUTO"
             shown = _shown(video.stream, background)
-            yield from video.timing.even(shown.pictures(_decoded(video)))
+            damaged = _Damaged(path)
+            yield from video.timing.even(shown.pictures(damaged.watch(_decoded(video))))
+            damaged.tell()
+
+
+@dataclass
+class _Damaged:
+    """Counts frames that the decoder had to guess parts of, which only decoding shows."""
+
+    path: Path
+    frames: int = 0
+
+    def watch(self, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+        for frame in frames:
+            self.frames += bool(frame.is_corrupt)
+            yield frame
+
+    def tell(self) -> None:
+        if self.frames:
+            logger.warning("%s: %d frames are damaged, parts are guessed", self.path, self.frames)
 
 
 def _check_size(picture: Path, own: Size, first: Path, size: Size) -> None:
@@ -203,6 +235,15 @@ def _shown(stream: VideoStream, background: Background) -> Shown:
     return Shown(pixel=stream.sample_aspect_ratio, background=background, light=light)
 
 
+def _several(video: _Video) -> tuple[str, ...]:
+    """Return a note if a file holds more videos than the one that players show."""
+    count = sum(not is_cover(stream) for stream in video.container.streams.video)
+    if count < 2:
+        return ()
+    codec = video.stream.codec_context
+    return (f"It holds {count} videos; the one of {codec.width}x{codec.height} is used.",)
+
+
 def _decoded(video: _Video) -> Iterator[VideoFrame]:
     codec = video.stream.codec_context
     name = _WITH_ALPHA.get(codec.name)
@@ -216,8 +257,22 @@ def _decoded(video: _Video) -> Iterator[VideoFrame]:
         yield from decoder.decode(packet if packet.size else None)
 
 
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
+
+
 def _passed_over(names: list[str]) -> tuple[str, ...]:
     if not names:
         return ()
-    listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-    return (f"Files of the folder that are no pictures were passed over: {len(names)} ({listed}).",)
+    return (f"Files of the folder that are no pictures were passed over: {_listed(names)}.",)
+
+
+def _first_of(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    return (f"Of pictures with several frames or pages the first is used: {_listed(names)}.",)
+
+
+def _listed(names: list[str]) -> str:
+    more = ", ..." if len(names) > _LISTED else ""
+    return f"{len(names)} ({', '.join(names[:_LISTED])}{more})"

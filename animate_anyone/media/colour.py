@@ -5,7 +5,7 @@ from typing import Any
 
 from av.video.frame import VideoFrame
 
-from .light import HLG, PQ
+from .light import HLG, LINEAR, PQ
 
 # FFmpeg's numbers of matrices, and the names that its scaler knows them by.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
@@ -13,6 +13,11 @@ _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9
 _FOR_PYAV = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 _RGB, _UNTOLD = 0, 2
 _HDR = {PQ: "PQ", HLG: "HLG"}
+_CURVES = {
+    9: "a curve of logarithms (100:1)",
+    10: "a curve of logarithms (316:1)",
+    17: "the curve of cinemas (SMPTE ST 428)",
+}
 _WIDE = (9, 12)  # primaries far from those of BT.709: BT.2020, Display P3
 _HD = 720  # rows from which on players assume BT.709
 _FULL, _LIMITED = 2, 1  # FFmpeg's numbers of the ranges 0..255 and 16..235
@@ -31,7 +36,7 @@ class Colour:
     @property
     def needs_light(self) -> bool:
         """Return whether light must be converted too, not only matrix and range."""
-        return self.transfer in _HDR or self.primaries in _WIDE
+        return self.transfer in (*_HDR, LINEAR) or self.primaries in _WIDE
 
     def reformat(self) -> dict[str, Any]:
         """Return the options of PyAV's `reformat` for frames that need no filter."""
@@ -75,8 +80,10 @@ def light_of(frame: VideoFrame, light: tuple[int, int]) -> tuple[int, int]:
 
     The frames of PyAV 14 do not say them; then those of the whole clip are taken.
     """
-    transfer = getattr(frame, "color_trc", light[0])
-    return int(transfer), int(getattr(frame, "color_primaries", light[1]))
+    transfer = int(getattr(frame, "color_trc", light[0]))
+    if transfer == _UNTOLD and "f32" in frame.format.name:  # only pictures of light are floats
+        transfer = LINEAR
+    return transfer, int(getattr(frame, "color_primaries", light[1]))
 
 
 def _is_full(frame: VideoFrame) -> bool:
@@ -102,6 +109,13 @@ def _matrix_of(told: int, transfer: int, rows: int) -> tuple[int, str]:
 
 
 def _light_note(transfer: int) -> str:
+    if transfer in _CURVES:
+        return (
+            f"Its colours follow {_CURVES[transfer]}, which is not known here; they were taken as "
+            "those of SDR, so they may be too dark or too flat."
+        )
+    if transfer == LINEAR:
+        return "Its linear light was brought to sRGB; all that is brighter than 1 is white."
     if transfer not in _HDR:
         return ""
     return (

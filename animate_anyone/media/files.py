@@ -14,18 +14,28 @@ from av.video.stream import VideoStream
 
 from ..errors import InputError, MediaError
 from ..json_files import require_regular
+from ..names.frames import natural
 from ..places import cause_of
 from .pictures import PICTURE_SUFFIXES, moves
 
 Kind = Literal["pictures", "moving", "video"]
 
-_HEAD = 32  # bytes that show what a file is
+_HEAD = 96  # bytes that show what a file is
 _PICTURES = re.compile(
     rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|BM....\0\0\0\0|II[*+]\0|MM\0[*+]|P[1-6]\s|qoif"
     rb"|....ftyp(avif|avis)|\0\0\0\x0cjP  ",
     re.DOTALL,
 )
 _PHOTO = re.compile(rb"....ftyp(heic|heix|heif|mif1|msf1|hevc|hevx)", re.DOTALL)
+_OTHERS = (  # what is often given in the place of a clip
+    (rb"%PDF", "it is a PDF document. Export its pictures as PNG"),
+    (rb"PK\x03\x04|Rar!|7z\xbc\xaf", "it is an archive (ZIP, RAR or 7z). Unpack it first"),
+    (rb"\x1f\x8b", "it is packed by gzip. Unpack it first"),
+    (rb"\x93NUMPY", "it is an array of NumPy. Save the keypoints as JSON, or pictures as PNG"),
+    (rb"\x89HDF", "it is an HDF5 file. Save the keypoints as JSON, or pictures as PNG"),
+    (rb"(?i)\s*<(!doctype html|html)", "it is a web page: a download that failed. Download again"),
+    (rb"version https://git-lfs", "it is a pointer of Git LFS, not the file. Run git lfs pull"),
+)
 _VIDEOS = re.compile(
     rb"....(ftyp|moov|mdat|wide)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba", re.DOTALL
 )
@@ -39,7 +49,10 @@ def kind_of_file(path: Path) -> Kind:
     if path.is_dir():
         return "pictures"
     head = _head(path)
-    if _PHOTO.match(head):
+    for sign, what in _OTHERS:
+        if re.match(sign, head):
+            raise InputError(f"frames got {path}; {what}.")
+    if _PHOTO.match(head) and not _is_avif(head):
         raise InputError(
             f"frames got {path}; it is a HEIC photo, which cannot be read here. "
             "Export it as JPEG or PNG."
@@ -52,9 +65,17 @@ def kind_of_file(path: Path) -> Kind:
 def is_picture(path: Path) -> bool:
     """Return whether a file is a picture, or claims to be one and is not a video."""
     head = _head(path)
-    if _PICTURES.match(head):
+    if _PICTURES.match(head) or _is_avif(head):
         return True
     return path.suffix.lower() in PICTURE_SUFFIXES and not _VIDEOS.match(head)
+
+
+def _is_avif(head: bytes) -> bool:
+    """Return whether one of the brands of a file is AVIF's, though not the first one."""
+    if head[4:8] != b"ftyp":
+        return False
+    brands = head[8 : int.from_bytes(head[:4], "big")]
+    return any(brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4))
 
 
 def is_hidden(path: Path) -> bool:
@@ -66,7 +87,10 @@ def pictures_in(path: Path) -> tuple[list[Path], list[str]]:
     """Return the pictures of a folder in natural order, and the names of its other files."""
     if not path.is_dir():
         return [path], []
-    files = sorted((each for each in path.iterdir() if not is_hidden(each)), key=_natural)
+    files = sorted(
+        (each for each in path.iterdir() if not is_hidden(each)),
+        key=lambda each: natural(each.name),
+    )
     pictures = [each for each in files if each.is_file() and is_picture(each)]
     if not pictures:
         raise InputError(
@@ -99,7 +123,7 @@ def opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     container = open_clip(path)
     try:
         stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream) or _is_cover(stream):
+        if not isinstance(stream, VideoStream) or is_cover(stream):
             raise InputError(f"frames got {path}; it holds no video. Choose a video file.")
         if getattr(stream, "codec_context", None) is None:
             raise MediaError(cannot_decode(path, ValueError("nobody here knows its codec")))
@@ -110,7 +134,7 @@ def opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         container.close()
 
 
-def _is_cover(stream: VideoStream) -> bool:
+def is_cover(stream: VideoStream) -> bool:
     """Return whether a stream is the cover picture of a sound file."""
     return bool(stream.disposition & Disposition.attached_pic)
 
@@ -130,9 +154,3 @@ def _head(path: Path) -> bytes:
             return file.read(_HEAD)
     except OSError:
         return b""  # whoever reads the file names the fault
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    return [
-        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)
-    ]

@@ -5,14 +5,17 @@ from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 
+import av
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from .files import name_for_ffmpeg
 from .pictures import Background, first_frame, opened_picture, to_rgb
 from .timing import Timing, timing_of
 
 _BRIEF = 10  # ms; browsers show a frame that claims to last no longer than this for _INSTEAD
 _INSTEAD = 100  # ms
+_ORIENTATION = 0x0112  # tag of EXIF
 
 
 def moving_timing(path: Path) -> Timing:
@@ -33,9 +36,29 @@ def moving_frames(
     """Yield the frames of a moving picture with their time stamps."""
     stamp = Fraction(0)
     with opened_picture(path) as image:
+        upright = image.getexif().get(_ORIENTATION, 1) == 1
+        others = _by_ffmpeg(path) if _goes_back(image) else None
         for _ in _frames(image):
-            yield stamp, to_rgb(image, path, background, quiet=stamp > 0)
-            stamp += _seconds(image)
+            shown = image if others is None else next(others, image)
+            seconds = _seconds(image)
+            if not upright:
+                shown = ImageOps.exif_transpose(shown)
+            yield stamp, to_rgb(shown, path, background, quiet=stamp > 0)
+            stamp += seconds
+
+
+def _goes_back(image: Image.Image) -> bool:
+    """Return whether a frame of an APNG is to be replaced by the one before it.
+
+    Pillow leaves such frames standing.
+    """
+    return image.format == "PNG" and any(image.info.get("disposal") == 2 for _ in _frames(image))
+
+
+def _by_ffmpeg(path: Path) -> Iterator[Image.Image]:
+    with av.open(name_for_ffmpeg(path), format="apng") as container:
+        for frame in container.decode(video=0):
+            yield Image.fromarray(frame.to_ndarray(format="rgba"))
 
 
 def _frames(image: Image.Image) -> Iterator[int]:

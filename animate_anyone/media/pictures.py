@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from .. import opencv as cv2
 from ..errors import AnimateAnyoneError, InputError, MediaError
 from ..places import cannot_write, check_place, whole_file
 from ..types import Size
+from .light import coded_light, srgb_levels, to_sdr
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 # What stands behind transparent parts: white behind a character, black behind a drawn skeleton.
 Background = Literal["white", "black"]
 
+_USUAL_GAMMA, _NEAR_GAMMA = 1 / 2.2, 0.05  # exponents so near are those of sRGB
 _MOVING = frozenset({"AVIF", "GIF", "PNG", "WEBP"})  # formats whose frames follow in time
 
 
@@ -39,8 +41,14 @@ def read_picture(
 
 def picture_size(path: Path | str) -> Size:
     """Return the size of a picture file after rotating it upright."""
+    return picture_facts(path)[0]
+
+
+def picture_facts(path: Path | str) -> tuple[Size, int]:
+    """Return the size of a picture file after rotating it upright, and its frames or pages."""
     with opened_picture(Path(path)) as image:
-        return Size(*ImageOps.exif_transpose(image).size)
+        count = getattr(image, "n_frames", 1) if image.format in (*_MOVING, "TIFF") else 1
+        return Size(*ImageOps.exif_transpose(image).size), count
 
 
 def to_pixels(
@@ -65,11 +73,22 @@ def read_bytes(
 ) -> np.ndarray:  # (H, W, 3) uint8 RGB
     """Return a picture as uint8, rotated upright, in sRGB; transparent parts are filled."""
     with opened_picture(path) as image:
+        _check_range(image, path)
         before = image.size
         if longest is not None and max(before) > longest:
             image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
             logger.warning("%s: %dx%d pixels, reduced to %dx%d", path, *before, *image.size)
         return to_rgb(ImageOps.exif_transpose(image), path, background)
+
+
+def _check_range(image: Image.Image, path: Path) -> None:
+    """Raise for numbers that do not say which of them is white."""
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        what = "float numbers" if image.mode == "F" else "integers of 32 bits"
+        raise MediaError(
+            f"picture got {path}; its pixels are {what} of unknown range. "
+            "Save it again with 8 or 16 bits, as PNG."
+        )
 
 
 def to_rgb(
@@ -79,15 +98,14 @@ def to_rgb(
     quiet: bool = False,  # do not log that transparent parts were filled
 ) -> np.ndarray:  # (H, W, 3) uint8 RGB
     """Return a picture of any mode as 8-bit sRGB, its transparent parts filled."""
-    if image.mode == "F":
-        raise MediaError(
-            f"picture got {path}; its pixels are float numbers of unknown range. "
-            "Save it again with integers, as PNG."
-        )
     if image.mode.startswith("I"):  # 16-bit grey, which PIL would clip at 255
         grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return repeat(grey, "H W -> H W 3")
-    image = _in_srgb(image, path)
+        info, image = image.info, Image.fromarray(grey)
+        image.info = {name: info[name] for name in ("gamma", "srgb") if name in info}
+    coded = coded_light(path)
+    if coded is not None:
+        return _from_light(image, path, background, *coded)
+    image = _from_gamma(_in_srgb(image, path), path)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if not quiet and np.asarray(image.getchannel("A")).min() < 255:
@@ -103,6 +121,31 @@ def on_background(
     """Return a picture with its transparent parts filled; used for pictures and videos alike."""
     ground = Image.new("RGBA", image.size, background)
     return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def _from_gamma(image: Image.Image, path: Path) -> Image.Image:
+    """Return a picture in sRGB whose file says another exponent (gAMA of PNG)."""
+    gamma = image.info.get("gamma")
+    if not gamma or "srgb" in image.info or "icc_profile" in image.info:
+        return image
+    if abs(gamma / _USUAL_GAMMA - 1) < _NEAR_GAMMA:
+        return image
+    levels = srgb_levels(np.linspace(0, 1, 256) ** (1 / gamma)).tolist()
+    logger.warning("%s: brought from the exponent %.3g that it names to sRGB", path, gamma)
+    if image.mode not in ("L", "RGB", "RGBA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    colours = levels * min(3, len(image.getbands()))
+    return image.point(colours + (list(range(256)) if image.mode == "RGBA" else []))
+
+
+def _from_light(
+    image: Image.Image, path: Path, background: Background, primaries: int, transfer: int
+) -> np.ndarray:  # (H, W, 3) uint8
+    """Return a picture in sRGB whose light is coded by numbers of H.273, as HDR's is."""
+    logger.warning("%s: its HDR or wide colours were brought to SDR", path)
+    if image.has_transparency_data:
+        image = on_background(image.convert("RGBA"), background)
+    return to_sdr(np.asarray(image.convert("RGB")).astype(np.uint16) * 257, transfer, primaries)
 
 
 def moves(path: Path) -> bool:

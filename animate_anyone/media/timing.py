@@ -71,7 +71,7 @@ def timing_of(
     rest = last * unit if last else None
     # The same as abs(t - first - i * mean) <= mean / 2, without a fraction for each frame.
     if all(2 * abs((t - first) * gaps - i * long) <= long for i, t in enumerate(known)):
-        if rest and mean / 2 < rest < 2 * mean:
+        if rest and abs(rest - mean) < mean / 4:  # a last frame that is held says nothing
             mean = (long * unit + rest) / len(known)
         fps = _even_speed(1 / mean, rates)
         # An AVI counts repeated frames too, so its number says nothing at another speed.
@@ -96,7 +96,8 @@ def timing_of(
 
 def _even_speed(speed: Fraction, told: Sequence[Fraction]) -> Fraction:
     """Return the speed that the file gives if its time stamps agree, or a usual one next to it."""
-    return _nearest(speed, told, 0.01) if told else _nearest(speed, _USUAL, 0.0005)
+    near = _nearest(speed, told, 0.01)
+    return near if near in told else _nearest(speed, _USUAL, 0.0005)
 
 
 def _nearest(speed: Fraction, candidates: Sequence[Fraction], share: float) -> Fraction:

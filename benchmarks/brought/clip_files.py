@@ -55,6 +55,7 @@ def video(
     options: dict[str, str] | None = None,  # of the encoder
     container: dict[str, str] | None = None,  # of the file
     pixel: Fraction | None = None,  # width of a pixel divided by its height
+    even: int | None = None,  # frames per second, for formats without time stamps of their own
 ) -> Make:
     """Return a function that writes a video into a folder."""
 
@@ -62,18 +63,21 @@ def video(
         shown = [quarters()] * FRAMES if pictures is None else pictures
         path = folder / name
         stamps = list(range(0, 50 * len(shown), 50) if times is None else times)
+        base = Fraction(1, 600)
+        if even:
+            stamps, base = list(range(len(shown))), Fraction(1, even)
         with av.open(f"file:{path}", "w", options=container or {}) as out:
-            stream: Any = out.add_stream(codec, rate=12)
+            stream: Any = out.add_stream(codec, rate=even or 12)
             stream.height, stream.width = shown[0].shape[:2]
             stream.pix_fmt, stream.options = pix_fmt, options or {}
-            stream.codec_context.time_base = Fraction(1, 600)
+            stream.codec_context.time_base = base
             if pixel:
                 stream.codec_context.sample_aspect_ratio = pixel
             for field, value in (tags or {}).items():
                 setattr(stream.codec_context, field, value)
             for picture, stamp in zip(shown, stamps, strict=True):
                 frame = coded(picture, pix_fmt, matrix, full)
-                frame.pts, frame.time_base = stamp, Fraction(1, 600)
+                frame.pts, frame.time_base = stamp, base
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
         return path

@@ -16,6 +16,7 @@ from .records import FIELDS, SCORES, Record, Source
 
 _LANDMARKS = "andmark"  # in the names of MediaPipe's fields
 _BETWEEN = 0.05  # of the body's span: how far from the middle of the hips BODY_25's point 8 may lie
+_TOP, _LEAST_PERCENT = 90, 20  # most sure points above this: the confidences are percentages
 _SHORT_HIP = 0.4  # of neck to point 8: from the middle to a hip is less, a thigh is more
 
 Parts = dict[str, Triples]  # one person in one frame, each part at its full length
@@ -50,6 +51,9 @@ def parts_of(source: Source) -> list[list[Parts]]:
     every = [person for people in raw for person in people]
     if any(not read.is_sure and len(read.triples) for person in every for read in person.values()):
         source.notes.append("points have no confidence: all but those at (0, 0) count as seen")
+    if any(read.is_deep for person in every for read in person.values()):
+        source.notes.append("points have four numbers: taken as x, y, depth and confidence")
+    _to_shares(every, source)
     layouts = _layouts(source, raw)
     result = [
         [_parts(person, layouts, frame) for person in raw[frame]] for frame in range(len(raw))
@@ -58,6 +62,27 @@ def parts_of(source: Source) -> list[list[Parts]]:
     used = {layouts[_layout_key(person["body"])].name for person in every if _has_body(person)}
     source.notes += [f"bodies are {name}" for name in sorted(used - {OPENPOSE_18.name})]
     return result
+
+
+def _to_shares(people: list[dict[str, Read]], source: Source) -> None:
+    """Bring the confidences of all people to 0..1, in place; percentages are told by most points.
+
+    Networks give scores a little above 1, which count as 1.
+    """
+    percent = []
+    for part in FIELDS:
+        columns = [person[part].triples[:, 2] for person in people if len(person[part].triples)]
+        values = np.concatenate(columns) if columns else np.zeros(0)
+        if not (values > 1).any():
+            continue
+        if np.percentile(values[values > 0], _TOP) > _LEAST_PERCENT:
+            percent.append(part.replace("_", " "))
+            for column in columns:
+                column /= 100
+        for column in columns:
+            np.minimum(column, 1, out=column)
+    if percent:
+        source.notes.append(f"confidences are percentages: {', '.join(percent)}")
 
 
 def _has_body(person: dict[str, Read]) -> bool:

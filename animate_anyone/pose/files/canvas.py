@@ -14,9 +14,18 @@ _SMALL = 0.08  # of the canvas's longer side: people who are never larger are wo
 
 
 def canvases_of(frames: list[Frame], default: Size | None, notes: list[str]) -> list[Size]:
-    """Return each frame's canvas: its own, else `default`; InputError where there is neither."""
-    result = [_canvas(frame, index, default) for index, frame in enumerate(frames)]
-    missing = sum(frame.canvas is None for frame in frames)
+    """Return each frame's canvas: its own, else `default`; InputError where there is neither.
+
+    Frames that show nobody may take the canvas of another frame.
+    """
+    named = next((frame for frame in frames if frame.canvas is not None), None)
+    result = [
+        _canvas(
+            named if named and not frame.people and frame.canvas is None else frame, index, default
+        )
+        for index, frame in enumerate(frames)
+    ]
+    missing = sum(frame.canvas is None for frame in frames if frame.people or not named)
     if default is not None and 0 < missing < len(frames):
         notes.append(f"{missing} of {len(frames)} frames name no canvas: {_text(default)} as given")
     elif default is not None and not missing and not _same_shape(default, result[0]):
@@ -56,7 +65,7 @@ def check_canvas(tables: Tables, canvases: list[Size], notes: list[str]) -> None
     xy = np.concatenate([table[..., :2] for table in tables.values()], 2)
     seen = np.concatenate([table[..., 2] > 0 for table in tables.values()], 2)
     if not seen.any():
-        return
+        return  # `check_people` tells it
     limits = sides[:, None, None]
     outside = (((xy < 0) | (xy > limits)).any(-1) & seen).sum() / seen.sum()
     size = _text(canvases[0])

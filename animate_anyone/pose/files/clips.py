@@ -1,6 +1,5 @@
 """Readers of files whose frames are not a plain list of records: COCO, mmpose, AlphaPose, ..."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -8,6 +7,7 @@ from math import gcd
 from typing import TypeGuard
 
 from ...errors import InputError
+from ...names.frames import natural, number_in, stem_of
 from .points import short
 from .records import Frame, Record, Source, canvas_in, is_list, is_person, is_record
 
@@ -15,14 +15,14 @@ ReadFrame = Callable[[object, int], Frame]  # reads the record of the frame with
 
 _EMPTY = Frame(people=[])
 _MOST_GAPS = 10  # missing frames for each that is there; with more, numbers are no frame numbers
+_SPEEDS = ("fps", "frame_rate", "framerate", "frames_per_second")
+_ABOUT = ("info", "meta_info", "metadata", "meta", "video")  # records that may name the speed
+_TIMES = ("timestamp", "timestamp_ms", "time", "time_ms", "time_sec")
 _FEW_GAPS = 300  # missing frames that are always allowed: ten seconds at usual speeds
+# Names of a frame's number in its record, and of the image of a person in a flat list of people.
+_FRAME_NUMBERS = ("frame_index", "frame_id", "frame_number", "frame_num", "frame_idx", "frame")
+_IMAGES = ("image_id", "image_name", "file_name", "filename", *_FRAME_NUMBERS)
 _BOXES = ("bbox", "box", "bbox_score", "keypoint_scores")  # only extractors write them
-
-
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """Return a key that sorts names with numbers as people count: frame2 before frame10."""
-    parts = re.split(r"(\d+)", text)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in parts]
 
 
 def read_mmpose(value: Record, read: ReadFrame) -> Source:
@@ -33,12 +33,13 @@ def read_mmpose(value: Record, read: ReadFrame) -> Source:
             f"keypoints got instance_info {short(instances)}; it must be a list. Save mmpose's "
             "result again."
         )
+    notes: list[str] = []
     if instances and all(is_person(one) for one in instances):
         frames = [read(instances, 0)]
     else:
-        frames = [read(one, index) for index, one in enumerate(instances)]
+        frames = read_list(instances, read, notes)
     names = about.get("keypoint_id2name") if is_record(about) else None
-    return Source(kind="", frames=frames or [_EMPTY], names=_names(names))
+    return Source(kind="", frames=frames or [_EMPTY], names=_names(names), notes=notes)
 
 
 def read_coco(value: Record, read: ReadFrame) -> Source:
@@ -100,8 +101,8 @@ def read_frames(value: Record, read: ReadFrame) -> Source:
     if is_by_number(inner):
         source = read_by_number(inner, read)
     elif is_list(inner):
-        frames = [read(one, index) for index, one in enumerate(inner)]
-        source = Source(kind="", frames=frames)
+        notes: list[str] = []
+        source = Source(kind="", frames=read_list(inner, read, notes), notes=notes)
     else:
         raise InputError(
             f"keypoints got frames {short(inner)}; it must be a list of frames. Export the "
@@ -115,20 +116,81 @@ def read_frames(value: Record, read: ReadFrame) -> Source:
     return source
 
 
+def read_list(records: Sequence[object], read: ReadFrame, notes: list[str]) -> list[Frame]:
+    """Read a list of frames: by their numbers if each has one of its own, else one by one."""
+    name, places = _numbers_of(records)
+    if name is None:
+        return [read(record, index) for index, record in enumerate(records)]
+    if sorted(places) != list(places):
+        notes.append(f"frames come in the order of their {name}, not of the list")
+    return [
+        _EMPTY if number is None else read(records[places[number]], index)
+        for index, number in enumerate(_without_gaps(sorted(places), notes))
+    ]
+
+
+def _numbers_of(records: Sequence[object]) -> tuple[str | None, dict[int, int]]:
+    """Return the name of the frames' numbers, and the place of each; None if they have none."""
+    for name in _FRAME_NUMBERS if len(records) > 1 else ():
+        numbers = [_whole(one.get(name)) if is_record(one) else None for one in records]
+        places = {number: index for index, number in enumerate(numbers) if number is not None}
+        if len(places) == len(records):
+            return name, places
+    return None, {}
+
+
+def _whole(value: object) -> int | None:
+    """Return a whole number, which may be written as text; None for anything else."""
+    if isinstance(value, str) and value.isdecimal() and len(value) <= 18:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def speed_notes(value: object) -> list[str]:
+    """Return a note on the speed that a file names, or that the times of its frames tell."""
+    about = [value, *(value.get(name) for name in _ABOUT)] if is_record(value) else []
+    told = [one[name] for one in about if is_record(one) for name in _SPEEDS if name in one]
+    rates = [float(one) for one in told if isinstance(one, int | float) and one > 0]
+    why = "the file names"
+    if not rates:
+        frames = value.get("frames", value.get("data")) if is_record(value) else value
+        rates, why = _rates(frames), "by the times of its frames the file has"
+    if not rates:
+        return []
+    return [
+        f"{why} {rates[0]:.4g} frames per second, which is not used: the speed is set apart "
+        "(--fps, or fps of the node that writes the video)"
+    ]
+
+
+def _rates(frames: object) -> list[float]:
+    """Return the speed that the time stamps of frames tell, in seconds or milliseconds."""
+    if not is_list(frames) or len(frames) < 2 or not all(map(is_record, frames)):
+        return []
+    for name in _TIMES:
+        times = [one.get(name) for one in frames]
+        if all(isinstance(time, int | float) and not isinstance(time, bool) for time in times):
+            step = (times[-1] - times[0]) / (len(times) - 1)
+            seconds = step / 1000 if step > 2 else step
+            return [1 / seconds] if 1 / 300 < seconds < 2 else []
+    return []
+
+
 def is_by_number(value: object) -> bool:
     """Return whether a value is a record of frames whose keys are their numbers or file names."""
     return (
         isinstance(value, Mapping)
         and bool(value)
-        and all(isinstance(key, str) and _number(key) is not None for key in value)
+        and all(isinstance(key, str) and number_in(key) is not None for key in value)
         and all(is_record(one) or is_list(one) or one is None for one in value.values())
-        and len({_stem(key) for key in value}) == 1
+        and len({stem_of(key) for key in value}) == 1
     )
 
 
 def read_by_number(value: Record, read: ReadFrame) -> Source:
     """Read frames by number, in the order of the numbers; missing ones show nobody."""
-    records = {_number(key): one for key, one in value.items()}
+    _refuse_twice(list(value))
+    records = {number_in(key): one for key, one in value.items()}
     numbers = sorted(number for number in records if number is not None)
     notes: list[str] = []
     frames = [
@@ -143,7 +205,8 @@ def is_detections(value: object) -> bool:
     return (
         is_list(value)
         and bool(value)
-        and all(is_person(one) and "image_id" in one for one in value)
+        and all(is_person(one) for one in value)
+        and _image_name(value) is not None
     )
 
 
@@ -167,13 +230,34 @@ def read_one_picture(value: Sequence[Record], read: ReadFrame) -> Source:
     return Source(kind="", frames=[read(value, 0)], notes=notes)
 
 
+def _image_name(people: Sequence[Record]) -> str | None:
+    """Return the name of the field in which all people name their image, or frame."""
+    for name in _IMAGES:
+        if all(isinstance(one.get(name), int | float | str) for one in people):
+            return name
+    return None
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    """Raise if two names of frames hold the same number: one of the two would be lost."""
+    numbers = list(map(number_in, names))
+    if len(set(numbers)) < len(numbers):
+        twice = next(number for number in numbers if numbers.count(number) > 1)
+        raise InputError(
+            f"keypoints got frame number {twice} twice; each frame needs a number of its own. "
+            "Export the keypoints again."
+        )
+
+
 def _by_image(people: Sequence[Record], read: ReadFrame, notes: list[str]) -> Source:
     groups: dict[str, list[Record]] = {}
+    image = _image_name(people) or _IMAGES[0]
     for one in people:
-        groups.setdefault(_key(one.get("image_id")), []).append(one)
+        groups.setdefault(_key(one.get(image)), []).append(one)
     names = sorted(groups, key=natural)
     if is_by_number(groups):
-        places = {_number(name): name for name in names}
+        _refuse_twice(names)
+        places = {number_in(name): name for name in names}
         wanted = _without_gaps(sorted(number for number in places if number is not None), notes)
         ordered = [None if number is None else places[number] for number in wanted]
     else:
@@ -217,17 +301,6 @@ def _without_gaps(
 def _on(frame: Frame, canvas: tuple[object, object] | None) -> Frame:
     """Return the frame on the file's canvas, unless it names its own."""
     return frame if frame.canvas is not None or canvas is None else replace(frame, canvas=canvas)
-
-
-def _number(name: str) -> int | None:
-    """Return the last number in a name without its ending, if it has one of at most 18 digits."""
-    found = re.findall(r"\d+", re.sub(r"\.[a-zA-Z]\w*$", "", name))
-    return int(found[-1]) if found and len(found[-1]) <= 18 else None
-
-
-def _stem(name: str) -> str:
-    """Return what is around the number of a name, equal for all frames of one clip."""
-    return re.sub(r"\d+(?=\D*$)", "", re.sub(r"\.[a-zA-Z]\w*$", "", name))
 
 
 def _key(image_id: object) -> str:

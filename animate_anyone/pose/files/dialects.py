@@ -53,10 +53,13 @@ def source_of(value: object) -> Source:
         if kind.knows(value):
             source = kind.read(value, frame_of)
             source.kind = kind.name
+            source.notes += clips.speed_notes(value)
             return source
     if is_list(value) and value:
-        frames = [frame_of(record, index) for index, record in enumerate(value)]
-        return Source(kind=_kind_of(value[0]), frames=frames)
+        notes: list[str] = []
+        frames = clips.read_list(value, frame_of, notes)
+        notes += clips.speed_notes(value)
+        return Source(kind=_kind_of(value[0]), frames=frames, notes=notes)
     if is_record(value):
         return Source(kind=_kind_of(value), frames=[frame_of(value, 0)])
     raise InputError(
@@ -159,7 +162,10 @@ def _read_person(record: Record, index: int) -> Frame:
 
 
 def _read_list(people: list[Record], index: int) -> Frame:
-    return Frame(people=checked_people(people, index))
+    sizes = {canvas_in(one) for one in people}
+    return Frame(
+        people=checked_people(people, index), canvas=sizes.pop() if len(sizes) == 1 else None
+    )
 
 
 _LANDMARKS = (
@@ -256,7 +262,7 @@ CLIPS: tuple[ClipKind, ...] = (
     ),
     ClipKind(
         name="people with image_id (AlphaPose, COCO results)",
-        sign='a list of people with "image_id" (AlphaPose, COCO results)',
+        sign='a list of people with "image_id" or "frame" (AlphaPose, COCO results)',
         knows=clips.is_detections,
         read=clips.read_detections,
     ),

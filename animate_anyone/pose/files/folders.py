@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...json_files import read_whole, require_regular
-from .clips import natural
+from ...names.frames import natural, odd_names
 from .dialects import is_frame
 
 _BLANK = b" \t\r\n\xef\xbb\xbf"  # what may come before the first bracket; the last is a byte mark
@@ -81,7 +81,8 @@ def load_folder(path: Path) -> tuple[list[object], list[str]]:
     skipped = [file for file, content in zip(files, contents, strict=True) if not is_frame(content)]
     if not frames:  # the reader says which keys it does not know
         return contents, []
-    notes = []
+    kept = [file.name for file, one in zip(files, contents, strict=True) if is_frame(one)]
+    notes = list(odd_names(kept))
     if passed := sorted([*others, *skipped], key=lambda file: natural(file.name)):
         names = ", ".join(file.name for file in passed[:_NAMED])
         more = f" and {len(passed) - _NAMED} more" if len(passed) > _NAMED else ""

@@ -5,7 +5,6 @@ to pixels of the first canvas, and people in one order. Whatever had to be assum
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from .canvas import canvases_of, check_canvas, onto_first
 from .dialects import source_of
 from .folders import load_folder, load_json
 from .order import Slots, followed, numbered
-from .records import Source
+from .plausible import check_boxes, check_people
+from .records import Frame, Source
 from .units import Tables, to_pixels
 from .writing import SCORES, restore, to_keypoints, with_flags, write_keypoints
 
@@ -108,26 +108,35 @@ def _read(value: object, canvas: Size | None, notes: list[str]) -> Reading:
     _check_places(len(source.frames), max(len(frame.people) for frame in source.frames))
     canvases = canvases_of(source.frames, canvas, source.notes)
     people = parts_of(source)
-    own = any(SCORES in person for frame in source.frames for person in frame.people)
-    slots = None if own else numbered(source)
-    tables = _gathered(people, slots)
-    if not own:
+    own = [_is_own(frame) for frame in source.frames]
+    slots = None if all(own) else numbered(source)
+    places = slots or [list(range(len(frame.people))) for frame in source.frames]
+    tables = _gathered(people, places)
+    _restore(tables, source, places)
+    if not all(own):
         declared = np.array([frame.fractions for frame in source.frames])
-        to_pixels(tables, canvases, declared, source.notes)
-        check_canvas(tables, canvases, source.notes)
-    else:
-        _restore(tables, source)
+        to_pixels(tables, canvases, declared, np.array(own), source.notes)
+    check_canvas(tables, canvases, source.notes)
+    check_boxes(tables, places, source.frames, canvases, source.notes)
     onto_first(tables, canvases)
     points = {
         part: Points(xy=np.ascontiguousarray(table[..., :2]), confidence=table[..., 2].copy())
         for part, table in tables.items()
     }
-    if own:
-        points = with_flags(points, source.frames)
+    points = with_flags(points, source.frames, places)
     clip = PoseClip(canvas=canvases[0], **points)
-    if not own and slots is None:
+    if not all(own) and slots is None:
         clip = followed(clip, source.frames, source.notes)
+    check_people(clip, source.notes)
     return Reading(clip=clip, notes=tuple(dict.fromkeys(source.notes)))
+
+
+def _is_own(frame: Frame) -> bool:
+    """Return whether this pack wrote a frame: in pixels, and everybody at the same place.
+
+    Frames without people are of no maker. A frame in which somebody was added is not this pack's.
+    """
+    return all(SCORES in person for person in frame.people)
 
 
 def _check_places(frames: int, people: int) -> None:
@@ -139,24 +148,23 @@ def _check_places(frames: int, people: int) -> None:
         )
 
 
-def _gathered(people: list[list[Parts]], slots: Slots | None) -> Tables:
+def _gathered(people: list[list[Parts]], places: Slots) -> Tables:
     """Collect all people in arrays (f, p, j, 3), still in the units of the file."""
-    count = max(map(len, people)) if slots is None else 1 + max(max(s, default=-1) for s in slots)
+    count = 1 + max(max(frame, default=-1) for frame in places)
     _check_places(len(people), count)
     tables = {part: np.zeros((len(people), count, n, 3)) for part, n in PART_JOINTS.items()}
     for frame, parts in enumerate(people):
         for index, person in enumerate(parts):
-            slot = index if slots is None else slots[frame][index]
             for part, triples in person.items():
-                tables[part][frame, slot] = triples
+                tables[part][frame, places[frame][index]] = triples
     return tables
 
 
-def _restore(tables: Tables, source: Source) -> None:
+def _restore(tables: Tables, source: Source, places: Slots) -> None:
     """Restore what this pack's extra fields hold, in place."""
     for index, frame in enumerate(source.frames):
-        for slot, person in enumerate(frame.people):
-            if isinstance(person, Mapping):
+        for slot, person in zip(places[index], frame.people, strict=True):
+            if SCORES in person:
                 own = {part: table[index, slot] for part, table in tables.items()}
                 restore(own, person, index)
 

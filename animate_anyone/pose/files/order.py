@@ -21,12 +21,23 @@ def numbered(source: Source) -> Slots | None:
     for name in _NUMBERS:
         numbers = [[_number(one, name) for one in frame.people] for frame in source.frames]
         if not _is_useful(numbers) or (name == "id" and _is_counted(numbers)):
+            _note_changes(numbers, name, source.notes)
             continue
         slots: dict[str, int] = {}
         result = [[slots.setdefault(str(one), len(slots)) for one in frame] for frame in numbers]
         source.notes.append(f"{len(slots)} people, told apart by {name}")
         return result
     return None
+
+
+def _note_changes(numbers: list[list[str | None]], name: str, notes: list[str]) -> None:
+    """Note numbers that change although there is never more than one person."""
+    every = [one for frame in numbers for one in frame]
+    different = len(set(every))
+    if max(map(len, numbers)) < 2 and None not in every and 1 < different < len(every):
+        notes.append(
+            f"{name} changes: {different} numbers, never two at once; they are taken as one person"
+        )
 
 
 def followed(clip: PoseClip, frames: list[Frame], notes: list[str]) -> PoseClip:

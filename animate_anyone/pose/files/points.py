@@ -13,7 +13,8 @@ Triples = np.ndarray  # (n, 3): x, y, confidence; all 0 where a point is missing
 FARTHEST = 1e9  # points farther away are taken as missing
 # Confidences below 0 or above a percentage are depths or coordinates; a network's raw scores may
 # be slightly off, and some of its points far.
-_ODD, _PERCENT, _MOST_ODD = 0.5, 100, 0.1
+_ODD, _PERCENT, _MOST_ODD = 0.05, 100, 0.1
+_NEAR = 0.5  # points nearer to the origin may be missing ones
 _CONFIDENCES = ("confidence", "score", "visibility", "visible", "c", "v")  # names in records
 _INNER = ("landmark", "landmarks", "points")  # a record that holds nothing but the list
 _RULE = (
@@ -29,6 +30,7 @@ class Read:
     triples: Triples
     names: tuple[str, ...] | None = None  # if each point has one
     is_sure: bool = True  # False: the file gives no confidences
+    is_deep: bool = False  # four numbers in a row of a flat list: x, y, depth, confidence
 
 
 def short(value: object) -> str:
@@ -49,9 +51,9 @@ def read_points(
 ) -> Read:
     """Return the points; InputError if the value is not a list of points.
 
-    A flat list is read as triples or as pairs, whichever gives a number in `known`. Points that
-    are not finite, very far away or of no confidence become missing. Pairs have no confidence;
-    those at (0, 0) are missing.
+    A flat list is read as triples, as pairs, or as x, y, depth, confidence, whichever gives a
+    number in `known`. Points that are not finite, very far away or of no confidence become missing.
+    Pairs have no confidence; those at (0, 0) are missing. Confidences may be percentages here.
     """
     if isinstance(value, np.ndarray):
         value = value.tolist()
@@ -61,11 +63,14 @@ def read_points(
         return Read(np.zeros((0, 3)))
     try:
         table, names = _table(value, third_is_depth)
+        is_deep = False
         if table.ndim == 1:
-            table = _flat_table(table, known)[:, : 2 if third_is_depth else 3]
+            table = _flat_table(table, known)
+            is_deep = table.shape[1] == 4
+            table = table[:, [0, 1, 3]] if is_deep else table[:, : 2 if third_is_depth else 3]
         if scores is not None:
             table = np.column_stack([table[:, :2], np.asarray(scores, np.float64).ravel()])
-        return Read(_cleaned(table), names, is_sure=table.shape[1] > 2)
+        return Read(_cleaned(table), names, is_sure=table.shape[1] > 2, is_deep=is_deep)
     except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
         odd = f" ({error})" if "confidences" in str(error) else ""
         raise InputError(f"{what} {short(value)}{odd}; {_RULE}") from error
@@ -125,12 +130,25 @@ def _stacked(rows: list[list[float]]) -> np.ndarray:
     return table
 
 
-def _flat_table(flat: np.ndarray, known: Container[int]) -> np.ndarray:  # (n, 2 or 3)
-    """Return triples or pairs, whichever are of a known number; else triples, to be refused."""
+def _flat_table(flat: np.ndarray, known: Container[int]) -> np.ndarray:  # (n, 2, 3 or 4)
+    """Return rows, as long as gives a known number of them; else triples, to be refused."""
     triples, pairs = flat.size % 3 == 0, flat.size % 2 == 0 and flat.size // 2 in known
+    if flat.size % 4 == 0 and flat.size // 4 in known and not pairs:
+        fours = flat.reshape(-1, 4)
+        if not triples or flat.size // 3 not in known or _are_fours(fours, flat.reshape(-1, 3)):
+            return fours
     if triples and (flat.size // 3 in known or not pairs or _are_triples(flat.reshape(-1, 3))):
         return flat.reshape(-1, 3)
     return flat.reshape(-1, 2) if pairs else flat.reshape(-1, 3)
+
+
+def _are_fours(fours: np.ndarray, triples: np.ndarray) -> bool:  # (n, 4), (m, 3)
+    """Return whether the fourth numbers are confidences, and the third ones of triples are not."""
+
+    def are_confidences(values: np.ndarray) -> bool:
+        return bool((np.isnan(values) | ((values >= 0) & (values <= 1))).all())
+
+    return are_confidences(fours[:, 3]) and not are_confidences(triples[:, 2])
 
 
 def _are_triples(table: np.ndarray) -> bool:  # (n, 3)
@@ -153,13 +171,12 @@ def _cleaned(table: np.ndarray) -> Triples:  # of (n, 2 or 3)
     with np.errstate(invalid="ignore"):
         kept = (np.abs(xy) <= FARTHEST).all(1) & (confidence > 0)
     triples[~kept] = 0
-    np.minimum(confidence, 1, out=confidence)
     return triples
 
 
 def _check_confidences(xy: np.ndarray, confidence: np.ndarray) -> None:
     """Raise ValueError if many of the third numbers cannot be confidences."""
-    odd = ((confidence < -_ODD) | (confidence > _PERCENT)) & (np.abs(xy) > _ODD).any(1)
+    odd = ((confidence < -_ODD) | (confidence > _PERCENT)) & (np.abs(xy) > _NEAR).any(1)
     if odd.sum() > _MOST_ODD * len(odd) and not (xy[odd] == -1).all():
         low, high = confidence[odd].min(), confidence[odd].max()
         raise ValueError(f"third numbers such as {low:g} and {high:g} are no confidences")

@@ -22,6 +22,7 @@ def to_pixels(
     tables: Tables,  # changed in place
     canvases: list[Size],  # of each frame
     declared: np.ndarray,  # (f,) bool: the maker's coordinates are always fractions
+    pixels: np.ndarray,  # (f,) bool: they are pixels for sure
     notes: list[str],  # what was found is added
 ) -> None:
     """Convert fractions of each frame's canvas to pixels, decided by part and frame.
@@ -31,7 +32,7 @@ def to_pixels(
     """
     sides = np.array([[canvas.width, canvas.height] for canvas in canvases], np.float64)  # (f, 2)
     fractions = _fractions(tables) | declared[:, None]
-    fractions &= (sides.max(1) > _LEAST_CANVAS_PX)[:, None]
+    fractions &= (~pixels & (sides.max(1) > _LEAST_CANVAS_PX))[:, None]
     if not fractions.any():
         return
     signed = _is_signed(tables, fractions & ~declared[:, None])

@@ -102,13 +102,17 @@ def _own(source: Mapping[str, Any], field: str, part: str, frame: int) -> np.nda
     return flat
 
 
-def with_flags(points: dict[str, Points], frames: list[Frame]) -> dict[str, Points]:
+def with_flags(
+    points: dict[str, Points],
+    frames: list[Frame],
+    places: list[list[int]],  # of each frame and person: its index in the clip
+) -> dict[str, Points]:
     """Add the flags of the parts for which they were saved."""
     result = {}
     for part, group in points.items():
         flags, found = np.zeros(group.confidence.shape, np.uint8), False
         for frame, content in enumerate(frames):
-            for person, source in enumerate(content.people):
+            for person, source in zip(places[frame], content.people, strict=True):
                 own = _own(source, _FLAGS, part, frame)
                 if own is not None and len(own) == PART_JOINTS[part]:
                     flags[frame, person], found = own.clip(0, 255), True

@@ -25,7 +25,9 @@ def named_layout(names: Sequence[str]) -> Layout:
     def joint(name: str) -> int | None:
         spellings = [name, *_OTHER_NAMES.get(name, [])]
         short = [re.sub("^(left|right)_", lambda m: m[1][0], text) for text in spellings]
-        found = [place[_plain(text)] for text in spellings + short if _plain(text) in place]
+        last = [re.sub("^(left|right)_(.*)", r"\2_\1", text) for text in spellings]
+        every = spellings + short + last
+        found = [place[_plain(text)] for text in every if _plain(text) in place]
         return found[0] if found else None
 
     missing = [

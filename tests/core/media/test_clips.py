@@ -379,3 +379,25 @@ def test_a_folder_with_pictures_of_two_sizes_is_refused_by_name(tmp_path, read):
     words = r"2\.png of 6x8, but its first picture 0\.png has 8x6"
     with pytest.raises(InputError, match=words):
         read(tmp_path)
+
+
+def test_frames_whose_parts_a_decoder_guesses_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "clip.mp4"
+    rng = np.random.default_rng(0)
+    write_all(path, rng.integers(0, 255, (6, 48, 64, 3), np.uint8))
+    whole = path.read_bytes()
+    for start in range(1000, len(whole) - 1000, 777):  # until a fault is neither fatal nor unseen
+        path.write_bytes(whole[:start] + bytes(20) + whole[start + 20 :])
+        try:
+            with av.open(str(path)) as container:
+                damaged = sum(frame.is_corrupt for frame in container.decode(video=0))
+        except av.FFmpegError:
+            continue
+        if damaged:
+            break
+    else:
+        pytest.skip("this decoder guesses nothing")
+    assert len(list(frames_of(path))) == 6
+    assert f"clip.mp4: {damaged} frames are damaged" in caplog.text

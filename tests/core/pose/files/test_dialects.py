@@ -45,7 +45,7 @@ def test_a_kind_of_clip_is_one_entry(monkeypatch):
 def test_a_frame_without_people_is_no_error(people):
     reading = parse_with_notes([{"people": people, **CANVAS}])
     assert reading.clip.body.xy.shape == (1, 0, 18, 2)
-    assert reading.notes == ()
+    assert reading.notes == ("warning: nobody is seen in any frame: all skeletons are empty",)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ def test_frames_come_in_natural_order(tmp_path, name):
         (tmp_path / name.format(number)).write_text(json.dumps(record(float(number))))
     reading = read_with_notes(tmp_path)
     assert reading.clip.body.xy[:, 0, 0, 0].tolist() == [0, 1, 2, 10, 11]
-    assert reading.notes == ()
+    assert reading.notes == (
+        "7 of 12 file numbers are missing: the frames follow one another, so they come too early",
+    )
 
 
 def test_files_that_are_no_frames_are_named(tmp_path):

@@ -142,11 +142,12 @@ def test_another_canvas_is_fitted_into_the_first() -> None:
 
 def test_a_changing_canvas_is_logged_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     wide = {"people": [], "canvas_width": 1024, "canvas_height": 768}
-    parse_keypoints([frame(), frame(), wide])
+    seen = frame(pose_keypoints_2d=[value * 10 for value in triples(18)])
+    parse_keypoints([seen, seen, wide])
 
     assert "changes from 512 x 768 to 1024 x 768 pixels in frame 2; 1 of 3 frames" in caplog.text
     caplog.clear()
-    parse_keypoints([frame(), frame()])
+    parse_keypoints([seen, seen])
     assert not caplog.text
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from animate_anyone.errors import InputError
-from animate_anyone.pose.files.keypoints import MOST_PLACES, parse_with_notes
+from animate_anyone.pose.files.keypoints import MOST_PLACES, parse_with_notes, to_keypoints
 from animate_anyone.pose.files.records import MOST_PEOPLE
+from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
 
 SIZE = Size(200, 100)
@@ -71,6 +72,61 @@ def test_a_canvas_far_from_the_points_is_told(scale, note):
     offset = 0 if scale == 9 else 500
     assert note in read(clip_of(XY * scale + offset))[1]
     assert read(clip_of(XY * 100))[1] == ""
+
+
+def ours(xy, confidence=0.9, people=1):
+    """Return what this pack writes of people at these places, (18, 2) in pixels."""
+    shape = (1, people, 18)
+    return to_keypoints(
+        body_clip(SIZE, np.broadcast_to(xy, (*shape, 2)).copy(), np.full(shape, confidence))
+    )
+
+
+@pytest.mark.parametrize(
+    ("records", "note"),
+    [
+        (ours(XY * 100 + 500), "100% of the points lie off the canvas 200x100"),
+        (ours(XY * 9), "people are at most 7 pixels large on the canvas 200x100"),
+        (ours(XY), "people are at most 1 pixels large"),  # turned into fractions by a tool
+        (ours(XY * 100, 0.2), "100% of the points have a confidence below 0.3"),
+        (ours(XY * 100, 0.0), "nobody is seen in any frame"),
+        (clip_of(XY * 100 + 500), "100% of the points lie off the canvas 200x100"),
+        ([{"people": [], **CANVAS}], "nobody is seen in any frame"),
+        ([{"people": [{"pose_keypoints_2d": [5, 5, 0] * 18}], **CANVAS}], "nobody is seen"),
+        ([{"people": [{"pose_keypoints_2d": [9, 5, 0.1] * 18}], **CANVAS}], "confidence below"),
+    ],
+)
+def test_what_is_not_drawn_is_told_of_files_of_every_maker(records, note):
+    assert note in "; ".join(parse_with_notes(records).notes)
+
+
+@pytest.mark.parametrize("maker", [ours, clip_of])
+def test_one_of_two_people_off_the_canvas_is_told(maker):
+    (here,), (away,) = maker(XY * 100), maker(XY * 100 - 900)
+    both = [here | {"people": [*here["people"], *away["people"]]}]
+    assert parse_with_notes(both).notes[-1] == (
+        "warning: 1 of 2 people lie off the canvas in all frames: person 1"
+    )
+
+
+@pytest.mark.parametrize("maker", [ours, clip_of])
+def test_a_clip_that_is_drawn_has_no_note(maker):
+    assert parse_with_notes(maker(XY * 100)).notes == ()
+
+
+def test_frames_of_this_pack_beside_those_of_others_keep_their_units():
+    reading = parse_with_notes([*ours(XY * 100, 0.75), *clip_of(XY)])
+    np.testing.assert_allclose(reading.clip.body.xy[:, 0], [XY * 100, XY * (200, 100)])
+    assert reading.clip.body.confidence[:, 0, 0].tolist() == [0.75, 1]
+    assert reading.notes == ("coordinates of body are 0..1 of the canvas in 1 of 2 frames",)
+
+
+def test_people_of_this_pack_beside_those_of_others_are_followed():
+    left, right = ours(XY * 60)[0]["people"], clip_of(XY * 60 + (100, 5))[0]["people"]
+    frames = [{"people": order, **CANVAS} for order in ([*left, *right], [*right, *left])]
+    clip = parse_with_notes(frames).clip
+    np.testing.assert_allclose(clip.body.xy[1], clip.body.xy[0])
+    assert clip.body.confidence[1, 0, 0] == 0.9
 
 
 def two(order, numbers, name="person_id"):
