@@ -28,6 +28,8 @@ HINT = (
     "(python -m animate_anyone download dwpose) and name them with --detector and --estimator."
 )
 
+NOTHING_DRAWN = "nothing is drawn in any frame; all skeletons are empty or off the canvas."
+
 Kind = Literal["keypoints", "skeleton", "video"]
 
 LOOKED_AT = 5  # frames that are examined to distinguish skeletons from a video of a person
@@ -203,7 +205,16 @@ def drawn_frames(
     driving: Driving,
     size: Size,
 ) -> Iterator[np.ndarray]:  # (H, W, 3) uint8
-    """Yield the pictures of skeletons at a size, one by one."""
+    """Yield the pictures of skeletons at a size, one by one; the log tells if all are empty."""
+    empty = True
+    for number, picture in enumerate(_drawn(driving, size), start=1):
+        empty = empty and not picture.any()
+        if empty and number == len(driving.frames):
+            logger.warning("%s: %s", driving.path, NOTHING_DRAWN)
+        yield picture
+
+
+def _drawn(driving: Driving, size: Size) -> Iterator[np.ndarray]:
     if driving.clip is not None:
         for frame in driving.frames:
             yield draw_frame(driving.clip, frame, size, dimmed=driving.dimmed)

@@ -285,6 +285,8 @@ def _frames_of_mask(path: Path, driving: "Driving", size: Size) -> list[int]:
     from ..media import clip_info, fit_drawing, frames_of
 
     info, frames = clip_info(path), driving.frames
+    for note in info.notes:
+        logger.warning("mask: %s: %s", path, note)
     if info.size != size:
         logger.warning(
             "mask: %s has %dx%d pixels and is fitted to %dx%d like the motion",

@@ -193,7 +193,7 @@ def _analyse(found: Found, config: PrepareConfig, tools: Tools) -> _Analysis:
     pose = clean_shots(track.pose, cuts, fps)
     on_canvas = fit_pose(pose, config.size, config.fit)
     verdict = find_spans(on_canvas, track.crowded, cuts, config.min_frames)
-    notes = info.remarks(len(track.crowded))
+    notes = (*info.remarks(len(track.crowded)), *track.notes)
     return _Analysis(replace(track, pose=pose), verdict, fps, notes)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import ConfigError, InputError, WeightsError
-from ..pose.files.keypoints import read_keypoints
+from ..pose.files.keypoints import read_with_notes
 from ..pose.people.doubt import knows_only_drawn
 from ..pose.people.extract import ExtractConfig, extract_people
 from ..pose.skeleton.fit import fit_pose
@@ -93,7 +93,8 @@ class StoredPoses:
         for name in (found.name, found.name.rsplit("/", 1)[-1]):
             for path in (self.folder / f"{name}.json", self.folder / name):
                 if path.exists():
-                    return main_person(read_keypoints(path, size), fps)
+                    reading = read_with_notes(path, size)
+                    return replace(main_person(reading.clip, fps), notes=reading.lines())
         raise NoKeypointsError(
             f"poses got {self.folder}; it holds no {found.name}.json. Extract them with "
             "python -m animate_anyone pose extract, or leave --poses out."
@@ -207,4 +208,4 @@ def _checked(stored: Track, size: Size, frames: int) -> Track:
             f"poses got a canvas of {pose.canvas.width}x{pose.canvas.height}; the frames are "
             f"{size.width}x{size.height}, which has another aspect. Extract them from this file."
         )
-    return Track(fit_pose(pose, size), stored.crowded)
+    return replace(stored, pose=fit_pose(pose, size))

@@ -23,6 +23,7 @@ class Track:
     pose: PoseClip  # p = 1, or 0 if no person was found
     crowded: np.ndarray  # (f,), bool: other people are seen too
     drawn: bool = False  # it was read by networks that know drawn figures only
+    notes: tuple[str, ...] = ()  # what was assumed when its keypoints were read from a file
 
 
 def main_person(
@@ -73,6 +74,7 @@ def write_track(path: Path, found: Track) -> None:
             confidence=points.confidence.astype(np.float32),
             flags=points.flags,
             crowded=found.crowded,
+            drawn=found.drawn,
         )
 
 
@@ -82,4 +84,5 @@ def read_track(path: Path) -> Track:
         canvas = Size(*file["canvas"].tolist())
         empty = body_clip(canvas, np.zeros((*file["xy"].shape[:2], PART_JOINTS["body"], 2)))
         arrays = file["xy"].astype(np.float64), file["confidence"].astype(np.float64)
-        return Track(unstack(empty, *arrays, file["flags"]), file["crowded"])
+        drawn = "drawn" in file and bool(file["drawn"])  # older files do not say it
+        return Track(unstack(empty, *arrays, file["flags"]), file["crowded"], drawn)

@@ -1,5 +1,6 @@
 """Foreground masks: what makes a clip transparent. White stays, black becomes transparent."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import numpy as np
 from ..errors import InputError
 from ..types import Size
 from .clips import clip_info, frames_of
+
+logger = logging.getLogger(__name__)
 
 _COLOURED = 32  # levels between the channels of a pixel that is surely not grey
 _MOST_COLOURED = 0.01  # share of such pixels in a mask; edges that were compressed have some
@@ -32,6 +35,8 @@ class ForegroundMask:
         size: Size,  # of the clip
     ) -> None:
         info = clip_info(path)
+        for note in info.notes:
+            logger.warning("foreground mask: %s: %s", path, note)
         self._path, self._one = path, info.frames == 1
         if info.size != size:
             raise InputError(

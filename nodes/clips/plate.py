@@ -61,6 +61,7 @@ def _first(image: Tensor, name: str) -> np.ndarray:  # (H, W, 3) uint8
 
 
 def _people(keypoints: list[dict[str, Any]] | None) -> PoseClip:
+    """Return the people of the first frame; the whole clip is read, since it tells the units."""
     from ...animate_anyone.pose.files.keypoints import parse_keypoints
 
-    return parse_keypoints((keypoints or [])[:1])
+    return parse_keypoints(keypoints).at(slice(0, 1))

@@ -1,13 +1,21 @@
 """Work of the nodes of keypoint files: which files there are, and what reading them assumed."""
 
+import logging
 from typing import Any
 
 from comfy_api.latest import ui
 from torch import Tensor
 
 from ...animate_anyone.types import Size
-from ..comfyui import folders
+from ..comfyui import convert, folders
+from ..models.encode import check_drawn_size, fitting_size
 from ..page.pose_stage import corrected, stage_ui
+
+log = logging.getLogger(__name__)
+
+NOTHING_DRAWN = (
+    "nothing is drawn in any frame; check what is drawn, and the canvas of the keypoints"
+)
 
 
 def keypoint_files() -> list[str]:
@@ -29,6 +37,28 @@ def changed_at(name: str) -> float:
     path = folders.input_path(name)
     paths = [path, *path.iterdir()] if path.is_dir() else [path]
     return max((one.stat().st_mtime for one in paths if one.exists()), default=0.0)
+
+
+def draw(
+    keypoints: Any,  # POSE_KEYPOINT
+    wanted: Size,  # of the pictures; a side of 0 follows the canvas
+    parts: dict[str, Any],  # body, hands, face and feet: draw them
+    dimmed: bool,  # draw points the darker the less confident they are
+) -> tuple[Tensor, tuple[str, ...]]:  # IMAGE, and what was assumed or looks wrong
+    """Return drawn skeletons, and notes, which are logged too."""
+    from ...animate_anyone.pose.drawing.draw import draw_pose
+    from ...animate_anyone.pose.files.keypoints import parse_with_notes
+
+    reading = parse_with_notes(keypoints)
+    size = fitting_size(wanted, reading.clip.canvas)
+    check_drawn_size(size)
+    drawn = draw_pose(reading.clip, size, **parts, dimmed=dimmed)
+    notes = reading.lines()
+    if not drawn.any():
+        notes = (*notes, NOTHING_DRAWN)
+    for note in notes:
+        log.warning("Draw Pose: %s", note)
+    return convert.frames_to_image(drawn), notes
 
 
 def load(

@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ...animate_anyone.types import Size
-from ..comfyui import convert, folders
+from ..comfyui import folders
 from ..comfyui.checks import checked
 from ..comfyui.sockets import KeypointsSocket
 from ..models import encode as encoding
@@ -192,14 +192,9 @@ class DrawPose(io.ComfyNode):
         feet: bool = False,
         dim: bool = False,
     ) -> io.NodeOutput:
-        from ...animate_anyone.pose.drawing.draw import draw_pose
-        from ...animate_anyone.pose.files.keypoints import parse_keypoints
-
-        clip = parse_keypoints(keypoints)
-        size = encoding.fitting_size(Size(width, height), clip.canvas)
-        encoding.check_drawn_size(size)
-        drawn = draw_pose(clip, size, body=body, hands=hands, face=face, feet=feet, dimmed=dim)
-        return io.NodeOutput(convert.frames_to_image(drawn))
+        parts = {"body": body, "hands": hands, "face": face, "feet": feet}
+        image, notes = keypoint.draw(keypoints, Size(width, height), parts, dim)
+        return io.NodeOutput(image, ui=ui.PreviewText("\n".join(notes)) if notes else None)
 
 
 NODES = {100: LoadKeypoints, 110: SaveKeypoints, 120: DrawPose}  # by place in the menu

@@ -106,6 +106,21 @@ def test_what_keypoints_of_other_packs_assume_is_in_the_report(run_node):
         assert f"{name}: coordinates are 0..1 of the canvas" in report
 
 
+def test_keypoints_of_this_pack_off_their_canvas_are_in_the_reports(run_node, base, core):
+    places = np.arange(36.0).reshape(1, 1, 18, 2) + 500
+    away = core("pose.skeleton.joints").body_clip(core("types").Size(64, 48), places)
+    records = core("pose.files.keypoints").to_keypoints(away)
+    (base / "input" / "away.json").write_text(json.dumps(records))
+    told = "100% of the points lie off the canvas 64x48"
+    answer = run_node.nodes["AnimateAnyone_LoadKeypoints"].execute(file="away.json")
+    assert told in answer.ui["text"][0]
+    node = run_node.nodes["AnimateAnyone_DrawPose"]
+    answer = node.execute(keypoints=records, width=64, height=48, hands=True, face=True)
+    (text,) = answer.ui.as_dict()["text"]
+    assert told in text
+    assert "nothing is drawn in any frame" in text
+
+
 def test_a_changed_file_is_read_again(run_node, base):
     node = run_node.nodes["AnimateAnyone_LoadKeypoints"]
     path = base / "input" / "changing.json"

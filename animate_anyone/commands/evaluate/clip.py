@@ -1,11 +1,14 @@
 """`evaluate --result --poses`: how well one clip follows its skeletons."""
 
 import argparse
+import logging
 
 from ...errors import InputError
 from ...types import Size
 from .checks import drop_unused
 from .results import write_results
+
+logger = logging.getLogger(__name__)
 
 
 def run_on_clip(options: argparse.Namespace) -> int:
@@ -13,14 +16,17 @@ def run_on_clip(options: argparse.Namespace) -> int:
     import numpy as np
 
     from ...evaluation.metrics.following import following
-    from ...media import frames_of, to_pixels
+    from ...media import clip_info, frames_of, to_pixels
     from ..driving import open_driving, read_driving
 
     if not (options.result and options.poses):
         raise InputError("--result and --poses belong together; give both.")
     rule = "--result with --poses measures the overlap with skeletons alone, not"
     drop_unused(options, (), rule, "Give --results and --truth for this")
-    frames = np.stack(list(frames_of(options.result)))
+    info = clip_info(options.result)
+    frames = np.stack(list(frames_of(info)))
+    for remark in info.remarks(len(frames)):
+        logger.warning("%s: %s", options.result, remark)
     size = Size(frames.shape[2], frames.shape[1])
     driving = open_driving(options.poses, limit=len(frames), canvas=options.canvas)
     if driving.kind == "video":

@@ -84,7 +84,7 @@ def noses(*wanted: float | None) -> Judge:
 
     def judge(reading: Reading) -> str:
         body = reading.clip.body
-        there = body.confidence[:, :1, 0].any(1)
+        there = [bool(row.any()) for row in body.confidence[:, :1, 0]]
         found = [
             float(x) if seen else None for x, seen in zip(body.xy[:, 0, 0, 0], there, strict=True)
         ]

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from animate_anyone.drawn.motions import make_motion
 from animate_anyone.drawn.painting import paint
 from animate_anyone.media import VideoWriter
 from animate_anyone.pose.drawing.draw import draw_pose
-from animate_anyone.pose.files.writing import write_keypoints
+from animate_anyone.pose.files.writing import to_keypoints, write_keypoints
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
 
@@ -76,3 +77,22 @@ def test_keypoints_are_drawn_dimmed_for_weights_that_were_trained_so(performance
     assert not driving.dimmed
     assert (dim <= plain).all()
     assert (dim < plain).any()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_keypoints_of_this_pack_off_their_canvas_are_told(tmp_path, caplog, folder):
+    away = body_clip(Size(64, 64), np.full((2, 1, 18, 2), 500.0) + np.arange(18)[:, None])
+    path = tmp_path / "take" / "0.json" if folder else tmp_path / "away.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(to_keypoints(away)[0] if folder else to_keypoints(away)))
+    driving = open_driving(path.parent if folder else path)
+    assert "100% of the points lie off the canvas 64x64" in caplog.text
+    assert not read_driving(driving, Size(64, 64)).any()
+    assert "nothing is drawn in any frame" in caplog.text
+
+
+def test_a_black_clip_is_told(tmp_path, caplog):
+    with VideoWriter(tmp_path / "black.mp4", Size(32, 32), 10) as writer:
+        writer.write(np.zeros((2, 32, 32, 3), np.uint8))
+    read_driving(open_driving(tmp_path / "black.mp4"), Size(32, 32))
+    assert "black.mp4: nothing is drawn in any frame" in caplog.text

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from animate_anyone.__main__ import main
@@ -44,6 +45,16 @@ def test_a_skeleton_clip_covers_its_own_skeletons(tmp_path):
     clip, table = str(INPUTS / "motion.mp4"), tmp_path / "table.json"
     assert main(["evaluate", "--result", clip, "--poses", clip, "--figures", str(table)]) == 0
     assert json.loads(table.read_text())["skeleton_covered"] > 0.99
+
+
+def test_what_reading_a_clip_assumed_is_told_beside_its_figures(tmp_path, caplog):
+    result = tmp_path / "result"
+    result.mkdir()
+    for number in range(2):
+        Image.new("RGB", (32, 32)).save(result / f"{number}.png")
+    (result / "notes.txt").write_text("")
+    assert main(["evaluate", "--result", str(result), "--poses", str(INPUTS / "motion.mp4")]) == 0
+    assert "result: Files of the folder that are no pictures" in caplog.text
 
 
 @pytest.fixture(autouse=True)

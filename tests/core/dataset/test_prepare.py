@@ -22,9 +22,11 @@ from animate_anyone.dataset.prepare import prepare, prepare_shard
 from animate_anyone.dataset.settings import PrepareConfig
 from animate_anyone.dataset.splits import Split
 from animate_anyone.dataset.tools import StoredPoses, ToolMaker, Tools
+from animate_anyone.dataset.tracks import Track, read_track, write_track
 from animate_anyone.engines.engine import Lost
 from animate_anyone.engines.processes import Processes
 from animate_anyone.errors import ConfigError, InputError, MediaError
+from animate_anyone.pose.files.keypoints import to_keypoints
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.shards import Shard, owned_by_shard
 from animate_anyone.types import Size
@@ -437,3 +439,25 @@ def test_shards_give_the_files_of_one_process_and_the_last_writes_the_manifest(t
         with pytest.raises(InputError, match="another process"):
             prepare(clips, parts, CONFIG, tools)
     assert files_of(parts) == files_of(out)
+
+
+def test_what_reading_keypoints_assumed_is_in_the_report(places):
+    clips, poses, out = places
+    frames, pose = character(0, 8)
+    write_clip(clips, "a.mp4", frames)
+    poses.mkdir(exist_ok=True)
+    records = [{"people": one["people"]} for one in to_keypoints(pose)]
+    for person in (person for record in records for person in record["people"]):
+        del person["aa_scores"]
+    records[0] |= {"canvas_width": pose.canvas.width, "canvas_height": pose.canvas.height}
+    (poses / "a.json").write_text(json.dumps(records))
+    _, (outcome,) = prepare(clips, out, CONFIG, StoredTools(poses))
+    assert "keypoints: 7 of 8 frames name no canvas: 64x64 as given" in outcome.notes
+    assert "7 of 8 frames name no canvas" in (out / "report.md").read_text()
+
+
+def test_a_track_tells_later_that_its_networks_know_drawn_figures_only(tmp_path):
+    pose = character(0, 2)[1]
+    for drawn in (False, True):
+        write_track(tmp_path / "keypoints.npz", Track(pose, np.zeros(2, bool), drawn))
+        assert read_track(tmp_path / "keypoints.npz").drawn is drawn

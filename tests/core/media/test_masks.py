@@ -55,3 +55,13 @@ def test_transparent_parts_of_a_mask_are_black(tmp_path: Path) -> None:
     alpha = ForegroundMask(tmp_path / "mask.png", 3, SIZE).on(FRAMES)[..., 3]
     assert (alpha[:, :, : SIZE.width // 2] == 0).all()
     assert (alpha[:, :, SIZE.width // 2 :] == 255).all()
+
+
+def test_what_reading_a_mask_assumed_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = mask_of(tmp_path / "mask", 0, 255)
+    (folder / "notes.txt").write_text("")
+    ForegroundMask(folder, 2, SIZE)
+    assert "foreground mask" in caplog.text
+    assert "passed over: 1 (notes.txt)" in caplog.text
