@@ -56,6 +56,7 @@ ON_DETACH = comfy.patcher_extension.CallbacksMP.ON_DETACH
 attention = optimized_attention
 
 ATTENTION_ROWS = 2**15  # in a call; more are an error of CUDA's kernels
+FEW_TOKENS, SAGE_HEAD = 32, 128  # queries; the widest head that SageAttention takes
 HEEDS_MASK = frozenset(
     f"attention_{name}" for name in ("basic", "sub_quad", "split", "xformers", "pytorch")
 )
@@ -216,25 +217,26 @@ def attend(
     """
     limit = getattr(comfy.ldm.modules.attention, "SDP_BATCH_LIMIT", ATTENTION_ROWS)
     more: dict[str, Any] = {"skip_reshape": True, "skip_output_reshape": True}
-    if options is not None:
-        more["transformer_options"] = options
+    more |= {} if options is None else {"transformer_options": options}
     rows = max(1, min(limit, ATTENTION_ROWS))
     if len(query) > rows:
         biases = bias.split(rows) if bias is not None and len(bias) > 1 else itertools.repeat(bias)
         parts = zip(query.split(rows), key.split(rows), value.split(rows), biases, strict=False)
         return torch.cat([attend(*part[:3], options, part[3]) for part in parts])
-    if bias is None:
-        return attention(query, key, value, query.shape[1], **more)
-    return _attention_with_mask()(query, key, value, query.shape[1], mask=bias, **more)
+    more |= {} if bias is None else {"mask": bias}
+    return _attention_for(query, bias)(query, key, value, query.shape[1], **more)
 
 
-def _attention_with_mask() -> Callable[..., Tensor]:
-    """Return the host's attention, or PyTorch's where the host's would not heed a mask.
+def _attention_for(query: Tensor, bias: Tensor | None) -> Callable[..., Tensor]:
+    """Return the host's attention, or PyTorch's where the host's would not do.
 
-    SageAttention takes masks and ignores them, FlashAttention refuses them at every call.
+    SageAttention ignores masks and refuses wide heads, FlashAttention refuses masks. The few
+    frames of temporal attention fill no block of their kernels.
     """
-    known = attention.__name__ in HEEDS_MASK
-    return attention if known else comfy.ldm.modules.attention.attention_pytorch
+    wide = "sage" in attention.__name__ and query.shape[3] > SAGE_HEAD
+    suits = bias is None and query.shape[2] > FEW_TOKENS and not wide
+    own = suits or attention.__name__ in HEEDS_MASK
+    return attention if own else comfy.ldm.modules.attention.attention_pytorch
 
 
 def plain_attention(

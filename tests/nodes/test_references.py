@@ -39,6 +39,23 @@ def test_every_attention_of_the_host_heeds_a_bias(known_attention, kind, rows):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "tokens", "width", "own"),
+    [
+        ("sage", 24, 40, False),  # temporal attention
+        ("flash", 24, 160, False),
+        ("sage", 64, 160, False),  # the lower levels of Stable Diffusion 1.5
+        ("flash", 64, 160, True),
+        ("sage", 64, 80, True),
+        ("split", 24, 160, True),
+    ],
+)
+def test_attention_kernels_are_used_where_they_gain(known_attention, kind, tokens, width, own):
+    host = known_attention(kind)
+    query = torch.empty(1, 1, tokens, width)
+    assert (host._attention_for(query, None) is host.attention) == own
+
+
 @pytest.fixture
 def encode(run_node):
     """Return a function that encodes pictures of one character by Encode Reference."""
