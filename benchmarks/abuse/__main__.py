@@ -1,9 +1,10 @@
 """Abuse the program in every way that is known, and print what came of it as a table.
 
     python -m benchmarks.abuse [--only KIND ...] [--short] [--seed N] [--folder runs/abuse]
-                               [--again] [--out docs/abuse.md]
+                               [--host VERSION] [--minutes M] [--again] [--out docs/abuse.md]
 
 Each kind is saved in the folder when it is done; a second call makes only those that are missing.
+Hand-made prompts are saved one by one, for each seed: a call goes on where the last one stopped.
 The command fails if there was a fault. It needs Linux; the kinds of the server need a ComfyUI.
 """
 
@@ -13,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from .order import Order
 from .table import KINDS, document, lines_of
 from .verdict import Tally
 
@@ -26,6 +28,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the same seed does the same damage")
     parser.add_argument("--folder", type=Path, default=Path("runs/abuse"), help="for the results")
     parser.add_argument("--again", action="store_true", help="also kinds that are done")
+    parser.add_argument("--host", help="use this ComfyUI alone, by its version")
+    parser.add_argument(
+        "--minutes", type=float, help="stop the hand-made prompts of a host after so long"
+    )
     parser.add_argument("--out", type=Path, help="Markdown file to write from all saved results")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -35,11 +41,22 @@ def main() -> int:
         if options.again or not saved.is_file():
             started = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="abuse-") as folder:
-                tallies = KINDS[name](Path(folder), options.seed, options.short)
+                tallies = KINDS[name](
+                    Order(
+                        folder=Path(folder),
+                        seed=options.seed,
+                        short=options.short,
+                        host=options.host,
+                        results=options.folder,
+                        minutes=options.minutes,
+                    )
+                )
             print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-            for number, tally in enumerate(tallies):
-                tally.write(saved if number == 0 else saved.with_suffix(f".{number}.json"))
-        tallies = [Tally.read(path) for path in _parts(saved)]
+            if not any(tally.unfinished for tally in tallies):
+                for number, tally in enumerate(tallies):
+                    tally.write(saved if number == 0 else saved.with_suffix(f".{number}.json"))
+        else:
+            tallies = [Tally.read(path) for path in _parts(saved)]
         faults += sum(tally.counts["fault"] for tally in tallies)
         print("\n".join(lines_of(tallies)), flush=True)
     if options.out is not None:

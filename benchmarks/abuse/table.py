@@ -1,15 +1,15 @@
 """All kinds of abuse in the order of the table, and the table."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from .children import try_all
 from .files import reading
 from .host import interrupts, memory, prompts, routes
+from .order import Order
 from .processes import disks, kills, writers
 from .verdict import ACCEPTED, CLEAR, FAULT, Tally, Verdict
 
-Campaign = Callable[[Path, int, bool], list[Tally]]  # (empty folder, seed, short form)
+Campaign = Callable[[Order], list[Tally]]
 UNIT = 125  # attempts of a kind of file with a share of 1, in full
 SHORT = 12  # the same, of all kinds, in the short form
 
@@ -17,13 +17,13 @@ SHORT = 12  # the same, of all kinds, in the short form
 def _files(name: str) -> Campaign:
     kind = reading.KINDS[name]
 
-    def run(folder: Path, seed: int, short: bool) -> list[Tally]:
-        attempt = kind.start(folder)
-        count = SHORT if short else UNIT * kind.share
+    def run(order: Order) -> list[Tally]:
+        attempt = kind.start(order.folder)
+        count = SHORT if order.short else UNIT * kind.share
 
         def one(number: int) -> Verdict:
             reading.quiet()
-            return attempt(number, reading.rng_of(seed, kind.title, number))
+            return attempt(number, reading.rng_of(order.seed, kind.title, number))
 
         return [try_all(Tally(kind.title), count, one)]
 
@@ -60,7 +60,8 @@ def lines_of(tallies: Sequence[Tally]) -> list[str]:
         for each in tallies
     ]
     told = [f"  FAULT {fault}" for each in tallies for fault in each.faults]
-    return rows + told + [f"  {note}" for each in tallies for note in each.notes]
+    left = [f"  {each.unfinished}" for each in tallies if each.unfinished]
+    return rows + told + left + [f"  {note}" for each in tallies for note in each.notes]
 
 
 def document(tallies: Sequence[Tally]) -> str:

@@ -30,6 +30,7 @@ class Tally:
     )
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # figures that were measured on the way
+    unfinished: str = ""  # why attempts are left
 
     @property
     def tried(self) -> int:

@@ -3,10 +3,10 @@
 import os
 import random
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ..order import Order
 from ..verdict import ACCEPTED, FAULT, Tally, Verdict
 from .server import Served, node_of, servers, workflow
 from .talk import outcome
@@ -17,9 +17,10 @@ PATIENCE = 60.0  # seconds
 LONG = ("animate", "train 1", "train 2", "extract", "decode", "load", "evaluate", "encode")
 
 
-def interrupts(folder: Path, seed: int, short: bool) -> list[Tally]:
+def interrupts(order: Order) -> list[Tally]:
     """Interrupt prompts of a server of each ComfyUI."""
-    return [each(served, seed, FEW if short else FULL // 2) for served in servers(folder)]
+    count = FEW if order.short else FULL // 2
+    return [each(served, order.seed, count) for served in servers(order.folder, order.host)]
 
 
 def each(served: Served, seed: int, count: int) -> Tally:

@@ -10,6 +10,7 @@ from statistics import mean
 from typing import Any
 
 from ..files.material import write_server_bundle
+from ..order import Order
 from ..verdict import ACCEPTED, FAULT, Tally, Verdict
 from .server import Served, node_of, put_inputs, servers, small_prompts, workflow
 from .talk import outcome
@@ -23,18 +24,18 @@ SIDE = 64  # pixels
 MODELS = ("one.safetensors", "two.safetensors")
 
 
-def queue(folder: Path, seed: int, short: bool) -> list[Tally]:
+def queue(order: Order) -> list[Tally]:
     """Queue many prompts with other seeds and models; memory must stay where it is."""
-    served = next(running := servers(folder))
+    served = next(running := servers(order.folder, order.host))
     put_inputs(served.base)
     for number, name in enumerate(MODELS):
         write_server_bundle(served.base / "models/animate_anyone" / name, number)
     tally, used = Tally(f"prompts in a row, ComfyUI {served.version}"), []
     plain = small_prompts()["first_run"]
     node_of(plain, "DrawPose").update(width=SIDE, height=SIDE)
-    for number in range(FEW if short else PROMPTS):
+    for number in range(FEW if order.short else PROMPTS):
         prompt = copy.deepcopy(plain)
-        node_of(prompt, "Animate")["seed"] = seed + number
+        node_of(prompt, "Animate")["seed"] = order.seed + number
         if number % 10:
             file = {"preset": "files (detect the kind)", "denoiser": MODELS[number % 2]}
             node_of(prompt, "LoadModels").update(file)
@@ -50,22 +51,22 @@ def queue(folder: Path, seed: int, short: bool) -> list[Tally]:
         f"memory {first / 1e6:.1f} MB after the warm-up, {last / 1e6:.1f} MB at the end "
         f"({last / first - 1:+.2%}); least {min(settled) / 1e6:.1f}, most {max(settled) / 1e6:.1f}"
     )
-    if not short and last > (1 + GROWS) * first:
+    if not order.short and last > (1 + GROWS) * first:
         tally.add(Verdict(FAULT, tally.notes[0]), "growth")
     running.close()
     return [tally]
 
 
-def long_clip(folder: Path, seed: int, short: bool) -> list[Tally]:
+def long_clip(order: Order) -> list[Tally]:
     """Compare the peak memory of a long clip with ControlNet, in shifting windows, with a short."""
-    served = next(running := servers(folder))
+    served = next(running := servers(order.folder, order.host))
     tally = Tally(f"long clips with ControlNet, ComfyUI {served.version}")
-    run(served, _controlled(SHORT, seed, steps=1))  # loads everything
+    run(served, _controlled(SHORT, order.seed, steps=1))  # loads everything
     peaks = {}
-    for frames in (SHORT, 2 * SHORT if short else LONG):
+    for frames in (SHORT, 2 * SHORT if order.short else LONG):
         before = bytes_of(served, "VmRSS")
         forget_peak(served)
-        run(served, _controlled(frames, seed + frames, steps=2))
+        run(served, _controlled(frames, order.seed + frames, steps=2))
         peaks[frames] = bytes_of(served, "VmHWM") - before
     (small, needed), (many, found) = sorted(peaks.items())
     # Latents and noise, 16 channels; pictures of poses and hints, each as IMAGE and as the hint.

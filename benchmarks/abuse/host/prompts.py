@@ -3,11 +3,13 @@
 import copy
 import json
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..files.mutations import HOSTILE
+from ..order import Order
 from ..verdict import ACCEPTED, CLEAR, FAULT, Tally, Verdict, of_words
 from .server import PREFIX, Served, put_inputs, servers, small_prompts
 from .talk import ServerError, alive, outcome
@@ -26,16 +28,32 @@ TEXTS = (
 )
 
 
-def prompts(folder: Path, seed: int, short: bool) -> list[Tally]:
-    """Send hand-made prompts to a server of each ComfyUI."""
-    return [each(served, seed, FEW if short else FULL) for served in servers(folder)]
+def prompts(order: Order) -> list[Tally]:
+    """Send hand-made prompts to a server of each ComfyUI; go on where an earlier call stopped."""
+    count, found = FEW if order.short else FULL, []
+    for served in servers(order.folder, order.host):
+        form = f"{served.version}.seed{order.seed}{'.short' if order.short else ''}"
+        saved = None if order.results is None else order.results / f"prompts.{form}.part.json"
+        found.append(each(served, order.seed, count, saved=saved, minutes=order.minutes))
+    return found
 
 
-def each(served: Served, seed: int, count: int, names: Sequence[str] = ()) -> Tally:
-    """Send hand-made prompts to one server, made from all workflows or from these alone."""
+def each(
+    served: Served,
+    seed: int,
+    count: int,
+    names: Sequence[str] = (),  # of workflows; (): all
+    *,
+    saved: Path | None = None,  # file with the tally so far, written after each prompt
+    minutes: float | None = None,  # after which to stop; None: at the end
+) -> Tally:
+    """Send hand-made prompts to one server; prompt number n follows from the seed and n alone."""
     put_inputs(served.base)
     tally = Tally(f"hand-made prompts, ComfyUI {served.version}")
-    whole, rng = small_prompts(), random.Random(f"{seed} {served.version}")
+    if saved is not None and saved.is_file():
+        tally = Tally.read(saved)
+    ends = time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
+    whole = small_prompts()
     places = [
         (name, number)
         for name, prompt in whole.items()
@@ -47,13 +65,20 @@ def each(served: Served, seed: int, count: int, names: Sequence[str] = ()) -> Ta
     for name, number in places:
         by_kind.setdefault(whole[name][number]["class_type"], []).append((name, number))
     kinds = sorted(by_kind)
-    for attempt in range(count):
+    for attempt in range(tally.tried, count):
+        if time.monotonic() > ends:
+            tally.unfinished = f"{count - attempt} of {count} are left; the next call goes on"
+            break
+        rng = random.Random(f"{seed} {served.version} {attempt}")
         name, number = rng.choice(by_kind[kinds[attempt % len(kinds)]])
         prompt = copy.deepcopy(whole[name])
         told = _spoil(prompt, number, rng)
         verdict = sent(served, prompt)
-        tally.add(verdict, f"{name} {told}")
+        tally.add(verdict, f"{attempt} {name} {told}")
+        if saved is not None:
+            tally.write(saved)
         if verdict.kind == FAULT and not alive(served):
+            tally.unfinished = f"the server is dead after prompt {attempt} of {count}"
             break
     return tally
 

@@ -4,10 +4,10 @@ import json
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlencode
 
 from ..files.mutations import HOSTILE, damaged
+from ..order import Order
 from ..verdict import ACCEPTED, CLEAR, FAULT, Tally, Verdict
 from .server import Served, servers
 from .talk import ask
@@ -39,9 +39,10 @@ SITES = ({}, {"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-
 ANSWERS = 5.0  # seconds within which the server must answer others meanwhile
 
 
-def routes(folder: Path, seed: int, short: bool) -> list[Tally]:
+def routes(order: Order) -> list[Tally]:
     """Send odd requests to a server of each ComfyUI."""
-    return [each(served, seed, FEW if short else FULL) for served in servers(folder)]
+    count = FEW if order.short else FULL
+    return [each(served, order.seed, count) for served in servers(order.folder, order.host)]
 
 
 def each(served: Served, seed: int, count: int) -> Tally:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..children import ended, run_forked
+from ..order import Order
 from ..verdict import ACCEPTED, CLEAR, FAULT, Tally, Verdict, judged
 from .jobs import JOBS, Job, import_all, make_material
 from .kills import PATIENCE, end_of
@@ -16,15 +17,14 @@ FEW = (0.5,)  # in the short form
 WORDS = ("cannot be written", "No space left", "File too large", "free")
 
 
-def disks(folder: Path, seed: int, short: bool) -> list[Tally]:
+def disks(order: Order) -> list[Tally]:
     """Run each job on a disk that has too little room."""
-    del seed  # nothing is drawn here
     import_all()
-    material = make_material(folder / "material")
+    material = make_material(order.folder / "material")
     tally = Tally("full disks")
-    for name in ("draw", "train") if short else JOBS:
-        for share in FEW if short else FREE:
-            place = folder / f"{name}-{share:.0%}"
+    for name in ("draw", "train") if order.short else JOBS:
+        for share in FEW if order.short else FREE:
+            place = order.folder / f"{name}-{share:.0%}"
             tally.add(tried(JOBS[name], material, place, share), f"{name}, {share} free")
     return [tally]
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from ..children import ended, kill, run_forked
+from ..order import Order
 from ..verdict import ACCEPTED, FAULT, Tally, Verdict, judged
 from .jobs import JOBS, KILLED, Job, import_all, make_material
 
@@ -13,12 +14,13 @@ WHOLE_EVERY = 4  # kills after which the command is run to its end
 PATIENCE = 120.0  # seconds
 
 
-def kills(folder: Path, seed: int, short: bool) -> list[Tally]:
+def kills(order: Order) -> list[Tally]:
     """Kill each job at random moments; what lies under a final name must be whole."""
     import_all()
-    material = make_material(folder / "material")
+    material = make_material(order.folder / "material")
     return [
-        each(JOBS[name], material, folder / name, seed, FEW if short else FULL) for name in KILLED
+        each(JOBS[name], material, order.folder / name, order.seed, FEW if order.short else FULL)
+        for name in KILLED
     ]
 
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from ..children import ended, run_forked
+from ..order import Order
 from ..verdict import ACCEPTED, CLEAR, FAULT, Tally, Verdict, judged
 from .jobs import JOBS, Job, import_all, make_material
 from .kills import PATIENCE, end_of
@@ -12,15 +13,14 @@ FULL, FEW = 4, 1  # pairs of each job
 STARTS = (0.0, 0.05, 0.2, 0.5)  # seconds between the two
 
 
-def writers(folder: Path, seed: int, short: bool) -> list[Tally]:
+def writers(order: Order) -> list[Tally]:
     """Run each job twice at once."""
-    del seed  # nothing is drawn here
     import_all()
-    material = make_material(folder / "material")
+    material = make_material(order.folder / "material")
     tally = Tally("two writers")
-    for name in ("convert", "prepare") if short else JOBS:
-        for number in range(FEW if short else FULL):
-            place = folder / name / str(number)
+    for name in ("convert", "prepare") if order.short else JOBS:
+        for number in range(FEW if order.short else FULL):
+            place = order.folder / name / str(number)
             tally.add(tried(JOBS[name], material, place, STARTS[number]), f"{name} {number}")
     return [tally]
 

@@ -3,6 +3,7 @@
 The whole one: python -m benchmarks.abuse --out docs/abuse.md
 """
 
+import json
 import os
 import random
 import re
@@ -16,6 +17,8 @@ from animate_anyone.errors import InputError
 from benchmarks.abuse.children import try_all
 from benchmarks.abuse.files import reading
 from benchmarks.abuse.files.mutations import damaged, damaged_json
+from benchmarks.abuse.host import prompts
+from benchmarks.abuse.host.server import Served, small_prompts
 from benchmarks.abuse.processes import disks, kills, writers
 from benchmarks.abuse.processes.jobs import JOBS, make_material
 from benchmarks.abuse.table import KINDS, document
@@ -76,6 +79,39 @@ def test_the_table_in_docs_has_no_fault_and_every_kind():
     for kind in reading.KINDS.values():
         assert kind.title in text
     assert text.startswith(document([]).split("| what", 1)[0])
+
+
+def test_prompts_hold_every_node():
+    nodes = Path(__file__).parents[3] / "nodes"
+    texts = [path.read_text(encoding="utf-8") for path in nodes.rglob("*_nodes.py")]
+    ids = {name for text in texts for name in re.findall(r'node_id="(\w+)"', text)}
+    prompts_of = small_prompts().values()
+    assert ids == ids & {node["class_type"] for prompt in prompts_of for node in prompt.values()}
+    assert len(ids) > 30
+
+
+def test_prompts_in_pieces_are_those_of_one_call(monkeypatch, tmp_path):
+    """A call that stops, for want of time or of a server, loses no prompt and repeats none."""
+    sent, times = [], iter(range(10**6))
+    (tmp_path / "input").mkdir()
+    served = Served("1.2.3", None, tmp_path, 0)
+
+    def tell(served, prompt):
+        sent.append(json.dumps(prompt))
+        return Verdict(FAULT if len(sent) == 2 else ACCEPTED, "why")
+
+    monkeypatch.setattr(prompts, "sent", tell)
+    monkeypatch.setattr(prompts, "alive", lambda served: len(sent) != 2)
+    monkeypatch.setattr(prompts.time, "monotonic", lambda: 60.0 * next(times))
+    saved = tmp_path / "part.json"
+    tallies = [prompts.each(served, 5, 7, saved=saved, minutes=3) for _ in range(4)]
+    assert [tally.tried for tally in tallies] == [2, 5, 7, 7]
+    assert [bool(tally.unfinished) for tally in tallies] == [True, True, False, False]
+    assert tallies[-1].counts == {CLEAR: 0, ACCEPTED: 6, FAULT: 1}
+    pieces = sent.copy()
+    sent[:] = [""] * 2
+    prompts.each(served, 5, 7)
+    assert sent[2:] == pieces
 
 
 def raising(error):
