@@ -138,7 +138,8 @@ def owned(
     from filelock import FileLock, Timeout
 
     check_folder(folder)
-    lock = FileLock(folder / name, timeout=0)
+    # Another thread of the owner may release it.
+    lock = FileLock(folder / name, timeout=0, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:

@@ -149,7 +149,7 @@ def fine_tune(
         trainer.run(examples)
         stage = trainer.folder
     finally:
-        trainer.accelerator.free_memory()
+        trainer.free()
     _write(start, trainer.preset, stage / "weights.safetensors", target, look)
     _record_written(folder / WRITTEN, target)
     if lora is not None:

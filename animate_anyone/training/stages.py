@@ -15,8 +15,9 @@ from ..weights.read import read_weights
 from ..weights.sets.table import get_preset
 from . import initial
 from .config import TrainingConfig
+from .loop.checks import CONTENT
 from .loop.devices import training_device
-from .loop.trainer import CONTENT, Surroundings
+from .loop.trainer import Surroundings
 from .networks import AnimateNetworks, has_stage1, load_stage1
 from .sources.batch import Source
 from .sources.find import ValidationSize, kind_of

@@ -103,8 +103,10 @@ def train(
 ) -> tuple[host.ModelPatcher, Network, Network, str]:
     """Return denoiser, ReferenceNet and Pose Guider after training, and a report."""
     from ...animate_anyone.training.fine_tune import Start, claim, fine_tune, fine_tune_config
+    from ...animate_anyone.training.loop.looks import wait_for_files
     from ...animate_anyone.training.loop.trainer import Surroundings
 
+    wait_for_files(host.check_interrupt)
     folder, target = _run_paths(save_as)
     source = source_of(preset, files)
     if target in (vars(source).values() if isinstance(source, WeightPaths) else (source,)):

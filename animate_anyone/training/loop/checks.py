@@ -1,8 +1,14 @@
 """Checks of what a step needs: encoders, and data that fit the networks."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+CONTENT = "content of the data"  # in a run's origin: a hash
 
 
 def check_width(what: str, unit: str, found: int, wanted: int) -> None:
@@ -22,3 +28,22 @@ def needed(part: Any, name: str, purpose: str) -> Any:  # noqa: ANN401  (an enco
             "prepare the data with caches."
         )
     return part
+
+
+def resumed_origin(
+    begun: Mapping[str, str],  # by name: the data and weights with which the run was started
+    now: Mapping[str, str],  # the same of the command that resumes it
+) -> dict[str, str]:
+    """Return the origin of a resumed run: as it began, and what is new; warn of differences."""
+    for name in begun.keys() & now.keys():
+        if now[name] != begun[name] and name == CONTENT:
+            log.warning(
+                "the data set has changed since the run was started: from here on it draws other "
+                "examples than it would have drawn. Restore it, or start a new folder, if they "
+                "must stay the same."
+            )
+        elif now[name] != begun[name]:
+            log.warning(
+                "the run was started with %s %s; it continues with %s", name, begun[name], now[name]
+            )
+    return {**now, **begun}

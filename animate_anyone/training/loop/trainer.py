@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, 
 from ..sources.batch import Batch, Source
 from ..trainable.low_rank import write_weights
 from .checkpoints import Average, CheckpointFolder, require_safe_checkpoint, size_of_save
-from .checks import needed
+from .checks import needed, resumed_origin
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .due import Due
 from .inputs import Encoding
 from .journal import Journal
-from .looks import Looks
+from .looks import Looks, wait_for_files
 from .losses import BatchFacts, figure_error, total_loss, warn_of_unweighted_steps
 from .optimizer import build_optimizer
 from .reading import Part, read_steps
@@ -46,7 +46,6 @@ from .wandb_board import WandbBoard, check_wandb
 log = logging.getLogger(__name__)
 
 SPIKE_FREE_STEPS = 200  # first steps, while the typical norm is estimated; none is skipped
-CONTENT = "content of the data"  # in a run's origin: a hash
 MAX_NOT_FINITE = 50  # steps in a row without a finite gradient; fp16 finds its scale in fewer
 
 
@@ -77,6 +76,7 @@ class Trainer:
         """Build the stage; resume from the newest complete checkpoint if there is one."""
         self.config, self.surroundings = config, surroundings or Surroundings()
         check_wandb(config.wandb)
+        wait_for_files(self.surroundings.look)
         self.folder = folder / f"stage{config.stage}"
         self.preset = scheduled(preset or get_preset(config.preset), config)
         self.schedule = NoiseSchedule(self.preset.schedule)
@@ -93,6 +93,7 @@ class Trainer:
         )
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints", config.keep_checkpoints)
         self.step, self.typical_norm, self.seconds = 0, 0.0, 0.0
+        self._saved: int | None = None  # step of the newest checkpoint
         self._origin, self._looks = dict(self.surroundings.origin), Looks(self.surroundings.look)
         self._skipped = self._not_finite = 0  # steps since the last report; in a row
         self._due = (Due(config.report_minutes), Due(config.save_minutes))
@@ -114,7 +115,9 @@ class Trainer:
 
     def run(self, source: Source) -> None:
         """Train to the last step, with reports in the log and checkpoints on disk."""
-        with owned(self.folder) if self.accelerator.is_main_process else nullcontext():
+        with ExitStack() as rest:
+            if self.accelerator.is_main_process:
+                rest.enter_context(owned(self.folder))
             size = size_of_save(self.parameters, self._unused, self.average)
             self.checkpoints.check_start(self.step, size if self.step < self.config.steps else None)
             try:
@@ -122,8 +125,15 @@ class Trainer:
             except BaseException:
                 if self._looks.interrupted:  # in the middle of a step, which is then repeated
                     self.optimizer.zero_grad(set_to_none=True)
-                    self.save()
+                    log.info("cancelled after step %d; %s keeps it", self.step, self.folder)
+                    rest.callback(self.accelerator.free_memory)
+                    self._looks.leave(self._save_once, rest.pop_all())
                 raise
+
+    def free(self) -> None:
+        """Free accelerate's memory; after a cancelled run the thread that saves it does so."""
+        if not self._looks.interrupted:
+            self.accelerator.free_memory()
 
     def _run(self, source: Source) -> None:
         config, main = self.config, self.accelerator.is_main_process
@@ -194,7 +204,17 @@ class Trainer:
         return value
 
     def save(self) -> None:
-        """Write a checkpoint, and the current weights (averages if kept) as one file."""
+        """Write a checkpoint, and the current weights (averages if kept) as one file.
+
+        If the user cancels meanwhile, a thread finishes it.
+        """
+        self._looks.during(self._save)
+
+    def _save_once(self) -> None:
+        if self._saved != self.step:
+            self._save()
+
+    def _save(self) -> None:
         partial, main = self.checkpoints.partial(self.step), self.accelerator.is_main_process
         if main:
             self.checkpoints.discard_partial()
@@ -207,6 +227,7 @@ class Trainer:
                 save_file(self.average.values, partial / "average.safetensors")
                 write_weights(self.folder, state | self.average.values, self.config)
                 self.checkpoints.finish(self.step, self._facts())
+            self._saved = self.step
         except Exception as error:  # from torch, safetensors or the system
             if main:
                 self.checkpoints.discard_partial()
@@ -370,27 +391,15 @@ class Trainer:
     def _restore(self, path: Path, facts: dict[str, Any]) -> None:
         check_run(self.accelerator, self.config, facts, path)
         require_safe_checkpoint(path)
-        self.accelerator.load_state(str(path))
+        self._looks.during(lambda: self.accelerator.load_state(str(path)))
         self.accelerator.step = 0  # no part of the next step has been computed yet
         values = load_file(path / "average.safetensors")
         self.average.load_state_dict({"steps": facts["average_steps"], "values": values})
-        self.step, self.typical_norm = facts["step"], facts["typical_norm"]
+        self.step = self._saved = facts["step"]
+        self.typical_norm = facts["typical_norm"]
         self.seconds = facts["seconds"]
         log.info("stage %d is resumed at step %d", self.config.stage, self.step)
-        begun: dict[str, str] = facts.get("origin", {})
-        for name in begun.keys() & self._origin.keys():
-            before, now = begun[name], self._origin[name]
-            if now != before and name == CONTENT:
-                log.warning(
-                    "the data set has changed since the run was started: from here on it draws "
-                    "other examples than it would have drawn. Restore it, or start a new folder, "
-                    "if they must stay the same."
-                )
-            elif now != before:
-                log.warning(
-                    "the run was started with %s %s; it continues with %s", name, before, now
-                )
-        self._origin |= begun
+        self._origin = resumed_origin(facts.get("origin", {}), self._origin)
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:

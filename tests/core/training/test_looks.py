@@ -1,11 +1,19 @@
 """Training looks whether the user has cancelled before every layer, and loses nothing by it."""
 
+import errno
+import threading
+from dataclasses import replace
+
 import pytest
 import torch
 from core.training.run_tiny import PRESET
 from torch import nn
 
+from animate_anyone.errors import InputError
+from animate_anyone.places import owned
 from animate_anyone.training.config import TrainingConfig
+from animate_anyone.training.loop.checkpoints import CheckpointFolder
+from animate_anyone.training.loop.looks import wait_for_files
 from animate_anyone.training.loop.trainer import Surroundings, Trainer
 from animate_anyone.training.networks import build_networks
 from animate_anyone.training.sources.batch import Batch
@@ -79,6 +87,89 @@ def test_a_cancelled_step_is_repeated_exactly(tmp_path, whole, share):
     assert steps == [2, 3]  # the first step was kept
     for name, value in again.parameters.items():
         assert torch.allclose(value, uncut.parameters[name], atol=1e-6)
+
+
+class SlowDisk:
+    """Keeps `finish` of every checkpoint waiting until it is told to go on."""
+
+    def __init__(self, monkeypatch):
+        self.free, self.steps, finish = threading.Event(), [], CheckpointFolder.finish
+        self.error = None
+
+        def finished(folder, step, facts):
+            self.steps.append(step)
+            assert self.free.wait(10), "nobody answered while the disk was busy"
+            if self.error is not None:
+                raise self.error
+            return finish(folder, step, facts)
+
+        monkeypatch.setattr(CheckpointFolder, "finish", finished)
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    return SlowDisk(monkeypatch)
+
+
+def resumed(folder, uncut):
+    """Check that a run goes on with step 2 and ends like one that was never cancelled."""
+    steps = []
+    again = trained(folder, Looks(), progress=lambda done, _: steps.append(done))
+    for name, value in again.parameters.items():
+        assert torch.allclose(value, uncut.parameters[name], atol=1e-6)
+    return steps
+
+
+def test_cancelling_is_answered_before_the_checkpoint_is_written(tmp_path, whole, disk):
+    uncut, at_steps = whole
+    with pytest.raises(Cancelled):
+        trained(tmp_path, Looks(cancel_at=(at_steps[0] + at_steps[1]) // 2))
+    assert not disk.free.is_set()
+    with pytest.raises(InputError, match="another process is working"), owned(tmp_path / "stage1"):
+        pass
+    with pytest.raises(Cancelled):  # also while the next run waits for the disk
+        trained(tmp_path, Looks(cancel_at=2))
+    threading.Timer(0.2, disk.free.set).start()
+    assert resumed(tmp_path, uncut) == [2, 3]
+    assert disk.steps == [1, 3]
+
+
+def test_cancelling_while_a_checkpoint_is_written_leaves_it_whole(tmp_path, whole, disk):
+    uncut, _ = whole
+
+    def look():
+        if disk.steps:
+            raise Cancelled
+
+    config = replace(CONFIG, save_every=1)
+    trainer = Trainer(config, tmp_path, PRESET, Surroundings(cpu=True, look=look))
+    with pytest.raises(Cancelled):
+        trainer.run(Noise())
+    threading.Timer(0.2, disk.free.set).start()
+    assert resumed(tmp_path, uncut) == [2, 3]
+    assert disk.steps == [1, 3], "the step that was just written is not written again"
+
+
+def test_a_checkpoint_that_fails_after_the_answer_is_told(tmp_path, whole, disk, caplog):
+    uncut, at_steps = whole
+    disk.error = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(Cancelled):
+        trained(tmp_path, Looks(cancel_at=(at_steps[1] + at_steps[2]) // 2))
+    disk.free.set()
+    wait_for_files(None)
+    assert "checkpoint of step 2 cannot be written" in caplog.text
+    disk.error = None
+    assert resumed(tmp_path, uncut) == [1, 2, 3]
+
+
+def test_a_damaged_checkpoint_is_told_by_the_thread_that_trains(tmp_path, whole):
+    with pytest.raises(Cancelled):
+        trained(tmp_path, Looks(cancel_at=whole[1][1]))
+    wait_for_files(None)
+    (weights,) = tmp_path.glob("stage1/checkpoints/step-*/model.safetensors")
+    weights.write_bytes(bytes(weights.stat().st_size))
+    with pytest.raises(Exception, match=r"(?i)header"):
+        trained(tmp_path, Looks())
 
 
 def test_building_is_interrupted_too():

@@ -26,6 +26,7 @@ from animate_anyone.training.config import TrainingConfig, scheduled
 from animate_anyone.training.loop import devices
 from animate_anyone.training.loop import trainer as loop
 from animate_anyone.training.loop.checkpoints import CheckpointFolder, size_of_save
+from animate_anyone.training.loop.checks import CONTENT
 from animate_anyone.training.loop.draws import draw_step
 from animate_anyone.training.loop.due import Due
 from animate_anyone.training.loop.losses import (
@@ -35,7 +36,7 @@ from animate_anyone.training.loop.losses import (
     warn_of_unweighted_steps,
     weighted_error,
 )
-from animate_anyone.training.loop.trainer import CONTENT, Surroundings, Trainer
+from animate_anyone.training.loop.trainer import Surroundings, Trainer
 from animate_anyone.training.sources.batch import Batch, Draw
 from animate_anyone.training.sources.shards import Shards, write_shard
 from animate_anyone.types import Size
