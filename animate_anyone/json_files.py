@@ -34,6 +34,11 @@ def require_regular(path: Path) -> None:
         raise OSError("it is a device or a pipe, not a file")
 
 
+def is_text(text: str) -> bool:
+    """Return whether a string of JSON can be a path or be shown: no zero, no half character."""
+    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def read_record(
     path: Path,
     what: str,  # the input, for the message

@@ -6,6 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
+
 _BLOCK = 1 << 20  # bytes read at once
 _REMEMBERED = 1000  # inputs whose hash is kept in memory, since jobs share references
 
@@ -14,7 +16,7 @@ def stamp_of(path: Path) -> tuple[int, int, int] | None:
     """Return number, bytes and last change in ns of the files of an input; None: it is missing."""
     try:
         states = [file.stat() for file in _files(path)]
-    except OSError:
+    except (OSError, ValueError):  # no such file, or no name of a file
         return None
     changed = max((state.st_mtime_ns for state in states), default=0)
     return (len(states), sum(state.st_size for state in states), changed) if states else None
@@ -25,6 +27,11 @@ def describe_input(path: Path) -> dict[str, Any]:
     stamp = stamp_of(path)
     if stamp is None:
         return {"missing": True}
+    if not path.is_dir() and not path.is_file():
+        raise InputError(
+            f"{path} is a device or a pipe, not a file; a job reads its inputs twice. Copy it into "
+            "a file."
+        )
     files, size, changed = stamp
     return {"files": files, "bytes": size, "changed": changed, "sha256": _hash(path, stamp)}
 

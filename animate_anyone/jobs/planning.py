@@ -11,7 +11,6 @@ from ..places import whole_file
 from .reading import Job, JobList
 from .records import DONE, FAILED, Order, known_record, read_state, record_path
 
-TABLE = "jobs-done.jsonl"
 _COLUMNS = ("name", "state", "error", "result", "bytes", "frames_sha256", "seconds", "machine")
 
 ToOrder = Callable[[Job], Order]

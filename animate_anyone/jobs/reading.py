@@ -12,11 +12,14 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 
 from ..errors import InputError
-from ..json_files import require_regular
+from ..json_files import is_text, require_regular
 
 NAME = "name"
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")  # of results; a name without one gets the first
 MOST_LINE = 1 << 20  # bytes of a line; a longer one is no job
+TABLE = "jobs-done.jsonl"  # in the folder of results: a line for each job
+RECORD = ".json"  # what the name of a job's record ends with, behind its result's name
+MOST_NAME = 200  # bytes of each part of a name; systems take 255, with endings and in files begun
 _SHOWN = 10  # bad lines that an error lists
 _BAD_IN_NAMES = re.compile(r'[\x00-\x1f<>:"|?*\\]')  # Windows takes none of these in a file's name
 
@@ -100,6 +103,7 @@ def read_jobs(path: Path, check: Check, neighbours: Neighbours) -> JobList:
     """
     starts, sums = array("Q"), array("L")
     names, groups = array("q"), array("L")  # hashes of the result's name, and of the neighbours
+    folders: dict[int, tuple[int, str]] = {}  # hashes of folders that are called like results
     bad = _BadLines()
     for number, start, content in _lines(path):
         try:
@@ -108,12 +112,19 @@ def read_jobs(path: Path, check: Check, neighbours: Neighbours) -> JobList:
         except InputError as error:
             bad.add(number, str(error))
             continue
-        names.append(hash(job.result.casefold()))
+        result = job.result.casefold()
+        names.append(hash(result))
+        for folder in _like_results(result):
+            folders.setdefault(hash(folder), (number, job.name))
         groups.append(zlib.crc32(neighbours(job.settings).encode()))
         starts.append(start)
         sums.append(zlib.crc32(content))
     if (doubled := _equal(names)).size:
         _name_equals(path, set(doubled.tolist()), bad)
+    for folder in set(folders) & set(names) if folders else ():
+        number, name = folders[folder]
+        why = f"name got {name!r}; one of its folders is also a file of another job. Choose another"
+        bad.add(number, f"{why} name for one of them.")
     bad.refuse(path)
     if not starts:
         raise InputError(f"jobs got {path}, which holds no job. Write one JSON record in a line.")
@@ -142,6 +153,15 @@ class _BadLines:
             f"jobs got {path} with {self._count} bad lines ({'; '.join([*shown, *more])}). Nothing "
             "was begun."
         )
+
+
+def _like_results(result: str) -> Iterator[str]:
+    """Yield the results whose file, or whose record, a folder of this result is called like."""
+    *folders, _ = result.split("/")
+    for count in range(1, len(folders) + 1):
+        folder = "/".join(folders[:count]).removesuffix(RECORD)
+        if folder.endswith(SUFFIXES):
+            yield folder
 
 
 def _equal(hashes: array) -> np.ndarray:
@@ -225,12 +245,18 @@ def _checked_name(name: object) -> str:
     parts = name.split("/") if isinstance(name, str) else []
     if (
         not isinstance(name, str)
-        or len(name) > 200
+        or not is_text(name)
+        or any(len(part.encode()) > MOST_NAME for part in parts)
         or _BAD_IN_NAMES.search(name)
         or any(not part or part.startswith(".") or part != part.strip(" .") for part in parts)
     ):
         raise InputError(
             f"name got {name!r}; it must be a file's name, with / for folders, without the signs "
-            '< > : " | ? * \\ and without parts that begin or end with a dot or a space.'
+            f'< > : " | ? * \\, without parts that begin or end with a dot or a space, and with at '
+            f"most {MOST_NAME} bytes in each part."
+        )
+    if len(parts) > 1 and parts[0].casefold() == TABLE:
+        raise InputError(
+            f"name got {name!r}; {TABLE} is the list of all jobs. Choose another folder."
         )
     return name

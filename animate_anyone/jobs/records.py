@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..json_files import read_record
 from ..places import whole_file
 from .inputs import is_same
+from .reading import RECORD
 
 VERSION = 1
 DONE, FAILED = "done", "failed"
@@ -70,7 +71,7 @@ class Record:
 
 def record_path(result: Path) -> Path:
     """Return the path of the record of a result."""
-    return result.with_name(f"{result.name}.json")
+    return result.with_name(f"{result.name}{RECORD}")
 
 
 def known_record(path: Path) -> Mapping[str, Any]:
@@ -100,7 +101,9 @@ def read_state(order: Order) -> tuple[str, Mapping[str, Any]]:
     same = record.get("identity") == order.identity and size == record.get("bytes")
     inputs = record.get("inputs", {})
     paths = {str(path): path for path in order.inputs}
-    if not same or set(inputs) != set(paths):
+    if not same or not isinstance(inputs, dict) or set(inputs) != set(paths):
+        return "changed", record
+    if not all(isinstance(known, dict) for known in inputs.values()):
         return "changed", record
     if all(is_same(path, inputs[name]) for name, path in paths.items()):
         return DONE, record

@@ -5,13 +5,14 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..engines.machine import refuse_machine
+from ..errors import AnimateAnyoneError
 from ..places import cause_of, in_a_line
 from .inputs import describe_input
 from .records import DONE, FAILED, Order, Record, read_state
@@ -41,8 +42,8 @@ def run_job(order: Order, work: Work) -> Record:
     """
     state, known = read_state(order)
     if state == DONE:
-        known = {name: value for name, value in known.items() if name != "version"}
-        return Record(**known)
+        names = [each.name for each in fields(Record) if each.name in known]
+        return Record(**{**_common(order), **{name: known[name] for name in names}})
     start = time.perf_counter()
     made, error = Made(), ""
     try:
@@ -68,18 +69,22 @@ def run_job(order: Order, work: Work) -> Record:
         sampling_seconds=round(made.sampling_seconds, 3),
         report=made.report,
     )
-    try:
-        record.write(order.record)
-    except Exception as fault:
-        refuse_machine(fault)
-        raise
-    return record
+    return _written(record, order)
 
 
 def lost_job(order: Order, reason: str) -> Record:
     """Write and return the record of a job whose workers died."""
     record = Record(**_common(order), state=FAILED, error=reason)
-    record.write(order.record)
+    return _written(record, order)
+
+
+def _written(record: Record, order: Order) -> Record:
+    """Write a record, and return it; a place that cannot be written makes it a failed one."""
+    try:
+        record.write(order.record)
+    except Exception as fault:
+        refuse_machine(fault)
+        return replace(record, state=FAILED, error=record.error or in_a_line(fault))
     return record
 
 
@@ -112,5 +117,5 @@ def _described(path: Path) -> dict:
     """Return what can be said of an input of a failed job."""
     try:
         return describe_input(path)
-    except OSError as error:
+    except (OSError, ValueError, AnimateAnyoneError) as error:
         return {"error": cause_of(error)}

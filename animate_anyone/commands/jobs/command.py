@@ -10,8 +10,8 @@ from typing import Any
 
 from ...engines.engine import Engine
 from ...errors import InputError
-from ...jobs.planning import TABLE, Plan, write_table
-from ...jobs.reading import Job, JobList, read_jobs
+from ...jobs.planning import Plan, write_table
+from ...jobs.reading import TABLE, Job, JobList, read_jobs
 from ...jobs.records import Order
 from ...jobs.run import Summary, run_jobs
 from ...places import check_folder

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ...json_files import is_text
 from ...types import Size
 from ..going_on import REFERENCE
 from ..keeping import FILL
@@ -157,6 +158,8 @@ def _converted(name: str, action: argparse.Action, value: object) -> Any:  # noq
     """Return one value as the option's own reader reads its text."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise InputError(f"{name} got {json.dumps(value)}; it must be a text or a number.")
+    if isinstance(value, str) and not is_text(value):
+        raise InputError(f"{name} got {value!r}; it holds a sign that no file's name can have.")
     kind = action.type
     if kind is None or kind is Path:
         if not isinstance(value, str) or not value:

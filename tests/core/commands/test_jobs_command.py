@@ -147,6 +147,8 @@ def test_a_failed_job_is_a_record_in_words(listed, capsys):
         ({"device": "cuda"}, "device is not of one job but of the whole run"),
         ({"size": "big"}, "size got 'big'"),
         ({"reference": True}, "reference got true"),
+        ({"reference": "a\ud800.png"}, "a sign that no file's name can have"),
+        ({"poses": "a\0.json"}, "a sign that no file's name can have"),
         ({"seed": 1, "pose-strength": 1, "pose_strength": 1}, "stands in it twice"),
     ],
 )

@@ -41,6 +41,11 @@ def test_neighbours_stand_next_to_each_other_and_empty_lines_are_passed_over(tmp
         ('{"name": "FIRST.mp4"}', "line 2: name got 'FIRST.mp4', as line 1"),
         ('{"name": "a", "cfg": NaN}', "line 2: NaN is not a number"),
         (f'{{"name": "{"a" * 2**20}"}}', "line 2: it is longer"),
+        ('{"name": "a\\ud800"}', "line 2: name got"),
+        (f'{{"name": "{"é" * 101}"}}', "line 2: name got"),
+        ('{"name": "first.mp4/a"}', "line 2: name got 'first.mp4/a'; one of its folders"),
+        ('{"name": "First.mp4.json/a/b"}', "line 2: name got 'First.mp4.json/a/b'; one of its"),
+        ('{"name": "jobs-done.jsonl/a"}', "line 2: name got 'jobs-done.jsonl/a'; jobs-done.jsonl"),
     ],
 )
 def test_a_bad_line_is_named_with_its_number(tmp_path, line, message):
@@ -48,6 +53,15 @@ def test_a_bad_line_is_named_with_its_number(tmp_path, line, message):
     with pytest.raises(InputError) as error:
         read(path)
     assert message in str(error.value)
+
+
+def test_a_folder_before_the_file_of_its_name_is_noticed_too(tmp_path):
+    names = ["a.mp4/b", "c.mp4.json/d", "a", "c.mp4", "e/f", "e/g", "e", "é" * 100, "free.mp4/x"]
+    with pytest.raises(InputError) as error:
+        read(written(tmp_path / "jobs.jsonl", *(json.dumps({"name": name}) for name in names)))
+    said = str(error.value)
+    assert "with 2 bad lines (line 1: name got 'a.mp4/b'; one of its folders is also a file" in said
+    assert "of another job. Choose another name for one of them.; line 2: name got 'c.mp4" in said
 
 
 def test_many_bad_lines_are_listed_up_to_ten(tmp_path):

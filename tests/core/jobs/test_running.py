@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from animate_anyone.jobs.planning import Plan, write_table
 from animate_anyone.jobs.reading import read_jobs
 from animate_anyone.jobs.records import Order, read_state
 from animate_anyone.jobs.run import run_jobs
-from animate_anyone.jobs.running import Made, run_job
+from animate_anyone.jobs.running import Made, lost_job, run_job
 
 
 @pytest.fixture
@@ -68,6 +70,52 @@ def test_a_failed_job_is_a_record_and_leaves_no_earlier_result(order):
     assert (record.state, record.error) == ("failed", "poses got nothing; give some.")
     assert not order.result.exists()
     assert json.loads(order.record.read_text())["error"] == record.error
+    assert run_job(order, make).state == "done"
+
+
+def fifo(path):
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (lambda folder: Path("a\0b"), "null"),
+        (lambda folder: Path("/dev/zero"), "a device or a pipe"),
+        (lambda folder: fifo(folder / "pipe"), "a device or a pipe"),
+    ],
+    ids=["zero", "device", "pipe"],
+)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes as files")
+def test_an_input_that_is_no_file_fails_its_job_alone(tmp_path, source, said):
+    order = Order("a", tmp_path / "a.mp4", {}, (source(tmp_path),), {})
+    record = run_job(order, make)
+    assert record.state == "failed"
+    assert said in record.error
+    assert read_state(order)[0] == "failed"
+
+
+def test_a_place_that_cannot_be_written_fails_its_job_alone(order, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    record = run_job(replace(order, result=tmp_path / "file" / "a.mp4"), make)
+    assert record.state == "failed"
+    assert "file" in record.error
+    blocked = replace(order, result=tmp_path / "b.mp4")
+    blocked.record.mkdir()
+    assert run_job(blocked, make).state == "failed"
+    assert lost_job(blocked, "its workers died").error == "its workers died"
+
+
+@pytest.mark.parametrize(
+    "change", [{"inputs": None}, {"inputs": {"x": 1}}, {"name": None, "surplus": 1}], ids=str
+)
+def test_an_edited_record_is_never_a_traceback(order, change):
+    run_job(order, make)
+    record = json.loads(order.record.read_text())
+    if isinstance(inputs := change.get("inputs"), dict):
+        change = {"inputs": dict.fromkeys(record["inputs"], inputs["x"])}
+    order.record.write_text(json.dumps({**record, **change}))
     assert run_job(order, make).state == "done"
 
 
