@@ -48,9 +48,9 @@ class GuidanceInterval:
         self,
         total: int,  # steps of the run
     ) -> range:
-        """Return the numbers of the guided steps; ConfigError if the interval has none."""
+        """Return the numbers of the guided steps; ConfigError if a run's interval has none."""
         found = steps_inside(self.start, self.end, total)
-        if not found:
+        if not found and total:
             raise ConfigError(
                 f"guidance interval got from {self.start:g} until {self.end:g}; with {total} steps "
                 f"it has none of them. Choose a longer interval: a step is {1 / total:.3g} of the "

@@ -121,6 +121,8 @@ def _with_cache(
     *args: Any,
     **kw: Any,
 ) -> Tensor:
+    if len(sigmas) < 2:  # no step: the host's samplers return the latents as they are
+        return executor(guider, sigmas, extra_args, callback, noise, *args, **kw)
     options = extra_args["model_options"].setdefault("transformer_options", {})
     _refuse_others(options, guider)
     windows = extra_args["model_options"].get("context_handler")

@@ -304,3 +304,25 @@ def test_guiders_without_a_cfg_of_the_usual_kind_are_told(sampled, run_node, cap
     assert "Guider_DualCFG computes its conditionings itself" in caplog.text
     sampled(by_nodes(run_node, part=(0.3, 0.7)), steps=4, cfg=1.0)
     assert "cfg is 1, which guides no step" in caplog.text
+
+
+@pytest.mark.parametrize("node", ["GuidanceInterval", "StepCache"])
+def test_a_run_without_a_step_gives_back_its_latents(load, scene, run_node, node):
+    import comfy.sample
+    import comfy.samplers
+
+    loaded = load()
+    clip = scene(loaded, frames=2, width=16, height=16)
+    half = {"guidance_from": 0.25, "guidance_until": 0.75}
+    options = {"GuidanceInterval": half, "StepCache": {"step_cache": 2}}[node]
+    model = run_node(node, model=loaded.model, **options)
+    model, positive, negative, latent = run_node(
+        "Apply", model=model, reference=clip.reference, pose=clip.pose
+    )
+    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
+    sampler, one_sigma = comfy.samplers.sampler_object("euler"), torch.tensor([14.6])
+    found = comfy.sample.sample_custom(
+        *(model, torch.zeros_like(samples), 2.0, sampler, one_sigma, positive, negative, samples),
+        disable_pbar=True,
+    )
+    assert torch.equal(found, samples)

@@ -19,6 +19,7 @@ def test_guidance_extrapolates_from_unconditional(scale, expected):
         (0.15, 0.65, 20, range(3, 13)),
         (0.2, 0.7, 3, range(1, 2)),
         (0.5, 1, 5, range(3, 5)),
+        (0.25, 0.75, 0, range(0)),
     ],
 )
 def test_interval_gives_the_guided_steps(start, end, total, expected):
