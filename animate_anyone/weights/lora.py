@@ -154,11 +154,33 @@ def _flat(name: str) -> str:
 def _add(weight: Tensor, weights: Weights, name: str, strength: float) -> None:
     """Add one change to a weight, computed in float32."""
     down, up = (weights[name + part].float().to(weight.device) for part in (_DOWN, _UP))
+    alpha = weights[name + _ALPHA].float() if name + _ALPHA in weights else torch.tensor(len(down))
+    fault = _fault(down, up, alpha)
+    if fault:
+        raise WeightsError(
+            f"lora got {weights.source}, whose {name} {fault}. The file is damaged or of another "
+            "kind; save it again, or choose another file."
+        )
     product = up.flatten(1) @ down.flatten(1)
     if product.numel() != weight.numel() or len(product) != len(weight):
         raise WeightsError(
             f"lora got {weights.source}, whose {name} changes a layer of {list(product.shape)}; "
             f"the denoiser's is {list(weight.shape)}. Choose a LoRA that was made for it."
         )
-    alpha = float(weights[name + _ALPHA]) if name + _ALPHA in weights else float(len(down))
-    weight.copy_(weight.float() + product.view(weight.shape) * (strength * alpha / len(down)))
+    factor = strength * float(alpha) / len(down)
+    weight.copy_(weight.float() + product.view(weight.shape) * factor)
+
+
+def _fault(down: Tensor, up: Tensor, alpha: Tensor) -> str:
+    """Return why tensors are no change of a layer; empty if they are one."""
+    if min(down.ndim, up.ndim) < 2:
+        return (
+            f"has tensors of shape {list(down.shape)} and {list(up.shape)}, which are no matrices"
+        )
+    if alpha.numel() != 1:
+        return f"has an alpha of shape {list(alpha.shape)}, which must be one number"
+    if not len(down) or up.flatten(1).shape[1] != len(down):
+        return f"has rank {len(down)} in one half and {up.flatten(1).shape[1]} in the other"
+    if not all(torch.isfinite(each).all() for each in (down, up, alpha)):
+        return "has NaN or infinite values"
+    return ""

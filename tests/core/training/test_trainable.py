@@ -181,6 +181,17 @@ def test_files_that_are_no_fitting_lora_are_refused(tmp_path, small):
         "elsewhere": {"lora_unet_conv_away.lora_up.weight": up},
         "size": {f"{layer}.lora_up.weight": up, f"{layer}.lora_down.weight": down[:, :2]},
         "text only": {"lora_te_text_model.alpha": up},
+        "rank 0": {f"{layer}.lora_up.weight": up[:, :0], f"{layer}.lora_down.weight": down[:0]},
+        "two ranks": {
+            f"{layer}.lora_up.weight": up,
+            f"{layer}.lora_down.weight": down.repeat(2, 1, 1, 1),
+        },
+        "no matrix": {f"{layer}.lora_up.weight": up, f"{layer}.lora_down.weight": down.flatten()},
+        "nan": {f"{layer}.lora_up.weight": up * torch.nan, f"{layer}.lora_down.weight": down},
+        "alpha": {
+            **{f"{layer}.lora_up.weight": up, f"{layer}.lora_down.weight": down},
+            f"{layer}.alpha": torch.ones(2),
+        },
     }
     before = denoiser.conv_in.weight.clone()
     for name, tensors in cases.items():
