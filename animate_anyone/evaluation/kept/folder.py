@@ -21,6 +21,7 @@ from .row import ClipRow, read_row, row_path, write_row
 
 SETTINGS = "settings.json"
 VERSION = 1
+MOST_PLACES = 10**9  # of clips in a test; a place is part of a file's name
 _SHOWN = 8  # names that an error lists
 
 
@@ -123,13 +124,15 @@ def read_rows(folder: Path) -> KeptRows:
     try:
         if values["version"] != VERSION:
             raise ValueError(f"version {values['version']}, this program reads {VERSION}")
+        if not 0 <= values["first"] <= MOST_PLACES:
+            raise ValueError(f"first is {values['first']}")
         settings = Settings(
             same=dict(values["same"]),
             names=[str(name) for name in values["names"]],
             first=int(values["first"]),
             report=dict(values["report"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"out got {path}, which is damaged or of another version ({error}). Choose another "
             "folder."

@@ -74,7 +74,7 @@ def read_row(folder: Path, place: int) -> ClipRow:
             seconds=float(values["seconds"]),
             kept=tuple(values["kept"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise _damaged(path, error) from error
 
 
