@@ -1,10 +1,11 @@
 """Checks of what a step needs: encoders, and data that fit the networks."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import ConfigError
+from ...errors import ConfigError, TrainingError
+from .reading import Part
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,21 @@ def needed(part: Any, name: str, purpose: str) -> Any:  # noqa: ANN401  (an enco
             "prepare the data with caches."
         )
     return part
+
+
+def not_finite(
+    loss: float,
+    step: int,
+    parts: Sequence[Part],  # of the step
+) -> TrainingError:
+    """Return the error of a loss that is no number, with the examples of its step."""
+    names = [name for _, batch in parts for name in batch.names] or ["rows by number only"]
+    return TrainingError(
+        f"loss got {loss} in step {step} (rows "
+        f"{', '.join(str(row) for rows, _ in parts for row in rows)}: {', '.join(names)}); it "
+        "must be a finite number. The weights before this step are saved. Look at these "
+        "examples, or lower learning_rate, or train with mixed_precision bf16 or no."
+    )
 
 
 def resumed_origin(

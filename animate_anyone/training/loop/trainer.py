@@ -31,7 +31,7 @@ from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, 
 from ..sources.batch import Batch, Source
 from ..trainable.low_rank import write_weights
 from .checkpoints import Average, CheckpointFolder, require_safe_checkpoint, size_of_save
-from .checks import needed, resumed_origin
+from .checks import needed, not_finite, resumed_origin
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .due import Due
@@ -204,10 +204,7 @@ class Trainer:
         return value
 
     def save(self) -> None:
-        """Write a checkpoint, and the current weights (averages if kept) as one file.
-
-        If the user cancels meanwhile, a thread finishes it.
-        """
+        """Write a checkpoint and the weights; if the user cancels meanwhile, a thread ends it."""
         self._looks.during(self._save)
 
     def _save_once(self) -> None:
@@ -215,6 +212,7 @@ class Trainer:
             self._save()
 
     def _save(self) -> None:
+        """Write a checkpoint, and the current weights (averages if kept) as one file."""
         partial, main = self.checkpoints.partial(self.step), self.accelerator.is_main_process
         if main:
             self.checkpoints.discard_partial()
@@ -350,13 +348,7 @@ class Trainer:
     def _stop(self, value: float, parts: Sequence[tuple[Sequence[int], Batch]]) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         self.save()
-        names = [name for _, batch in parts for name in batch.names] or ["rows by number only"]
-        raise TrainingError(
-            f"loss got {value} in step {self.step} (rows "
-            f"{', '.join(str(row) for rows, _ in parts for row in rows)}: {', '.join(names)}); it "
-            "must be a finite number. The weights before this step are saved. Look at these "
-            "examples, or lower learning_rate, or train with mixed_precision bf16 or no."
-        )
+        raise not_finite(value, self.step, parts)
 
     def _built(self, folder: Path, *, new: bool) -> AnimateNetworks:
         generator = torch.Generator().manual_seed(self.config.seed)
