@@ -7,7 +7,56 @@ from .cloth import TILE
 from .colours import Colour
 
 SHIFT = 4  # fractional bits of cv2 coordinates
-ONE = 1 << SHIFT
+
+
+Images = tuple[np.ndarray, ...]  # (H, W) or (H, W, 3) uint8 each, painted in place
+Values = tuple[Colour | int, ...]  # what each image is painted with
+
+
+def fill_polygon(
+    images: Images,
+    points: np.ndarray,  # (n, 2), pixels
+    values: Values,
+    shift: int = SHIFT,  # fractional bits of the coordinates
+) -> None:
+    """Fill a polygon in each image, in place."""
+    fixed = np.round(points * (1 << shift)).astype(np.int32)
+    for image, value in zip(images, values, strict=True):
+        cv2.fillPoly(image, [fixed], value, cv2.LINE_AA, shift)  # type: ignore[arg-type]
+
+
+def fill_disc(
+    images: Images,
+    centre: np.ndarray,  # (2,), pixels
+    radius: float,  # pixels
+    values: Values,
+    shift: int = SHIFT,
+) -> None:
+    """Fill a disc in each image, in place."""
+    point = (round(centre[0] * (1 << shift)), round(centre[1] * (1 << shift)))
+    fixed = max(round(radius * (1 << shift)), 1)
+    for image, value in zip(images, values, strict=True):
+        cv2.circle(image, point, fixed, value, cv2.FILLED, cv2.LINE_AA, shift)  # type: ignore[arg-type]
+
+
+def fill_limb(
+    images: Images,
+    start: np.ndarray,  # (2,), pixels
+    end: np.ndarray,
+    radii: tuple[float, float],  # pixels, at start and end
+    values: Values,
+    shift: int = SHIFT,
+) -> None:
+    """Fill a tapered limb with round ends in each image, in place."""
+    along = end - start
+    length = float(np.hypot(*along))
+    if length > 1e-3:
+        normal = np.array([-along[1], along[0]]) / length
+        first, last = normal * radii[0], normal * radii[1]
+        ring = np.stack([start + first, end + last, end - last, start - first])
+        fill_polygon(images, ring, values, shift)
+    fill_disc(images, start, radii[0], values, shift)
+    fill_disc(images, end, radii[1], values, shift)
 
 
 class Canvas:
@@ -20,45 +69,23 @@ class Canvas:
 
     def polygon(self, points: np.ndarray, colour: Colour) -> None:
         """Fill a polygon, (n, 2) in pixels."""
-        fixed = np.round(points * ONE).astype(np.int32)
-        cv2.fillPoly(self.picture, [fixed], colour, cv2.LINE_AA, SHIFT)
-        cv2.fillPoly(self.mask, [fixed], 255, cv2.LINE_AA, SHIFT)
+        fill_polygon((self.picture, self.mask), points, (colour, 255))
 
     def disc(self, centre: np.ndarray, radius: float, colour: Colour) -> None:
         """Fill a disc."""
-        point = (round(centre[0] * ONE), round(centre[1] * ONE))
-        fixed = max(round(radius * ONE), 1)
-        cv2.circle(self.picture, point, fixed, colour, cv2.FILLED, cv2.LINE_AA, SHIFT)
-        cv2.circle(self.mask, point, fixed, 255, cv2.FILLED, cv2.LINE_AA, SHIFT)
+        fill_disc((self.picture, self.mask), centre, radius, (colour, 255))
 
     def limb(
         self, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], colour: Colour
     ) -> None:
         """Fill a tapered limb with round ends."""
-        along = end - start
-        length = float(np.hypot(*along))
-        if length > 1e-3:
-            normal = np.array([-along[1], along[0]]) / length
-            self.polygon(
-                np.stack(
-                    [
-                        start + normal * radii[0],
-                        end + normal * radii[1],
-                        end - normal * radii[1],
-                        start - normal * radii[0],
-                    ]
-                ),
-                colour,
-            )
-        self.disc(start, radii[0], colour)
-        self.disc(end, radii[1], colour)
+        fill_limb((self.picture, self.mask), start, end, radii, (colour, 255))
 
     def textured(self, points: np.ndarray, tile: np.ndarray, corners: np.ndarray) -> None:
         """Fill a polygon with a texture; `corners` are its top left, top right and bottom left."""
         height, width = len(self.mask), len(self.mask[0])
-        fixed = np.round(points * ONE).astype(np.int32)
         cover = np.zeros_like(self.mask)
-        cv2.fillPoly(cover, [fixed], 255, cv2.LINE_AA, SHIFT)
+        fill_polygon((cover,), points, (255,))
         source = np.array([[0, 0], [TILE, 0], [0, TILE]], np.float32)
         matrix = cv2.getAffineTransform(source, corners.astype(np.float32))
         cloth = cv2.warpAffine(tile, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)

@@ -29,35 +29,48 @@ class Painting:
 
 def paint(character: Character, angles: dict[str, float], size: Size) -> Painting:
     """Return the picture, silhouette and keypoints of a character in a pose."""
-    xyz, seen = joints_of(character.body, angles)
-    scale = character.height * size.height
-    origin = np.array([character.centre * size.width, character.ground * size.height])
-    joints = xyz[:, :2] * scale + origin
-    details = {
-        name: _on_canvas(Part(part.xy * scale + origin, part.visible), size)
-        for name, part in details_of(character.body, angles, xyz).items()
-    }
+    figure = Figure.of(character, angles, size)
     canvas = Canvas(background_of(character, size))
-    figure = _Figure(character, angles, joints, xyz[:, 2], seen, details, scale)
     if character.sides is None:
         _paint_front(canvas, figure)
     else:
         _paint_turned(canvas, figure, character.sides)
-    body = _on_canvas(Part(joints, seen), size)
-    return Painting(canvas.picture, canvas.mask, joints, body.visible, details)
+    return figure.painted(canvas.picture, canvas.mask)
 
 
 @dataclass(frozen=True)
-class _Figure:
+class Figure:
     """A character in a pose, in pixels."""
 
     character: Character
     angles: dict[str, float]
     joints: np.ndarray  # (18, 2)
     depth: np.ndarray  # (18,), towards the viewer, in heights
-    seen: np.ndarray  # (18,), bool
+    seen: np.ndarray  # (18,), bool: not behind the head
+    visible: np.ndarray  # (18,), bool: seen, and on the canvas
     details: dict[str, Part]
     scale: float  # pixels of the standing height
+
+    @staticmethod
+    def of(character: Character, angles: dict[str, float], size: Size) -> "Figure":
+        """Return a character in a pose, at its place on a canvas of this size."""
+        xyz, seen = joints_of(character.body, angles)
+        scale = character.height * size.height
+        origin = np.array([character.centre * size.width, character.ground * size.height])
+        details = {
+            name: _on_canvas(Part(part.xy * scale + origin, part.visible), size)
+            for name, part in details_of(character.body, angles, xyz).items()
+        }
+        body = _on_canvas(Part(xyz[:, :2] * scale + origin, seen), size)
+        return Figure(character, angles, body.xy, xyz[:, 2], seen, body.visible, details, scale)
+
+    def painted(
+        self,
+        picture: np.ndarray,  # (H, W, 3), uint8 RGB
+        mask: np.ndarray,  # (H, W), uint8
+    ) -> Painting:
+        """Return a picture and silhouette of this figure with its keypoints."""
+        return Painting(picture, mask, self.joints, self.visible, self.details)
 
     def arms(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return the arms behind the body, and those before it, the farther first."""
@@ -71,7 +84,7 @@ class _Figure:
         return sorted((RIGHT_LEG, LEFT_LEG), key=lambda leg: self.depth[leg[2]])
 
 
-def _paint_front(canvas: Canvas, figure: _Figure) -> None:
+def _paint_front(canvas: Canvas, figure: Figure) -> None:
     """Paint a figure without sides, as it looks from the front."""
     character, joints, scale = figure.character, figure.joints, figure.scale
     behind, before = figure.arms()
@@ -89,7 +102,7 @@ def _paint_front(canvas: Canvas, figure: _Figure) -> None:
         _arm(canvas, figure, arm)
 
 
-def _paint_turned(canvas: Canvas, figure: _Figure, sides: Sides) -> None:
+def _paint_turned(canvas: Canvas, figure: Figure, sides: Sides) -> None:
     """Paint a figure that is seen from any direction."""
     character, joints, scale = figure.character, figure.joints, figure.scale
     torso = torso_of(joints, character, figure.angles["yaw"], scale)
@@ -113,12 +126,11 @@ def _paint_turned(canvas: Canvas, figure: _Figure, sides: Sides) -> None:
         _arm(canvas, figure, arm)
 
 
-def _turned_head(canvas: Canvas, figure: _Figure) -> None:
+def _turned_head(canvas: Canvas, figure: Figure) -> None:
     """Paint neck and head as they look from any direction."""
     character, joints = figure.character, figure.joints
-    radius, centre = character.body.head * figure.scale, _head_centre(joints)
-    up = centre - joints[1]
-    up = up / max(float(np.hypot(*up)), 1e-6)
+    radius = character.body.head * figure.scale
+    centre, up, across = head_axes(joints)
     neck = darker(character.skin, 0.88)
     canvas.limb(joints[1], centre, (radius * 0.38, radius * 0.4), neck)
     facing = figure.angles["yaw"] + figure.angles["head_yaw"]
@@ -127,7 +139,7 @@ def _turned_head(canvas: Canvas, figure: _Figure) -> None:
         seen=figure.seen,
         centre=centre,
         up=up,
-        across=np.array([-up[1], up[0]]),
+        across=across,
         radius=radius,
         front=float(np.cos(facing)),
         profile=float(np.sin(facing)),
@@ -141,7 +153,7 @@ def _on_canvas(part: Part, size: Size) -> Part:
     return Part(part.xy, part.visible & inside)
 
 
-def _arm(canvas: Canvas, figure: _Figure, arm: tuple[int, ...]) -> None:
+def _arm(canvas: Canvas, figure: Figure, arm: tuple[int, ...]) -> None:
     character, joints, scale = figure.character, figure.joints, figure.scale
     side = -1 if arm == RIGHT_ARM else 1
     shoulder, elbow, wrist = (joints[j] for j in arm)
@@ -170,7 +182,7 @@ def _arm(canvas: Canvas, figure: _Figure, arm: tuple[int, ...]) -> None:
         canvas.limb(first, last, (wide * 1.15, middle * 1.25), sides.band)
 
 
-def _leg(canvas: Canvas, figure: _Figure, leg: tuple[int, ...]) -> None:
+def _leg(canvas: Canvas, figure: Figure, leg: tuple[int, ...]) -> None:
     character, joints, scale = figure.character, figure.joints, figure.scale
     hip, knee, ankle = (joints[j] for j in leg)
     wide = character.body.leg_width * scale
@@ -242,6 +254,16 @@ def _hair_behind(canvas: Canvas, character: Character, joints: np.ndarray, scale
     )
     width = radius * {"long": 1.0, "ponytail": 0.45, "bob": 1.05}[character.hair_style]
     canvas.limb(head, low, (radius * 1.1, width), darker(character.hair, 0.85))
+
+
+def head_axes(
+    joints: np.ndarray,  # (18, 2), pixels
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # (2,) each
+    """Return the head's centre, and the directions up and to the right in the picture."""
+    centre = _head_centre(joints)
+    up = centre - joints[1]
+    up = up / max(float(np.hypot(*up)), 1e-6)
+    return centre, up, np.array([-up[1], up[0]])
 
 
 def _head_centre(joints: np.ndarray) -> np.ndarray:

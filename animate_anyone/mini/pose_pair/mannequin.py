@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ...drawn.canvas import fill_disc, fill_limb, fill_polygon
 from ...drawn.characters import SKINS, Character
-from ...drawn.details import Part, details_of
-from ...drawn.motions import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, joints_of
-from ...drawn.painting import Painting
+from ...drawn.details import Part
+from ...drawn.motions import RIGHT_ARM, RIGHT_LEG
+from ...drawn.painting import Figure, Painting, head_axes
 from ...types import Size
 from .scenery import octaves, palette, texture, tinted
 
@@ -73,45 +74,31 @@ def paint_mannequin(
     rng: np.random.Generator, character: Character, angles: dict[str, float], size: Size
 ) -> Painting:
     """Return a figure with the body and place of a character, dressed anew."""
-    xyz, seen = joints_of(character.body, angles)
-    scale = character.height * size.height
-    origin = np.array([character.centre * size.width, character.ground * size.height])
-    extent = (size.width, size.height)
-
-    def placed(xy: np.ndarray, visible: np.ndarray) -> Part:
-        at = xy * scale + origin
-        return Part(at, visible & ((at >= 0) & (at < extent)).all(1))
-
-    body = placed(xyz[:, :2], seen)
-    details = {
-        name: placed(part.xy, part.visible)
-        for name, part in details_of(character.body, angles, xyz).items()
-    }
+    figure = Figure.of(character, angles, size)
     clothes = _dressed(rng, size)
     turn = rng.uniform(0, 2 * np.pi)
     light = np.array([np.cos(turn), np.sin(turn)])
     grey = np.full((size.height, size.width, 3), int(rng.integers(256)), np.uint8)
     painter = Painter(grey, light, float(rng.uniform(0.1, 1.0)))
-    joints, depth = body.xy, xyz[:, 2]
-    arms = sorted((RIGHT_ARM, LEFT_ARM), key=lambda arm: depth[list(arm)].mean())
-    behind = [arm for arm in arms if depth[arm[1]] + depth[arm[2]] < -0.06]
+    joints, details = figure.joints, figure.details
+    behind, before = figure.arms()
     back = np.cos(angles["yaw"]) < 0
-    widths = character.body.arm_width * scale, character.body.leg_width * scale
-    radius = character.body.head * scale
+    body = character.body
+    widths = body.arm_width * figure.scale, body.leg_width * figure.scale
+    radius = body.head * figure.scale
     if not back:
         _long_hair(painter, clothes, joints, radius)
     for arm in behind:
         _arm(painter, clothes, joints, arm, widths[0], details)
-    for leg in sorted((RIGHT_LEG, LEFT_LEG), key=lambda leg: depth[leg[2]]):
+    for leg in figure.legs():
         _leg(painter, clothes, joints, leg, widths[1], details)
     _torso(painter, clothes, joints, widths)
-    _head(rng, painter, clothes, joints, seen, radius, back=bool(back))
+    _head(rng, painter, clothes, joints, figure.seen, radius, back=bool(back))
     if back:
         _long_hair(painter, clothes, joints, radius)
-    for arm in arms:
-        if arm not in behind:
-            _arm(painter, clothes, joints, arm, widths[0], details)
-    return Painting(painter.picture, painter.mask, joints, body.visible, details)
+    for arm in before:
+        _arm(painter, clothes, joints, arm, widths[0], details)
+    return figure.painted(painter.picture, painter.mask)
 
 
 def _dressed(rng: np.random.Generator, size: Size) -> _Clothes:
@@ -159,28 +146,15 @@ def tapered(
     mask: np.ndarray, start: np.ndarray, end: np.ndarray, first: float, last: float
 ) -> None:
     """Fill a limb with round ends and these radii, in place."""
-    along = end - start
-    length = max(float(np.hypot(*along)), 1e-3)
-    normal = np.array([-along[1], along[0]]) / length
-    ring = [
-        start + normal * first,
-        end + normal * last,
-        end - normal * last,
-        start - normal * first,
-    ]
-    polygon(mask, np.stack(ring))
-    for at, radius in ((start, first), (end, last)):
-        disc(mask, at, radius)
+    fill_limb((mask,), start, end, (first, last), (255,), SHIFT)
 
 
 def polygon(mask: np.ndarray, points: np.ndarray) -> None:
-    fixed = np.round(points * (1 << SHIFT)).astype(np.int32)
-    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, SHIFT)
+    fill_polygon((mask,), points, (255,), SHIFT)
 
 
 def disc(mask: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    at = (round(centre[0] * (1 << SHIFT)), round(centre[1] * (1 << SHIFT)))
-    cv2.circle(mask, at, max(1, round(radius * (1 << SHIFT))), 255, cv2.FILLED, cv2.LINE_AA, SHIFT)
+    fill_disc((mask,), centre, radius, (255,), SHIFT)
 
 
 def _limb(
@@ -287,18 +261,10 @@ def _torso(
         painter.fill(skirt, layer, 4 * leg)
 
 
-def _axes(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the head's centre, and the directions up and to the right in the picture."""
-    head = joints[[16, 17]].mean(0)
-    up = head - joints[1]
-    up = up / max(float(np.hypot(*up)), 1e-6)
-    return head, up, np.array([-up[1], up[0]])
-
-
 def _long_hair(painter: Painter, clothes: _Clothes, joints: np.ndarray, radius: float) -> None:
     if clothes.hair <= 0:
         return
-    head, up, _ = _axes(joints)
+    head, up, _ = head_axes(joints)
     part = painter.blank()
     tapered(part, head, head - up * radius * (0.5 + clothes.hair), radius * 0.98, radius * 0.8)
     painter.fill(part, clothes.layers["hair"], radius)
@@ -314,7 +280,7 @@ def _head(
     *,
     back: bool,
 ) -> None:
-    head, up, across = _axes(joints)
+    head, up, across = head_axes(joints)
     layers = clothes.layers
     neck = painter.blank()
     tapered(neck, joints[1], head, radius * 0.55, radius * 0.5)

@@ -5,7 +5,7 @@ frames are stored in another way). The first entry that knows a value reads it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ...errors import InputError
@@ -95,12 +95,8 @@ def _kind_of(value: object) -> str:
 
 
 def _read_people(record: Record, index: int) -> Frame:
-    version, canvas = record.get("version"), canvas_in(record)
-    return Frame(
-        people=checked_people(record.get("people"), index),
-        canvas=canvas,
-        openpose=isinstance(version, int | float) and canvas is None,
-    )
+    named = isinstance(record.get("version"), int | float)
+    return _frame(record.get("people"), index, record, openpose=named and not canvas_in(record))
 
 
 def _read_animals(record: Record, index: int) -> Frame:
@@ -112,20 +108,17 @@ def _read_animals(record: Record, index: int) -> Frame:
 
 
 def _read_editor(record: Record, index: int) -> Frame:
-    people = [{"keypoints": points} for points in record["keypoints"]]
-    return Frame(people=checked_people(people, index), canvas=canvas_in(record))
+    return _frame([{"keypoints": points} for points in record["keypoints"]], index, record)
 
 
-def _read_skeletons(record: Record, index: int) -> Frame:
-    return Frame(people=checked_people(record["skeleton"], index), canvas=canvas_in(record))
+def _people_in(name: str) -> Callable[[Record, int], Frame]:
+    """Return a reader of records whose people are a list of this name."""
+    return lambda record, index: _frame(record[name], index, record)
 
 
-def _read_bodies(record: Record, index: int) -> Frame:
-    return Frame(people=checked_people(record["bodies"], index), canvas=canvas_in(record))
-
-
-def _read_instances(record: Record, index: int) -> Frame:
-    return Frame(people=checked_people(record["instances"], index), canvas=canvas_in(record))
+def _frame(people: object, index: int, record: Record, **more: bool) -> Frame:
+    """Return the frame of these people on the canvas that the record names."""
+    return Frame(people=checked_people(people, index), canvas=canvas_in(record), **more)
 
 
 def _read_landmarks(record: Record, index: int) -> Frame:
@@ -140,9 +133,7 @@ def _read_landmarks(record: Record, index: int) -> Frame:
             {name: points[name][index] for name in several if index < len(points[name])}
             for index in range(most)
         ]
-    return replace(
-        Frame(people=checked_people(people, index), canvas=canvas_in(record)), fractions=True
-    )
+    return _frame(people, index, record, fractions=True)
 
 
 def _is_of_people(value: object) -> bool:
@@ -158,7 +149,7 @@ def _is_of_people(value: object) -> bool:
 
 
 def _read_person(record: Record, index: int) -> Frame:
-    return Frame(people=checked_people([record], index), canvas=canvas_in(record))
+    return _frame([record], index, record)
 
 
 def _read_list(people: list[Record], index: int) -> Frame:
@@ -204,19 +195,22 @@ RECORDS: tuple[RecordKind, ...] = (
         read=_read_editor,
     ),
     RecordKind(
-        name="mmpose", sign='"instances" (mmpose)', knows=_has("instances"), read=_read_instances
+        name="mmpose",
+        sign='"instances" (mmpose)',
+        knows=_has("instances"),
+        read=_people_in("instances"),
     ),
     RecordKind(
         name="AlphaPose, CMU's form",
         sign='"bodies" (AlphaPose)',
         knows=_has("bodies"),
-        read=_read_bodies,
+        read=_people_in("bodies"),
     ),
     RecordKind(
         name="Kinetics-skeleton",
         sign='"skeleton" (Kinetics-skeleton)',
         knows=_has("skeleton"),
-        read=_read_skeletons,
+        read=_people_in("skeleton"),
     ),
     RecordKind(
         name="MediaPipe",
