@@ -5,7 +5,7 @@ import torch
 
 @torch.no_grad()
 def denoise(
-    core, loaded, scene, noise, *, steps=20, cfg=2.0, windows=None, strengths=None, held=None
+    core, loaded, scene, noise, *, steps=10, cfg=2.0, windows=None, strengths=None, held=None
 ):
     """Return latents, (f, c, h, w), of noise of that shape, in the scale of the host's LATENT.
 
