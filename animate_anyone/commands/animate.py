@@ -77,10 +77,10 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--out", type=Path, required=True, metavar="CLIP.mp4", help=text)
     add(
         "--models",
-        type=Path,
+        type=_weights,
         nargs="+",
         metavar="PATH",
-        help="a bundle, a folder, or the files of a weight set (default: the embedded aa-mini)",
+        help="a bundle, a folder, the files of a weight set, or aa-mini (default: aa-mini)",
     )
     text = "a LoRA for Stable Diffusion 1.5 or from `train export`, and its strength (default: 1); "
     text += "several are added"
@@ -144,6 +144,13 @@ def run(options: argparse.Namespace) -> int:
 
     clip.write(options.out, load, device)
     return 0
+
+
+def _weights(text: str) -> Path:
+    """Return where weights lie; aa-mini is the folder of the shipped ones, if there is no other."""
+    from ..weights.sources import MINI_FOLDER
+
+    return MINI_FOLDER if text == "aa-mini" and not Path(text).exists() else Path(text)
 
 
 def describe(

@@ -71,6 +71,12 @@ def test_a_lora_changes_the_video_by_its_strength(inputs, capsys):
     assert "none.safetensors', where no file is" in capsys.readouterr().err
 
 
+def test_the_shipped_weights_have_a_name(inputs, capsys):
+    _, options = inputs
+    assert main(arguments({**options, "models": "aa-mini"}, "--dry-run")) == 0
+    assert "aa-mini" in capsys.readouterr().out.splitlines()[0]
+
+
 def test_a_foreground_mask_makes_the_result_transparent(inputs, capsys):
     folder, options = inputs
     mask = np.zeros((48, 32), np.uint8)
