@@ -78,7 +78,8 @@ def draw(lines: Sequence[dict[str, Any]]) -> Image.Image:
         for column, (kind, curves) in enumerate(zip(KINDS, columns, strict=True)):
             title = f"{kind} ({KINDS[kind]}): {METRICS[figure].title}, {FIGURES[figure]}"
             _panel(pen, (column * width, row * height), title, curves, span)
-    _legend(pen, height * len(FIGURES))
+    measured = {line["setting"] for line in lines}
+    _legend(pen, height * len(FIGURES), measured)
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -150,9 +151,11 @@ def _panel(
             pen.text((at[0], at[1] - 6), point.label, colour, "mb")
 
 
-def _legend(pen: Pen, top: int) -> None:
+def _legend(pen: Pen, top: int, measured: set[str]) -> None:
     x, y = 20.0, top + 10.0
-    for name, colour, _ in CURVES:
+    for name, colour, settings in CURVES:
+        if not measured & settings.keys():
+            continue
         width = pen.font.getlength(name) / SCALE + 40
         if x + width > len(KINDS) * PANEL[0]:
             x, y = 20.0, y + 20
