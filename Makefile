@@ -40,9 +40,9 @@ test: $(VENV)/.packages
 	@$(PY) tests/comfy_hosts.py --install
 	@$(PYTEST)
 
-# Only the core's tests, which need no ComfyUI, without those that take seconds each.
+# Only the core's tests, which need no ComfyUI, without the slow ones and those of benchmarks.
 quick: $(VENV)/.packages
-	@$(PYTEST) -m "not slow" tests --ignore=tests/nodes --ignore=tests/server --ignore=tests/browser
+	@$(PYTEST) -m "not slow" tests $(addprefix --ignore=tests/,nodes server browser core/benchmarks)
 
 # The numeric tests with other vector widths, orders of summation and thread counts.
 processors: $(VENV)/.packages

@@ -42,6 +42,7 @@ from animate_anyone.training.sources.shards import Shards, write_shard
 from animate_anyone.types import Size
 from plain_encoders import MeanAutoencoder
 
+pytestmark = pytest.mark.slow  # all together
 SCRIPT = Path(__file__).parent / "run_tiny.py"
 KILLED = 15 if sys.platform == "win32" else -9  # exit status
 SMALL = TrainingConfig(
@@ -229,7 +230,6 @@ def farthest(first: Trainer, second: Trainer) -> float:
 # Killed and continued.
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", KILLED_RUNS)
 def test_a_killed_run_is_resumed_bit_for_bit(tmp_path, data, ended, stage):
     folder, statuses = ended
@@ -254,7 +254,6 @@ def test_a_killed_run_is_resumed_bit_for_bit(tmp_path, data, ended, stage):
     assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not SEVERAL, reason="torch's wheels for Windows lack libuv")
 def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, data, ended):
     """Each step of two processes is taken again by one process that starts from the same weights.
