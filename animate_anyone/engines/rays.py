@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 LOCAL = "local"
 ROOT = Path(__file__).resolve().parents[2]  # the folder that this package lies in
+PATIENCE_S = 120.0  # until it is told that no worker begins
 _PACKAGE = __name__.split(".")[0]
 _MOST_TOLD = 100  # different warnings of workers that are shown
 
@@ -107,7 +108,15 @@ class _Run:
                         "the command again: what is finished is kept."
                     )
             waiting = [*self._running, *self._starting]
-            ready, _ = ray.wait(waiting, num_returns=1)
+            ready, _ = ray.wait(
+                waiting, num_returns=1, timeout=None if self._running else PATIENCE_S
+            )
+            if not ready:
+                logger.warning(
+                    "no worker has begun for %g s: the cluster is busy, or has lost machines. This "
+                    "goes on when there is room; stop it with Ctrl+C, what is finished is kept.",
+                    PATIENCE_S,
+                )
             for one in ready:
                 if one in self._starting:
                     self._started(one)

@@ -13,6 +13,7 @@ from core.dataset.clips_material import character, write_character, write_clip
 from core.engines.engine_material import MakeDoubler
 
 from animate_anyone.__main__ import main
+from animate_anyone.engines import rays
 from animate_anyone.engines.rays import RayEngine
 from animate_anyone.errors import PackageError
 from animate_anyone.evaluation.protocol import load_protocol
@@ -56,12 +57,16 @@ def files_of(folder):
 
 
 @on_ray
-def test_a_killed_actor_costs_its_item_another_try_and_nothing_else(tmp_path, ray_here, caplog):
+def test_a_killed_actor_costs_its_item_another_try_and_nothing_else(
+    tmp_path, ray_here, caplog, monkeypatch
+):
+    monkeypatch.setattr(rays, "PATIENCE_S", 0.05)
     make = MakeDoubler(str(tmp_path), ((3, 1),), warning="half the speed")
     results = dict(RayEngine("local", 1, cpus=0.5).run(make, range(6)))
     assert results == {number: 2 * number for number in range(6)}
     assert len(list(tmp_path.glob("3-*"))) == 1
     assert caplog.text.count("half the speed") == 1
+    assert "no worker has begun for 0.05 s" in caplog.text
 
 
 @on_ray
