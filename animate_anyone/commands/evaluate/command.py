@@ -137,7 +137,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     else:
         test = generated_test(options, tested, instruments, described=not here)
     settings = _settings(options, protocol, tested, changed, instruments, test)
-    make = MakeMeasurer.of(options, test, instruments)
+    make = MakeMeasurer.of(options, tested, test, instruments)
     if here:
         return measure_test(options, test, settings, engine, make.around(test.measure))
     test = replace(test, measure=_elsewhere)  # forgets the networks

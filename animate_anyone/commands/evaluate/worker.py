@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
 from ..engines import with_whole_paths
-from .opening import identity_of, instruments_of, tested_of
+from .opening import identity_of, instruments_of
 from .test import Generator, Measure, Test, measure_of_finished
 
 if TYPE_CHECKING:
     from ...evaluation.kept.row import ClipRow
     from ...evaluation.metrics.metric import Instruments
+    from ...evaluation.protocol import Protocol
 
 # Options that a worker does not read, or that another process cannot.
 _OF_THE_COMMAND = ("run", "command", "figures", "markdown", "out", "shard", "merge", "ray")
@@ -25,27 +26,30 @@ _OF_THE_COMMAND = ("run", "command", "figures", "markdown", "out", "shard", "mer
 class MakeMeasurer:
     """Makes the worker of a process: it takes an item of a `Test` and returns its `ClipRow`."""
 
-    key: str  # equal for equal options
+    key: str  # equal for equal options and protocols
     options: argparse.Namespace = field(compare=False)  # paths are absolute
+    protocol: "Protocol" = field(compare=False)
     networks: str  # of the command's process, as JSON; others give other figures
 
     @classmethod
     def of(
-        cls, options: argparse.Namespace, test: Test, instruments: "Instruments"
+        cls,
+        options: argparse.Namespace,
+        protocol: "Protocol",  # with the changes of options and data set
+        test: Test,
+        instruments: "Instruments",
     ) -> "MakeMeasurer":
         """Return the maker for a test that is described in this process."""
         values = vars(with_whole_paths(options))
         kept = {name: x for name, x in values.items() if name not in _OF_THE_COMMAND}
         kept["quiet"] = True
         networks = _as_text(identity_of(options, instruments) | test.networks)
-        return cls(repr(sorted(kept.items())), argparse.Namespace(**kept), networks)
+        key = repr((sorted(kept.items()), protocol))
+        return cls(key, argparse.Namespace(**kept), protocol, networks)
 
     def __call__(self) -> "Callable[[Any], ClipRow]":
         """Load the networks and return the worker; InputError if they are others here."""
-        from ...evaluation.protocol import load_protocol
-
-        options = self.options
-        protocol, _ = tested_of(options, load_protocol(options.protocol))
+        options, protocol = self.options, self.protocol
         instruments = instruments_of(options, protocol)
         if options.results:
             measure, networks = measure_of_finished(protocol, instruments)
