@@ -96,17 +96,23 @@ class Cluster:
         self.apart = _can_mount()
         self._log = (folder / "nodes.log").open("wb")
         self.head = self._start("--head", f"--port={self.address.rsplit(':')[-1]}")
-        time.sleep(10)
-        self.others = [self._start(f"--address={self.address}") for _ in range(2)]
-        self._ready(3)
+        self.others: list[Node] = []
+        self._ready(1)
+        self._complete()
 
     def renew(self) -> None:
         """Replace the nodes beside the head by new ones."""
         for node in self.others:
             node.kill()
         self._ready(1)
-        self.others = [self._start(f"--address={self.address}") for _ in range(2)]
-        self._ready(3)
+        self.others = []
+        self._complete()
+
+    def _complete(self) -> None:
+        """Start the nodes beside the head, one after another."""
+        for count in (2, 3):
+            self.others.append(self._start(f"--address={self.address}"))
+            self._ready(count)
 
     def end(self) -> None:
         """Kill all nodes."""
@@ -125,16 +131,27 @@ class Cluster:
         return Node(subprocess.Popen(words, start_new_session=True, **about))
 
     def _ready(self, count: int) -> None:
-        words = f"import ray; ray.init('{self.address}', log_to_driver=False, logging_level=40); "
-        words += "print(sum(n['Alive'] for n in ray.nodes()))"
-        end = time.monotonic() + WAIT_S
-        while time.monotonic() < end:
-            about = {"capture_output": True, "text": True, "env": _environment()}
-            run = subprocess.run([sys.executable, "-c", words], check=False, **about)
-            if run.stdout.strip() == str(count):
-                return
-            time.sleep(1)
-        raise RuntimeError(f"the cluster has no {count} nodes; see its log")
+        """Wait until so many nodes are alive; a node that gave up on a busy machine starts again.
+
+        The head's own tables are asked, since each process that connects costs seconds.
+        """
+        words = "import sys, time; from ray._raylet import GcsClient\n"
+        words += f"end = time.monotonic() + {WAIT_S}\n"
+        words += "while time.monotonic() < end:\n    try:\n"
+        words += (
+            f"        nodes = GcsClient(address='{self.address}').get_all_node_info().values()\n"
+        )
+        words += f"        if sum(node.state == 0 for node in nodes) == {count}: sys.exit(0)\n"
+        words += "    except Exception: pass\n    time.sleep(1)\nsys.exit(1)"
+        waiting = subprocess.Popen([sys.executable, "-c", words], env=_environment())
+        while waiting.poll() is None:
+            for place, node in enumerate(self.others):
+                if node.process.poll() is not None:
+                    node.kill()
+                    self.others[place] = self._start(f"--address={self.address}")
+            time.sleep(0.5)
+        if waiting.returncode:
+            raise RuntimeError(f"the cluster has no {count} nodes; see its log")
 
 
 @dataclass(frozen=True)
