@@ -105,6 +105,9 @@ class Patches(Protocol):
         ...
 
 
+ENCODER = "encoder"  # the half of an autoencoder that decoding does not need, for `let_go`
+
+
 class Autoencoder(Protocol):
     """Converts pixels to latents and back; latents are in the denoiser's scale."""
 

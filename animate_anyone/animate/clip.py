@@ -12,7 +12,7 @@ from ..diffusion.noise import draw_noise, repeat_noise
 from ..diffusion.samplers import SamplingStep, sample
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import WeightsError
-from ..protocols import Progress
+from ..protocols import ENCODER, Progress
 from ..types import Size
 from .checks import check_inputs
 from .condition import PoseFeatures, ReferenceCondition, ReferencePictures, pictures_of
@@ -35,8 +35,8 @@ def animate(
 ) -> Iterator[Tensor]:  # chunks of (f', 3, H, W), 0..1, in order
     """Sample a clip and return an iterator that decodes it chunk by chunk.
 
-    `let_go` is told the name of each network that is not needed any more: ReferenceNet and image
-    encoder before sampling, the others but the autoencoder before decoding.
+    `let_go` is told the name of each network that is not needed any more: ReferenceNet, image
+    encoder and the encoder of the autoencoder before sampling, the others before decoding.
 
     Several pictures show one character. A picture's strength says how much it counts: 0 leaves it
     out, as if it had not been given. The first picture that is left gives the image token.
@@ -63,7 +63,7 @@ def animate(
         strengths=strengths,
         persons=places is not None,
     )
-    for name in ("reference_net", "image_encoder"):
+    for name in ("reference_net", "image_encoder", ENCODER):
         let_go(name)
     pose = PoseFeatures(models.pose_guider, poses)
     noise = starting_noise(models.preset, len(poses), Size(W, H), sampling)

@@ -13,7 +13,7 @@ from ..diffusion.noise import draw_noise, repeat_noise
 from ..diffusion.windows import WindowConfig
 from ..errors import InputError
 from ..media import fit_picture, to_bytes
-from ..protocols import Progress
+from ..protocols import ENCODER, Progress
 from ..types import Size
 from . import clip
 from .checks import check_inputs
@@ -213,6 +213,8 @@ class _Pieces:
         )
         for name in ("reference_net", "image_encoder"):
             let_go(name)
+        if all(each.behind is None for each in self._first):
+            let_go(ENCODER)
         inputs, skipped = self._first, 0
         held = None if self._beginning is None else self._beginning.latents
         if self._beginning is not None and not self._beginning.shown:
@@ -225,7 +227,7 @@ class _Pieces:
             latents = self._sampled(number, inputs, held, condition)
             if number == len(self._pieces) - 1:
                 condition = None  # it holds the denoiser
-                for name in ("denoiser", "pose_guider"):
+                for name in ("denoiser", "pose_guider", ENCODER):
                     let_go(name)
             else:
                 skip = self._pieces[number + 1].held

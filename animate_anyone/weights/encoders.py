@@ -48,6 +48,7 @@ class NetworkAutoencoder:
                 f"frames got {frames.shape[-1]}x{frames.shape[-2]} pixels; both sides must be "
                 "multiples of 8. Resize or crop them."
             )
+        assert self.network.encoder is not None, "the encoder was let go"
         return torch.cat([self._encode(part) for part in frames.split(self.chunk_frames)])
 
     @torch.no_grad()
@@ -57,6 +58,12 @@ class NetworkAutoencoder:
     ) -> Tensor:  # (f, 3, 8h, 8w), 0..1
         """Return the pictures of latents in the denoiser's scale."""
         return torch.cat([self._decode(part) for part in latents.split(self.chunk_frames)])
+
+    def let_go_of_encoder(self) -> None:
+        """Forget what only `encode` needs, so that its memory becomes free."""
+        for name in ("encoder", "quant_conv"):
+            if hasattr(self.network, name):
+                setattr(self.network, name, None)
 
     def _encode(self, frames: Tensor) -> Tensor:
         encoded = self.network.encode(self._own(frames) * 2 - 1)

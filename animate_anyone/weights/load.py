@@ -15,10 +15,10 @@ from ..memory import give_back, require_memory
 from ..networks.attention import sdpa
 from ..networks.pose_guider import build_pose_guider
 from ..networks.unet import UNet
-from ..protocols import AttentionFunction, Autoencoder, ImageEncoder, Progress
+from ..protocols import ENCODER, AttentionFunction, Autoencoder, ImageEncoder, Progress
 from .assign import assign
 from .detect import detect_pose_guider, detect_unet, reference_surplus
-from .encoders import load_autoencoder, load_image_encoder
+from .encoders import NetworkAutoencoder, load_autoencoder, load_image_encoder
 from .presets import detect_preset, preset_from_metadata
 from .read import Weights
 from .sets.table import get_preset
@@ -39,8 +39,16 @@ class Models:
     image_encoder: ImageEncoder | None
 
     def let_go(self, name: str) -> None:
-        """Forget a network that is not needed any more, so that its memory becomes free."""
-        setattr(self, name, None)
+        """Forget a network that is not needed any more, so that its memory becomes free.
+
+        ENCODER is half of the autoencoder, which then only decodes: 34 million of 84 million
+        parameters of Stable Diffusion's.
+        """
+        if name == ENCODER:
+            if isinstance(self.autoencoder, NetworkAutoencoder):
+                self.autoencoder.let_go_of_encoder()
+        else:
+            setattr(self, name, None)
         give_back()
 
 

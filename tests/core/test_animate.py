@@ -37,6 +37,12 @@ def test_networks_are_let_go_when_they_are_not_needed_any_more(tiny, monkeypatch
     names = ("reference_net", "image_encoder", "denoiser", "pose_guider", "autoencoder")
     refs = {name: weakref.ref(getattr(models, name)) for name in names}
 
+    told = []
+
+    def let_go(name):
+        told.append(name)
+        models.let_go(name)
+
     def look(*_):
         alive.append({name for name, ref in refs.items() if ref() is not None})
 
@@ -47,8 +53,9 @@ def test_networks_are_let_go_when_they_are_not_needed_any_more(tiny, monkeypatch
         poses_of(6),
         short(tiny, frames_per_decode=2),
         progress=look,
-        let_go=models.let_go,
+        let_go=let_go,
     )
+    assert told == ["reference_net", "image_encoder", "encoder", "denoiser", "pose_guider"]
     assert all(each == {"denoiser", "pose_guider", "autoencoder"} for each in alive)
     alive.clear()
     assert len(torch.cat([(look(), chunk)[1] for chunk in chunks])) == 6

@@ -149,6 +149,22 @@ def test_networks_are_let_go_before_the_last_piece_is_decoded(tiny):
     assert alive == [{"denoiser"}, set()]
 
 
+def test_the_encoder_stays_as_long_as_a_kept_background_needs_it(tiny):
+    models, told = tiny.models(), []
+    behind = np.zeros((48, 32, 3), np.uint8)
+    mask = np.full((48, 32), 255, np.uint8)
+    parts = animate_in_pieces(
+        models,
+        torch.rand(1, 3, 48, 32),
+        (FrameInputs(pose, mask=mask, behind=behind) for pose in poses_of(8)),
+        plan_pieces(8, 6, 2),
+        short(tiny),
+        let_go=lambda name: (told.append(name), models.let_go(name)),
+    )
+    assert len(list(parts)) == 2
+    assert told == ["reference_net", "image_encoder", "denoiser", "pose_guider", "encoder"]
+
+
 @pytest.mark.parametrize("prediction", ["sample", "v_prediction"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_ends_at_the_kept_latents_and_shows_their_noise(sampler, prediction):

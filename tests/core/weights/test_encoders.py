@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -5,12 +8,14 @@ from PIL import Image
 
 from animate_anyone.errors import InputError, WeightsError
 from animate_anyone.networks.autoencoder.tiny import TinyAutoencoder
+from animate_anyone.protocols import ENCODER
 from animate_anyone.weights.encoders import (
     clip_pixels,
     image_encoder_config,
     load_autoencoder,
     load_image_encoder,
 )
+from animate_anyone.weights.load import Models
 from animate_anyone.weights.read import from_tensors
 
 
@@ -68,6 +73,18 @@ def test_tiny_autoencoder_equals_the_one_of_diffusers_bit_for_bit(channels):
     own.chunk_frames = 5
     assert torch.equal(own.encode(frames), latents)  # no scale: it is trained on such latents
     assert torch.equal(own.decode(3 * latents), pictures.clamp(0, 1))
+
+
+@pytest.mark.parametrize("make", [vae, lambda: TinyAutoencoder(width=8)], ids=["vae", "tiny"])
+def test_an_autoencoder_decodes_without_its_encoder(make):
+    own = load_autoencoder(from_tensors(make().state_dict(), "vae"), 1.0, torch.float32, "cpu")
+    models = Models(None, None, None, None, own, None)
+    latents = torch.randn(1, 4, 2, 3)
+    before, encoder = own.decode(latents), weakref.ref(own.network.encoder)
+    models.let_go(ENCODER)
+    gc.collect()
+    assert encoder() is None
+    assert torch.equal(models.autoencoder.decode(latents), before)
 
 
 def test_chunks_of_frames_change_nothing():
