@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animate_anyone.drawn.motions import make_motion
-from animate_anyone.pose.retarget.contacts import reach
+from animate_anyone.pose.retarget import contacts as contacts_of_module
+from animate_anyone.pose.retarget.contacts import FADE_FRAMES, reach
 from animate_anyone.pose.retarget.retarget import RetargetConfig, RetargetReport, retarget
 from animate_anyone.types import PoseClip
 from benchmarks.retarget import ALL, chibi, unusual
@@ -265,6 +266,70 @@ def test_the_elbow_of_a_touching_arm_does_not_jump_to_the_other_side():
     assert (steady[:, 1] > 0).all()
     np.testing.assert_allclose(end, goal, atol=1e-9)
     np.testing.assert_allclose(steady[[0, -1]], elbow[[0, -1]], atol=1e-9)
+
+
+def test_a_touch_comes_and_goes_over_some_frames():
+    driver = hand_to_face(0, (-0.85, 0.3))
+    reference = in_picture(chibi(make_body(np.random.default_rng(50))), [NEUTRAL])
+    off, (on, report) = retarget(driver, reference)[0], retarget(driver, reference, ON)
+    moved = np.linalg.norm(on.body.xy[:, 0, 4] - off.body.xy[:, 0, 4], axis=-1) > 1e-6
+    (contact,) = report.contacts
+    assert contact.frames + FADE_FRAMES <= moved.sum() <= contact.frames + 2 * FADE_FRAMES + 8
+
+
+def test_the_report_says_where_the_arm_is_too_short():
+    body = make_body(np.random.default_rng(5))
+    short = replace(body, upper_arm=0.1 * body.upper_arm, forearm=0.1 * body.forearm)
+    report = retarget(hand_to_face(0, (-0.85, 0.3)), in_picture(short, [NEUTRAL]), ON)[1]
+    (contact,) = report.contacts
+    assert 0 < contact.missed <= contact.frames
+    assert f"too far away in {contact.missed}" in report.text()
+
+
+def test_a_hand_that_is_not_seen_touches_nothing_in_these_frames():
+    clip, rng = standing(3)
+    body = clip.body.xy[0, 0]
+    chest = body[1] + 0.4 * (body[[8, 11]].mean(0) - body[1])
+    driver = with_touch(clip, {"right_hand": chest, "left_hand": chest}, raised=True)
+    confidence = driver.body.confidence.copy()
+    confidence[18:23, 0, LEFT[2]] = 0
+    hidden = replace(driver, body=replace(driver.body, confidence=confidence))
+    reference = in_picture(make_body(rng), [NEUTRAL])
+    seen, less = (retarget(each, reference, ON)[1].contacts for each in (driver, hidden))
+    for name in ("right hand at the other hand", "left hand at the other hand"):
+        frames = [{c.name: c.frames for c in contacts}[name] for contacts in (seen, less)]
+        assert frames[0] - frames[1] == 5
+
+
+@pytest.mark.parametrize("bent", [False, True])
+def test_an_arm_that_hangs_down_beside_the_hip_does_not_touch_it(bent):
+    clip, rng = standing(3)
+    xy = clip.body.xy.copy()
+    hip, shoulder = xy[:, 0, 8], xy[:, 0, RIGHT[0]]
+    moved = hip + (hip - xy[:, 0, 11]) * 0.2 - xy[:, 0, RIGHT[2]]
+    xy[:, 0, RIGHT[2]] += moved
+    hand = replace(clip.right_hand, xy=clip.right_hand.xy + moved[:, None, None])
+    aside = np.array([-0.5 * torso_of(clip), 0.0]) if bent else 0.0
+    xy[:, 0, RIGHT[1]] = (shoulder + xy[:, 0, RIGHT[2]]) / 2 + aside
+    driver = replace(clip, body=replace(clip.body, xy=xy), right_hand=hand)
+    contacts = retarget(driver, in_picture(make_body(rng), [NEUTRAL]), ON)[1].contacts
+    assert ("right hand on hips" in {contact.name for contact in contacts}) == bent
+
+
+def test_touching_arms_are_moved_by_weight_and_may_turn_into_the_picture(monkeypatch):
+    """The two tests of `reach` above hold for whole clips only if it is given these."""
+    given_to, plain = [], contacts_of_module.reach
+
+    def noted(*points, **more):
+        given_to.append((points, more))
+        return plain(*points, **more)
+
+    monkeypatch.setattr(contacts_of_module, "reach", noted)
+    reference = in_picture(chibi(make_body(np.random.default_rng(50))), [NEUTRAL])
+    retarget(hand_to_face(0, (-0.85, 0.3)), reference, ON)
+    ((*_, longest, weight), _), *_ = given_to
+    assert min(longest) > 0
+    assert (weight[0], weight[HELD], weight[-1]) == pytest.approx((0, 1, 0), abs=0.01)
 
 
 def test_a_driver_without_seen_arms_is_left_alone():
