@@ -352,6 +352,7 @@ class PaintedControl:
                 assert len(hint) == frames, "the hint was not cut to the window"
                 copies.add(self)
                 seen.append((len(hint), len(copies)))
+                shown.append(tuple(hint[:, 0, 0, 0].tolist()))
                 light = hint.mean(dim=(1, 2, 3)).repeat(batched_number)[:, None, None, None]
                 output = [light.expand(-1, *skip) for skip in skips]
                 return {"input": [], "middle": [output[-1]], "output": output}
@@ -359,10 +360,10 @@ class PaintedControl:
             def get_models(self):
                 return []
 
-        seen, copies = [], weakref.WeakSet()
+        seen, shown, copies = [], [], weakref.WeakSet()
         control = Control()
         control.set_cond_hint(hint)
-        control.seen = seen
+        control.seen, control.shown = seen, shown  # the latter: the first pixel of each picture
         return control
 
 
@@ -374,7 +375,7 @@ def skips():
 
 @pytest.mark.parametrize("shift", [False, True])
 def test_controlnet_sees_the_pictures_of_each_window(
-    load, scene, apply, ksample, video_noise, run_node, skips, shift
+    load, scene, apply, ksample, video_noise, run_node, core, skips, shift
 ):
     loaded = load()
     clip = scene(loaded, frames=20, width=16, height=16)
@@ -394,6 +395,11 @@ def test_controlnet_sees_the_pictures_of_each_window(
     windows = 4 if shift else 3
     assert len(control.seen) == 2 * windows, "two steps of all windows, both halves in one call"
     assert {copies for _, copies in control.seen} == {1}, "a window keeps its own copy alone"
+    core_windows, options = core("diffusion.windows"), {"fuse": options.pop("fusing"), **options}
+    config = core_windows.WindowConfig(**options)
+    planned = [w for step in (0, 1) for w in core_windows.plan_windows(20, config, step)]
+    pictures = hint[:, 0, 0, 0]
+    assert control.shown == [tuple(pictures[[*w.frames]].tolist()) for w in planned]
 
 
 def test_copies_for_other_cards_are_cut_too(pack):
