@@ -104,8 +104,8 @@ class Cluster:
         """Replace the nodes beside the head by new ones."""
         for node in self.others:
             node.kill()
+        self.others = []  # so that none of them is started again
         self._ready(1)
-        self.others = []
         self._complete()
 
     def _complete(self) -> None:
