@@ -22,6 +22,15 @@ FLAGS = (
     "--disable-sync",
 )
 WAIT_MS = 180_000  # a busy machine needs many of them
+# Without a graphics card each frame of an animation is painted anew: while a prompt ran, the page's
+# pulsing sign took more than all else in the page. So an animation ends after its first round.
+CALM = """
+addEventListener("DOMContentLoaded", () => {
+  const style = document.createElement("style");
+  style.textContent = "*, ::before, ::after { animation-iteration-count: 1 !important; }";
+  document.head.append(style);
+});
+"""
 WORKFLOWS = REPOSITORY / "workflows"
 # Kept where a run names a folder for them, else gone with the test's own.
 PICTURES = os.environ.get("ANIMATE_ANYONE_PICTURES")
@@ -217,6 +226,7 @@ class Pages:
             lambda address: urlsplit(address).hostname not in ("127.0.0.1", None),
             lambda route: route.abort(),
         )
+        context.add_init_script(CALM)
         comfy = ComfyPage(context.new_page(), self.server, self.pictures)
         comfy.page.set_default_timeout(WAIT_MS)
         comfy.page.goto(self.server.address)
