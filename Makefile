@@ -51,14 +51,18 @@ processors: $(VENV)/.packages
 # Every step resumes where it was stopped. The folder can be moved to another machine.
 mini: $(VENV)/.packages
 	$(MAKE_MINI) autoencoder --folder $(MINI)
-	$(MAKE_MINI) data --folder $(MINI) --shards 60
-	$(MAKE_MINI) data --folder $(MINI) --shards 10 --first 6000 --size 128x192
-	$(MAKE_MINI) data --folder $(MINI) --shards 12 --first 9000 --clips 12 --frames 32 --consecutive
+	$(MAKE_MINI) data --folder $(MINI) --shards 40
+	$(MAKE_MINI) data --folder $(MINI) --shards 20 --frames 9 --kinds
+	$(MAKE_MINI) data --folder $(MINI) --shards 5 --first 6000 --size 128x192
+	$(MAKE_MINI) data --folder $(MINI) --shards 5 --first 6000 --size 128x192 --frames 9 --kinds
+	$(MAKE_MINI) data --folder $(MINI) --shards 6 --first 9000 --clips 12 --frames 32 --consecutive
+	$(MAKE_MINI) data --folder $(MINI) --shards 6 --first 9000 --clips 12 --frames 32 --consecutive --kinds
 	$(MAKE_MINI) data --folder $(MINI) --shards 2 --first 9500 --clips 12 --frames 32 --consecutive --size 128x192
 	$(MAKE_MINI) decoder --folder $(MINI)
-	$(TRAIN) stage1 --folder $(MINI)
+	$(TRAIN) stage1 --folder $(MINI) --recipe aa-mini-v4
 	$(TRAIN) stage2 --folder $(MINI)
-	$(MAKE_MINI) results --folder $(MINI)
+	$(MAKE_MINI) results --folder $(MINI) --shards 6
+	$(MAKE_MINI) results --folder $(MINI) --shards 6 --kinds
 	$(MAKE_MINI) polish --folder $(MINI)
 	$(MAKE_MINI) export --folder $(MINI) --out animate_anyone/weights/mini
 	$(MAKE_MINI) pose-data --folder $(MINI)/pose --shards 13

@@ -1,7 +1,7 @@
 """The paper's figure 2: a reference picture and pose pictures become the frames of a clip."""
 
 from ..networks.condition import check_strengths
-from .checks import check_inputs, check_plan, snap_size
+from .checks import check_inputs, check_plan, snap_size, too_few_steps
 from .clip import animate, decode, denoise, starting_noise
 from .condition import PoseFeatures, ReferenceCondition, ReferencePictures, tell_small
 from .settings import Networks, Sampling, sampling_of
@@ -22,4 +22,5 @@ __all__ = [
     "snap_size",
     "starting_noise",
     "tell_small",
+    "too_few_steps",
 ]

@@ -74,10 +74,10 @@ def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> N
         )
     if not 1 <= sampling.guidance < math.inf:
         finite = "" if math.isfinite(sampling.guidance) else " and finite"
+        usual = "as" if preset.guidance == 1 else f"or {preset.guidance:g} as"
         raise InputError(
             f"cfg got {sampling.guidance:g}; it must be 1 or more{finite}. Choose 1 to sample "
-            f"without guidance, at half the cost, or {preset.guidance:g} as this weight set "
-            "suggests."
+            f"without guidance, at half the cost, {usual} this weight set suggests."
         )
     NoiseSchedule(preset.schedule).timesteps(sampling.steps)
     check_step_cache(sampling.step_cache, sampling.steps)
@@ -89,6 +89,19 @@ def check_plan(preset: Preset, frames: int, size: Size, sampling: Sampling) -> N
     for name in ("windows_per_call", "frames_per_decode"):
         if getattr(sampling, name) < 1:
             raise InputError(f"{name} got {getattr(sampling, name)}; it must be 1 or more.")
+
+
+def too_few_steps(
+    steps: int,
+    usual: int,  # of the weight set
+) -> str | None:
+    """Return in a sentence that a run has far fewer steps than its weights need, or None."""
+    if steps * 4 >= usual:
+        return None
+    return (
+        f"steps got {steps}, but these weights are made for {usual}; without a LoRA for few steps "
+        "the result is blurred."
+    )
 
 
 def snap_size(size: Size) -> Size:

@@ -72,7 +72,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 def add_steps_and_guidance(group: Options) -> None:
     """Add the number of sampling steps and the guidance scale."""
     add = group.add_argument
-    add("--steps", type=int, help="sampling steps (default: the preset's, mostly 20)")
+    add("--steps", type=int, help="sampling steps (default: the preset's: 20, or 1 for aa-mini)")
     text = "guidance scale; higher values follow the reference more closely, 1 is without guidance "
     text += "and twice as fast (default: the preset's)"
     add("--cfg", type=float, help=text)
@@ -138,6 +138,7 @@ def _strength(of: str, value: float, interval: Sequence[float]) -> "Strength":
 
 def steps_and_guidance(options: argparse.Namespace, usual: "Sampling") -> dict[str, Any]:
     """Return the sampling fields that the options of `add_steps_and_guidance` change."""
+    from ..animate import too_few_steps
     from ..diffusion.guidance import GuidanceInterval
 
     changes = {"steps": options.steps, "guidance": options.cfg, "step_cache": options.step_cache}
@@ -147,6 +148,8 @@ def steps_and_guidance(options: argparse.Namespace, usual: "Sampling") -> dict[s
         changes["interval"] = GuidanceInterval(start=start, end=end)
         if changes.get("guidance", usual.guidance) == 1:
             log.warning("cfg is 1, which guides no step, so --guidance-interval changes nothing.")
+    if why := too_few_steps(changes.get("steps", usual.steps), usual.steps):
+        log.warning("%s", why)
     return changes
 
 

@@ -200,8 +200,8 @@ class Animate(io.ComfyNode):
                     default=20,
                     min=1,
                     max=1000,
-                    tooltip="Sampling steps. 20 to 30 for the public weights; 10, 20, 25, 40 and "
-                    "50 divide their schedule evenly.",
+                    tooltip="Sampling steps. 20 to 30 for the public weights, 1 for aa-mini; 10, "
+                    "20, 25, 40 and 50 divide their schedule evenly.",
                 ),
                 io.Float.Input(
                     "cfg",
@@ -209,7 +209,7 @@ class Animate(io.ComfyNode):
                     min=1.0,
                     max=30.0,
                     step=0.1,
-                    tooltip="How strongly to follow the reference. 3.5 for the public weights, 1.5 "
+                    tooltip="How strongly to follow the reference. 3.5 for the public weights, 1 "
                     "for aa-mini; 1 takes half the time.",
                 ),
                 io.Combo.Input(

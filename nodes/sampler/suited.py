@@ -12,6 +12,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ...animate_anyone.animate import too_few_steps
+from ...animate_anyone.config import Preset
+
 log = logging.getLogger(__name__)
 
 PURE_NOISE = 100.0  # from this first noise level on, sampling starts from nothing but noise
@@ -94,7 +97,14 @@ def _multiplies(patch: tuple[Any, ...]) -> bool:
     return patch[0] == 0.0 and isinstance(patch[1], tuple | list) and patch[1][0] is None
 
 
-def tell_unsuited(sampler: Any, sigmas: Tensor) -> None:
-    """Log one line if sampler and noise levels do not suit."""
-    if why := unsuited(sampler, sigmas):
+def tell_unsuited(
+    sampler: Any,
+    sigmas: Tensor,
+    preset: Preset | None,  # of the weights, if known
+) -> None:
+    """Log one line if sampler, noise levels or the number of steps do not suit."""
+    why = unsuited(sampler, sigmas)
+    if why is None and preset is not None and len(sigmas) > 1 and float(sigmas[0]) >= PURE_NOISE:
+        why = too_few_steps(len(sigmas) - 1, preset.steps)
+    if why:
         log.warning("Animate Anyone: %s", why)

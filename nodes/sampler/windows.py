@@ -208,8 +208,11 @@ def _with_run_cache(
 ) -> Tensor:
     tell_same_halves(getattr(guider, "conds", {}))
     prepare_patches(extra_args["model_options"], len(noise))
-    tell_unsuited(executor.class_obj, sigmas)
-    tell_temporal(getattr(getattr(guider, "model_patcher", None), "patches", {}))
+    model = getattr(guider, "model_patcher", None)
+    tell_unsuited(
+        executor.class_obj, sigmas, getattr(getattr(model, "model", None), "preset", None)
+    )
+    tell_temporal(getattr(model, "patches", {}))
     options = extra_args["model_options"].setdefault("transformer_options", {})
     options[RUN_CACHE], options[PATCH_RECORD] = RunCache(), PatchRecord()
     latent, mask = (*args, None, None)[:2]

@@ -712,6 +712,20 @@ def test_samplers_that_do_not_suit_are_told(load, pack, sampler, scheduler, step
     assert suited.unsuited(chosen, sigmas / 1000) is None, "not from pure noise"
 
 
+@pytest.mark.parametrize(("usual", "told"), [(20, True), (1, False)])
+def test_far_fewer_steps_than_the_weights_need_are_told(
+    load, scene, apply, ksample, video_noise, caplog, monkeypatch, usual, told
+):
+    loaded = load()
+    bound = apply(loaded, scene(loaded, frames=2, width=16, height=16))
+    network = bound[0].model
+    monkeypatch.setattr(network, "preset", replace(network.preset, steps=usual))
+    ksample(bound, video_noise(bound[3]), steps=2)
+    lines = [each.message for each in caplog.records if "are made for" in each.message]
+    assert len(lines) == told
+    assert not told or "steps got 2, but these weights are made for 20" in lines[0]
+
+
 def test_a_run_with_an_unsuited_sampler_logs_one_line(
     load, scene, apply, ksample, video_noise, caplog
 ):

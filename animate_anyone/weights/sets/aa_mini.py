@@ -33,7 +33,8 @@ AA_MINI = Preset(
     latent_scale=1.0,
     width=128,
     height=128,
-    guidance=1.5,
+    steps=1,
+    guidance=1.0,
     licence="Apache-2.0",
 )
 # A ControlNet on edges, in aa-mini's layout but narrower: it only has to place an outline.

@@ -1,6 +1,7 @@
 """Options have the same name in every command; former names still work."""
 
 import argparse
+from dataclasses import replace
 
 import pytest
 
@@ -105,10 +106,18 @@ def test_a_device_without_values_is_refused(tmp_path, capsys):
 
 def test_interval_and_step_cache_reach_the_sampling_of_evaluate(caplog):
     words = ["--guidance-interval", "0.25", "0.75", "--step-cache", "2"]
-    usual = sampling_of(AA_MINI)
+    usual = replace(sampling_of(AA_MINI), steps=20, guidance=3.5)
     changes = steps_and_guidance(command_line().parse_args(["evaluate", *words]), usual)
     assert changes == {"step_cache": 2, "interval": GuidanceInterval(start=0.25, end=0.75)}
     assert steps_and_guidance(command_line().parse_args(["evaluate"]), usual) == {}
     assert not caplog.text
     steps_and_guidance(command_line().parse_args(["evaluate", *words, "--cfg", "1"]), usual)
     assert "--guidance-interval changes nothing" in caplog.text
+
+
+@pytest.mark.parametrize(("usual", "steps", "told"), [(20, 4, True), (20, 5, False), (1, 1, False)])
+def test_far_fewer_steps_than_the_weights_need_are_told(usual, steps, told, caplog):
+    options = command_line().parse_args(["evaluate", "--steps", str(steps)])
+    steps_and_guidance(options, replace(sampling_of(AA_MINI), steps=usual))
+    words = f"steps got {steps}, but these weights are made for {usual}"
+    assert (words in caplog.text) is told
