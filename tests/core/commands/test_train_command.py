@@ -11,7 +11,7 @@ from animate_anyone.__main__ import main
 from animate_anyone.dataset.content import content_of
 from animate_anyone.dataset.manifest import ClipDataset
 from animate_anyone.errors import ConfigError
-from animate_anyone.training.loop.trainer import CONTENT
+from animate_anyone.training.loop.checks import CONTENT
 from animate_anyone.training.recipes import get_recipe
 from animate_anyone.training.stages import Choices, source_of, start_of, surroundings_of
 from animate_anyone.types import Size
