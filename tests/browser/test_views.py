@@ -157,6 +157,7 @@ def test_rows_follow_guidance_and_sampler(views):
     comfy = views(None, "Animate")
     node = comfy.node("Animate")
     node.evaluate(SET, ["steps", 20])
+    node.evaluate(SET, ["cfg", 1.5])
     shown_windows(comfy, "4 windows of 24, 80 UNet calls at 20 steps (160 rows with guidance).")
     node.evaluate(SET, ["cfg", 1])
     shown_windows(comfy, "80 UNet calls at 20 steps.")
