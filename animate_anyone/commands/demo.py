@@ -41,8 +41,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
         help="animate a drawn character; needs no files and no downloads",
         description="Animate a drawn character with the video of another one, using the embedded "
         "weights, which were not trained on either. Writes the clip, and in the same folder a "
-        "contact sheet (.png), the driving video (.driving.mp4), the skeletons over the reference "
-        "(.overlay.mp4) and a report (.json).",
+        "contact sheet (.png), a moving picture (.webp), the driving video (.driving.mp4), the "
+        "skeletons over the reference (.overlay.mp4) and a report (.json).",
     )
     add = parser.add_argument
     add(
@@ -107,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
         result = np.concatenate([to_bytes(chunk) for chunk in chunks])
         writer.write(result)
     _write_sheet(options.sheet or options.out.with_suffix(".png"), scene, poses, result)
+    _write_moving(options.out.with_suffix(".webp"), scene, poses, result)
     _write_overlay(options.out.with_suffix(".overlay.mp4"), scene.reference, skeletons)
     _write_report(options.out.with_suffix(".json"), skeletons)
     seconds = time.monotonic() - started
@@ -122,7 +123,7 @@ def _check_places(options: argparse.Namespace) -> None:
 
     check_place(options.out)
     encoding_of(options.out, alpha=False)
-    for suffix in (".driving.mp4", ".overlay.mp4", ".json"):
+    for suffix in (".driving.mp4", ".overlay.mp4", ".json", ".webp"):
         check_place(options.out.with_suffix(suffix))
     check_picture_place(options.sheet or options.out.with_suffix(".png"))
 
@@ -187,6 +188,16 @@ def _write_sheet(path: Path, scene: _Scene, poses: np.ndarray, result: np.ndarra
         rows[name] = [clip[frame] for frame in shown]
     write_picture(path, contact_sheet(rows, cell=2 * PICTURE_SIZE.height))
     logger.info("%s: contact sheet", path)
+
+
+def _write_moving(path: Path, scene: _Scene, poses: np.ndarray, result: np.ndarray) -> None:
+    """Write reference, driving video, skeleton and result side by side, at twice their size."""
+    from ..media import write_moving
+
+    shown = zip(scene.driving, poses, result, strict=True)
+    strips = [np.concatenate([scene.reference, *frames], 1) for frames in shown]
+    write_moving(path, [strip.repeat(2, 0).repeat(2, 1) for strip in strips], SAMPLE_FPS)
+    logger.info("%s: reference, driving video, skeleton and result, moving", path)
 
 
 def _write_overlay(path: Path, reference: np.ndarray, skeletons: _Skeletons) -> None:

@@ -3,6 +3,7 @@
 from .clips import ClipInfo, clip_info, frames_of
 from .fitting import fit_drawing, fit_frame, fit_picture
 from .masks import ForegroundMask, with_alpha
+from .moving import write_moving
 from .pictures import (
     Background,
     check_picture_place,
@@ -34,5 +35,6 @@ __all__ = [
     "to_bytes",
     "to_pixels",
     "with_alpha",
+    "write_moving",
     "write_picture",
 ]

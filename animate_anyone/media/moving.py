@@ -1,6 +1,6 @@
 """Moving pictures: GIF, WebP and APNG, with the time that each of their frames lasts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
@@ -9,6 +9,8 @@ import av
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..errors import MediaError
+from ..places import cannot_write, whole_file
 from .files import name_for_ffmpeg
 from .pictures import Background, first_frame, opened_picture, to_rgb
 from .timing import Timing, timing_of
@@ -16,6 +18,25 @@ from .timing import Timing, timing_of
 _BRIEF = 10  # ms; browsers show a frame that claims to last no longer than this for _INSTEAD
 _INSTEAD = 100  # ms
 _ORIENTATION = 0x0112  # tag of EXIF
+
+
+def write_moving(
+    path: Path,  # .webp, .gif or .png
+    frames: Sequence[np.ndarray],  # (H, W, 3) uint8 RGB, one or more
+    fps: float | Fraction,
+) -> None:
+    """Write a moving picture that plays forever. A failed write leaves no file."""
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    more = {"append_images": rest, "duration": round(1000 / fps), "loop": 0, "quality": 80}
+    with whole_file(path, suffixed=True) as part:
+        try:
+            first.save(part, save_all=True, **more)
+        except (
+            ValueError,
+            KeyError,
+            OSError,
+        ) as error:  # no format has this suffix, or PIL lacks it
+            raise MediaError(cannot_write(path, error)) from error
 
 
 def moving_timing(path: Path) -> Timing:

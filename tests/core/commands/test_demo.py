@@ -7,6 +7,8 @@ from animate_anyone.media import clip_info, frames_of, read_picture, to_bytes
 from animate_anyone.types import Size
 from animate_anyone.weights import pose_models
 
+ENDS = ("mp4", "png", "webp", "json", "driving.mp4", "overlay.mp4")
+
 
 def test_demo_goes_from_a_video_to_a_clip_a_sheet_and_a_report(tiny_bundle, tmp_path):
     out = tmp_path / "new" / "demo.mp4"
@@ -14,10 +16,13 @@ def test_demo_goes_from_a_video_to_a_clip_a_sheet_and_a_report(tiny_bundle, tmp_
     assert main([*words, "--frames=3", "--steps=1"]) == 0
 
     left = {path.name for path in out.parent.iterdir()}
-    assert left == {f"demo.{end}" for end in ("mp4", "png", "json", "driving.mp4", "overlay.mp4")}
+    assert left == {f"demo.{end}" for end in ENDS}
     for name, size in (("demo", 128), ("demo.driving", 128), ("demo.overlay", 384)):
         info = clip_info(out.with_name(f"{name}.mp4"))
         assert (info.frames, info.size) == (3, Size(size, size))
+    moving = list(frames_of(out.with_suffix(".webp")))
+    assert [frame.shape for frame in moving] == [(256, 4 * 256, 3)] * 3
+    assert np.abs(moving[0].astype(int) - moving[2])[:, 256:512].max() > 50  # the driver moves
     sheet = to_bytes(read_picture(out.with_suffix(".png")))[0]
     assert sheet.shape[0] == 5 * (256 + 2)
     driving, skeleton, truth = (sheet[258 * row :][:256, -256:] for row in (1, 2, 4))
