@@ -45,6 +45,7 @@ from .quality_picture import draw
 
 FIGURES = ("psnr", "ssim", "lpips", "sharpness", "pck", "flicker", "motion_error")
 _HALF = GuidanceInterval(start=0.25, end=0.75)
+_GUIDED = 1.5  # guidance for a preset that samples without
 # Changes of the preset's sampling, by name; "plain" is without guidance.
 SETTINGS: dict[str, dict[str, Any]] = {
     **{f"{steps} plain": {"steps": steps, "guidance": 1.0} for steps in (1, 2, 4, 8, 20)},
@@ -107,7 +108,9 @@ def measure_all(
     """Measure each setting on each pair, and add a line to the file for each."""
     done = {_name(line) for line in read_lines(kept)}
     for setting in settings:
-        sampling = replace(sampling_of(models.preset), **SETTINGS[setting])
+        usual = sampling_of(models.preset)
+        guided = replace(usual, guidance=usual.guidance if usual.guidance > 1 else _GUIDED)
+        sampling = replace(guided, **SETTINGS[setting])
         for kind in KINDS:
             for number in range(pairs):
                 what = {"setting": setting, "kind": kind, "number": number, "frames": frames}

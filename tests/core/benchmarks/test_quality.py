@@ -1,6 +1,7 @@
 """The table of quality over cost: resumes, and shows what was measured."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,15 @@ def test_each_setting_is_measured_once_on_both_groups_and_counted(tiny, tmp_path
     assert len(table) == 2 + 4
     assert table[2].startswith("| determined | 1 plain | 1 | 1.0 |")
     assert f"| {plain['psnr']:.2f} |" in table[2]
+
+
+def test_guided_settings_guide_where_the_preset_does_not(tiny, tmp_path):
+    models = tiny.models()
+    models = replace(models, preset=replace(models.preset, guidance=1.0))
+    kept = tmp_path / "quality.jsonl"
+    quality.measure_all(models, ("1 plain", "1 guided"), PLAIN, kept, pairs=1)
+    plain, _, guided, _ = (each["figures"]["operations"] for each in quality.read_lines(kept))
+    assert guided > plain
 
 
 def line(setting, kind, **figures):
