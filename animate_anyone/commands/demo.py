@@ -123,9 +123,10 @@ def _check_places(options: argparse.Namespace) -> None:
 
     check_place(options.out)
     encoding_of(options.out, alpha=False)
-    for suffix in (".driving.mp4", ".overlay.mp4", ".json", ".webp"):
+    for suffix in (".driving.mp4", ".overlay.mp4", ".json"):
         check_place(options.out.with_suffix(suffix))
     check_picture_place(options.sheet or options.out.with_suffix(".png"))
+    check_picture_place(options.out.with_suffix(".webp"))
 
 
 def _paint(character: int, driver: int, frames: int) -> _Scene:

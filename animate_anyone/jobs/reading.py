@@ -89,11 +89,6 @@ class JobList(Sequence[Job]):
             for line in self._order:
                 yield self._read(file, line)
 
-    def chosen(self, indices: Sequence[int]) -> "JobList":
-        """Return the jobs at these places."""
-        order = array("L", (self._order[index] for index in indices))
-        return JobList(self._path, self._starts, self._sums, order)
-
 
 def read_jobs(path: Path, check: Check, neighbours: Neighbours) -> JobList:
     """Return the jobs of a file; InputError that names every bad line with its number.

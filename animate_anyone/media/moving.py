@@ -31,11 +31,7 @@ def write_moving(
     with whole_file(path, suffixed=True) as part:
         try:
             first.save(part, save_all=True, **more)
-        except (
-            ValueError,
-            KeyError,
-            OSError,
-        ) as error:  # no format has this suffix, or PIL lacks it
+        except (ValueError, KeyError) as error:  # no format has this suffix, or PIL lacks it
             raise MediaError(cannot_write(path, error)) from error
 
 
