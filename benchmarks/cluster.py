@@ -322,8 +322,9 @@ def _record(video: Path) -> Path:
 
 
 def _files(out: Path) -> dict[str, str]:
-    """Return the hash of every file of a prepared set."""
-    assert (out / MANIFEST).is_file() or not out.is_dir()
+    """Return the hash of every file of a prepared set; none of one that is not whole."""
+    if not (out / MANIFEST).is_file():
+        return {}
     files = (path for path in out.rglob("*") if path.is_file())
     return {path.relative_to(out).as_posix(): _hash(path) for path in files}
 
