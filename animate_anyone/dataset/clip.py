@@ -20,6 +20,7 @@ from ..json_files import read_record
 from ..media.clips import clip_info, frames_of
 from ..media.fitting import fit_frame
 from ..media.pictures import to_pixels
+from ..names.stamps import Stamp, stamp_of_files
 from ..places import cannot_write
 from ..pose.people.doubt import weigh
 from ..pose.skeleton.fit import fit_pose
@@ -28,7 +29,7 @@ from .find import Found
 from .manifest import CLIPS, Span, clip_folder, frame_path
 from .settings import PrepareConfig
 from .spans import Scan, Verdict, cuts_of, find_spans
-from .tools import NoKeypointsError, Tools
+from .tools import NoKeypointsError, StoredPoses, Tools, stored_path
 from .tracks import Track, clean_shots, write_track
 
 CLIP = "clip.json"
@@ -38,6 +39,7 @@ WORKER_DIED = "worker died"
 _TOKEN = 4  # random bytes in the name of a folder that is being written
 _PART = re.compile(rf"\.(.+?)(?:\.[0-9a-f]{{{2 * _TOKEN}}})?\.part")  # earlier versions had none
 _RETRIED = (UNREADABLE, NO_KEYPOINTS, WORKER_DIED)  # tried again in a later run
+_LISTS = ("stamp", "keypoints", "doubts", "notes")  # fields of an outcome
 _ENCODED_TOGETHER = 8  # frames
 
 
@@ -46,7 +48,8 @@ class Outcome:
     """The result of preparing a clip."""
 
     name: str
-    stamp: tuple[int, int, int]  # number, bytes and last change in ns of its files
+    stamp: tuple[int, ...]  # of its files; see `names.stamps`
+    keypoints: tuple[int, ...] = ()  # stamp of the files of its stored keypoints; (): extracted
     skipped: str = ""  # the reason; "": the clip is usable
     detail: str = ""  # the reason as a sentence
     fps: float = 0.0
@@ -73,8 +76,10 @@ def prepare_clip(found: Found, out: Path, config: PrepareConfig, tools: Tools) -
     Problems of this clip are reported in the outcome. Errors of the networks and of writing files
     are raised, since every other clip would fail in the same way.
     """
+    stored = tools.poses.folder if isinstance(tools.poses, StoredPoses) else None
+    more = {"keypoints": stamp_of_keypoints(stored, found) or ()}
     return _written(
-        found, out, lambda part, common: _prepare_into(found, part, config, tools, common)
+        found, out, lambda part, common: _prepare_into(found, part, config, tools, common | more)
     )
 
 
@@ -122,36 +127,54 @@ def read_outcome(folder: Path) -> Outcome:
     """Return the outcome of a clip that was prepared before."""
     values = read_record(folder / CLIP, "clip")
     values["spans"] = tuple(Span(**span) for span in values["spans"])
-    lists = {name: tuple(values.get(name, ())) for name in ("stamp", "doubts", "notes")}
+    lists = {name: tuple(values.get(name, ())) for name in _LISTS}
     return Outcome(**{**values, **lists})
 
 
-def is_done(found: Found, folder: Path) -> bool:
-    """Return whether a clip was prepared before and its files have not changed since."""
-    outcome = _known(found, folder)
+def is_done(found: Found, folder: Path, keypoints: Stamp | None = None) -> bool:
+    """Return whether a clip was prepared before and its files have not changed since.
+
+    `keypoints` is the stamp of its stored keypoints, None if there are none.
+    """
+    outcome = _known(found, folder, keypoints)
     return outcome is not None and outcome.skipped not in _RETRIED
 
 
-def was_tried(found: Found, folder: Path) -> bool:
+def was_tried(found: Found, folder: Path, keypoints: Stamp | None = None) -> bool:
     """Return whether a clip as it is now has an outcome, be it one that is tried again later."""
-    return _known(found, folder) is not None
+    return _known(found, folder, keypoints) is not None
 
 
-def _known(found: Found, folder: Path) -> Outcome | None:
+def _known(found: Found, folder: Path, keypoints: Stamp | None) -> Outcome | None:
     """Return the outcome of a clip whose files have not changed since."""
     try:
         outcome = read_outcome(folder)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return outcome if outcome.stamp == stamp_of(found.path) else None
+    if not _is(outcome.stamp, stamp_of(found.path)):
+        return None
+    same = keypoints is None or not outcome.keypoints or _is(outcome.keypoints, keypoints)
+    return outcome if same else None
 
 
-def stamp_of(path: Path) -> tuple[int, int, int]:
-    """Return number, bytes and last change in ns of a clip's files."""
+def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of a clip's files."""
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
-    states = [file.stat() for file in files]
-    changed = max((state.st_mtime_ns for state in states), default=0)
-    return len(states), sum(state.st_size for state in states), changed
+    return stamp_of_files(files, path.parent)
+
+
+def stamp_of_keypoints(
+    folder: Path | None,  # of stored keypoints
+    found: Found,
+) -> Stamp | None:
+    """Return the stamp of the files of a clip's stored keypoints; None if there are none."""
+    path = folder and stored_path(folder, found)
+    return stamp_of(path) if path else None
+
+
+def _is(known: tuple[int, ...], stamp: Stamp) -> bool:
+    """Return whether a kept stamp is this one; earlier versions kept three parts of it."""
+    return bool(known) and stamp[: len(known)] == known
 
 
 def _prepare_into(

@@ -8,9 +8,19 @@ from pathlib import Path
 from ..engines.engine import Engine, Inline, Lost
 from ..engines.machine import refuse_machine
 from ..errors import InputError
+from ..names.stamps import Stamp
 from ..protocols import Progress
 from ..shards import WHOLE, Shard, owned_by_shard
-from .clip import Outcome, is_done, lost_clip, prepare_clip, read_outcome, remove_parts, was_tried
+from .clip import (
+    Outcome,
+    is_done,
+    lost_clip,
+    prepare_clip,
+    read_outcome,
+    remove_parts,
+    stamp_of_keypoints,
+    was_tried,
+)
 from .find import Found, find_clips
 from .manifest import ClipEntry, Manifest, clip_folder
 from .report import write_report
@@ -29,6 +39,7 @@ def prepare(
     split: Split | None = None,
     engine: Engine | None = None,  # None: this process
     progress: Progress | None = None,  # in clips; may raise to stop
+    keypoints: Path | None = None,  # folder of stored ones: a clip whose own changed is made again
 ) -> tuple[Manifest, list[Outcome]]:
     """Prepare all clips that were not prepared before, then write manifest and report.
 
@@ -40,7 +51,7 @@ def prepare(
     _check_places(clips, out)
     with owned_by_shard(out, WHOLE):
         found = find_clips(clips)
-        _prepare(found, out, config, make_tools, engine, progress)
+        _prepare(found, out, config, make_tools, engine, progress, keypoints)
         return _finish(clips, found, out, config, split)
 
 
@@ -54,6 +65,7 @@ def prepare_shard(
     split: Split | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
+    keypoints: Path | None = None,
 ) -> tuple[Manifest, list[Outcome]] | None:
     """Prepare every n-th clip as `prepare` does; the shard that ends last writes the manifest.
 
@@ -63,8 +75,8 @@ def prepare_shard(
     _check_places(clips, out)
     with owned_by_shard(out, shard):
         found = find_clips(clips)
-        _prepare(shard.spread(found), out, config, make_tools, engine, progress)
-        if not all(was_tried(each, clip_folder(out, each.name)) for each in found):
+        _prepare(shard.spread(found), out, config, make_tools, engine, progress, keypoints)
+        if not all(_as_now(was_tried, each, out, keypoints) for each in found):
             return None
         return _finish(clips, found, out, config, split)
 
@@ -81,10 +93,11 @@ def _prepare(
     make_tools: Callable[[], Tools],
     engine: Engine | None,
     progress: Progress | None,
+    keypoints: Path | None,
 ) -> None:
     """Prepare those of the clips that are not done, which no other process works on."""
     check_settings(out, config)
-    pending = [each for each in found if not is_done(each, clip_folder(out, each.name))]
+    pending = [each for each in found if not _as_now(is_done, each, out, keypoints)]
     tell_space(out, pending, config)
     done = len(found) - len(pending)
     make = MakePreparer(out.absolute(), config, make_tools)
@@ -96,6 +109,16 @@ def _prepare(
             if progress is not None:
                 progress(count, len(found))
     remove_parts(out, (each.name for each in pending))
+
+
+def _as_now(
+    check: Callable[[Found, Path, Stamp | None], bool],
+    found: Found,
+    out: Path,
+    keypoints: Path | None,
+) -> bool:
+    """Return what a check says of a clip and its stored keypoints as they are now."""
+    return check(found, clip_folder(out, found.name), stamp_of_keypoints(keypoints, found))
 
 
 @dataclass(frozen=True)

@@ -87,18 +87,27 @@ class StoredPoses:
         return _checked(self._stored(found, size, fps), size, count)
 
     def _stored(self, found: Found, size: Size, fps: float) -> Track:
-        prepared = clip_folder(self.folder, found.name) / "keypoints.npz"
-        if prepared.is_file():
-            return read_track(prepared)
-        for name in (found.name, found.name.rsplit("/", 1)[-1]):
-            for path in (self.folder / f"{name}.json", self.folder / name):
-                if path.exists():
-                    reading = read_with_notes(path, size)
-                    return replace(main_person(reading.clip, fps), notes=reading.lines())
-        raise NoKeypointsError(
-            f"poses got {self.folder}; it holds no {found.name}.json. Extract them with "
-            "python -m animate_anyone pose extract, or leave --poses out."
-        )
+        path = stored_path(self.folder, found)
+        if path is None:
+            raise NoKeypointsError(
+                f"poses got {self.folder}; it holds no {found.name}.json. Extract them with "
+                "python -m animate_anyone pose extract, or leave --poses out."
+            )
+        if path.suffix == ".npz":
+            return read_track(path)
+        reading = read_with_notes(path, size)
+        return replace(main_person(reading.clip, fps), notes=reading.lines())
+
+
+def stored_path(folder: Path, found: Found) -> Path | None:
+    """Return the file or folder of a clip's stored keypoints; None if there is none.
+
+    A data set has them as `keypoints.npz`; others are JSON files, or folders with one per frame.
+    """
+    prepared = clip_folder(folder, found.name) / "keypoints.npz"
+    names = (found.name, found.name.rsplit("/", 1)[-1])
+    stored = (path for name in names for path in (folder / f"{name}.json", folder / name))
+    return next((path for path in (prepared, *stored) if path.exists()), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..names.stamps import Stamp, stamp_of_files
 
+_STAMP = ("files", "bytes", "changed", "named")  # what a record calls the parts of a stamp
 _BLOCK = 1 << 20  # bytes read at once
 _REMEMBERED = 1000  # inputs whose hash is kept in memory, since jobs share references
 
 
-def stamp_of(path: Path) -> tuple[int, int, int] | None:
-    """Return number, bytes and last change in ns of the files of an input; None: it is missing."""
+def stamp_of(path: Path) -> Stamp | None:
+    """Return the stamp of an input's files; None if it is missing."""
     try:
-        states = [file.stat() for file in _files(path)]
+        files = list(_files(path))
+        return stamp_of_files(files, path.parent) if files else None
     except (OSError, ValueError):  # no such file, or no name of a file
         return None
-    changed = max((state.st_mtime_ns for state in states), default=0)
-    return (len(states), sum(state.st_size for state in states), changed) if states else None
 
 
 def describe_input(path: Path) -> dict[str, Any]:
@@ -32,8 +33,7 @@ def describe_input(path: Path) -> dict[str, Any]:
             f"{path} is a device or a pipe, not a file; a job reads its inputs twice. Copy it into "
             "a file."
         )
-    files, size, changed = stamp
-    return {"files": files, "bytes": size, "changed": changed, "sha256": _hash(path, stamp)}
+    return {**dict(zip(_STAMP, stamp, strict=True)), "sha256": _hash(path, stamp)}
 
 
 def is_same(path: Path, known: dict[str, Any]) -> bool:
@@ -41,14 +41,15 @@ def is_same(path: Path, known: dict[str, Any]) -> bool:
     stamp = stamp_of(path)
     if stamp is None:
         return bool(known.get("missing"))
-    files, size, changed = stamp
-    if (files, size) != (known.get("files"), known.get("bytes")):
+    here = dict(zip(_STAMP, stamp, strict=True))
+    if any(here[name] != known.get(name) for name in ("files", "bytes")):
         return False
-    return changed == known.get("changed") or _hash(path, stamp) == known.get("sha256")
+    unchanged = all(here[name] == known.get(name) for name in _STAMP)
+    return unchanged or _hash(path, stamp) == known.get("sha256")
 
 
 @lru_cache(_REMEMBERED)
-def _hash(path: Path, stamp: tuple[int, int, int]) -> str:
+def _hash(path: Path, stamp: Stamp) -> str:
     """Return the sha256 of a file, or of the names and contents of a folder's files."""
     del stamp  # part of the cache's key
     found = hashlib.sha256()

@@ -118,6 +118,7 @@ def run(options: argparse.Namespace) -> int:
         what = (*what[:3], ToolsThere(maker, options.device))
     with progress_bar("preparing", "clip") as progress:
         more = {"split": split, "engine": engine, "progress": progress}
+        more["keypoints"] = maker.stored
         if options.shard.whole:
             ended = prepare(*what, **more)
         else:
