@@ -107,7 +107,7 @@ def many_jobs(length: int, folder: Path, parts: Parts) -> None:
     with parts.part("plan again"):
         assert Plan(jobs, order).done == length
     with parts.part("table"):
-        assert write_table(jobs, folder / "out", folder / "table.jsonl")
+        assert write_table(jobs, order, folder / "table.jsonl") == {"done": length}
 
 
 def _empty_job(order: Order) -> Record:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..places import whole_file
 from .reading import Job, JobList
-from .records import DONE, FAILED, Order, known_record, read_state, record_path
+from .records import DONE, FAILED, Order, read_state
 
 _COLUMNS = ("name", "state", "error", "result", "bytes", "frames_sha256", "seconds", "machine")
 
@@ -40,6 +40,11 @@ class Plan:
         """Return the number of jobs that were done before."""
         return self.found[DONE]
 
+    @property
+    def left(self) -> int:
+        """Return the number of jobs that are left."""
+        return len(self._left)
+
     def orders(self) -> Iterator[Order]:
         """Yield what is left, neighbours next to each other; nothing is kept of them."""
         jobs = self._jobs
@@ -52,7 +57,7 @@ class Plan:
             text += f", {changed} have changed since (settings, weights or inputs), made again"
         if failed := self.found[FAILED]:
             text += f", {failed} failed before, tried again"
-        return f"{text}; {len(self._left)} are left"
+        return f"{text}; {self.left} are left"
 
 
 class _UnrecordedError(Exception):
@@ -61,21 +66,27 @@ class _UnrecordedError(Exception):
 
 def write_table(
     jobs: Iterable[Job],  # all jobs of the file
-    out: Path,  # the folder of the results
+    order: ToOrder,
     path: Path,
-) -> bool:
+) -> Counter[str] | None:
     """Write a line for each job into a JSON lines file, in order of the names' neighbours.
 
-    Returns False, and writes nothing, while a job of another shard has no record.
+    Returns how many jobs are in which state: "done", "failed", "changed" if another start made the
+    result from other settings, weights or inputs, and "missing" if the result is gone. Returns
+    None, and writes nothing, while a job of another shard has no record.
     """
+    found = Counter[str]()
     with suppress(_UnrecordedError):
         with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
             for job in jobs:
-                place = record_path(out / job.result)
-                record = known_record(place)
-                if not record and not place.is_file():
+                wanted = order(job)
+                state, record = read_state(wanted)
+                if not record and not wanted.record.is_file():
                     raise _UnrecordedError
+                state = state or "missing"
+                found[state] += 1
                 row = {name: record.get(name) for name in _COLUMNS}
-                file.write(json.dumps({**row, "name": job.name}) + "\n")
-        return True
-    return False
+                row |= {"name": job.name, "state": state}
+                file.write(json.dumps(row) + "\n")
+        return found
+    return None

@@ -74,6 +74,8 @@ def run_job(order: Order, work: Work) -> Record:
 
 def lost_job(order: Order, reason: str) -> Record:
     """Write and return the record of a job whose workers died."""
+    with suppress(OSError):  # an earlier result, which the workers died before they removed
+        order.result.unlink(missing_ok=True)
     record = Record(**_common(order), state=FAILED, error=reason)
     return _written(record, order)
 

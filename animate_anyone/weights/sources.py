@@ -121,6 +121,14 @@ def open_parts(
     return _parts({**_replaced(base, files), **slots})
 
 
+def files_of(source: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Return all files that `open_parts` reads of a source: weights, and the JSON beside them."""
+    sources = [source] if isinstance(source, str | Path) else source
+    paths = [Path(_folder_of_preset(each)) for each in sources]
+    files = [each for path in paths for each in (_weight_files(path) if path.is_dir() else [path])]
+    return [each for file in files for each in (file, *filter(None, [_beside(file)]))]
+
+
 def require_kind(
     weights: Weights,
     slot: str,
@@ -178,11 +186,13 @@ def sidecar(path: str | Path) -> dict[str, Any]:
 
     It has the file's name with the ending .json, or is `config.json`.
     """
-    path = Path(path)
-    for candidate in (path.with_suffix(".json"), path.with_name("config.json")):
-        if candidate.is_file():
-            return read_record(candidate, "settings", raises=WeightsError)
-    return {}
+    file = _beside(Path(path))
+    return read_record(file, "settings", raises=WeightsError) if file else {}
+
+
+def _beside(path: Path) -> Path | None:
+    candidates = (path.with_suffix(".json"), path.with_name("config.json"))
+    return next((each for each in candidates if each.is_file()), None)
 
 
 def _folder_of_preset(source: str | Path) -> Path:

@@ -87,6 +87,8 @@ class _Listed:
 def _run(listed: _Listed, engine: Engine, options: argparse.Namespace) -> Summary:
     plan = Plan(listed.part, listed.order)
     logger.info("%s", plan.text())
+    if plan.left:  # so that no table of an earlier start stands beside other results
+        (options.out / TABLE).unlink(missing_ok=True)
     make = MakeAnimator(
         models=tuple(str(path.absolute()) for path in options.models or ()),
         preset=options.preset,
@@ -97,9 +99,23 @@ def _run(listed: _Listed, engine: Engine, options: argparse.Namespace) -> Summar
     )
     with _job_bar() as progress:
         summary = run_jobs(plan, engine, make, progress)
-    if write_table(listed.jobs, options.out, options.out / TABLE):
+    states = write_table(listed.jobs, listed.order, options.out / TABLE)
+    if states is not None:
         logger.info("%s: one line for each job", options.out / TABLE)
+        _warn_of_others(states, options.out / TABLE)
     return summary
+
+
+def _warn_of_others(states: Mapping[str, int], table: Path) -> None:
+    """Warn of results in the table that are not those of this list as it is now."""
+    other, missing = states.get("changed", 0), states.get("missing", 0)
+    if other or missing:
+        logger.warning(
+            "%s: %d of %d results were made from other settings, weights or inputs than those of "
+            "this start, and %d are no longer there; their lines say changed or missing. Start "
+            "the command again without --shard: it makes them again.",
+            *(table, other, sum(states.values()), missing),
+        )
 
 
 @contextmanager
@@ -109,21 +125,23 @@ def _job_bar() -> Iterator[Any]:
 
 
 def _weights(options: argparse.Namespace) -> dict[str, str]:
-    """Return what identifies the networks of all jobs."""
-    from ...dataset.content import content_of_files
-    from ...weights.sources import MINI_FOLDER
+    """Return what identifies the networks of all jobs: their files' whole content, not its place.
 
-    paths = options.models or [MINI_FOLDER]
-    files = [each for path in paths for each in (_files(path) if path.is_dir() else [path])]
+    Reading them whole takes less than loading them does; samples would miss networks of which only
+    some layers were trained.
+    """
+    from ...evaluation.kept.identity import of_files
+    from ...weights.sets.aa_mini import AA_MINI
+    from ...weights.sources import files_of
+    from ..animate import source_of
+
+    named = options.models or options.preset in (None, AA_MINI.name)
+    known = named or not options.dry_run  # a dry run needs no files
     return {
-        "content": content_of_files(files),
+        "content": of_files(files_of(source_of(options))) if known else "",
         "preset": options.preset or "",
         "dtype": options.dtype,
     }
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.safetensors") if path.is_file())
 
 
 def _told(summary: Summary, out: Path) -> str:

@@ -120,6 +120,31 @@ def test_a_lora_changes_its_own_jobs_alone_and_another_file_is_noticed(listed, c
     assert "2 have changed since" in capsys.readouterr().out
 
 
+def test_parts_of_other_settings_and_weights_are_told(listed, tiny_bundle, capsys, caplog):
+    folder, options = listed
+    lines = [{"name": name, "reference": "anna.png", "seed": 1} for name in "ab"]
+    (folder / "both.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    models = folder / "models.safetensors"
+    models.write_bytes(tiny_bundle.read_bytes())
+    options = [word for word in options if not word.startswith("--models")] + [f"--models={models}"]
+    one, two = ["--shard=1/2"], ["--shard=2/2", "--pose-strength=0.9"]
+    assert animate(folder, options, "both", *one, jobs="both.jsonl") == 0
+    assert animate(folder, options, "both", *two, jobs="both.jsonl") == 0
+    assert "1 of 2 results were made from other settings" in caplog.text
+    table = folder / "both" / "jobs-done.jsonl"
+    states = [json.loads(line)["state"] for line in table.read_text().splitlines()]
+    assert states == ["changed", "done"]
+    with models.open("r+b") as file:  # a layer somewhere is trained further
+        file.seek(models.stat().st_size * 3 // 4)
+        file.write(b"\x11\x11")
+    capsys.readouterr()
+    assert animate(folder, options, "both", "--dry-run", jobs="both.jsonl") == 0
+    assert "2 have changed since" in capsys.readouterr().out
+    assert animate(folder, options, "both", *one, jobs="both.jsonl") == 0
+    states = [json.loads(line)["state"] for line in table.read_text().splitlines()]
+    assert states == ["done", "changed"]
+
+
 def test_a_failed_job_is_a_record_in_words(listed, capsys):
     folder, options = listed
     lines = [

@@ -73,6 +73,31 @@ def test_a_failed_job_is_a_record_and_leaves_no_earlier_result(order):
     assert run_job(order, make).state == "done"
 
 
+@pytest.mark.parametrize("change", ["names", "older"])
+def test_frames_of_a_folder_that_changed_places_are_another_input(order, tmp_path, change):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, time in ((0, 10), (1, 20), (2, 30)):
+        (frames / f"{number}.bmp").write_text(f"frame {number}")
+        os.utime(frames / f"{number}.bmp", (time, time))
+    order = replace(order, inputs=(*order.inputs, frames))
+    assert run_job(order, make).state == "done"
+    if change == "names":
+        (frames / "0.bmp").rename(frames / "x")
+        (frames / "1.bmp").rename(frames / "0.bmp")
+        (frames / "x").rename(frames / "1.bmp")
+    else:
+        (frames / "0.bmp").write_text("older 0")
+        os.utime(frames / "0.bmp", (5, 5))
+    assert read_state(order)[0] == "changed"
+
+
+def test_a_job_whose_workers_died_leaves_no_earlier_result(order):
+    run_job(order, make)
+    assert lost_job(order, "its workers died").state == "failed"
+    assert not order.result.exists()
+
+
 def fifo(path):
     os.mkfifo(path)
     return path
@@ -148,7 +173,8 @@ def test_a_list_goes_on_after_a_failure_and_a_second_start_does_what_is_left(tmp
     summary = run_jobs(plan, Inline(), lambda: worker("b"), lambda *at: seen.append(at))
     assert (summary.done, summary.failed) == (2, 1)
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    assert write_table(jobs, tmp_path, tmp_path / "table.jsonl")
+    table = tmp_path / "table.jsonl"
+    assert write_table(jobs, to_order, table) == {"done": 2, "failed": 1}
     second = json.loads((tmp_path / "table.jsonl").read_text().splitlines()[1])
     assert (second["name"], second["state"]) == ("b", "failed")
     assert "poses got nothing" in second["error"]
@@ -157,10 +183,18 @@ def test_a_list_goes_on_after_a_failure_and_a_second_start_does_what_is_left(tmp
     assert again.text().endswith("2 were done before, 1 failed before, tried again; 1 are left")
     assert [order.name for order in again.orders()] == ["b"]
     assert run_jobs(again, Inline(), lambda: worker("")).done == 1
-    assert write_table(jobs, tmp_path, tmp_path / "table.jsonl")
+    assert write_table(jobs, to_order, table) == {"done": 3}
     rows = [json.loads(line) for line in (tmp_path / "table.jsonl").read_text().splitlines()]
     assert [(row["name"], row["state"]) for row in rows] == [(name, "done") for name in "abc"]
+
+    def other(job):  # what another part was told to make
+        return replace(to_order(job), settings={"steps": 9} if job.name == "a" else {})
+
+    (tmp_path / "b.mp4").unlink()
+    assert write_table(jobs, other, table) == {"changed": 1, "missing": 1, "done": 1}
+    rows = [json.loads(line)["state"] for line in table.read_text().splitlines()]
+    assert rows == ["changed", "missing", "done"]
     (tmp_path / "c.mp4.json").unlink()
-    assert not write_table(jobs, tmp_path, tmp_path / "other.jsonl")
+    assert write_table(jobs, to_order, tmp_path / "other.jsonl") is None
     assert not (tmp_path / "other.jsonl").exists()
     assert not list(tmp_path.glob(".*"))

@@ -12,7 +12,7 @@ from animate_anyone.weights.bundle import checked_parts
 from animate_anyone.weights.load import load_models, resolve_preset
 from animate_anyone.weights.sets.aa_mini import AA_MINI
 from animate_anyone.weights.sets.table import presets
-from animate_anyone.weights.sources import MINI_FOLDER, WeightPaths, open_parts
+from animate_anyone.weights.sources import MINI_FOLDER, WeightPaths, files_of, open_parts
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,6 +95,17 @@ def test_folder_list_and_slots_open_the_same_parts(published):
         assert len(parts.reference_net) == 682
         assert len(parts.pose_guider) == 16
         assert parts.metadata == {}
+
+
+def test_all_files_of_a_source_are_known(tmp_path):
+    names = ("a.pth", "b.ckpt", "b.json", "sub/c.bin", "sub/config.json")
+    for name in (*names, "notes.txt", "other.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    found = [path.relative_to(tmp_path).as_posix() for path in files_of(tmp_path)]
+    assert found == list(names)
+    assert files_of([tmp_path / "b.ckpt"]) == [tmp_path / "b.ckpt", tmp_path / "b.json"]
+    assert MINI_FOLDER / "denoising_unet.safetensors" in files_of(AA_MINI.name)
 
 
 def test_a_motion_file_replaces_the_motion_modules_of_the_denoiser(public_folder, layout):
