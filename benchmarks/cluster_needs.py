@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from animate_anyone.networks.encoders.clip_vision import ClipVision, ClipVisionConfig
 from animate_anyone.networks.unet import UNet
 from animate_anyone.weights.sets.moore import MOORE
 from benchmarks.flops import FRAMES, count, networks
@@ -148,20 +149,20 @@ def lines(found: Operations, cluster: Cluster) -> list[str]:
 def counted() -> Operations:
     """Count the operations of all networks."""
     from diffusers import AutoencoderKL
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     denoiser, reference_net = networks()
     still = UNet(replace(MOORE.unet, motion=None), device="meta")
     sampling = count(denoiser, reference_net, HEIGHT // 8, WIDTH // 8)
     with torch.device("meta"):
         autoencoder: Any = AutoencoderKL(**AUTOENCODER)
-        clip: Any = CLIPVisionModelWithProjection(
-            CLIPVisionConfig(
+        clip = ClipVision(
+            ClipVisionConfig(
                 hidden_size=1024,
                 intermediate_size=4096,
                 num_hidden_layers=24,
                 num_attention_heads=16,
                 patch_size=14,
+                image_size=224,
                 projection_dim=768,
             )
         )

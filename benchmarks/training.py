@@ -168,7 +168,7 @@ def source_of(data: str, folder: Path, config: TrainingConfig, size: Size) -> So
         return RandomSource(size, unet.in_channels, unet.cross_attention_dim)
     if data == "shards":
         return Shards(folder / data, consecutive=config.stage == 2)
-    return ClipSource(ClipDataset.open(folder / data), image_side=IMAGE_ENCODER["image_size"])
+    return ClipSource(ClipDataset.open(folder / data), image_side=IMAGE_ENCODER.image_size)
 
 
 def speed_row(options: argparse.Namespace) -> dict[str, float]:

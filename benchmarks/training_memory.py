@@ -77,7 +77,7 @@ class Step:
         self.networks = build_networks(preset, config, torch.Generator())
         self.trained = self.networks.train_stage(config)
         b, f, unet = config.examples // config.accumulate, config.frames, preset.unet
-        h, w, side = size.height // 8, size.width // 8, IMAGE_ENCODER["image_size"]
+        h, w, side = size.height // 8, size.width // 8, IMAGE_ENCODER.image_size
         self.target = torch.zeros(b, unet.in_channels, f, h, w)
         self.noisy, self.timesteps = torch.zeros_like(self.target), torch.zeros(b, f)
         self.poses = torch.zeros(b, f, 3, size.height, size.width)

@@ -17,7 +17,7 @@ from ..drawn.clip import paint_any_clip
 from ..drawn.motions import make_motion
 from ..drawn.painting import Painting, paint
 from ..errors import WeightsError
-from ..networks.autoencoder.tiny import TinyAutoencoder, TinyEncoder
+from ..networks.encoders.tiny_autoencoder import TinyAutoencoder, TinyEncoder
 from ..training.loop.checkpoints import load_checkpoint
 from ..training.trained import AUTOENCODER, own_autoencoder
 from ..types import Size

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -71,7 +72,8 @@ def export(
             save_weights(path, tensors, preset, torch.float16)
             sizes[path.name] = path.stat().st_size
     if files["image_encoder"]:
-        text = json.dumps(IMAGE_ENCODER, indent=1) + "\n"
+        config = asdict(IMAGE_ENCODER) | {"model_type": "clip_vision_model"}
+        text = json.dumps(config, indent=1) + "\n"
         with whole_file(target / "image_encoder.json") as part:
             part.write_text(text, encoding="utf-8")
     _copy_logs(folder, target)

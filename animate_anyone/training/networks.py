@@ -21,6 +21,7 @@ from ..networks.condition import (
     seen_references,
     seen_tokens,
 )
+from ..networks.encoders.clip_vision import ClipVision, ClipVisionConfig
 from ..networks.initialise import initialise
 from ..networks.pose_guider import build_pose_guider
 from ..protocols import AttentionFunction, Autoencoder, ImageEncoder, Look
@@ -32,17 +33,15 @@ from .trainable.low_rank import add_low_rank, is_low_rank, scale_of
 from .trainable.names import named
 from .variants import Variant, build_variant, initialise_variant
 
-IMAGE_ENCODER: dict[str, Any] = {
-    "image_size": 64,
-    "patch_size": 8,
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 128,
-    "projection_dim": 64,
-    "hidden_act": "quick_gelu",
-    "model_type": "clip_vision_model",
-}
+IMAGE_ENCODER = ClipVisionConfig(
+    image_size=64,
+    patch_size=8,
+    hidden_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=128,
+    projection_dim=64,  # of aa-mini; a network's is its preset's `cross_attention_dim`
+)
 
 
 STAGE1 = "stage1/weights.safetensors"  # path in a run's folder
@@ -143,9 +142,8 @@ class AnimateNetworks(nn.Module):
         """Return the image tokens (b, 1, d) of pictures; tokens are returned unchanged."""
         if picture.ndim == 3:
             return picture
-        encoder: Any = self.image_encoder
-        assert encoder is not None
-        return encoder(pixel_values=clip_normalised(picture)).image_embeds[:, None]
+        assert self.image_encoder is not None
+        return self.image_encoder(clip_normalised(picture))[:, None]
 
     def train_stage(self, config: TrainingConfig) -> dict[str, nn.Parameter]:
         """Freeze what this stage does not train; return the rest by name."""
@@ -234,7 +232,7 @@ def build_networks(
     initialise(networks.pose_guider, generator=generator)
     if networks.image_encoder is not None:
         initialise(networks.image_encoder, generator=generator)
-        embeddings: Any = networks.image_encoder.vision_model.embeddings
+        embeddings = networks.image_encoder.vision_model.embeddings
         for weight in (embeddings.class_embedding, embeddings.position_embedding.weight):
             nn.init.normal_(weight, std=0.02, generator=generator)
     return networks
@@ -307,12 +305,13 @@ def as_models(
         "reference_net": networks.reference_net,
         "pose_guider": networks.pose_guider,
     }
-    encoder = image_encoder or ClipImageEncoder(networks.image_encoder)
+    encoder = image_encoder
+    if encoder is None:
+        assert networks.image_encoder is not None, "a frozen image encoder must be given"
+        encoder = ClipImageEncoder(networks.image_encoder)
     return Models(preset=preset, autoencoder=autoencoder, image_encoder=encoder, **parts)
 
 
-def _image_encoder(preset: Preset) -> nn.Module:
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    config = dict[str, Any](IMAGE_ENCODER, projection_dim=preset.unet.cross_attention_dim)
-    return CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+def _image_encoder(preset: Preset) -> ClipVision:
+    config = replace(IMAGE_ENCODER, projection_dim=preset.unet.cross_attention_dim)
+    return ClipVision(config)

@@ -1,17 +1,19 @@
 """The two encoders: the autoencoder of pictures, and the image encoder that makes one token.
 
-The tiny autoencoder is ours. The other networks are stable classes of diffusers and transformers,
-imported when a file is loaded.
+The tiny autoencoder and the image encoder are ours. The large autoencoder is a stable class of
+diffusers, imported when a file is loaded.
 """
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, WeightsError
-from ..networks.autoencoder.tiny import TinyAutoencoder
+from ..networks.encoders.clip_vision import ClipVision, ClipVisionConfig
+from ..networks.encoders.tiny_autoencoder import TinyAutoencoder
 from .assign import assign
 from .detect import describe, identify
 from .read import Weights
@@ -82,7 +84,7 @@ class NetworkAutoencoder:
 class ClipImageEncoder:
     """A CLIP vision model with projection; its input is as in the public implementation."""
 
-    def __init__(self, network: Any) -> None:  # noqa: ANN401  (CLIPVisionModelWithProjection)
+    def __init__(self, network: ClipVision) -> None:
         self.network = network
 
     @torch.no_grad()
@@ -91,9 +93,8 @@ class ClipImageEncoder:
         picture: Tensor,  # (1, 3, H, W), 0..1
     ) -> Tensor:  # (1, 1, d)
         """Return the projected embedding of the picture, which is resized to the model's square."""
-        side = self.network.config.image_size
-        pixels = clip_pixels(picture, side).to(self.network.device, self.network.dtype)
-        return self.network(pixel_values=pixels).image_embeds[:, None].to(picture)
+        pixels = clip_pixels(picture, self.network.config.image_size)
+        return self.network(pixels.to(self.network.visual_projection.weight))[:, None].to(picture)
 
 
 def clip_pixels(
@@ -147,23 +148,18 @@ def load_image_encoder(
     Heads and activation come from the JSON beside it, or from its metadata; the defaults are those
     of CLIP (64 channels per head, quick GELU).
     """
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
     if identify(weights.shapes) != "image_encoder":
         kind = describe(identify(weights.shapes))
         raise WeightsError(f"image_encoder got {weights.source}, which is {kind}.")
-    config = image_encoder_config(weights)
-    with torch.device("meta"):
-        network = CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+    config = ClipVisionConfig(**image_encoder_config(weights))
+    network = ClipVision(config, "meta")
     positions = "vision_model.embeddings.position_ids"  # 0, 1, 2, ...: stored by old versions
     assign(network, weights, "a CLIP vision model", dtype, device, (positions,))
-    embeddings: Any = network.vision_model.embeddings
-    embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
     return ClipImageEncoder(network)
 
 
 def image_encoder_config(weights: Weights) -> dict[str, Any]:
-    """Return the CLIPVisionConfig fields of an image encoder, from its shapes and metadata."""
+    """Return the fields of ClipVisionConfig, from an image encoder's shapes and metadata."""
     with reading_shapes(f"image encoder {weights.source}"):
         return _image_encoder_config(weights.shapes, weights.metadata.get("image_encoder", "{}"))
 
@@ -181,19 +177,18 @@ def _image_encoder_config(
     hidden, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
     places = shapes["vision_model.embeddings.position_embedding.weight"][0] - 1
     layer = "vision_model.encoder.layers."
-    return {
-        "hidden_size": hidden,
-        "patch_size": patch,
-        "image_size": patch * round(places**0.5),
-        "intermediate_size": shapes[f"{layer}0.mlp.fc1.weight"][0],
-        "num_hidden_layers": len(
-            {key[len(layer) :].split(".")[0] for key in shapes if layer in key}
-        ),
-        "projection_dim": shapes["visual_projection.weight"][0],
-        "num_attention_heads": stored.get("num_attention_heads", max(hidden // 64, 1)),
-        "hidden_act": stored.get("hidden_act", "quick_gelu"),
-        "layer_norm_eps": stored.get("layer_norm_eps", 1e-5),
-    }
+    config = ClipVisionConfig(
+        hidden_size=hidden,
+        patch_size=patch,
+        image_size=patch * round(places**0.5),
+        intermediate_size=shapes[f"{layer}0.mlp.fc1.weight"][0],
+        num_hidden_layers=len({key[len(layer) :].split(".")[0] for key in shapes if layer in key}),
+        projection_dim=shapes["visual_projection.weight"][0],
+        num_attention_heads=stored.get("num_attention_heads", max(hidden // 64, 1)),
+        hidden_act=stored.get("hidden_act", "quick_gelu"),
+        layer_norm_eps=stored.get("layer_norm_eps", 1e-5),
+    )
+    return asdict(config)
 
 
 def _build_kl(shapes: Shapes) -> nn.Module:

@@ -26,7 +26,7 @@ def from_bundle(
     pose_guider: nn.Module,
     source: str | Path | WeightPaths | Iterable[str | Path],  # whatever `load_models` opens
     *,
-    image_encoder: nn.Module | None = None,  # CLIPVisionModelWithProjection, where it is trained
+    image_encoder: nn.Module | None = None,  # ClipVision, where it is trained
     look: Look | None = None,  # called before each tensor is read; may raise to interrupt
 ) -> None:
     """Start from a whole weight set, to train it further.

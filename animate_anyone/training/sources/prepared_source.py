@@ -53,7 +53,7 @@ def _open(choices: "Choices", config: TrainingConfig) -> ClipSource:
             "train_image_encoder to false with --config.",
             dataset.folder,
         )
-    side = IMAGE_ENCODER["image_size"]
+    side = IMAGE_ENCODER.image_size
     return ClipSource(dataset, image_side=side, **look, cached_tokens=False)
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from animate_anyone.config import MotionConfig, PoseGuiderConfig, Preset, ScheduleConfig, UNetConfig
+from animate_anyone.networks.encoders.clip_vision import ClipVision, ClipVisionConfig
 from animate_anyone.networks.pose_guider import build_pose_guider
 from animate_anyone.networks.unet import UNet
 from animate_anyone.weights.bundle import write_tensors
@@ -75,14 +76,13 @@ def tiny_networks(preset: Preset, seed: int = 0) -> dict[str, nn.Module]:
 def write_tiny_bundle(path: Path) -> Path:
     """Write a whole weight set with its encoders into one file of about 300 KB."""
     from diffusers import AutoencoderTiny
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     preset, widths = tiny_preset(), (8, 8, 8, 8)
     parts = tiny_networks(preset) | {
         "autoencoder": AutoencoderTiny(
             encoder_block_out_channels=widths, decoder_block_out_channels=widths
         ),
-        "image_encoder": CLIPVisionModelWithProjection(CLIPVisionConfig(**ENCODER)),
+        "image_encoder": ClipVision(ClipVisionConfig(**ENCODER)),
     }
     tensors = {
         f"{name}.{key}": value.detach()

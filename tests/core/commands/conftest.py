@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from animate_anyone.networks.autoencoder.tiny import TinyAutoencoder
+from animate_anyone.networks.encoders.clip_vision import ClipVision, ClipVisionConfig
+from animate_anyone.networks.encoders.tiny_autoencoder import TinyAutoencoder
 from animate_anyone.weights.bundle import write_tensors
 from animate_anyone.weights.presets import preset_metadata
 from animate_anyone.weights.read import from_tensors
@@ -25,8 +26,6 @@ IMAGE_ENCODER = {
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny, tmp_path_factory):
     """Return the path of a bundle with random weights."""
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
     models = tiny.models()
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -35,7 +34,7 @@ def tiny_bundle(tiny, tmp_path_factory):
             "reference_net": models.reference_net,
             "pose_guider": models.pose_guider,
             "autoencoder": TinyAutoencoder(width=8),
-            "image_encoder": CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_ENCODER)),
+            "image_encoder": ClipVision(ClipVisionConfig(**IMAGE_ENCODER)),
         }
     tensors = {
         f"{name}.{key}": value

@@ -93,8 +93,7 @@ if __name__ == "__main__":
         import accelerate
         import torch._dynamo
         import torch.utils.tensorboard
-        from transformers import CLIPVisionModelWithProjection
 
-        del accelerate, CLIPVisionModelWithProjection
+        del accelerate
     groups = json.loads(Path(sys.argv[1]).read_text())
     sys.stdout.write(json.dumps([exit_statuses(runs) for runs in groups]))

@@ -3,7 +3,9 @@
 The key lists are written out from the published layout and not from our networks.
 """
 
+import json
 import shutil
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -194,12 +196,11 @@ def mini_folder(tmp_path_factory):
 
 
 def _save_mini_encoders(folder):
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    from animate_anyone.networks.autoencoder.tiny import TinyAutoencoder
+    from animate_anyone.networks.encoders.clip_vision import ClipVision, ClipVisionConfig
+    from animate_anyone.networks.encoders.tiny_autoencoder import TinyAutoencoder
 
     save_file(TinyAutoencoder(latent_channels=16).state_dict(), folder / "autoencoder.safetensors")
-    config = CLIPVisionConfig(
+    config = ClipVisionConfig(
         image_size=64,
         patch_size=8,
         hidden_size=64,
@@ -207,8 +208,6 @@ def _save_mini_encoders(folder):
         num_attention_heads=4,
         intermediate_size=128,
         projection_dim=64,
-        hidden_act="quick_gelu",
     )
-    encoder = CLIPVisionModelWithProjection(config)
-    save_file(encoder.state_dict(), folder / "image_encoder.safetensors")
-    config.to_json_file(folder / "image_encoder.json")
+    save_file(ClipVision(config).state_dict(), folder / "image_encoder.safetensors")
+    (folder / "image_encoder.json").write_text(json.dumps(asdict(config)))

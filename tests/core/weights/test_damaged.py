@@ -65,8 +65,22 @@ def test_a_whole_pose_guider_and_image_encoder_are_read():
         encoder(layer=None),
         encoder({"image_encoder": "{"}),
         encoder({"image_encoder": "[1]"}),
+        encoder({"image_encoder": '{"num_attention_heads": 3}'}),
+        encoder({"image_encoder": '{"num_attention_heads": "2"}'}),
+        encoder({"image_encoder": '{"hidden_act": "snake"}'}),
+        encoder({"image_encoder": '{"layer_norm_eps": -1}'}),
     ],
-    ids=["no positions", "scalar positions", "no layers", "broken JSON", "another JSON"],
+    ids=[
+        "no positions",
+        "scalar positions",
+        "no layers",
+        "broken JSON",
+        "another JSON",
+        "heads that do not divide the width",
+        "heads as text",
+        "unknown activation",
+        "negative eps",
+    ],
 )
 def test_damaged_image_encoders_are_refused(broken):
     with pytest.raises(WeightsError, match=r"image encoder damaged\.safetensors lacks"):

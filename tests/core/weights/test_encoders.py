@@ -1,4 +1,6 @@
 import gc
+import json
+import sys
 import weakref
 
 import numpy as np
@@ -7,7 +9,7 @@ import torch
 from PIL import Image
 
 from animate_anyone.errors import InputError, WeightsError
-from animate_anyone.networks.autoencoder.tiny import TinyAutoencoder
+from animate_anyone.networks.encoders.tiny_autoencoder import TinyAutoencoder
 from animate_anyone.protocols import ENCODER
 from animate_anyone.weights.encoders import (
     clip_pixels,
@@ -114,7 +116,7 @@ def test_files_of_another_kind_are_refused():
         load_image_encoder(weights, torch.float32, "cpu")
 
 
-def clip(heads=2):
+def clip(heads=2, activation="quick_gelu"):
     import transformers
 
     config = transformers.CLIPVisionConfig(
@@ -125,7 +127,7 @@ def clip(heads=2):
         num_attention_heads=heads,
         intermediate_size=96,
         projection_dim=24,
-        hidden_act="quick_gelu",
+        hidden_act=activation,
     )
     return transformers.CLIPVisionModelWithProjection(config).eval()
 
@@ -148,6 +150,26 @@ def test_image_encoder_equals_transformers_with_its_own_processor():
     with torch.no_grad():
         embedding = network(pixel_values=pixels).image_embeds
     assert torch.allclose(own.encode(picture)[:, 0], embedding, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu", "gelu_pytorch_tanh"])
+def test_every_activation_equals_that_of_transformers(activation):
+    network = clip(activation=activation)
+    settings = {"image_encoder": json.dumps({"hidden_act": activation, "num_attention_heads": 2})}
+    weights = from_tensors(network.state_dict(), "clip", settings)
+    own = load_image_encoder(weights, torch.float32, "cpu").network
+    pixels = torch.randn(2, 3, 48, 48)
+    with torch.no_grad():
+        assert torch.allclose(own(pixels), network(pixel_values=pixels).image_embeds, atol=1e-6)
+
+
+def test_an_image_encoder_is_loaded_without_transformers(monkeypatch):
+    weights = from_tensors(clip().state_dict(), "clip")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    own = load_image_encoder(weights, torch.bfloat16, "cpu")
+    token = own.encode(torch.rand(1, 3, 50, 40))
+    assert token.shape == (1, 1, 24)
+    assert token.dtype == torch.float32
 
 
 def test_image_encoder_configuration_comes_from_shapes_and_metadata():

@@ -1,1 +1,0 @@
-"""Networks that turn pictures into latents and back."""
