@@ -1,6 +1,7 @@
 """Measure clips: the figures of one clip, and the statistics over many."""
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +13,7 @@ from ..pose.skeleton.stack import SLICES, stack
 from ..protocols import Progress
 from ..types import PoseClip
 from .instruments import measured
+from .kept.columns import Columns
 from .kept.row import TRUTH, ClipRow, Feature
 from .metrics.frames import same_clip
 from .metrics.frechet import Pieces
@@ -174,49 +176,65 @@ class Measured:
         """Return the number of clips in each mean."""
         return {name: len(values) for name, values, _ in self._columns()}
 
-    def _columns(self) -> Iterable[tuple[str, list[float], list[int] | None]]:
+    def _columns(self) -> Iterable[tuple[str, Sequence[float], list[int] | None]]:
         """Yield the figures of each metric, and their weights if they count differently."""
         for name, metric in METRICS.items():
-            clips = [clip for clip, row in self.clips.items() if name in row]
+            clips, values = self._column(name)
             by_frames = self.weighted == "frames" and isinstance(metric.measure, OfFrames)
-            weights = [self.frames[clip] for clip in clips] if by_frames else None
-            if clips:
-                yield name, [self.clips[clip][name] for clip in clips], weights
+            if len(values):
+                yield name, values, [self.frames[clip] for clip in clips()] if by_frames else None
+
+    def _column(self, metric: str) -> tuple[Callable[[], list[str]], Sequence[float]]:
+        """Return the figures of a metric, and what tells the clips that have them."""
+        if isinstance(self.clips, Columns):
+            clips, (places, values) = self.clips, self.clips.column(metric)
+            return lambda: clips.names(places), values
+        having = [clip for clip, row in self.clips.items() if metric in row]
+        return lambda: having, [self.clips[clip][metric] for clip in having]
 
 
 def gathered(
-    rows: Sequence[ClipRow],  # of all clips of a test, in its order
+    rows: Sequence[ClipRow],  # of all clips of a test, in its order; read one at a time
     weighted: Weighted = "clips",
 ) -> dict[str, Measured]:
     """Return the figures of a test by way; InputError if there are too few clips for a set metric.
 
-    The same rows give the same figures to the last bit, wherever they were measured.
+    The same rows give the same figures to the last bit, wherever they were measured. Of a clip its
+    name, its number of frames and 12 bytes a figure are kept.
     """
-    ways = dict.fromkeys(way for row in rows for way in row.figures)
+    frames: dict[str, int] = {}
+    places: dict[str, int] = {}
+    ways: dict[str, Columns] = {}
+    pieces: dict[str, Counter[str]] = defaultdict(Counter)  # of each way, by set metric
+    for place, row in enumerate(rows):
+        places[row.name], frames[row.name] = place, row.frames
+        for way, figures in row.figures.items():
+            ways.setdefault(way, Columns(places)).add(row.name, figures)
+            pieces[way].update(row.pieces)
     return {
-        way: _of_way(way, [row for row in rows if way in row.figures], weighted) for way in ways
+        way: Measured(clips, _of_set(way, rows, pieces[way]), pieces[way], frames, weighted)
+        for way, clips in ways.items()
     }
 
 
-def _of_way(way: str, rows: Sequence[ClipRow], weighted: Weighted) -> Measured:
+def _of_set(way: str, rows: Sequence[ClipRow], metrics: Iterable[str]) -> Row:
     of_set: Row = {}
-    pieces: dict[str, int] = {}
-    for name in dict.fromkeys(name for row in rows for name in row.pieces):
+    for name in metrics:
         metric = METRICS[name].measure
         assert isinstance(metric, OfSet)
-        ours, true = (Pieces(_Each(rows, (name, of))) for of in (way, TRUTH))
+        ours, true = (Pieces(_Each(rows, way, (name, of))) for of in (way, TRUTH))
         of_set[name] = metric.value(ours, true)
-        pieces[name] = sum(row.pieces.get(name, 0) for row in rows)
-    clips = {row.name: row.figures[way] for row in rows}
-    return Measured(clips, of_set, pieces, {row.name: row.frames for row in rows}, weighted)
+    return of_set
 
 
 @dataclass(frozen=True)
 class _Each:
-    """The features of one metric and way, read clip by clip."""
+    """The features of one metric and way, read clip by clip, for the clips made in a way."""
 
     rows: Sequence[ClipRow]
+    way: str
     name: Feature
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (row.features[self.name] for row in self.rows if self.name in row.features)
+        rows = (row for row in self.rows if self.way in row.figures)
+        return (row.features[self.name] for row in rows if self.name in row.features)

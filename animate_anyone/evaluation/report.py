@@ -21,7 +21,7 @@ from .kept.clips import KeepClip
 from .kept.row import ClipRow
 from .measure import RESULT, Measured, gathered, measure_clip
 from .metrics.metric import Case, Instruments, OfSet
-from .metrics.table import METRICS
+from .metrics.table import METRICS, Row
 from .pairs import Pair, generate, round_trip
 from .protocol import Protocol
 
@@ -131,15 +131,20 @@ class Report:
     instruments: dict[str, str]  # the network files that were used
     compared: dict[str, Compared] = field(default_factory=dict)  # by clip; empty for drawn ones
 
-    def data(self) -> dict[str, Any]:
+    def data(
+        self,
+        *,
+        lazily: bool = False,  # the figures of clips are mappings that make each when it is asked
+    ) -> dict[str, Any]:
         """Return everything as values for JSON; figures that are not finite become null."""
+        clips = _PlainRows if lazily else dict
         rows = {
             way: {
                 "mean": measured.mean,
                 "standard_error": measured.standard_error,
                 "clips_measured": measured.count,
                 **_pieces(measured),
-                "clips": measured.clips,
+                "clips": clips(measured.clips),
             }
             for way, measured in self.rows.items()
         }
@@ -208,6 +213,22 @@ def versions() -> dict[str, str]:
 def sampling_data(sampling: Sampling) -> dict[str, Any]:
     """Return the sampling settings without the seed."""
     return {name: value for name, value in asdict(sampling).items() if name != "seed"}
+
+
+class _PlainRows(Mapping[str, Row]):
+    """The figures of clips as values for JSON, each made when it is asked for."""
+
+    def __init__(self, rows: Mapping[str, Row]) -> None:
+        self._rows = rows
+
+    def __getitem__(self, name: str) -> Row:
+        return _plain(self._rows[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401  (whatever JSON holds)

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +76,7 @@ def _kept(
     if missing := kept.missing:
         _tell_missing(options, settings, missing)
         return 0
-    rows = [kept.read(place) for place in settings.places]
-    return report(options, settings, rows, folder=options.out)
+    return report(options, settings, kept.rows, folder=options.out)
 
 
 def _measured(
@@ -158,7 +157,7 @@ def merge(options: argparse.Namespace) -> int:
 def report(
     options: argparse.Namespace,
     settings: "Settings",
-    rows: "list[ClipRow]",  # of all clips, in order
+    rows: "Sequence[ClipRow]",  # of all clips, in order
     folder: Path | None = None,  # of the test: the report is written there too
 ) -> int:
     """Print the table, write what the options ask for, and return the exit code."""
@@ -166,7 +165,7 @@ def report(
     from ...evaluation.tables import as_markdown
 
     made = report_of(settings.report, rows)
-    text, data = as_markdown(made) + "\n", made.data()
+    text, data = as_markdown(made) + "\n", made.data(lazily=True)
     write_results(options, text, data)
     if folder is not None:
         write_results(_files(folder), text, data, quiet=True)

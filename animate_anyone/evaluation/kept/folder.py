@@ -9,10 +9,13 @@ folder; parts in several folders are the same rows.
 """
 
 import json
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
 
 from ...errors import InputError
 from ...json_files import read_record
@@ -77,7 +80,12 @@ class KeptRows:
                 f"out got {row_path(self.folder, place)}, which is of clip {row.place} "
                 f"({row.name}) and not of {place} ({name}). Delete it, and start the command again."
             )
-        return row
+        return replace(row, name=name)  # the same text object for all
+
+    @property
+    def rows(self) -> "Rows":
+        """Return the rows of all clips, which are read when they are asked for."""
+        return Rows([self], array("H", bytes(2 * len(self.settings.names))))
 
     @property
     def missing(self) -> list[int]:
@@ -140,11 +148,39 @@ def read_rows(folder: Path) -> KeptRows:
     return KeptRows(folder, settings)
 
 
-def merged(parts: Sequence[KeptRows]) -> list[ClipRow]:
+class Rows(Sequence[ClipRow]):
+    """The rows of a whole test in one or more folders, read from the disk each time.
+
+    Two bytes are kept of a row: which folder it lies in.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[KeptRows],
+        holders: array,  # by clip: the number of the part that has its row
+    ) -> None:
+        """Use rows that are there; see `merged`."""
+        self._parts, self._holders = parts, holders
+
+    def __len__(self) -> int:
+        return len(self._holders)
+
+    @overload
+    def __getitem__(self, index: int) -> ClipRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ClipRow]: ...
+    def __getitem__(self, index: int | slice) -> ClipRow | list[ClipRow]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        part = self._parts[self._holders[index]]
+        return part.read(part.settings.places[index])
+
+
+def merged(parts: Sequence[KeptRows]) -> Rows:
     """Return the rows of a whole test from its parts, in the order of the test.
 
     InputError for parts of different tests, for clips that no part has, and for clips whose figures
-    differ between parts.
+    or features differ between parts.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -153,25 +189,56 @@ def merged(parts: Sequence[KeptRows]) -> list[ClipRow]:
                 f"merge got {first.folder} and {part.folder}, which are of different tests: "
                 f"{'; '.join(unlike)}. Merge parts of one test."
             )
-    settings, rows = first.settings, []
-    holders = [[part for part in parts if part.has(place)] for place in settings.places]
-    missing = [n for n, having in zip(settings.names, holders, strict=True) if not having]
-    if missing:
+    settings, holders, missing = first.settings, array("H"), _Missing()
+    for place, name in zip(settings.places, settings.names, strict=True):
+        having = [number for number, part in enumerate(parts) if part.has(place)]
+        if not having:
+            missing.add(name)
+            continue
+        holders.append(having[0])
+        row = parts[having[0]].read(place)
+        for other in having[1:]:
+            if not _same(parts[other].read(place), row):
+                raise InputError(
+                    f"merge got {parts[having[0]].folder} and {parts[other].folder}, in which the "
+                    f"clip {name} has different figures. Leave one of them out."
+                )
+    if missing.count:
         raise InputError(
-            f"merge got {', '.join(str(part.folder) for part in parts)}, where {len(missing)} of "
-            f"{len(settings.names)} clips are missing: {_listed(missing)}. Start the parts that "
+            f"merge got {', '.join(str(part.folder) for part in parts)}, where {missing.count} of "
+            f"{len(settings.names)} clips are missing: {missing}. Start the parts that "
             "have not ended again, or name the folders of all parts."
         )
-    for place, having in zip(settings.places, holders, strict=True):
-        row = having[0].read(place)
-        for other in having[1:]:
-            if other.read(place).figures != row.figures:
-                raise InputError(
-                    f"merge got {having[0].folder} and {other.folder}, in which the clip "
-                    f"{row.name} has different figures. Leave one of them out."
-                )
-        rows.append(row)
-    return rows
+    return Rows(parts, holders)
+
+
+class _Missing:
+    """Names that are missing: how many, and the first of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[str] = []
+
+    def add(self, name: str) -> None:
+        """Count a name."""
+        self.count += 1
+        if len(self._first) < _SHOWN:
+            self._first.append(name)
+
+    def __str__(self) -> str:
+        more = self.count - len(self._first)
+        return ", ".join(self._first) + (f" and {more} more" if more else "")
+
+
+def _same(one: ClipRow, other: ClipRow) -> bool:
+    """Return whether two rows have the same figures (NaN equals NaN) and the same features."""
+    texts = [json.dumps(row.figures, sort_keys=True) for row in (one, other)]
+    return (
+        texts[0] == texts[1]
+        and dict(one.pieces) == dict(other.pieces)
+        and set(one.features) == set(other.features)
+        and all(np.array_equal(value, other.features[name]) for name, value in one.features.items())
+    )
 
 
 def differences(there: Settings, here: Settings) -> list[str]:
