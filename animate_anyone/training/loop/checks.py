@@ -9,6 +9,7 @@ from .reading import Part
 
 log = logging.getLogger(__name__)
 
+_OPTIONS = {"autoencoder": "--vae", "image_encoder": "--image-encoder"}
 CONTENT = "content of the data"  # in a run's origin: a hash
 
 
@@ -25,8 +26,8 @@ def needed(part: Any, name: str, purpose: str) -> Any:  # noqa: ANN401  (an enco
     """Return an encoder; ConfigError if there is none."""
     if part is None:
         raise ConfigError(
-            f"{name} got none; it turns {purpose}. Name the models whose {name} is used, or "
-            "prepare the data with caches."
+            f"{name} got none; it turns {purpose}. Name its file with {_OPTIONS[name]}, or in the "
+            "node Train models that hold one, or prepare the data with caches."
         )
     return part
 

@@ -513,7 +513,9 @@ def test_pixels_are_encoded_as_cached_latents_were(tmp_path, tiny):
 
 
 def test_the_error_for_pixels_without_an_autoencoder_says_what_to_do(tmp_path, small):
-    with pytest.raises(ConfigError, match=r"autoencoder got none.*prepare the data with caches"):
+    with pytest.raises(
+        ConfigError, match=r"autoencoder got none.*with --vae,.*prepare the data with caches"
+    ):
         trained(small.preset, SMALL, tmp_path, Noise(encoded=False))
 
 
