@@ -8,7 +8,7 @@ clips/<clip>/latents.npy, tokens.npy   if they were cached; only rows within spa
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -34,7 +34,7 @@ CACHES = ("latents", "tokens")
 WAY_OUT = "Run python -m animate_anyone prepare (again)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """Frames start..stop - 1 of a clip, all usable and of one shot."""
 
@@ -45,7 +45,7 @@ class Span:
         return self.stop - self.start
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClipEntry:
     """A usable clip."""
 
@@ -73,7 +73,7 @@ class Manifest:
     min_frames: int  # least length of a span
     poses: str  # hash of the pose networks, or another source of the poses
     cached: Mapping[str, str]  # of CACHES -> hash of the encoder
-    clips: tuple[ClipEntry, ...]
+    clips: Sequence[ClipEntry]
 
     def write(self, folder: Path) -> None:
         """Write the manifest of a data set atomically, clip by clip: there may be many."""
@@ -116,7 +116,7 @@ class ClipDataset:
         return cls(folder, manifest)
 
     @property
-    def clips(self) -> tuple[ClipEntry, ...]:
+    def clips(self) -> Sequence[ClipEntry]:
         """Return all usable clips."""
         return self.manifest.clips
 
@@ -128,7 +128,7 @@ class ClipDataset:
     def split(self, name: Literal["train", "test"]) -> tuple[ClipEntry, ...]:
         """Return the clips of one part; without a split, all clips are for training."""
         if name == "train" and not any(entry.split for entry in self.clips):
-            return self.clips
+            return tuple(self.clips)
         return tuple(entry for entry in self.clips if entry.split == name)
 
     def has(self, cache: str) -> bool:

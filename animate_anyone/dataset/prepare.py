@@ -1,9 +1,10 @@
 """Preparing a data set from a folder of clips; each clip is prepared once, and atomically."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 from ..engines.engine import Engine, Inline, Lost
 from ..engines.machine import refuse_machine
@@ -23,7 +24,7 @@ from .clip import (
 )
 from .find import Found, find_clips
 from .manifest import ClipEntry, Manifest, clip_folder
-from .report import write_report
+from .report import Tally, write_report
 from .settings import PrepareConfig, check_settings
 from .space import tell_space
 from .splits import Split
@@ -40,12 +41,13 @@ def prepare(
     engine: Engine | None = None,  # None: this process
     progress: Progress | None = None,  # in clips; may raise to stop
     keypoints: Path | None = None,  # folder of stored ones: a clip whose own changed is made again
-) -> tuple[Manifest, list[Outcome]]:
+) -> tuple[Manifest, Sequence[Outcome]]:
     """Prepare all clips that were not prepared before, then write manifest and report.
 
     A clip that cannot be used is reported and does not stop the run. A run that was stopped resumes
-    at the next call. Raises ConfigError if `out` was prepared with other settings, and InputError
-    while another process prepares it.
+    at the next call. The clips of what is returned are read from the data set when they are asked
+    for. Raises ConfigError if `out` was prepared with other settings, and InputError while another
+    process prepares it.
     """
     clips, out = Path(clips).absolute(), Path(out)
     _check_places(clips, out)
@@ -66,7 +68,7 @@ def prepare_shard(
     engine: Engine | None = None,
     progress: Progress | None = None,
     keypoints: Path | None = None,
-) -> tuple[Manifest, list[Outcome]] | None:
+) -> tuple[Manifest, Sequence[Outcome]] | None:
     """Prepare every n-th clip as `prepare` does; the shard that ends last writes the manifest.
 
     Returns None while clips of other shards are missing. The files are those of one process.
@@ -143,37 +145,69 @@ class MakePreparer:
         return work
 
 
-def _finish(
-    clips: Path, found: Sequence[Found], out: Path, config: PrepareConfig, split: Split | None
-) -> tuple[Manifest, list[Outcome]]:
-    """Write manifest and report from what is known of every clip."""
-    outcomes = [read_outcome(clip_folder(out, each.name)) for each in found]
-    manifest = _manifest(clips, config, found, outcomes, split)
-    write_report(out, manifest, outcomes, split)
-    manifest.write(out)
-    return manifest, outcomes
+class Outcomes(Sequence[Outcome]):
+    """The outcomes of clips, each read from the data set when it is asked for."""
+
+    def __init__(self, out: Path, found: Sequence[Found]) -> None:
+        """Use a data set that has an outcome of each of these clips."""
+        self._out, self.found = out, found
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    @overload
+    def __getitem__(self, index: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Outcome]: ...
+    def __getitem__(self, index: int | slice) -> Outcome | list[Outcome]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        return read_outcome(clip_folder(self._out, self.found[index].name))
 
 
-def _manifest(
-    clips: Path,
-    config: PrepareConfig,
-    found: Iterable[Found],
-    outcomes: Iterable[Outcome],
-    split: Split | None,
-) -> Manifest:
-    entries = tuple(
-        ClipEntry(
-            name=each.name,
-            file=each.path.relative_to(clips).as_posix(),
-            split=split.part(each.name) if split else "",
+class _Entries(Sequence[ClipEntry]):
+    """The entries of the usable clips, each made from its outcome when it is asked for."""
+
+    def __init__(self, clips: Path, outcomes: Outcomes, tally: Tally) -> None:
+        self._clips, self._outcomes, self._tally = clips, outcomes, tally
+
+    def __len__(self) -> int:
+        return len(self._tally.usable)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(other) != len(self):
+            return NotImplemented
+        return all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @overload
+    def __getitem__(self, index: int) -> ClipEntry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ClipEntry]: ...
+    def __getitem__(self, index: int | slice) -> ClipEntry | list[ClipEntry]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        place, split = self._tally.usable[index], self._tally.split
+        found, outcome = self._outcomes.found[place], self._outcomes[place]
+        return ClipEntry(
+            name=found.name,
+            file=found.path.relative_to(self._clips).as_posix(),
+            split=split.part(found.name) if split else "",
             fps=outcome.fps,
             frames=outcome.frames,
             spans=outcome.spans,
         )
-        for each, outcome in zip(found, outcomes, strict=True)
-        if not outcome.skipped
-    )
-    return Manifest(
+
+
+def _finish(
+    clips: Path, found: Sequence[Found], out: Path, config: PrepareConfig, split: Split | None
+) -> tuple[Manifest, Sequence[Outcome]]:
+    """Write manifest and report from what is known of every clip."""
+    outcomes, tally = Outcomes(out, found), Tally(split)
+    for outcome in outcomes:
+        tally.add(outcome)
+    manifest = Manifest(
         size=config.size,
         fit=config.fit,
         source=str(clips.resolve()),
@@ -181,5 +215,8 @@ def _manifest(
         min_frames=config.min_frames,
         poses=config.poses,
         cached=dict(config.cached),
-        clips=entries,
+        clips=_Entries(clips, outcomes, tally),
     )
+    write_report(out, manifest, tally)
+    manifest.write(out)
+    return manifest, outcomes

@@ -37,7 +37,7 @@ class Split:
 
     def part(self, name: str) -> str:
         """Return train, test, or "" for a clip that is on neither list."""
-        ends = set(_ends(name))
+        ends = set(ends_of(name))
         found = [part for part in SPLIT_NAMES if ends & getattr(self, part)]
         if len(found) == 2:
             raise InputError(
@@ -45,11 +45,6 @@ class Split:
                 "folders to the names."
             )
         return found[0] if found else ""
-
-    def missing(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return, for each part, the listed names without a clip."""
-        there = {end for name in names for end in _ends(name)}
-        return {part: tuple(sorted(getattr(self, part) - there)) for part in SPLIT_NAMES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +98,8 @@ def split_by_folder(names: Iterable[str]) -> Split | None:
     return Split(train=lists["train"], test=lists["test"])
 
 
-def _ends(name: str) -> list[str]:
+def ends_of(name: str) -> list[str]:
+    """Return the names by which a list may name a clip: its path, and each end of it."""
     parts = name.split("/")
     return ["/".join(parts[start:]) for start in range(len(parts))]
 

@@ -1,8 +1,11 @@
 """Preparing data sets: usable clips, skipped clips with their reasons, and resuming."""
 
+import gc
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -414,6 +417,51 @@ def test_stamps_change_with_the_files(three):
     before = stamp_of(clips / "c")
     (clips / "c" / "0.png").write_bytes(b"x")
     assert stamp_of(clips / "c") != before
+
+
+class Emptily:
+    """An engine that writes the outcome of a clip without reading it."""
+
+    workers = 1
+
+    def run(self, make, work):
+        for found in work:
+            facts = {"name": found.name, "stamp": stamp_of(found.path), "frames": 200}
+            odd = {"skipped": "cuts"} if found.name.endswith("7") else {}
+            spans = [{"start": 0, "stop": 100}, {"start": 120, "stop": 200}]
+            folder = clip_folder(make.out, found.name)
+            folder.mkdir(parents=True)
+            (folder / "clip.json").write_text(json.dumps({**facts, **odd, "spans": spans}))
+            yield found, None
+
+
+def alive():
+    gc.collect()
+    return Counter(type(each).__name__ for each in gc.get_objects())
+
+
+def test_many_clips_take_little_memory(places):
+    clips, poses, out = places
+    for number in range(200):
+        (clips / f"{number}.mp4").touch()
+    more: dict[str, Any] = {
+        "engine": Emptily(),
+        "split": Split(train=frozenset("12"), test=frozenset({"8", "x"})),
+    }
+    prepare(clips, out, CONFIG, StoredTools(poses), **more)
+    before = alive()
+    manifest, outcomes = prepare(clips, out, CONFIG, StoredTools(poses), **more)
+    kept = alive() - before
+    assert (kept["Outcome"], kept["ClipEntry"]) == (20, 0)  # those that the report names
+    assert (len(manifest.clips), len(outcomes)) == (180, 200)
+    data = json.loads((out / "report.json").read_text())
+    assert (data["usable"], data["usable_frames"], len(data["skipped"])) == (180, 32400, 20)
+    assert data["split"] == {"neither": 177, "train": 2, "test": 1}
+    assert data["left_out_frames"] == {"in runs too short": 180 * 20}
+    assert data["listed_but_missing"] == {"train": [], "test": ["x"]}
+    entries = ClipDataset.open(out).clips
+    assert entries == tuple(manifest.clips)
+    assert entries[-1].spans == outcomes[-1].spans == (Span(0, 100), Span(120, 200))
 
 
 def test_pictures_that_changed_places_are_another_clip(three):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from core.dataset.clips_material import character
 
+from animate_anyone.dataset.clip import Outcome
 from animate_anyone.dataset.find import find_clips
+from animate_anyone.dataset.report import Tally
 from animate_anyone.dataset.spans import LEAST_JOINTS, Scan, cuts_of, find_spans
 from animate_anyone.dataset.splits import RECIPES, Split, read_split, recipe, split_by_folder
 from animate_anyone.dataset.tracks import clean_shots, main_person
@@ -201,7 +203,10 @@ def test_clips_are_matched_by_the_end_of_their_paths():
     split = Split(train=frozenset({"a", "x/c"}), test=frozenset({"y/c"}))
     names = ("a", "deep/a", "x/c", "y/c", "c", "ba")
     assert [split.part(name) for name in names] == ["train", "train", "train", "test", "", ""]
-    assert split.missing(["deep/a", "y/c"]) == {"train": ("x/c",), "test": ()}
+    tally = Tally(split)
+    for name in ("deep/a", "y/c"):
+        tally.add(Outcome(name=name, stamp=()))
+    assert tally.missing == {"train": ("x/c",), "test": ()}
 
 
 def test_splits_are_read_from_json_and_from_lists_of_urls(tmp_path):
