@@ -99,6 +99,11 @@ def temporary_path(path: Path, suffix: str = "") -> Path:
     return path.with_name(f".{path.stem[:_STEM]}.{secrets.token_hex(4)}.part{suffix}")
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a file's or folder's name is one that a writer uses until it has finished."""
+    return name.startswith(".") and ".part" in name
+
+
 def require_file(path: Path) -> None:
     """Raise OSError if a path cannot become a file: a folder, a device, a name too long."""
     if "\0" in str(path):

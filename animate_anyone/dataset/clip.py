@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -249,12 +250,17 @@ def write_frame(
     file: Path | BinaryIO,
     kind: str,  # png or jpg
 ) -> None:
-    """Write a frame of a data set."""
+    """Write a frame of a data set; OSError that tells of a full disk."""
+    content = BytesIO()  # written to a file, a JPEG's error would not say why
     if kind == "png":
         # Three times as fast as the default, 10 % larger.
-        picture.save(file, "PNG", compress_level=1)
+        picture.save(content, "PNG", compress_level=1)
     else:
-        picture.save(file, "JPEG", quality=95, subsampling=0)
+        picture.save(content, "JPEG", quality=95, subsampling=0)
+    if isinstance(file, Path):
+        file.write_bytes(content.getbuffer())
+    else:
+        file.write(content.getbuffer())
 
 
 def _reread(path: Path) -> Iterator[np.ndarray]:

@@ -214,8 +214,7 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
 def check_picture_place(path: Path | str) -> None:
     """Raise MediaError unless a picture can be written to this path; call it before long work."""
     path = Path(path)
-    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise MediaError(cannot_write(path, ValueError(f"unknown file extension: {path.suffix}")))
+    _format_of(path)
     check_place(path)
 
 
@@ -224,11 +223,18 @@ def write_picture(
     picture: np.ndarray,  # (H, W, 3) uint8 RGB
 ) -> None:
     """Write a picture file; its format follows the suffix. A failed write leaves no file."""
+    content = BytesIO()  # written to a file, a JPEG's error would not say that the disk is full
+    Image.fromarray(picture).save(content, _format_of(Path(path)))
     with whole_file(path, suffixed=True) as part:
-        try:
-            Image.fromarray(picture).save(part)
-        except ValueError as error:  # no format has this suffix
-            raise MediaError(cannot_write(Path(path), error)) from error
+        part.write_bytes(content.getbuffer())
+
+
+def _format_of(path: Path) -> str:
+    """Return the format of a picture's suffix; MediaError if no picture can be written so."""
+    kind = Image.registered_extensions().get(path.suffix.lower(), "")
+    if kind not in Image.SAVE:
+        raise MediaError(cannot_write(path, ValueError(f"unknown file extension: {path.suffix}")))
+    return kind
 
 
 def contact_sheet(

@@ -1,5 +1,6 @@
 """Preparing data sets: usable clips, skipped clips with their reasons, and resuming."""
 
+import errno
 import gc
 import json
 from collections import Counter
@@ -17,9 +18,10 @@ from core.dataset.clips_material import (
     write_character,
     write_clip,
 )
+from PIL import Image
 
 from animate_anyone.dataset.ahead import ahead
-from animate_anyone.dataset.clip import stamp_of
+from animate_anyone.dataset.clip import stamp_of, write_frame
 from animate_anyone.dataset.manifest import ClipDataset, Span, clip_folder
 from animate_anyone.dataset.prepare import prepare, prepare_shard
 from animate_anyone.dataset.settings import PrepareConfig
@@ -387,6 +389,14 @@ def test_a_full_disk_stops_the_run_and_leaves_no_partial_clip(three, monkeypatch
 def test_invalid_settings_raise(changes):
     with pytest.raises(ConfigError):
         replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without a full device")
+def test_a_frame_on_a_full_disk_says_so(kind):
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_frame(Image.new("RGB", (64, 64)), Path("/dev/full"), kind)
+    assert raised.value.errno == errno.ENOSPC
 
 
 def test_jpeg_frames_take_less_space_and_are_nearly_the_same(three):

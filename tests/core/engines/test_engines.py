@@ -1,13 +1,16 @@
 """Engines: every item gets one result, also when workers die."""
 
+import errno
 import os
 import sys
 
 import pytest
 from core.engines.engine_material import MakeDoubler, MakeTeller
 
-from animate_anyone.engines.engine import Inline, Lost, Tasks
+from animate_anyone.engines.engine import Inline, Lost, Tasks, UnwellError
+from animate_anyone.engines.machine import refuse_machine
 from animate_anyone.engines.processes import Processes
+from animate_anyone.errors import MediaError
 
 
 def test_inline_makes_its_worker_once_and_reads_work_as_it_goes(tmp_path):
@@ -69,3 +72,24 @@ def test_an_item_is_given_up_after_three_deaths():
         task = tasks.take()
     assert tasks.died(task).tries == 3
     assert tasks.take() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "of_the_machine"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a.png"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file", "set/clips/.a.1f2e.part/frames/1"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file", "clips/.hidden/a.mp4"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file", "a.part.png"), False),
+        (PermissionError(errno.EACCES, "Permission denied", ".a.1f2e.part"), False),
+    ],
+    ids=["full", "taken away", "an input", "an input's name", "a right"],
+)
+def test_a_disk_that_is_full_or_taken_away_is_of_the_machine(error, of_the_machine):
+    raised = MediaError("out cannot be written")
+    raised.__cause__ = error
+    if of_the_machine:
+        with pytest.raises(UnwellError, match="cannot be written"):
+            refuse_machine(raised)
+    else:
+        refuse_machine(raised)
