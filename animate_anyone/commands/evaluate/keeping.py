@@ -62,7 +62,7 @@ def _kept(
     from ...places import owned
 
     kept = open_rows(options.out, settings)
-    _warn_of_other_packages(kept)
+    _warn_of_other_packages(kept.folder, kept.begun, settings, "here")
     places = list(options.shard.spread(settings.places))
     with (
         owned(options.out, name=lock_of(str(options.shard))),
@@ -121,14 +121,18 @@ def _is_done(kept: "KeptRows", place: int, clips: "KeptClips | None") -> bool:
     return kept.has(place) and (clips is None or clips.has(kept.read(place).kept))
 
 
-def _warn_of_other_packages(kept: "KeptRows") -> None:
-    there, here = kept.begun.report["versions"], kept.settings.report["versions"]
-    unlike = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+def _warn_of_other_packages(folder: Path, there: "Settings", here: "Settings", what: str) -> None:
+    """Warn if a folder was begun with other packages than `what` was."""
+    versions = [settings.report["versions"] for settings in (there, here)]
+    names = {**versions[0], **versions[1]}
+    unlike = [name for name in names if versions[0].get(name) != versions[1].get(name)]
     if unlike:
-        each = ", ".join(f"{n} {there.get(n)} there and {here.get(n)} here" for n in unlike)
+        each = ", ".join(
+            f"{n} {versions[0].get(n)} there and {versions[1].get(n)} {what}" for n in unlike
+        )
         logger.warning(
             "%s was begun with other packages (%s); figures of the two may differ in their last "
-            "digits.", kept.folder, each,
+            "digits.", folder, each,
         )  # fmt: skip
 
 
@@ -151,7 +155,10 @@ def merge(options: argparse.Namespace) -> int:
     from ...evaluation.kept.folder import merged, read_rows
 
     parts = [read_rows(folder) for folder in options.merge]
-    return report(options, parts[0].settings, merged(parts))
+    rows, first = merged(parts), parts[0]
+    for part in parts[1:]:
+        _warn_of_other_packages(part.folder, part.settings, first.settings, f"in {first.folder}")
+    return report(options, first.settings, rows)
 
 
 def report(

@@ -100,7 +100,12 @@ def _run(listed: _Listed, engine: Engine, options: argparse.Namespace) -> Summar
     with _job_bar() as progress:
         summary = run_jobs(plan, engine, make, progress)
     states = write_table(listed.jobs, listed.order, options.out / TABLE)
-    if states is not None:
+    if states is None:
+        logger.info(
+            "%s: not written yet: some jobs have no record. The part that ends last writes it.",
+            options.out / TABLE,
+        )
+    else:
         logger.info("%s: one line for each job", options.out / TABLE)
         _warn_of_others(states, options.out / TABLE)
     return summary

@@ -169,7 +169,7 @@ def finished(tmp_path_factory):
     return [*words, "--fvd-network", str(folder / "i3d.pt")], folder
 
 
-def test_finished_clips_are_measured_in_parts_too(finished, tmp_path, capsys):
+def test_finished_clips_are_measured_in_parts_too(finished, tmp_path, capsys, caplog):
     words, _ = finished
     whole = figures_of(words, tmp_path)
     for number in (1, 2, 3):
@@ -178,9 +178,17 @@ def test_finished_clips_are_measured_in_parts_too(finished, tmp_path, capsys):
     parts = [str(tmp_path / str(number)) for number in (3, 1, 2)]
     capsys.readouterr()
     assert figures_of(["evaluate", "--merge", *parts], tmp_path) == whole
+    assert figures_of(["evaluate", "--merge", *parts, *parts], tmp_path) == whole
     assert main(["evaluate", "--merge", *parts[:2]]) == 2
     told = capsys.readouterr().err
     assert "1 of 3 clips are missing: " in told
+    assert "begun with other packages" not in told + caplog.text
+    settings = tmp_path / "1" / "settings.json"
+    values = json.loads(settings.read_text())
+    values["report"]["versions"]["torch"] = "0.1"
+    settings.write_text(json.dumps(values))
+    assert figures_of(["evaluate", "--merge", *parts], tmp_path) == whole
+    assert "torch 0.1 there and" in caplog.text
 
 
 def test_other_settings_and_other_clips_are_refused(finished, tmp_path, capsys):

@@ -128,7 +128,9 @@ def test_parts_of_other_settings_and_weights_are_told(listed, tiny_bundle, capsy
     models.write_bytes(tiny_bundle.read_bytes())
     options = [word for word in options if not word.startswith("--models")] + [f"--models={models}"]
     one, two = ["--shard=1/2"], ["--shard=2/2", "--pose-strength=0.9"]
+    caplog.set_level("INFO")
     assert animate(folder, options, "both", *one, jobs="both.jsonl") == 0
+    assert "jobs-done.jsonl: not written yet" in caplog.text
     assert animate(folder, options, "both", *two, jobs="both.jsonl") == 0
     assert "1 of 2 results were made from other settings" in caplog.text
     table = folder / "both" / "jobs-done.jsonl"
