@@ -23,6 +23,7 @@ from ...errors import InputError
 from ...types import Flag, PoseClip, Size
 from ..skeleton.joints import LARGEST_PX, PART_JOINTS
 from ..skeleton.stack import SLICES, stack, unstack
+from .points import short
 
 VERSION = 1
 KINDS = ("move", "place", "hide")
@@ -57,24 +58,24 @@ def read_corrections(text: str) -> Corrections:
     Raises InputError for any other form.
     """
     if not isinstance(text, str):  # an API prompt may hold any type
-        raise _refused(_short(text), "it must be JSON text")
+        raise _refused(short(text), "it must be JSON text")
     if not text.strip():
         return Corrections()
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _refused(_short(text), f"it must be JSON ({error})") from error
+        raise _refused(short(text), f"it must be JSON ({error})") from error
     if not isinstance(data, dict):
-        raise _refused(_short(data), "it must be an object with version, canvas and edits")
+        raise _refused(short(data), "it must be an object with version, canvas and edits")
     if not data:
         return Corrections()
     if data.get("version") != VERSION:
         raise _refused(
-            f"version {_short(data.get('version'))}", f"this version of the pack reads {VERSION}"
+            f"version {short(data.get('version'))}", f"this version of the pack reads {VERSION}"
         )
     edits = data.get("edits", [])
     if not isinstance(edits, list):
-        raise _refused(f"edits {_short(edits)}", "they must be a list")
+        raise _refused(f"edits {short(edits)}", "they must be a list")
     return Corrections(
         canvas=_canvas(data.get("canvas")),
         edits=tuple(_edit(place, entry) for place, entry in enumerate(edits)),
@@ -123,18 +124,18 @@ def _canvas(value: Any) -> Size | None:  # noqa: ANN401  (JSON)
     fits = isinstance(value, list) and len(value) == 2
     if not fits or not all(_is_number(side) and 1 <= side <= LARGEST_PX for side in value):
         raise _refused(
-            f"canvas {_short(value)}", f"it must be width and height, 1 to {LARGEST_PX} pixels"
+            f"canvas {short(value)}", f"it must be width and height, 1 to {LARGEST_PX} pixels"
         )
     return Size(round(value[0]), round(value[1]))
 
 
 def _edit(place: int, entry: Any) -> Edit:  # noqa: ANN401  (JSON)
     if not isinstance(entry, Mapping):
-        raise _refused(f"edit {place} {_short(entry)}", "it must be an object")
+        raise _refused(f"edit {place} {short(entry)}", "it must be an object")
     part = entry.get("part")
     if not isinstance(part, str) or part not in PART_JOINTS:
         raise _refused(
-            f"edit {place} with part {_short(part)}", f"it must be one of {', '.join(PART_JOINTS)}"
+            f"edit {place} with part {short(part)}", f"it must be one of {', '.join(PART_JOINTS)}"
         )
     limits = {"person": 999, "joint": PART_JOINTS[part] - 1}
     limits |= {"first": _LARGEST_FRAME, "last": _LARGEST_FRAME}
@@ -146,7 +147,7 @@ def _edit(place: int, entry: Any) -> Edit:  # noqa: ANN401  (JSON)
         )
     kinds = [kind for kind in KINDS if entry.get(kind)]
     if len(kinds) != 1:
-        raise _refused(f"edit {place} {_short(entry)}", f"it must have one of {', '.join(KINDS)}")
+        raise _refused(f"edit {place} {short(entry)}", f"it must have one of {', '.join(KINDS)}")
     kind, xy = kinds[0], (0.0, 0.0)
     if kind != "hide":
         xy = _point(place, kind, entry[kind])
@@ -156,7 +157,7 @@ def _edit(place: int, entry: Any) -> Edit:  # noqa: ANN401  (JSON)
 def _whole(place: int, name: str, value: Any, largest: int) -> int:  # noqa: ANN401  (JSON)
     if not _is_number(value) or value != int(value) or not 0 <= value <= largest:
         raise _refused(
-            f"edit {place} with {name} {_short(value)}",
+            f"edit {place} with {name} {short(value)}",
             f"it must be a whole number from 0 to {largest}",
         )
     return int(value)
@@ -166,7 +167,7 @@ def _point(place: int, kind: str, value: Any) -> tuple[float, float]:  # noqa: A
     fits = isinstance(value, list) and len(value) == 2
     if not fits or not all(_is_number(part) and abs(part) <= LARGEST_PX for part in value):
         raise _refused(
-            f"edit {place} with {kind} {_short(value)}",
+            f"edit {place} with {kind} {short(value)}",
             f"it must be x and y, at most {LARGEST_PX} pixels",
         )
     return float(value[0]), float(value[1])
@@ -176,11 +177,6 @@ def _is_number(value: Any) -> bool:  # noqa: ANN401  (JSON)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return isinstance(value, int) or math.isfinite(value)
-
-
-def _short(value: Any) -> str:  # noqa: ANN401  (JSON)
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _refused(got: str, rule: str) -> InputError:

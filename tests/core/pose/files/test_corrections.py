@@ -98,6 +98,7 @@ REFUSED = {
     "another version": ('{"version": 7, "edits": []}', "version 7"),
     "edits that are no list": ('{"version": 1, "edits": {}}', "list"),
     "a canvas of nothing": (text(edit(hide=True), canvas=(0, 5)), "canvas"),
+    "a canvas of many numbers": (text(edit(hide=True), canvas=[5] * 9), "[5, 5, 5, 5, 5, 5, ...];"),
     "an edit that is no object": (text(7), "edit 0"),
     "an unknown part": (text(edit(part="tail", hide=True)), "tail"),
     "a list as a part": (text(edit(part=[], hide=True)), "part []"),
