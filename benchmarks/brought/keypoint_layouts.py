@@ -19,6 +19,7 @@ from .figure import (
     place,
     triples,
 )
+from .odd.judging import told
 
 SIZE = {"canvas_width": CANVAS.width, "canvas_height": CANVAS.height}
 BODY_25 = (*OPENPOSE[:8], "mid_hip", *OPENPOSE[8:], *FEET)
@@ -38,6 +39,61 @@ MEDIAPIPE = (
     *("left_heel", "right_heel", "left_big_toe", "right_big_toe"),
 )
 ALL = (*OPENPOSE, *FEET, *WHOLE)
+
+
+def _side(side: str, *joints: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{joint}" for joint in joints)
+
+
+_ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
+HUMAN36M = (
+    *("mid_hip", *_side("right", *_LEG), *_side("left", *_LEG), "spine", "neck", "nose"),
+    *("head_top", *_side("left", *_ARM), *_side("right", *_ARM)),
+)
+# In the order of Kinect and SMPL the nose stands for the middle of the head.
+_KINECT = (
+    *("mid_hip", "spine", "neck", "nose", *_side("left", *_ARM, "palm")),
+    *(*_side("right", *_ARM, "palm"), *_side("left", *_LEG, "big_toe")),
+    *_side("right", *_LEG, "big_toe"),
+)
+_PAIRS = tuple(
+    f"{side}_{joint}"
+    for joint in ("shoulder", "elbow", "wrist", "palm")
+    for side in ("left", "right")
+)
+_SMPL = (
+    *("mid_hip", "left_hip", "right_hip", "spine", "left_knee", "right_knee", "spine"),
+    *("left_ankle", "right_ankle", "neck", "left_big_toe", "right_big_toe", "neck"),
+    *("left_shoulder", "right_shoulder", "nose", *_PAIRS),
+)
+_TOES = ("left_big_toe", "right_big_toe")
+_LIMBS = tuple(name for name in OPENPOSE if "eye" not in name and "ear" not in name)
+_RIVALS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "Human3.6M 17": (HUMAN36M, _LIMBS),
+    "PoseTrack 17": (
+        ("nose", "head_bottom", "head_top", *COCO[3:]),
+        [name for name in OPENPOSE if "eye" not in name],
+    ),
+    "MPI-INF-3DHP 17": (
+        ("head_top", *OPENPOSE[1:14], "mid_hip", "spine", "nose"),
+        _LIMBS,
+    ),
+    "COCO 17 and neck": ((*COCO, "neck"), OPENPOSE),
+    "Panoptic 19": (
+        (
+            *("neck", "nose", "mid_hip", *_side("left", *_ARM, *_LEG)),
+            *(*_side("right", *_ARM, *_LEG), "left_eye", "left_ear", "right_eye", "right_ear"),
+        ),
+        OPENPOSE,
+    ),
+    "Kinect 20": (_KINECT, (*_LIMBS, *_TOES)),
+    "SMPL 24": (_SMPL, (*_LIMBS, *_TOES)),
+    "BODY_25B": ((*COCO, "neck", "head_top", *FEET), (*OPENPOSE, *FEET)),
+    "Kinect 25": (
+        (*_KINECT, "neck", "left_palm", "left_palm", "right_palm", "right_palm"),
+        (*_LIMBS, *_TOES),
+    ),
+}
 _HIPLESS = {"mid_hip", "left_hip", "right_hip", "left_knee", "right_knee"}
 _LEGS = {*_HIPLESS, "left_ankle", "right_ankle", *FEET}
 # MediaPipe's documented vertices, and the points of iBUG that they are.
@@ -88,11 +144,10 @@ def _layout(name: str, names: Sequence[str], seen: Sequence[str], *notes: str) -
     return keypoint_case(f"POSE_KEYPOINT, {name}", clip_of(names), seen=seen, notes=notes)
 
 
-BIG_TOES = ("left_big_toe", "right_big_toe")
 _UPPER = tuple(without(BODY_25, _LEGS))
 LAYOUT_CASES: tuple[Case, ...] = (
     _layout("18 points of OpenPose", OPENPOSE, OPENPOSE),
-    _layout("18 and big toes, 20 points", (*OPENPOSE, *BIG_TOES), (*OPENPOSE, *BIG_TOES)),
+    _layout("18 and big toes, 20 points", (*OPENPOSE, *_TOES), (*OPENPOSE, *_TOES)),
     _layout("18 and feet, 24 points", (*OPENPOSE, *FEET), (*OPENPOSE, *FEET)),
     _layout("BODY_25", BODY_25, (*OPENPOSE, *FEET), "BODY_25"),
     _layout(
@@ -120,6 +175,15 @@ LAYOUT_CASES: tuple[Case, ...] = (
         MEDIAPIPE,
         [name for name in (*OPENPOSE, *FEET) if "small" not in name],
         "MediaPipe 33",
+    ),
+    *(
+        _layout(name, names, seen, f"bodies are {name}", "by where the points lie")
+        for name, (names, seen) in _RIVALS.items()
+    ),
+    told(
+        "17 points in an order of nobody",
+        clip_of([COCO[(5 * i + 3) % 17] for i in range(17)]),
+        "bones cross the bodies",
     ),
     keypoint_case(
         "POSE_KEYPOINT with hands, face of 70 and feet",

@@ -24,7 +24,7 @@ from .figure import (
     require_notes,
     triples,
 )
-from .keypoint_layouts import BODY_25, HALPE, MEDIAPIPE, SIZE
+from .keypoint_layouts import BODY_25, HALPE, HUMAN36M, MEDIAPIPE, SIZE
 
 _EACH = range(FRAMES)
 _FEET_TOO = (*OPENPOSE, *FEET)
@@ -296,6 +296,20 @@ MAKER_CASES: tuple[Case, ...] = (
     keypoint_case(
         "COCO annotations whose category names the points in another order",
         _annotations(_SHUFFLED, keypoints=list(_SHUFFLED)),
+        notes=["of named points"],
+    ),
+    keypoint_case(
+        "COCO annotations with the names of Human3.6M, whose ankles are feet",
+        _annotations(
+            HUMAN36M,
+            keypoints=[
+                {"mid_hip": "root", "neck": "thorax", "nose": "neck_base"}.get(
+                    name, name.replace("ankle", "foot")
+                )
+                for name in HUMAN36M
+            ],
+        ),
+        seen=OPENPOSE[1:14],
         notes=["of named points"],
     ),
     keypoint_case(

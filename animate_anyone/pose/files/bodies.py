@@ -7,12 +7,21 @@ import numpy as np
 
 from ...errors import InputError
 from ...types import Size
+from ..skeleton.arrangement import told_apart
 from ..skeleton.faces import FACES
 from ..skeleton.joints import PART_JOINTS
-from ..skeleton.layouts import BODY_25, OPENPOSE_18, OPENPOSE_25, Layout, file_layouts, layouts_of
+from ..skeleton.layouts import (
+    BODY_25,
+    OPENPOSE_18,
+    OPENPOSE_25,
+    RIVALS,
+    Layout,
+    file_layouts,
+    layouts_of,
+)
 from ..skeleton.names import named_layout
 from .points import Read, Triples, read_points
-from .records import FIELDS, SCORES, Record, Source
+from .records import FIELDS, OWN_SCORES, SCORES, Record, Source
 
 _LANDMARKS = "andmark"  # in the names of MediaPipe's fields
 _BETWEEN = 0.05  # of the body's span: how far from the middle of the hips BODY_25's point 8 may lie
@@ -101,7 +110,7 @@ def _read(person: Record, part: str, frame: int) -> Read:
     what = f"keypoints frame {frame} got {field}"
     is_depth = _LANDMARKS in field
     read = read_points(value, what, _COUNTS[part], scores, third_is_depth=is_depth)
-    if "aa_scores" not in person:
+    if OWN_SCORES not in person:
         read.triples[(read.triples[:, :2] == -1).all(1)] = 0
     count = len(read.triples)
     if part != "body":
@@ -152,11 +161,21 @@ def _layouts(source: Source, raw: list[list[dict[str, Read]]]) -> dict[object, L
         if names is not None and len(names) == count and count not in (133, 134, 136):
             result[key] = named_layout(names)
             continue
-        candidates = layouts_of(count)
-        result[key] = candidates[0]
-        if BODY_25 in candidates and not openpose:
-            result[key] = _of_25([read.triples for read in reads], source)
+        result[key] = _of_count(count, [read.triples for read in reads], source, openpose)
     return result
+
+
+def _of_count(count: int, bodies: list[Triples], source: Source, openpose: bool) -> Layout:
+    """Return the layout of bodies without names, by their number of points and by their places."""
+    usual = [layout for layout in layouts_of(count) if layout not in RIVALS]
+    own = any(OWN_SCORES in person for frame in source.frames for person in frame.people)
+    rival = None if own else told_apart(usual, np.stack(bodies))
+    if rival is not None:
+        source.notes.append(f"told from {usual[0].name} by where the points lie: {rival.name}")
+        return rival
+    if BODY_25 in usual and not openpose:
+        return _of_25(bodies, source)
+    return usual[0]
 
 
 def _of_25(bodies: list[Triples], source: Source) -> Layout:

@@ -1,4 +1,4 @@
-"""Whether what was read looks like people: seen, upright, and inside the boxes of the file."""
+"""Whether what was read looks like people: seen, upright, of one piece, and inside their boxes."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ...types import PoseClip, Size
-from ..skeleton.joints import PART_JOINTS, VISIBLE
+from ..skeleton.arrangement import stretch
+from ..skeleton.joints import BODY_EDGES, PART_JOINTS, VISIBLE
 from ..skeleton.stack import HIPS, NECK
 from .records import Frame, is_list, is_record
 from .units import Tables
@@ -17,6 +18,8 @@ _MOST = 0.8  # of the people in all frames who are not upright
 _STEEP = 0.8  # cosine from which a direction counts as along an axis
 _HEAD, _LEGS = (0, 14, 15, 16, 17), (9, 10, 12, 13)
 _LEAST_POINTS = 6  # of a person whose box is compared
+_STRETCHED = 2.2  # bones of drawn bodies are up to 1.94 of the shortest tree, seen from the side
+_LOOKED_AT = 64  # bodies, evenly from all
 _BESIDE = 0.35  # of the box's side: how far its middle may lie from the middle of the points
 _LARGER = 1.6  # times the box's side: how large the person may be
 _BOXES = ("bbox", "box", "bounding_box")
@@ -54,6 +57,21 @@ def check_people(clip: PoseClip, notes: list[str]) -> None:
             f"person {who}{', ...' if gone.sum() > _NAMED else ''}"
         )
     _check_upright(clip.body.xy, clip.body.confidence >= VISIBLE, notes)
+    _check_order(clip, notes)
+
+
+def _check_order(clip: PoseClip, notes: list[str]) -> None:
+    """Note bodies whose bones cross: their points are joints in another order than was taken."""
+    whole = (clip.body.confidence >= VISIBLE).sum(2) >= len(BODY_EDGES)
+    points = np.concatenate([clip.body.xy, clip.body.confidence[..., None]], -1)[whole]
+    ways = stretch(points[:: max(1, len(points) // _LOOKED_AT)], BODY_EDGES)
+    long = ways[ways > _STRETCHED]
+    if 2 * len(long) > np.count_nonzero(~np.isnan(ways)):
+        notes.append(
+            f"warning: bones cross the bodies: they are {np.median(long):.1f} times as long as the "
+            f"shortest lines through the same points, in people at most {_STRETCHED:g} times; the "
+            "file may list its points in another order"
+        )
 
 
 def _check_upright(

@@ -44,6 +44,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "feet": ("foot_keypoints_2d", "foot_keypoints", "foot_kpts"),
 }
+OWN_SCORES = "aa_scores"  # {part: j confidences}; only in files of this pack
 SCORES = ("keypoint_scores", "keypoints_scores", "score")  # confidences that are listed apart
 # Names of width and height of the picture, in the order in which they are looked for.
 _CANVAS = (

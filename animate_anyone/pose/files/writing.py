@@ -14,6 +14,7 @@ from ...types import Points, PoseClip
 from ..skeleton.joints import PART_JOINTS, VISIBLE
 from .bodies import Parts
 from .points import short
+from .records import OWN_SCORES as SCORES
 from .records import Frame
 
 # Field of POSE_KEYPOINT per part, and how many points other readers expect in it.
@@ -26,7 +27,6 @@ _FIELDS = {
 }
 # Extra fields of this pack for values that the standard fields cannot hold; other readers ignore
 # them.
-SCORES = "aa_scores"  # {part: j confidences}
 _HIDDEN = "aa_hidden"  # {part: triples of joint, x, y}: points with confidence below VISIBLE
 _FLAGS = "aa_flags"  # {part: j numbers of `Flag`}
 

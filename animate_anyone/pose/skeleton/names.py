@@ -10,7 +10,12 @@ from .layouts import Joint, Layout
 FEET_JOINTS = tuple(
     f"{side}_{joint}" for side in ("left", "right") for joint in ("big_toe", "small_toe", "heel")
 )
-_OTHER_NAMES = {"left_big_toe": ["left_foot_index"], "right_big_toe": ["right_foot_index"]}
+_OTHER_NAMES = {
+    f"{side}_{joint}": [f"{side}_{other}"]
+    for side in ("left", "right")
+    # Human3.6M calls the ankles feet; who names both means the ankle by ankle.
+    for joint, other in (("big_toe", "foot_index"), ("ankle", "foot"))
+}
 _NEEDED = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")  # of both sides
 
 

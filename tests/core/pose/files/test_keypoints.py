@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from animate_anyone.errors import InputError, MediaError
 from animate_anyone.pose.files.keypoints import (
     parse_keypoints,
+    parse_with_notes,
     read_keypoints,
     to_keypoints,
     write_keypoints,
@@ -66,7 +67,7 @@ def test_bodies_of_known_numbers_of_points_are_read(count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 15, 16, 21, 100])
 def test_bodies_of_other_numbers_of_points_raise_with_the_known_ones(count: int) -> None:
-    known = f"pose_keypoints_2d with {count} points; known are bodies of 17: COCO 17, 18: OpenPose"
+    known = f"pose_keypoints_2d with {count} points; known are bodies of 17: COCO 17 or PoseTrack"
     with pytest.raises(InputError, match=known):
         parse_keypoints(frame(pose_keypoints_2d=triples(count)))
 
@@ -440,3 +441,22 @@ def test_files_round_trip_and_bad_files_raise_with_their_name(tmp_path: Path) ->
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"pose\.json; it is not JSON"):
         read_keypoints(path)
+
+
+def test_points_of_this_pack_keep_their_order_however_they_lie() -> None:
+    # Where the joints of COCO would lie, with the neck behind them.
+    order = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10, 1]
+    xy = np.array(
+        [(64, 24), (64, 38), (50, 38), (42, 54), (38, 69), (78, 38), (86, 54), (92, 70), (55, 72),
+         (53, 95), (52, 116), (73, 72), (75, 94), (76, 114), (61, 21), (67, 21), (57, 23), (71, 23)]
+    )[order].astype(float)  # fmt: skip
+    clip = body_clip(Size(128, 160), xy[None, None])
+    written = to_keypoints(clip)
+    own = parse_with_notes(written)
+    np.testing.assert_array_equal(own.clip.body.xy, clip.body.xy)
+    assert "bones cross the bodies" in own.notes[-1]
+    for person in written[0]["people"]:
+        del person["aa_scores"]
+    other = parse_with_notes(written)
+    assert other.clip.body.xy[0, 0].tolist() == xy[np.argsort(order)].tolist()
+    assert "told from OpenPose 18 by where the points lie: COCO 17 and neck" in other.notes

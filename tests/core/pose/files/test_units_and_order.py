@@ -11,7 +11,15 @@ from animate_anyone.types import Size
 
 SIZE = Size(200, 100)
 CANVAS = {"canvas_width": SIZE.width, "canvas_height": SIZE.height}
-XY = np.random.default_rng(0).uniform(0.1, 0.9, (18, 2)).round(3)
+# A person with spread arms, as shares of the canvas.
+XY = np.array(
+    [
+        *((0.5, 0.15), (0.5, 0.27), (0.37, 0.28), (0.23, 0.29), (0.11, 0.22)),
+        *((0.63, 0.28), (0.76, 0.33), (0.89, 0.31), (0.43, 0.51), (0.4, 0.7), (0.41, 0.88)),
+        *((0.57, 0.51), (0.6, 0.69), (0.62, 0.9), (0.47, 0.12), (0.53, 0.12), (0.43, 0.14)),
+        (0.57, 0.14),
+    ]
+)
 
 
 def body(xy):

@@ -49,3 +49,13 @@ def test_names_are_read_in_any_spelling_and_order():
 def test_names_of_no_person_raise_with_the_missing_ones():
     with pytest.raises(InputError, match=r"got the names nose, tail; .* left_shoulder, right_sh"):
         named_layout(["nose", "tail"])
+
+
+def test_feet_are_ankles_where_nothing_else_is_called_so():
+    names = ["root", "spine", "thorax", "head"]
+    names += [f"{side}_{joint}" for side in ("left", "right") for joint in (
+        "shoulder", "elbow", "wrist", "hip", "knee", "foot"
+    )]  # fmt: skip
+    assert named_layout(names).body[10] == names.index("right_foot")
+    both = [*names, "left_ankle", "right_ankle"]
+    assert named_layout(both).body[10] == both.index("right_ankle")
