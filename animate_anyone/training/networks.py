@@ -297,7 +297,7 @@ def as_models(
     networks: AnimateNetworks,
     preset: Preset,
     autoencoder: Autoencoder | None,  # None: set it later
-    image_encoder: ImageEncoder | None = None,  # None: the trained one
+    image_encoder: ImageEncoder | None = None,  # None: the trained one, if there is one
 ) -> Models:
     """Return the networks as the `Models` that `animate` needs; the modules are not copied."""
     parts: dict[str, Any] = {
@@ -305,11 +305,9 @@ def as_models(
         "reference_net": networks.reference_net,
         "pose_guider": networks.pose_guider,
     }
-    encoder = image_encoder
-    if encoder is None:
-        assert networks.image_encoder is not None, "a frozen image encoder must be given"
-        encoder = ClipImageEncoder(networks.image_encoder)
-    return Models(preset=preset, autoencoder=autoencoder, image_encoder=encoder, **parts)
+    if image_encoder is None and networks.image_encoder is not None:
+        image_encoder = ClipImageEncoder(networks.image_encoder)
+    return Models(preset=preset, autoencoder=autoencoder, image_encoder=image_encoder, **parts)
 
 
 def _image_encoder(preset: Preset) -> ClipVision:

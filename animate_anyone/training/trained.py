@@ -42,8 +42,7 @@ def load_run(
     own = own_autoencoder(folder, preset.latent_scale, dtype, device)
     if own is None and config.preset == AA_MINI.name:
         own = load_mini(dtype=dtype, device=device).autoencoder
-    models = as_models(networks.to(device, dtype), replace(preset, title=title, unet=unet), own)
-    return models if networks.image_encoder else replace(models, image_encoder=None)
+    return as_models(networks.to(device, dtype), replace(preset, title=title, unet=unet), own)
 
 
 def own_autoencoder(
