@@ -19,6 +19,7 @@ def clip_of(models, references, regions=None, **options):
     return torch.cat(list(animate(models, references, POSES, regions=regions, **options)))
 
 
+@pytest.mark.slow
 def test_everyone_looks_at_their_own_picture(tiny):
     models, (one, other) = tiny.models(), torch.rand(2, 1, 3, 48, 64)
     usual = clip_of(models, [one, other], HALVES)

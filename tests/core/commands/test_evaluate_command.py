@@ -64,6 +64,7 @@ def no_lpips(monkeypatch):
     monkeypatch.setattr(place, lambda net: None)
 
 
+@pytest.mark.slow
 def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     files = [str(tmp_path / name) for name in ("table.json", "table.md")]
     words = ["--pairs", "2", "--steps", "3", "--cfg", "1", "--device", "cpu"]
@@ -86,6 +87,7 @@ def test_mini_measures_aa_mini_on_held_out_pairs(tmp_path, capsys):
     assert f"| result | {result['psnr']:.2f} |" in printed
 
 
+@pytest.mark.slow
 def test_a_lora_is_measured_and_named_in_the_report(tmp_path):
     table = tmp_path / "table.json"
     words = ["--pairs=1", "--steps=1", "--cfg=1", "--device=cpu", f"--figures={table}"]
@@ -178,6 +180,7 @@ def test_frames_prepared_differently_from_the_protocol_are_reported(prepared, ev
     assert "fit" not in evaluated("tiktok", 2)["changed"]
 
 
+@pytest.mark.slow
 def test_compared_frames_of_a_prepared_clip_are_reported(prepared, tiny_bundle, tmp_path, capsys):
     table = tmp_path / "table.json"
     words = ["--data", str(prepared), "--models", str(tiny_bundle), "--steps", "1"]

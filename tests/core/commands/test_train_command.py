@@ -80,6 +80,7 @@ def test_clips_become_a_weight_set_in_both_stages(tmp_path, data):
     assert trained.preset.name == "aa-mini"
 
 
+@pytest.mark.slow
 def test_a_named_encoder_must_be_that_of_the_cache(tmp_path, data):
     other = tmp_path / "other.safetensors"
 

@@ -60,6 +60,7 @@ def added(monkeypatch):
         monkeypatch.setitem(METRICS, name, metric)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("added")
 def test_an_added_metric_is_in_rows_tables_and_json_of_the_command(tmp_path, capsys):
     table = tmp_path / "table.json"

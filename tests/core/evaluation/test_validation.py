@@ -33,6 +33,7 @@ def test_figures_are_means_over_pairs_and_gains_over_the_still_reference(tiny):
     assert all(math.isnan(x) for x in (report.pose_error, report.pck, report.gain_pck))
 
 
+@pytest.mark.slow
 def test_aa_mini_follows_poses_that_a_still_picture_does_not():
     models, reader = load_mini(), PoseReader(open_pose_pair(provider="cpu"))
     sampling = replace(sampling_of(models.preset), steps=4, guidance=1.0)

@@ -84,6 +84,7 @@ def test_refining_changes_only_the_decoder(whole, folder):
         assert torch.equal(value, decoder[key])
 
 
+@pytest.mark.slow
 def test_polishing_continues_with_results_of_the_networks(folder, monkeypatch):
     monkeypatch.setattr(mini_results, "STEPS", (2,))
     refined = {key: value.clone() for key, value in refine_decoder(SHORT, folder).items()}

@@ -55,6 +55,7 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in trainer.networks.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, small, train):
     whole = weights(train(SMALL, tmp_path / "whole"))
     train(replace(SMALL, steps=2, decay_from=1.0), tmp_path / "parts")
