@@ -2,12 +2,13 @@
 
 import ctypes
 import gc
+import shutil
 import sys
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import WeightsError
+from .errors import InputError, WeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -34,16 +35,50 @@ def _free_of_machine() -> int | None:
     return psutil.virtual_memory().available + psutil.swap_memory().free
 
 
+def most_memory() -> int | None:
+    """Return how many bytes could be used if nothing else ran, swap included; None if unknown.
+
+    It is an upper bound: more than this never fits.
+    """
+    machine = _memory_of_machine()
+    if machine is None:
+        return None
+    memory, swap = machine
+    allowed = (limit for limit, _ in _groups() if limit is not None)  # of memory without swap
+    return min([memory, *allowed]) + swap
+
+
+def _memory_of_machine() -> tuple[int, int] | None:  # bytes of memory, bytes of swap
+    """Return how much memory and swap the machine has in all."""
+    if sys.platform == "linux":
+        sizes = _meminfo()
+        known = "MemTotal:" in sizes
+        return (sizes["MemTotal:"], sizes.get("SwapTotal:", 0)) if known else None
+    try:
+        import psutil
+    except ImportError:
+        return None
+    # These systems make their swap larger when they need it, as long as the disk has room.
+    grows = shutil.disk_usage(Path.home().anchor).free
+    return psutil.virtual_memory().total, psutil.swap_memory().total + grows
+
+
 def _free_of_container() -> int | None:
-    """Return what the control groups of this process (Linux, version 2 or 1) still allow.
+    """Return what the control groups of this process still allow; None if they set no limit."""
+    left = (limit - used for limit, used in _groups() if limit is not None)
+    return min((max(0, each) for each in left), default=None)
+
+
+def _groups() -> list[tuple[int | None, int]]:  # bytes: limit, and what is used
+    """Return the control groups of this process (Linux, version 2 or 1).
 
     Each group above limits it too. A container mostly sees its own group as the root.
     """
     try:
         lines = _OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return None
-    free = []
+        return []
+    groups = []
     for line in lines:
         _, controllers, name = line.split(":", 2)
         if controllers == "":
@@ -54,24 +89,23 @@ def _free_of_container() -> int | None:
         else:
             continue
         own = Path(name.lstrip("/"))
-        for group in (own, *own.parents):
-            free += _left(root / group, *files)
-    return min(free, default=None)
+        groups += [_read_group(root / group, *files) for group in (own, *own.parents)]
+    return groups
 
 
-def _left(group: Path, limit: str, used: str) -> list[int]:  # bytes; empty: no limit
-    """Return the memory that a control group has left; cached files in it can be given up."""
+def _read_group(group: Path, limit: str, used: str) -> tuple[int | None, int]:
+    """Return limit and use of a control group; cached files in it can be given up."""
     try:
         allowed, taken = (group / limit).read_text("ascii"), int((group / used).read_text("ascii"))
         if allowed.strip() == "max":
-            return []
+            return None, taken
         stat = dict(
             line.split() for line in (group / "memory.stat").read_text("ascii").splitlines()
         )
+        cached = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+        return int(allowed), taken - cached
     except (OSError, ValueError):
-        return []
-    cached = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
-    return [max(0, int(allowed) - taken + cached)]
+        return None, 0
 
 
 def free_on(device: "torch.device") -> int | None:
@@ -95,6 +129,20 @@ def require_memory(
         raise WeightsError(
             f"{what} got files that need {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are "
             f"free, swap included. {way_out}"
+        )
+
+
+def require_room(
+    needed: int,  # bytes, a lower bound
+    what: str,  # the input and its value, for the message
+    way_out: str,
+) -> None:
+    """Raise InputError if this can never fit into the memory of this machine."""
+    most = most_memory()
+    if most is not None and needed > most:
+        raise InputError(
+            f"{what}; that needs more than {needed / 1e9:.1f} GB of memory, but this machine has "
+            f"{most / 1e9:.1f} GB, swap included. {way_out}"
         )
 
 
@@ -130,8 +178,13 @@ def _after_collection(phase: str, info: dict[str, int]) -> None:
 
 
 def _free_by_linux() -> int | None:
-    if not _MEMINFO.is_file():
-        return None
-    lines = (line.split() for line in _MEMINFO.read_text(encoding="ascii").splitlines())
-    sizes = {name: 1024 * int(size) for name, size, *_ in lines}
+    sizes = _meminfo()
     return sizes["MemAvailable:"] + sizes["SwapFree:"] if "MemAvailable:" in sizes else None
+
+
+def _meminfo() -> dict[str, int]:  # bytes
+    """Return the entries of /proc/meminfo; empty where there is none."""
+    if not _MEMINFO.is_file():
+        return {}
+    lines = (line.split() for line in _MEMINFO.read_text(encoding="ascii").splitlines())
+    return {name: 1024 * int(size) for name, size, *_ in lines}

@@ -15,6 +15,7 @@ from ..errors import InputError, WeightsError
 from ..networks.condition import check_strengths
 from ..types import Size
 from .condition import ReferencePictures, pictures_of, tell_small
+from .room import require_room_for_clip
 from .settings import PIXELS_PER_LATENT, Networks, Sampling
 
 
@@ -40,7 +41,11 @@ def check_inputs(
             f"poses got {poses.dtype} of shape {poses.shape}; they must be uint8 pictures "
             f"(frames, H, W, 3). Draw them with draw_pose."
         )
-    check_plan(models.preset, len(poses), Size(poses.shape[2], poses.shape[1]), sampling)
+    size = Size(poses.shape[2], poses.shape[1])
+    check_plan(models.preset, len(poses), size, sampling)
+    like = next(models.denoiser.parameters())
+    machine = (like.device, like.itemsize, models.autoencoder)
+    require_room_for_clip(models.preset, len(poses), size, sampling, *machine)
 
 
 def _check_picture(picture: Tensor, name: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import Preset
+from ..errors import InputError
 from ..pose.retarget.modes import USUAL_MODE
 from ..types import Size
 from ..weights.sets.table import get_preset, presets
@@ -26,10 +27,13 @@ from .options import (
 from .persons import add_persons_arguments
 
 if TYPE_CHECKING:
+    import torch
+
     from ..animate import Sampling
     from ..animate.continuing import Piece
     from ..weights.load import Models
     from .driving import Driving
+    from .making import Clip
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +135,8 @@ def run(options: argparse.Namespace) -> int:
         seen = sum(value > 0 for value in clip.strengths)
         more = (dtype.itemsize, clip.way.pieces, seen, options.per_person)
         plan = describe(clip.preset, clip.driving, clip.size, clip.sampling, *more)
-        sys.stdout.write(plan + _row("motion", f"{clip.driving.kind}, retargeting {clip.fit.mode}"))
+        plan += _row("motion", f"{clip.driving.kind}, retargeting {clip.fit.mode}")
+        sys.stdout.write(plan + _refusal(clip, device))
         return 0
 
     def load() -> "Models":
@@ -207,6 +212,15 @@ def describe(
         + "; VAE and image encoder not counted",
     }
     return "".join(_row(name, text) for name, text in lines.items())
+
+
+def _refusal(clip: "Clip", device: "torch.device") -> str:
+    """Return why a clip will be refused for want of memory; nothing if it will not."""
+    try:
+        clip.require_room(device)
+    except InputError as error:
+        return _row("refused", str(error))
+    return ""
 
 
 def _in_pieces(pieces: "Sequence[Piece]") -> dict[str, str]:

@@ -16,7 +16,7 @@ from ..types import Size
 from .following import Follower, progress_bar, retarget_config
 from .going_on import frames_limit, going_on
 from .keeping import Keeping
-from .options import sampling_from
+from .options import machine_from, sampling_from
 from .persons import check_persons, with_regions
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Clip:
 
         options, way, size, keeping = self._options, self.way, self.size, self._keeping
         driving = self.driving
+        self.require_room(device)
         if options.sheet:
             check_picture_place(options.sheet)
         sheet = _Sheet(way.shown)
@@ -136,6 +137,14 @@ class Clip:
         if options.sheet:
             sheet.write(options.sheet, [to_bytes(picture)[0] for picture in references])
         return writer.frames
+
+    def require_room(self, device: "torch.device") -> None:
+        """Raise InputError if the memory of this machine can never hold what the clip needs."""
+        from ..animate.room import require_room_for_clip
+
+        value_bytes = machine_from(self._options)[1].itemsize
+        plan = (self.preset, self.way.pieces[0].frames, self.size, self.sampling)
+        require_room_for_clip(*plan, device, value_bytes)
 
     def _timed(self, made: "Iterator[Made]") -> "Iterator[Made]":
         """Yield what is made, and count the seconds that making it takes."""

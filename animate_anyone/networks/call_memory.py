@@ -29,6 +29,32 @@ def working_bytes(
     return round(rows * frames * places_of(size) * (widest + skips) * value_bytes)
 
 
+def least_working_bytes(
+    unet: UNetConfig,
+    *,
+    frames: int,  # of one window
+    size: Size,
+    value_bytes: int,
+    smaller_inside: bool = False,  # a patch may make the features after conv_in smaller
+) -> int:
+    """Return a lower bound for one call of the denoiser in bytes.
+
+    When the middle block runs, all skip connections of one row exist at once, and its own features.
+    """
+    channels, layers = unet.block_out_channels, unet.layers_per_block
+    if smaller_inside:
+        return 2 * channels[0] * frames * places_of(size) * value_bytes
+    width, height = size.width // PIXELS_PER_LATENT, size.height // PIXELS_PER_LATENT
+    numbers = channels[0] * width * height
+    for level, count in enumerate(channels):
+        numbers += layers * count * width * height
+        if level < len(channels) - 1:
+            width, height = -(-width // 2), -(-height // 2)
+            numbers += count * width * height
+    numbers += channels[-1] * width * height
+    return numbers * frames * value_bytes
+
+
 def reference_values(
     unet: UNetConfig,
     places: int,  # of the latents: tokens of the picture at full resolution

@@ -13,10 +13,19 @@ from torch import Tensor
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.types import Size
 from ..comfyui import convert, folders, host
+from ..comfyui.room import require_room_to_decode
 
 CHUNK_FRAMES = 8
 FORMATS = ["mp4", "webm", "mov"]
 TRANSPARENT = ("webm", "mov")  # formats that can hold alpha
+
+
+def decode_frames(
+    latent: dict[str, Tensor], vae: host.Vae, chunk: int, skip: int = 0
+) -> Tensor:  # IMAGE
+    """Return all decoded frames; at most `chunk` of them are decoded together."""
+    require_room_to_decode(vae, shown_samples(latent, vae, skip), together=True)
+    return convert.join(list(decode_chunks(latent, vae, chunk, skip)))
 
 
 def decode_chunks(
@@ -93,6 +102,7 @@ def decode_video(
             "Set format to webm or mov, or disconnect the mask."
         )
     samples = shown_samples(latent, vae, skip)
+    require_room_to_decode(vae, samples, together=False)
     rows, columns = samples.shape[2:]
     size = Size(8 * columns, 8 * rows)
     path, subfolder = folders.output_path(prefix, f".{suffix}", size.width, size.height)

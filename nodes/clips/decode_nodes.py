@@ -5,9 +5,9 @@ from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..comfyui import convert, folders, host
+from ..comfyui import folders, host
 from ..comfyui.checks import checked
-from .decode import CHUNK_FRAMES, FORMATS, decode_chunks, decode_video
+from .decode import CHUNK_FRAMES, FORMATS, decode_frames, decode_video
 
 CATEGORY = "animate_anyone/decoding"
 
@@ -63,7 +63,7 @@ class DecodeFrames(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, latent: dict, vae: host.Vae, chunk: int, skip: int = 0) -> io.NodeOutput:
-        return io.NodeOutput(convert.join(list(decode_chunks(latent, vae, chunk, skip))))
+        return io.NodeOutput(decode_frames(latent, vae, chunk, skip))
 
 
 class DecodeToVideo(io.ComfyNode):

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from ...animate_anyone.config import Preset
 from ...animate_anyone.errors import InputError
+from ...animate_anyone.networks.call_memory import PIXELS_PER_LATENT
 from ...animate_anyone.networks.condition import MOST_REFERENCES
 from ...animate_anyone.types import PoseClip, Size
 from ..clips.read import driving_clip, in_chunks
 from ..comfyui import convert, host
+from ..comfyui.room import HALF_BYTES, require_room_for_images, require_room_for_reference
 from ..comfyui.sockets import EncodedPicture, Network, Pose, Reference
 
 CHUNK_FRAMES = 8  # pose pictures in the Pose Guider at once
@@ -67,6 +69,7 @@ def encode_reference(
     tell_small(frames, "image")
     preset = net.preset
     size = fitting_size(size, Size(preset.width, preset.height))
+    require_room_for_reference(preset.unet.reference(), size, net.patcher)
     pictures = frames.split(1)
     tokens = [image_token(one, clip_vision, preset.unet.cross_attention_dim) for one in pictures]
     latents = [latents_of(fit_picture(one, size), vae, preset) for one in pictures]
@@ -202,6 +205,7 @@ def encode_pose(
     with driving_clip(image, video, mask, "black") as clip:
         total = clip.total
         size = fitting_size(size, clip.size)
+        _require_room(keep, total, size, guider)
         fitted = (fit_drawing(frame, size) for frame in clip.frames)
         chunks = map(convert.as_tensor, in_chunks(fitted, CHUNK_FRAMES))
         if _keeps_features(keep, total, size, guider):
@@ -225,11 +229,20 @@ def encode_keypoints(
     size = fitting_size(size, clip.canvas)
     check_drawn_size(size)
     pose, total = Pose(None, None, size, guider, clip), len(clip)
+    if _keeps_features(keep, total, size, guider):
+        _require_room(keep, total, size, guider)
     if not _keeps_features(keep, total, size, guider):
         return pose
     starts = range(0, total, CHUNK_FRAMES)
     chunks = (pose.pictures_of(range(total)[start : start + CHUNK_FRAMES]) for start in starts)
     return Pose(pose_features(chunks, total, guider, size), None, size, guider)
+
+
+def _require_room(keep: str, frames: int, size: Size, guider: Network) -> None:
+    """Raise InputError if what is kept of a pose can never be in memory."""
+    of_features = guider.preset.pose_guider.out_channels * HALF_BYTES / PIXELS_PER_LATENT**2
+    kept = of_features if _keeps_features(keep, frames, size, guider) else 3
+    require_room_for_images("Encode Pose", size, frames, kept)
 
 
 def _keeps_features(keep: str, frames: int, size: Size, guider: Network) -> bool:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...animate_anyone.types import Size
 from ..comfyui import convert, folders
+from ..comfyui.room import FLOAT_BYTES, require_room_for_images
 from ..models.encode import check_drawn_size, fitting_size
 from ..page.pose_stage import corrected, stage_ui
 
@@ -52,6 +53,8 @@ def draw(
     reading = parse_with_notes(keypoints)
     size = fitting_size(wanted, reading.clip.canvas)
     check_drawn_size(size)
+    # Bytes and numbers of three channels exist at once.
+    require_room_for_images("Draw Pose", size, len(reading.clip), 3 + 3 * FLOAT_BYTES)
     drawn = draw_pose(reading.clip, size, **parts, dimmed=dimmed)
     notes = reading.lines()
     if not drawn.any():

@@ -11,6 +11,7 @@ from ...animate_anyone.errors import InputError
 from ...animate_anyone.pose.drawing.hull import PoseMask
 from ...animate_anyone.types import Size
 from ..comfyui import convert
+from ..comfyui.room import FLOAT_BYTES, require_room_for_images
 from ..models.encode import fitting_size
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def _of_keypoints(
 
     clip = parse_keypoints(keypoints)
     size = fitting_size(size, clip.canvas)
+    require_room_for_images("Pose Mask", size, len(clip), 1 + FLOAT_BYTES)
     for frame in range(len(clip)):
         yield shape.of_frame(clip, frame, size)
 

@@ -18,6 +18,7 @@ from ...animate_anyone.diffusion.noise import repeat_noise
 from ...animate_anyone.diffusion.windows import WindowConfig, plan_windows
 from ...animate_anyone.errors import InputError
 from ..comfyui import convert, host
+from ..comfyui.room import require_room_to_sample
 from .conditions import tell_same_halves
 from .denoiser import RUN_CACHE, STEP_CACHE, RunCache
 from .going_on import hold
@@ -217,7 +218,9 @@ def _with_run_cache(
     options[RUN_CACHE], options[PATCH_RECORD] = RunCache(), PatchRecord()
     latent, mask = (*args, None, None)[:2]
     handler = extra_args["model_options"].get("context_handler")
-    hold(extra_args, latent, mask, handler.config if isinstance(handler, WindowHandler) else None)
+    config = handler.config if isinstance(handler, WindowHandler) else None
+    _require_room(model, noise, config, extra_args["model_options"])
+    hold(extra_args, latent, mask, config)
     try:
         result = executor(guider, sigmas, extra_args, callback, noise, *args, **kw)
         options[PATCH_RECORD].tell()
@@ -229,6 +232,16 @@ def _with_run_cache(
     finally:
         options.pop(RUN_CACHE, None)
         options.pop(PATCH_RECORD, None)
+
+
+def _require_room(
+    model: Any, noise: Tensor, config: WindowConfig | None, options: Mapping[str, Any]
+) -> None:
+    """Raise InputError if a run can never fit into this machine's memory."""
+    preset = getattr(getattr(model, "model", None), "preset", None)
+    if preset is not None and noise.ndim == 4:
+        window = None if config is None else config.length
+        require_room_to_sample(model, preset.unet, tuple(noise.shape), window, options)
 
 
 def _with_repeated_noise(

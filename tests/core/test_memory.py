@@ -2,12 +2,13 @@
 
 import gc
 import sys
+from types import SimpleNamespace
 
 import pytest
 from torch import nn
 
 from animate_anyone import memory
-from animate_anyone.errors import WeightsError
+from animate_anyone.errors import InputError, WeightsError
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/meminfo")
@@ -51,6 +52,46 @@ def test_the_limit_of_a_container_counts(monkeypatch, tmp_path, own, folder, fil
     assert memory.free_memory() == 2500
     (group / files[0]).write_text("max\n")
     assert memory.free_memory() != 2500
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [("linux", 3_000 * 1024), ("win32", 70_000)],  # the disk's free bytes are swap elsewhere
+)
+def test_the_most_memory_is_that_of_the_machine_with_swap(monkeypatch, tmp_path, system, expected):
+    psutil = pytest.importorskip("psutil")
+    (tmp_path / "meminfo").write_text("MemTotal: 2000 kB\nSwapTotal: 1000 kB\nMemFree: 1 kB\n")
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", tmp_path / "none")
+    monkeypatch.setattr(memory.sys, "platform", system)
+    for name, total in (("virtual_memory", 40_000), ("swap_memory", 10_000)):
+        monkeypatch.setattr(psutil, name, lambda total=total: SimpleNamespace(total=total))
+    monkeypatch.setattr(memory.shutil, "disk_usage", lambda _: SimpleNamespace(free=20_000))
+    assert memory.most_memory() == expected
+
+
+def test_the_most_memory_is_a_containers_with_the_swap_of_the_machine(monkeypatch, tmp_path):
+    (tmp_path / "meminfo").write_text("MemTotal: 2000 kB\nSwapTotal: 1000 kB\n")
+    (tmp_path / "own").write_text("0::/box")
+    (tmp_path / "box").mkdir()
+    for name, text in (("max", "1024000"), ("current", "5000"), ("stat", "inactive_file 0")):
+        (tmp_path / "box" / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    assert memory.most_memory() == 2_000 * 1024  # 1,000 kB of memory, 1,000 kB of swap
+    (tmp_path / "box/memory.max").write_text("max")
+    assert memory.most_memory() == 3_000 * 1024
+
+
+def test_what_can_never_fit_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "most_memory", lambda: 4 * 10**9)
+    memory.require_room(4 * 10**9, "size got 1x1", "")
+    with pytest.raises(InputError, match=r"size got 8x8; .* 5\.2 GB .* has 4\.0 GB, .* Choose"):
+        memory.require_room(52 * 10**8, "size got 8x8", "Choose a smaller one.")
+    monkeypatch.setattr(memory, "most_memory", lambda: None)
+    memory.require_room(10**15, "size got 1x1", "")
 
 
 def test_weights_larger_than_the_free_memory_are_refused(monkeypatch):

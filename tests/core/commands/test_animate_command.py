@@ -10,14 +10,19 @@ from core.pose import fake_models as fake
 from PIL import Image
 from safetensors.torch import save_file
 
+from animate_anyone import memory
 from animate_anyone.__main__ import main
+from animate_anyone.animate import sampling_of
+from animate_anyone.animate.room import require_room_for_clip
 from animate_anyone.commands import making
 from animate_anyone.diffusion.sampler_table import SAMPLERS, Sampler
+from animate_anyone.errors import InputError
 from animate_anyone.media import VideoWriter, clip_info, frames_of, read_picture
 from animate_anyone.pose.drawing.draw import draw_pose
 from animate_anyone.pose.files.keypoints import write_keypoints
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
+from animate_anyone.weights.load import load_models
 
 
 @pytest.fixture
@@ -209,6 +214,37 @@ def test_size_is_snapped_and_reported(inputs, caplog):
 
     assert clip_info(options["out"]).size == Size(32, 32)
     assert "size 30x30: sides must be multiples of 8, taking 32x32" in caplog.text
+
+
+@pytest.fixture
+def small_machine(monkeypatch):
+    """Let the machine have 100 MB; the tests need less than that."""
+    monkeypatch.setattr(memory, "most_memory", lambda: 100_000_000)
+
+
+def test_a_size_that_memory_can_never_hold_is_refused_first(inputs, small_machine, capsys):
+    _, options = inputs
+    assert main(arguments(options, size="32x48", frames=2, steps=1)) == 0
+    told = options["out"].stat().st_mtime_ns
+    assert main(arguments(options, size="4096x4096", models="none.safetensors")) == 2
+    assert "none.safetensors" in capsys.readouterr().err
+    assert main(arguments(options, size="4096x4096")) == 2
+    said = capsys.readouterr().err
+    assert "size got 4096x4096 pixels for 6 frames; that needs more than" in said
+    assert "0.1 GB, swap included. Choose a smaller size, or fewer frames at once" in said
+    assert "sampling" not in said
+    assert options["out"].stat().st_mtime_ns == told
+    assert main(arguments(options, "--dry-run", size="4096x4096")) == 0
+    assert "refused     size got 4096x4096 pixels for 6 frames" in capsys.readouterr().out
+
+
+def test_a_frame_that_memory_can_never_decode_is_refused(tiny_bundle, tiny, small_machine):
+    models, size = load_models(tiny_bundle, preset=None), Size(2000, 2000)
+    plan = (tiny.preset, 1, size, sampling_of(tiny.preset), torch.device("cpu"), 4)
+    require_room_for_clip(*plan)
+    with pytest.raises(InputError, match="2000x2000 pixels for 1 frame;"):
+        require_room_for_clip(*plan, models.autoencoder)
+    require_room_for_clip(*plan[:-2], torch.device("cuda"), 4, models.autoencoder)
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(inputs, capsys):
