@@ -12,9 +12,57 @@ from pathlib import Path
 
 from .verdict import FAULT, Tally, Verdict, last_lines
 
-HANGS = 20.0  # seconds after which an attempt counts as hanging
+HANGS = 20.0  # seconds of the processor, or of sleep, after which an attempt counts as hanging
 SLOW = 8.0  # seconds of the processor after which a small file counts as a large cost
 MOST_BYTES = 3 * 2**30  # of memory that an attempt may ask for, above what the process has
+
+
+class Watch:
+    """Decides whether a fork hangs, by what it does and not by the clock of a busy machine.
+
+    It hangs if it has used the processor for too long, or if it has slept for so long. A fork that
+    waits for the processor does neither.
+    """
+
+    def __init__(
+        self,
+        child: int,
+        seconds: float,  # of the processor, or of sleep
+    ) -> None:
+        self._child, self._seconds = child, seconds
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._first, _ = self._last = _doing(self._child)
+        self._since = time.monotonic()
+
+    def hangs(self) -> bool:
+        """Return whether the fork hangs; to be asked again and again."""
+        now = used, works = _doing(self._child)
+        if works or now != self._last:
+            self._last, self._since = now, time.monotonic()
+        slept = time.monotonic() - self._since
+        return max(used - self._first, slept) > self._seconds
+
+
+def used_by(child: int) -> float:
+    """Return the seconds of the processor that a process and its children have used."""
+    return _doing(child)[0]
+
+
+def _doing(child: int) -> tuple[float, bool]:
+    """Return the seconds of a process and its children, and whether one of them works."""
+    try:
+        text = Path(f"/proc/{child}/stat").read_text()
+        children = Path(f"/proc/{child}/task/{child}/children").read_text().split()
+    except OSError:  # it has ended meanwhile
+        return 0.0, False
+    state, *fields = text.rsplit(")", 1)[1].split()
+    used = sum(map(int, fields[10:14])) / os.sysconf("SC_CLK_TCK")
+    below = [_doing(int(each)) for each in children]
+    works = state in ("R", "D") or any(one for _, one in below)  # D: waits for a disk
+    return used + sum(each for each, _ in below), works
 
 
 def try_all(
@@ -40,22 +88,23 @@ def _in_a_fork(
         os.close(reader)
         _work(writer, first, count, attempt)
     os.close(writer)
-    text, number, since = b"", first, time.monotonic()
+    text, number, watch = b"", first, Watch(child, seconds)
     while True:
-        ready, _, _ = select.select([reader], [], [], 0.5)
+        ready, _, _ = select.select([reader], [], [], min(0.5, seconds / 4))
         part = os.read(reader, 1 << 16) if ready else None
         if part:
             *lines, text = (text + part).split(b"\n")
             for line in lines:
                 tally.add(Verdict(*json.loads(line)), number)
-                number, since = number + 1, time.monotonic()
+                number += 1
+            watch.begin()
         elif part == b"":
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             if number < count:
                 tally.add(Verdict(FAULT, f"the process ended with {status}"), number)
                 number += 1
             break
-        elif time.monotonic() - since > seconds:
+        elif watch.hangs():
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             tally.add(Verdict(FAULT, f"no answer for {seconds:.0f} seconds"), number)
@@ -122,15 +171,30 @@ def run_forked(
 
 
 def ended(child: int, seconds: float) -> int | None:
-    """Return the exit status of a fork; None, and the fork is killed, if it takes longer."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    """Return the exit status of a fork; None, and the fork is killed, if it hangs for so long."""
+    watch = Watch(child, seconds)
+    while not watch.hangs():
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.01)
     kill(child)
     return None
+
+
+def killed_at(
+    child: int,
+    share: float,  # of the work, 0..1
+    needed: float,  # seconds of the processor that all of the work needs
+) -> int:
+    """Kill a fork when it has done a share of its work; return its exit status."""
+    watch = Watch(child, HANGS)
+    while used_by(child) < share * needed and not watch.hangs():
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    return kill(child)
 
 
 def kill(child: int) -> int:

@@ -1,17 +1,17 @@
 """Commands that are killed at a random moment, as a system does whose memory is full."""
 
+import os
 import random
-import time
 from pathlib import Path
 
-from ..children import ended, kill, run_forked
+from ..children import ended, killed_at, run_forked
 from ..order import Order
 from ..verdict import ACCEPTED, FAULT, Tally, Verdict, judged
 from .jobs import JOBS, KILLED, Job, import_all, make_material
 
 FULL, FEW = 12, 1  # of each job
 WHOLE_EVERY = 4  # kills after which the command is run to its end
-PATIENCE = 120.0  # seconds
+PATIENCE = 120.0  # seconds of the processor, or of sleep
 
 
 def kills(order: Order) -> list[Tally]:
@@ -27,12 +27,12 @@ def kills(order: Order) -> list[Tally]:
 def each(job: Job, material: Path, folder: Path, seed: int, count: int) -> Tally:
     """Kill one job many times."""
     tally, rng = Tally(f"kills while {job.title}"), random.Random(f"{seed} {job.title}")
-    log, needed = folder.with_suffix(".log"), []
+    log = folder.with_suffix(".log")
     out = folder / "first"
     out.mkdir(parents=True)
-    started = time.monotonic()
+    before = sum(os.times()[2:4])  # seconds of the processor, of children that have ended
     status = ended(run_forked(lambda: job.run(material, out), log), PATIENCE)
-    needed.append(time.monotonic() - started)
+    needed = sum(os.times()[2:4]) - before
     if status != 0:
         tally.add(Verdict(FAULT, f"undisturbed: {status} {end_of(log)}"), job.title)
         return tally
@@ -40,8 +40,7 @@ def each(job: Job, material: Path, folder: Path, seed: int, count: int) -> Tally
     for number in range(count):
         out.mkdir(exist_ok=True)
         child = run_forked(lambda place=out: job.run(material, place), log)
-        time.sleep(rng.uniform(0, needed[0]))
-        status = kill(child)
+        status = killed_at(child, rng.random(), needed)
         tally.add(_after(job, material, out, log, status, last=number % WHOLE_EVERY == 0), number)
         if status == 0 or number % WHOLE_EVERY == 0:
             out = folder / str(number + 1)  # others go on where the last one was killed
