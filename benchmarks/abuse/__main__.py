@@ -4,7 +4,9 @@
                                [--host VERSION] [--minutes M] [--again] [--out docs/abuse.md]
 
 Each kind is saved in the folder when it is done; a second call makes only those that are missing.
-Hand-made prompts are saved one by one, for each seed: a call goes on where the last one stopped.
+With --host a kind of the server is saved for that ComfyUI alone. Hand-made prompts are saved one by
+one, for each seed: a call goes on where the last one stopped. Rows of the page that have no saved
+result stay as they are.
 The command fails if there was a fault. It needs Linux; the kinds of the server need a ComfyUI.
 """
 
@@ -15,7 +17,7 @@ import time
 from pathlib import Path
 
 from .order import Order
-from .table import KINDS, document, lines_of
+from .table import KINDS, OF_HOSTS, document, lines_of
 from .verdict import Tally
 
 
@@ -37,7 +39,8 @@ def main() -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     faults = 0
     for name in options.only or KINDS:
-        saved = options.folder / f"{name}{'.short' if options.short else ''}.json"
+        host = f".{options.host}" if options.host and name in OF_HOSTS else ""
+        saved = options.folder / f"{name}{host}{'.short' if options.short else ''}.json"
         if options.again or not saved.is_file():
             started = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="abuse-") as folder:
@@ -60,16 +63,26 @@ def main() -> int:
         faults += sum(tally.counts["fault"] for tally in tallies)
         print("\n".join(lines_of(tallies)), flush=True)
     if options.out is not None:
-        found = {name: _parts(options.folder / f"{name}.json") for name in KINDS}
-        text = document([Tally.read(path) for paths in found.values() for path in paths])
-        options.out.write_text(text, encoding="utf-8")
+        before = options.out.read_text(encoding="utf-8") if options.out.is_file() else ""
+        options.out.write_text(document(saved_in(options.folder), before), encoding="utf-8")
     return int(faults > 0)
+
+
+def saved_in(folder: Path) -> list[Tally]:
+    """Return all results of a folder; of two with one title the newer."""
+    found: dict[str, Tally] = {}
+    for name in KINDS:
+        files = [folder / f"{name}.json", *folder.glob(f"{name}.[0-9]*.json")]
+        whole = [path for path in files if path.is_file() and path.suffixes[-2:-1] != [".part"]]
+        for path in sorted(whole, key=lambda path: path.stat().st_mtime_ns):
+            if not path.name.endswith(".short.json"):
+                tally = Tally.read(path)
+                found[tally.title] = tally
+    return list(found.values())
 
 
 def _parts(saved: Path) -> list[Path]:
     """Return the files of one kind: some kinds have a row for each host."""
-    if not saved.is_file():
-        return []
     return [saved, *sorted(saved.parent.glob(f"{saved.stem}.[0-9].json"))]
 
 

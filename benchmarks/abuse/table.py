@@ -1,5 +1,6 @@
 """All kinds of abuse in the order of the table, and the table."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from .children import try_all
@@ -41,6 +42,7 @@ KINDS: dict[str, Campaign] = {
     "disks": disks.disks,
     "writers": writers.writers,
 }
+OF_HOSTS = ("prompts", "routes", "interrupts", "queue", "long")  # kinds that need a ComfyUI
 ABOUT = """# Abuse
 
 What happens when files are damaged, prompts are made by hand, processes are killed and disks are
@@ -64,11 +66,23 @@ def lines_of(tallies: Sequence[Tally]) -> list[str]:
     return rows + told + left + [f"  {note}" for each in tallies for note in each.notes]
 
 
-def document(tallies: Sequence[Tally]) -> str:
+def document(
+    tallies: Sequence[Tally],
+    before: str = "",  # the page as it was; its rows of which there is no tally stay
+) -> str:
     """Return the page in docs."""
-    rows = [line for line in lines_of(tallies) if line.startswith("|")]
+    new = {each.title: each for each in tallies}
+    kept = re.findall(r"^\| (.+?) \| (?=[\d,]+ \|)", before, re.MULTILINE)
+    rows, notes = [], []
+    for title in [*kept, *(title for title in new if title not in kept)]:
+        if title in new:
+            rows += [line for line in lines_of([new[title]]) if line.startswith("|")]
+            notes += [f"- {title}: {note}" for note in new[title].notes]
+        else:
+            lines = before.splitlines()
+            rows += [line for line in lines if line.startswith(f"| {title} |")]
+            notes += [line for line in lines if line.startswith(f"- {title}: ")]
     head = ["| what | tried | clear | accepted | fault |", "| --- " * 5 + "|"]
-    notes = [f"- {each.title}: {note}" for each in tallies for note in each.notes]
     return (
         ABOUT + "\n".join([*head, *rows]) + "\n" + ("\n" + "\n".join(notes) + "\n" if notes else "")
     )

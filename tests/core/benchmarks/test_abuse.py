@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from animate_anyone.errors import InputError
-from benchmarks.abuse.children import try_all
+from benchmarks.abuse import __main__ as campaign
+from benchmarks.abuse.children import ended, killed_at, run_forked, try_all
 from benchmarks.abuse.files import reading
 from benchmarks.abuse.files.mutations import damaged, damaged_json
 from benchmarks.abuse.host import prompts
@@ -79,6 +80,56 @@ def test_the_table_in_docs_has_no_fault_and_every_kind():
     for kind in reading.KINDS.values():
         assert kind.title in text
     assert text.startswith(document([]).split("| what", 1)[0])
+
+
+def tally_of(title, faults=0, notes=()):
+    return Tally(title, {CLEAR: 1200, ACCEPTED: 3, FAULT: faults}, notes=[*notes])
+
+
+def test_rows_without_a_new_result_stay_in_the_page(tmp_path):
+    old = document([tally_of("a", notes=["one"]), tally_of("b"), tally_of("c", notes=["two"])])
+    new = document([tally_of("d"), tally_of("b", faults=2)], old)
+    rows = [line for line in new.splitlines() if line.startswith("|")][2:]
+    assert [row.split(" |")[0][2:] for row in rows] == ["a", "b", "c", "d"]
+    assert [row.split("| ")[-1] for row in rows] == ["0 |", "2 |", "0 |", "0 |"]
+    assert new.endswith("- a: one\n- c: two\n")
+    assert document([], old) == old
+
+
+def test_a_host_tried_alone_leaves_the_other_to_be_tried(monkeypatch, tmp_path):
+    def prompts(order):
+        tried.append(order.host)
+        return [tally_of(f"prompts, ComfyUI {order.host}")]
+
+    tried = []
+    monkeypatch.setitem(campaign.KINDS, "prompts", prompts)
+    out = f"--out={tmp_path / 'abuse.md'}"
+    for host in ("1.2", "3.4", "1.2"):
+        words = ["abuse", "--only=prompts", f"--host={host}", f"--folder={tmp_path}", out]
+        monkeypatch.setattr(sys, "argv", words)
+        assert campaign.main() == 0
+    assert tried == ["1.2", "3.4"]
+    (tmp_path / "prompts.1.2.seed7.part.json").write_text("{}")
+    assert [each.title[-3:] for each in campaign.saved_in(tmp_path)] == ["1.2", "3.4"]
+    assert (tmp_path / "abuse.md").read_text().count("prompts, ComfyUI") == 2
+
+
+@forks
+def test_a_fork_that_waits_for_the_processor_does_not_hang():
+    """Limits follow what a fork does: a stopped one sleeps, a working one is let."""
+
+    def work(seconds):
+        started = time.process_time()
+        while time.process_time() - started < seconds:
+            pass
+        return 0
+
+    log = Path(os.devnull)
+    assert ended(run_forked(lambda: work(0.2), log), 0.6) == 0
+    assert ended(run_forked(lambda: work(60), log), 0.3) is None
+    assert ended(run_forked(lambda: time.sleep(60) or 0, log), 0.3) is None
+    assert killed_at(run_forked(lambda: work(60), log), 0.01, 10) == -9
+    assert killed_at(run_forked(lambda: 0, log), 0.5, 60) == 0
 
 
 def test_prompts_hold_every_node():
