@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 import zlib
 from array import array
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -107,7 +108,7 @@ def read_jobs(path: Path, check: Check, neighbours: Neighbours) -> JobList:
         except InputError as error:
             bad.add(number, str(error))
             continue
-        result = job.result.casefold()
+        result = _as_systems_compare(job.result)
         names.append(hash(result))
         for folder in _like_results(result):
             folders.setdefault(hash(folder), (number, job.name))
@@ -150,6 +151,14 @@ class _BadLines:
         )
 
 
+def _as_systems_compare(name: str) -> str:
+    """Return a name that is equal for names which some system takes for the same file.
+
+    macOS and Windows ignore case; macOS also ignores whether an accent is a sign of its own.
+    """
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
 def _like_results(result: str) -> Iterator[str]:
     """Yield the results whose file, or whose record, a folder of this result is called like."""
     *folders, _ = result.split("/")
@@ -173,7 +182,7 @@ def _name_equals(path: Path, hashes: Container[int], bad: _BadLines) -> None:
             job = _job(content)
         except InputError:
             continue
-        name = job.result.casefold()
+        name = _as_systems_compare(job.result)
         if hash(name) in hashes and first.setdefault(name, number) != number:
             why = f"name got {job.name!r}, as line {first[name]}; each job has a name of its own."
             bad.add(number, why)
@@ -197,11 +206,21 @@ def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
             number = 0
             while content := file.readline(MOST_LINE):
                 number += 1
-                if content.strip():
+                length, blank = _rest_of_line(file, content)
+                if not blank:
                     yield number, start, content
-                start += len(content)
+                start += length
     except OSError as error:
         raise InputError(f"jobs got {path}; cannot read it: {error}. Check it.") from error
+
+
+def _rest_of_line(file: BinaryIO, begin: bytes) -> tuple[int, bool]:
+    """Pass over the rest of a line that is too long; return its bytes, and whether it is blank."""
+    length, blank, part = len(begin), not begin.strip(), begin
+    while not part.endswith(b"\n") and (part := file.readline(MOST_LINE)):
+        length += len(part)
+        blank = blank and not part.strip()
+    return length, blank
 
 
 def _job(content: bytes) -> Job:

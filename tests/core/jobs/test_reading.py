@@ -64,6 +64,22 @@ def test_a_folder_before_the_file_of_its_name_is_noticed_too(tmp_path):
     assert "of another job. Choose another name for one of them.; line 2: name got 'c.mp4" in said
 
 
+def test_names_that_some_system_takes_for_one_file_are_refused(tmp_path):
+    lines = [json.dumps({"name": name}) for name in ("caf\u00e9", "CAFE\u0301", "cafe")]
+    with pytest.raises(InputError, match=r"with 1 bad lines \(line 2: .*, as line 1; each job"):
+        read(written(tmp_path / "jobs.jsonl", *lines))
+
+
+@pytest.mark.parametrize("begin", ["x" * (3 << 20), " " * (1 << 20) + "{}"])
+def test_a_line_of_any_length_counts_as_one(tmp_path, begin):
+    path = written(tmp_path / "jobs.jsonl", begin, " " * (2 << 20), "", '{"name": "a"}', "bad")
+    with pytest.raises(InputError) as error:
+        read(path)
+    said = str(error.value)
+    assert "with 2 bad lines (line 1: it is longer than 1024 kB" in said
+    assert "line 5: it is not JSON" in said
+
+
 def test_many_bad_lines_are_listed_up_to_ten(tmp_path):
     with pytest.raises(InputError, match=r"with 30 bad lines \(line 1: .*line 10: .*and 20 more"):
         read(written(tmp_path / "jobs.jsonl", *["{"] * 30))
