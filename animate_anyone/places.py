@@ -22,6 +22,13 @@ _STEM = 40  # characters of a file's name that its temporary name repeats
 _FORGOTTEN = 7 * 24 * 3600  # seconds after which a temporary file is of a killed process
 
 
+def why_no_file(path: Path) -> str:
+    """Return in words why a path that is read is not a file."""
+    if path.is_dir():
+        return "it is a folder, not a file"
+    return "it is a device or a pipe, not a file" if path.exists() else "there is no such file"
+
+
 def check_place(
     path: Path | str,
     *,

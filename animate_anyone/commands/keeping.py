@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import AnimateAnyoneError, InputError
 from ..pose.drawing.hull import PoseMask
 from ..types import PoseClip, Size
 from .following import Follower
@@ -243,7 +243,10 @@ def _person(picture: np.ndarray, follower: Follower, name: str) -> PoseClip:
 def _check_plate(path: Path, size: Size) -> None:
     from ..media import picture_size
 
-    own = picture_size(path)
+    try:
+        own = picture_size(path)
+    except AnimateAnyoneError as error:
+        raise type(error)(str(error).replace("picture", "plate", 1)) from error
     if own != size:
         logger.warning(
             "plate: %s has %dx%d pixels and is fitted to %dx%d",
@@ -262,6 +265,10 @@ def _check_together(options: argparse.Namespace) -> None:
         raise InputError(
             f"{name} got {value} without keep-background, so nothing would stay. Add "
             f"--keep-background {', '.join(KEEP[:-1])} or {KEEP[-1]}."
+        )
+    if options.plate == "":
+        raise InputError(
+            f"plate got an empty name. Name a picture, or the word {FILL}, or leave it out."
         )
     if options.mask and shape:
         name, value = next(iter(shape.items()))

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from ..errors import InputError, MediaError
 from ..json_files import require_regular
 from ..names.frames import natural
-from ..places import cause_of
+from ..places import cause_of, why_no_file
 from .pictures import PICTURE_SUFFIXES, moves
 
 Kind = Literal["pictures", "moving", "video"]
@@ -109,7 +109,8 @@ def name_for_ffmpeg(path: Path) -> str:
 def open_clip(path: Path) -> InputContainer:
     """Open a video or sound file; InputError or MediaError names the file if this fails."""
     if not path.is_file():
-        raise InputError(f"frames got {path}; there is no such file or folder. Check the path.")
+        why = why_no_file(path) if path.exists() else "there is no such file or folder"
+        raise InputError(f"frames got {path}; {why}. Check the path.")
     try:
         # Tags may be in any code, and nothing here uses them.
         return av.open(name_for_ffmpeg(path), metadata_errors="replace")

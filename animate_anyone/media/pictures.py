@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 import torch
 from einops import rearrange
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .. import opencv as cv2
 from ..errors import AnimateAnyoneError, InputError, MediaError
-from ..places import cannot_write, check_place, whole_file
+from ..places import cannot_write, check_place, whole_file, why_no_file
 from ..types import Size
 from .light import coded_light, srgb_levels, to_sdr
 
@@ -192,7 +192,7 @@ def _in_srgb(image: Image.Image, path: Path) -> Image.Image:
 def opened_picture(path: Path) -> Iterator[Image.Image]:
     """Open a picture file; InputError or MediaError names the file if this fails."""
     if not path.is_file():
-        raise InputError(f"picture got {path}; there is no such file. Check the path.")
+        raise InputError(f"picture got {path}; {why_no_file(path)}. Check the path.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -201,6 +201,11 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise InputError(
             f"picture got {path}; it has more than 178 million pixels. Reduce it first."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise MediaError(
+            f"picture got {path}; it cannot be decoded, since it is no picture or a damaged "
+            "one. Name a picture such as PNG, JPEG or WebP, not a video."
         ) from error
     except AnimateAnyoneError:
         raise

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError, WeightsError
+from ..places import why_no_file
 from ..pose.networks.detector import Detector
 from ..pose.networks.estimator import Estimator
 from ..pose.networks.sessions import PoseSession, open_session
@@ -60,7 +61,7 @@ def chosen_pose_models(detector: Path | None, estimator: Path | None) -> tuple[P
         )
     for role, path in (("detector", detector), ("estimator", estimator)):
         if not path.is_file():
-            raise WeightsError(f"{role} got {path}; there is no such file. Check the path.")
+            raise WeightsError(f"{role} got {path}; {why_no_file(path)}. Check the path.")
     return detector, estimator
 
 

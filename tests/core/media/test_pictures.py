@@ -93,8 +93,10 @@ def test_float_pictures_raise_instead_of_being_read_as_black(tmp_path: Path) -> 
 def test_pictures_that_cannot_be_read_raise_with_their_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png; there is no such file"):
         read_picture(tmp_path / "gone.png")
+    with pytest.raises(InputError, match=r"; it is a folder, not a file"):
+        read_picture(tmp_path)
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(MediaError, match=r"text\.png; it cannot be decoded"):
+    with pytest.raises(MediaError, match=r"text\.png; it cannot be decoded.* Name a picture such"):
         read_picture(tmp_path / "text.png")
     Image.effect_noise((64, 64), 50).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:900])
