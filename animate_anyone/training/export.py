@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ..config import Preset
 from ..errors import WeightsError
-from ..places import check_folder, whole_file
+from ..places import check_folder, owned, whole_file
 from ..weights.bundle import save_weights
 from ..weights.sets.table import get_preset
 from .config import TrainingConfig, scheduled
@@ -21,6 +23,7 @@ from .trained import AUTOENCODER
 
 log = logging.getLogger(__name__)
 
+MOTION = "motion_module"
 # Files that loading recognises, and the module of `AnimateNetworks` that each holds.
 WEIGHT_FILES = {
     "denoising_unet": "denoiser",
@@ -43,6 +46,7 @@ def export(
     Averaged weights are used if the run kept them. Without a stage 2 there are no motion modules.
     Every file holds the preset with the trained schedule in its metadata. Frozen encoders are not
     written; load them from their own files.
+    InputError while another process writes there: the files of two runs would be mixed.
     """
     check_folder(target, create=False)
     config, state = read_stage(folder)
@@ -53,18 +57,27 @@ def export(
             "its folder to evaluate --models."
         )
     if not merged and (loras := _loras(folder)):
-        target.mkdir(parents=True, exist_ok=True)
-        save_weights(target / LORA, joined(loras), dtype=torch.float32)
-        _copy_logs(folder, target)
+        with owned(target):
+            save_weights(target / LORA, joined(loras), dtype=torch.float32)
+            _copy_logs(folder, target)
         return {LORA: (target / LORA).stat().st_size}
     preset = scheduled(get_preset(config.preset), config)
     files = {name: _part(state, prefix) for name, prefix in WEIGHT_FILES.items()}
     denoiser = files["denoising_unet"]
     files["denoising_unet"] = {k: v for k, v in denoiser.items() if "motion_modules" not in k}
-    files["motion_module"] = {k: v for k, v in denoiser.items() if "motion_modules" in k}
+    files[MOTION] = {k: v for k, v in denoiser.items() if "motion_modules" in k}
     own = folder / AUTOENCODER
     files["autoencoder"] = load_file(own) if own.is_file() else {}
-    target.mkdir(parents=True, exist_ok=True)
+    with owned(target):
+        sizes = _written(files, target, preset)
+        _copy_logs(folder, target)
+    return sizes
+
+
+def _written(
+    files: Mapping[str, dict[str, Tensor]], target: Path, preset: Preset
+) -> dict[str, int]:  # bytes by name
+    """Write the files that have tensors; warn of one of an earlier run beside them."""
     sizes = {}
     for name, tensors in files.items():
         if tensors:
@@ -76,7 +89,13 @@ def export(
         text = json.dumps(config, indent=1) + "\n"
         with whole_file(target / "image_encoder.json") as part:
             part.write_text(text, encoding="utf-8")
-    _copy_logs(folder, target)
+    earlier = target / f"{MOTION}.safetensors"
+    if not files[MOTION] and earlier.is_file():
+        log.warning(
+            "%s is of an earlier export, since this run has no motion modules; whoever loads the "
+            "folder gets both. Delete it, or export to a new folder.",
+            earlier,
+        )
     return sizes
 
 

@@ -1,6 +1,7 @@
 """Low-rank changes of weights (arXiv 2106.09685), stored in a form that ComfyUI reads."""
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -8,8 +9,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ...memory import require_room
 from ...places import whole_file
 from ..config import TrainingConfig
+
+log = logging.getLogger(__name__)
 
 PREFIX = "lora_unet_"
 LORA = "lora.safetensors"  # beside the weights of a stage, and the name of an exported file
@@ -46,12 +50,35 @@ def add_low_rank(
     scale: float = 1.0,  # alpha / rank
 ) -> dict[str, LowRank]:
     """Add trainable low-rank changes to chosen layers of a frozen network; return them by name."""
+    layers = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d) and chosen(name)
+    }
+    if layers:
+        _check_rank(rank, [module.weight for module in layers.values()])
     changes = {}
-    for name, module in [*network.named_modules()]:
-        if isinstance(module, nn.Linear | nn.Conv2d) and chosen(name):
-            changes[name] = LowRank(module.weight.detach(), rank, generator, scale)
-            parametrize.register_parametrization(module, "weight", changes[name])
+    for name, module in layers.items():
+        changes[name] = LowRank(module.weight.detach(), rank, generator, scale)
+        parametrize.register_parametrization(module, "weight", changes[name])
     return changes
+
+
+def _check_rank(rank: int, weights: Sequence[Tensor]) -> None:
+    """Raise InputError for a rank that memory can never hold; warn of one that gains nothing."""
+    sides = [(len(weight), weight[0].numel()) for weight in weights]
+    widest = max(map(min, sides))
+    require_room(
+        rank * sum(map(sum, sides)) * weights[0].itemsize,
+        f"lora got the rank {rank}",
+        "Choose a smaller rank; 8 is usual.",
+    )
+    if rank > widest:
+        log.warning(
+            "lora got the rank %d, but the shorter side of the layers that it changes has at most "
+            "%d; a rank of %d can learn the same and needs less. 8 is usual.",
+            *(rank, widest, widest),
+        )
 
 
 def kohya_tensors(network: nn.Module, changes: dict[str, LowRank]) -> dict[str, Tensor]:

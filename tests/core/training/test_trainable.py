@@ -1,5 +1,6 @@
 """Training of parts by name and of a LoRA: what changes, what is written, and that it resumes."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from animate_anyone.errors import ConfigError, InputError, WeightsError
+from animate_anyone.places import owned
 from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.export import export
 from animate_anyone.training.loop.trainer import Surroundings, Trainer
@@ -169,6 +171,15 @@ def test_a_lora_beside_trained_weights_is_exported_whole(
     caplog.set_level("INFO")
     assert "denoising_unet.safetensors" in export(tmp_path / "run", tmp_path / "out")
     assert "which a LoRA does not hold" in caplog.text
+    assert "of an earlier export" not in caplog.text
+    shutil.rmtree(tmp_path / "run/stage2")
+    with (
+        owned(tmp_path / "out"),
+        pytest.raises(InputError, match="out, in which another process is working"),
+    ):
+        export(tmp_path / "run", tmp_path / "out")
+    export(tmp_path / "run", tmp_path / "out")
+    assert "motion_module.safetensors is of an earlier export, since this run" in caplog.text
 
 
 def test_files_that_are_no_fitting_lora_are_refused(tmp_path, small):
@@ -219,3 +230,19 @@ def test_settings_that_are_newer_than_a_checkpoint_are_compared(tmp_path, train)
     for name, value, before in (("noise_offset", 0.1, "0.0"), ("train", "attention", "''")):
         with pytest.raises(ConfigError, match=f"{name} was {before} and is"):
             train(replace(SMALL, **{name: value}), tmp_path)
+
+
+def test_a_rank_that_gains_nothing_is_told_and_one_that_never_fits_refused(small, caplog):
+    def build(rank):
+        networks = build_networks(small.preset, SMALL, torch.Generator())
+        return networks.train_stage(replace(SMALL, lora=rank))
+
+    build(8)
+    assert not caplog.text
+    build(9)
+    assert "lora got the rank 9, but the shorter side" in caplog.text
+    assert "a rank of 8 can learn the same" in caplog.text
+    with pytest.raises(InputError, match=r"lora got the rank 10000000000; .* smaller rank"):
+        build(10**10)
+    with pytest.raises(ConfigError, match="lora got -1; it must be 0 or more"):
+        build(-1)
