@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from torch import Tensor
 
-from ...errors import InputError
+from ...errors import InputError, MediaError
 from ...json_files import read_record
 from ...media import VideoWriter, to_bytes, write_picture
 from ...places import check_folder, temporary_path, whole_file
@@ -81,7 +81,11 @@ class KeptClips:
             files.callback(shutil.rmtree, part, ignore_errors=True)
             writer = ClipWriter(part, self.kind, fps, files)
             writer.name = name
-            yield writer
+            try:
+                yield writer
+            except MediaError as error:  # names the folder that is only for now
+                said = str(error).replace(part.name, name)
+                raise MediaError(said.replace("out got", "keep-clips got", 1)) from error
             with suppress(FileNotFoundError):
                 shutil.rmtree(self.folder / name)
             part.rename(self.folder / name)
