@@ -1,9 +1,12 @@
 import os
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
+import filelock
 import pytest
 
 from animate_anyone.errors import InputError, MediaError, WeightsError
@@ -143,3 +146,28 @@ def test_a_folder_has_one_owner_and_is_free_when_its_process_dies(tmp_path: Path
     with owned(tmp_path):
         pass
     assert not list(tmp_path.iterdir()) or os.name == "nt"
+
+
+def test_a_folder_is_let_go_by_another_thread_where_the_lock_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows does not delete an open file; a thread ends the work of a cancelled training run."""
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(self)
+
+    kept, make = [], filelock.FileLock
+
+    def kept_lock(*args: object, **options: object) -> filelock.BaseFileLock:
+        kept.append(make(*args, **options))  # or its end would let go
+        return kept[-1]
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    monkeypatch.setattr(filelock, "FileLock", kept_lock)
+    rest = ExitStack()
+    rest.enter_context(owned(tmp_path))
+    thread = threading.Thread(target=rest.close)
+    thread.start()
+    thread.join()
+    with owned(tmp_path):
+        assert (tmp_path / ".lock").is_file()
