@@ -35,8 +35,8 @@ class GuidanceInterval:
         if not 0 <= self.start < self.end <= 1:
             raise ConfigError(
                 f"guidance interval got from {self.start:g} until {self.end:g}; both are shares "
-                "of the run between 0 and 1, and from is less than until. Choose 0 and 1 to guide "
-                "all steps, or cfg 1 to guide none."
+                "of the run between 0 and 1, and from is less than until. Choose 0 for "
+                "guidance_from and 1 for guidance_until to guide all steps, or cfg 1 to guide none."
             )
 
     @property
@@ -53,8 +53,8 @@ class GuidanceInterval:
         if not found and total:
             raise ConfigError(
                 f"guidance interval got from {self.start:g} until {self.end:g}; with {total} steps "
-                f"it has none of them. Choose a longer interval: a step is {1 / total:.3g} of the "
-                "run."
+                "it has none of them. Choose a longer interval with guidance_from and "
+                f"guidance_until: a step is {1 / total:.3g} of the run."
             )
         return found
 

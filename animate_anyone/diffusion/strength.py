@@ -29,8 +29,8 @@ class Strength:
         if not 0 <= self.start < self.end <= 1:
             raise ConfigError(
                 f"{self.of} interval got from {self.start:g} until {self.end:g}; both are shares "
-                "of the run between 0 and 1, and from is less than until. Choose 0 and 1 for all "
-                "steps."
+                "of the run between 0 and 1, and from is less than until. Choose 0 for "
+                f"{self.of}_from and 1 for {self.of}_until for all steps."
             )
 
     @property
@@ -46,8 +46,8 @@ class Strength:
         if not steps_inside(self.start, self.end, total):
             raise ConfigError(
                 f"{self.of} interval got from {self.start:g} until {self.end:g}; with {total} "
-                f"steps it has none of them. Choose a longer interval: a step is {1 / total:.3g} "
-                "of the run."
+                f"steps it has none of them. Choose a longer interval with {self.of}_from and "
+                f"{self.of}_until: a step is {1 / total:.3g} of the run."
             )
 
     def at(

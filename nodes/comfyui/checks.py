@@ -6,7 +6,7 @@ values that arrive over a link, and NaN passes every range.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from comfy_api.latest import io
@@ -24,9 +24,11 @@ def checked(execute: Execute) -> Execute:
 
     @functools.wraps(execute)
     def run(cls: type[io.ComfyNode], **values: Any) -> io.NodeOutput:
-        for widget in cls.define_schema().inputs:
+        inputs = cls.define_schema().inputs
+        for widget in inputs:
             if values.get(widget.id) is not None:
                 check(widget, values[widget.id])
+        _check_given(inputs, values)
         try:
             return execute(cls, **values)
         except OSError as error:
@@ -35,6 +37,14 @@ def checked(execute: Execute) -> Execute:
             raise MediaError(system_refused(error)) from error
 
     return run  # type: ignore[return-value]
+
+
+def _check_given(inputs: Sequence[io.Input], values: Mapping[str, Any]) -> None:
+    """Raise for null in a required input; a prompt made by hand may hold it, or a node give it."""
+    for widget in inputs:
+        if not widget.optional and values.get(widget.id, "") is None:
+            way = "Set" if isinstance(widget, io.WidgetInput) else "Connect"
+            raise InputError(f"{widget.id} got null; the node needs a value there. {way} it.")
 
 
 def check(widget: io.Input, value: Any) -> None:

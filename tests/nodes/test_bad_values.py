@@ -23,6 +23,18 @@ def test_a_literal_in_the_place_of_a_link_is_refused(run, core, literal):
         run("decode", latent=literal, **values)
 
 
+@pytest.mark.parametrize(
+    ("node", "values", "message"),
+    [
+        ("decode", {"latent": {"samples": torch.zeros(1, 4, 8, 8)}, "vae": None}, "vae got null"),
+        ("load", {"file": None, "width": 0, "height": 0}, "file got null; .* Set it"),
+    ],
+)
+def test_null_in_a_required_input_is_refused(run, core, node, values, message):
+    with pytest.raises(core("errors").InputError, match=message):
+        run(node, **values)
+
+
 @pytest.mark.parametrize("literal", [{}, {"a": 1}, {"a": {"a": {}}}])
 def test_a_record_in_the_place_of_a_link_is_refused(pack, core, literal):
     nodes = {

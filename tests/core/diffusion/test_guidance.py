@@ -30,10 +30,10 @@ def test_interval_gives_the_guided_steps(start, end, total, expected):
     ("start", "end"), [(0.5, 0.5), (0.7, 0.2), (-0.1, 1), (0, 1.1), (float("nan"), 1)]
 )
 def test_empty_reversed_or_outside_intervals_are_refused(start, end):
-    with pytest.raises(ConfigError, match=r"guidance interval got from .* until .*; both are"):
+    with pytest.raises(ConfigError, match=r"got from .* until .*; both are .* guidance_from"):
         GuidanceInterval(start=start, end=end)
 
 
 def test_an_interval_without_a_step_is_refused_with_the_length_of_one():
-    with pytest.raises(ConfigError, match=r"with 4 steps it has none .* a step is 0\.25"):
+    with pytest.raises(ConfigError, match=r"with 4 steps it has none .* guidance_from .* is 0\.25"):
         GuidanceInterval(start=0.4, end=0.6).steps(4)
