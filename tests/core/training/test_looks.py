@@ -172,6 +172,33 @@ def test_a_damaged_checkpoint_is_told_by_the_thread_that_trains(tmp_path, whole)
         trained(tmp_path, Looks())
 
 
+def test_cancelling_while_a_checkpoint_is_read_is_answered(tmp_path, whole, monkeypatch):
+    from accelerate import Accelerator
+
+    uncut, at_steps = whole
+    with pytest.raises(Cancelled):
+        trained(tmp_path, Looks(cancel_at=(at_steps[0] + at_steps[1]) // 2))
+    wait_for_files(None)
+    begun, free, load_state = threading.Event(), threading.Event(), Accelerator.load_state
+
+    def slow(*args, **more):
+        begun.set()
+        assert free.wait(10), "nobody answered while the disk was busy"
+        return load_state(*args, **more)
+
+    def look():
+        if begun.is_set():
+            raise Cancelled
+
+    with monkeypatch.context() as slowly:
+        slowly.setattr(Accelerator, "load_state", slow)
+        with pytest.raises(Cancelled):
+            trained(tmp_path, look)
+        free.set()
+        wait_for_files(None)
+    assert resumed(tmp_path, uncut) == [2, 3]
+
+
 def test_building_is_interrupted_too():
     with pytest.raises(Cancelled):
         build_networks(PRESET, CONFIG, torch.Generator(), look=Looks(cancel_at=20))
