@@ -35,8 +35,11 @@ def measure_test(
 ) -> int:
     """Measure what is left, print and write the report if all is there; return the exit code."""
     from ...evaluation.kept.clips import open_clips
+    from ...evaluation.kept.folder import open_rows
 
-    clips = None
+    clips, below = None, options.keep_clips and options.keep_clips.resolve().parents
+    if options.out is not None and below and options.out.resolve() in below:
+        open_rows(options.out, settings)  # it must be a test's before it holds a folder of clips
     if options.keep_clips:
         clips = open_clips(options.keep_clips, settings.same, options.keep_as)
     if options.out is None:

@@ -147,6 +147,9 @@ def test_kept_videos_have_the_clips_rate_and_their_folder_is_theirs(drawn, tmp_p
     assert (info.frames, float(info.fps or 0)) == (FRAMES, 30)
     assert main([*words, "--steps", "2"]) == 2
     assert "which holds clips of another test (they differ in sampling" in capsys.readouterr().err
+    words[-1] = str(tmp_path / "rows/clips")
+    for _ in range(2):  # a folder below that of the figures, new and there
+        assert main([*words, "--out", str(tmp_path / "rows")]) == 0
     (tmp_path / "other").mkdir()
     (tmp_path / "other/notes.txt").write_text("mine")
     assert main([*words[:-1], str(tmp_path / "other")]) == 2
