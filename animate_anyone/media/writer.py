@@ -15,6 +15,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from ..errors import InputError, MediaError
+from ..memory import require_room
 from ..places import cannot_write, check_place, temporary_path
 from ..types import Size
 from .encoding import Coder, Encoding, encoding_of
@@ -46,7 +47,7 @@ class VideoWriter:
         audio_start: Fraction | float = 0,  # seconds of that clip at which its sound begins
         crf: int = 16,  # 0..51, lower is better and larger; ProRes has no such choice
         alpha: bool = False,  # frames are RGBA, their colours not multiplied by alpha
-        expected: int = 1,  # frames that will come, for the check of free space
+        expected: int = 1,  # frames that will come, for the check of free space and memory
     ) -> None:
         self.path = Path(path)
         self.size = size
@@ -67,6 +68,12 @@ class VideoWriter:
             raise InputError(f"fps got {fps}; it must lie in 0.001..1000. Choose for instance 30.")
 
     def __enter__(self) -> "VideoWriter":
+        size, frames = self.size, self._expected
+        require_room(
+            self._encoding.least_memory(size, frames),
+            f"size got {size.width}x{size.height} pixels for a video of {frames} frames",
+            "Choose a smaller size, or fewer frames.",
+        )
         # PyAV would open the file at the first packet only.
         check_place(self.path, size=self._encoding.least_bytes(self.size, self._expected))
         try:

@@ -110,7 +110,7 @@ def decode_video(
     alpha = None if mask is None else convert.mask_to_bytes(mask, "foreground_mask", count, size)
     with video_file(driving) as source:
         rate = (source and clip_info(source).fps) or Fraction(fps).limit_denominator(1001)
-        more = {"audio_from": source, "alpha": alpha is not None}
+        more = {"audio_from": source, "alpha": alpha is not None, "expected": count}
         with VideoWriter(path, size, rate, **more) as writer:
             for image in decode_chunks(latent, vae, chunk, skip):
                 frames = convert.image_to_bytes(image)

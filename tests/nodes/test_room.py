@@ -27,7 +27,7 @@ def test_pictures_of_poses_that_never_fit_are_refused(run_node, load, keypoints,
     with pytest.raises(ValueError, match=r"Draw Pose got 512x512 pixels for 4 frames; .* smaller"):
         run_node("DrawPose", keypoints=keypoints, **SIZE, **PARTS)
     with pytest.raises(ValueError, match="Pose Mask got 512x512 pixels for 4 frames"):
-        run_node("PoseMask", keypoints=keypoints, **SIZE)
+        run_node("PoseMask", keypoints=keypoints, margin=0.1, feather=0.03, **SIZE)
     guider = load().pose_guider
     run_node("EncodePose", pose_guider=guider, keypoints=keypoints, keep="pictures", **SIZE)
     room(500_000)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from animate_anyone import memory
 from animate_anyone.errors import InputError, MediaError
 from animate_anyone.media import VideoWriter, clip_info, frames_of
 from animate_anyone.types import Size
@@ -401,3 +402,17 @@ def test_frames_whose_parts_a_decoder_guesses_are_told(
         pytest.skip("this decoder guesses nothing")
     assert len(list(frames_of(path))) == 6
     assert f"clip.mp4: {damaged} frames are damaged" in caplog.text
+
+
+def test_a_video_whose_frames_never_fit_into_memory_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(memory, "most_memory", lambda: 1_000_000)
+    frame = np.zeros((64, 64, 3), np.uint8)
+    with VideoWriter(tmp_path / "a.mp4", Size(64, 64), 30, expected=1000) as writer:
+        writer.write(frame)
+    with (
+        pytest.raises(InputError, match=r"size got 128x128 pixels for a video of 1000 frames; .*"),
+        VideoWriter(tmp_path / "b.mp4", Size(128, 128), 30, expected=1000),
+    ):
+        pass
+    with VideoWriter(tmp_path / "b.mp4", Size(128, 64), 30, expected=40) as writer:
+        writer.write(np.concatenate([frame, frame], axis=1))
