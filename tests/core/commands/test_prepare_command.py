@@ -67,6 +67,11 @@ def test_existing_keypoints_are_used_and_a_second_run_does_nothing(clips, caplog
     assert {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()} == stamps
     dataset = ClipDataset.open(out)
     assert all(entry.spans == (Span(0, 5),) for entry in dataset.clips)
+    corrected = clips.with_name("poses") / "train" / "a.json"
+    corrected.write_text(corrected.read_text() + " ")
+    assert main(kept) == 0
+    after = {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()}
+    assert {path.name for path in after if after[path] != stamps[path]} == {"train%2Fa"}
 
 
 def test_a_recipe_has_a_split_and_lists_missing_clips(tmp_path, capsys):
