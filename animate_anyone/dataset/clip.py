@@ -116,12 +116,14 @@ def _written(found: Found, out: Path, make: Callable[[Path, dict[str, Any]], Out
 
 def remove_parts(out: Path, names: Iterable[str]) -> None:
     """Remove what killed workers left of these clips; nobody may be at work on them."""
-    ours = {clip_folder(out, name).name for name in names}
     folder = out / CLIPS
-    for path in folder.iterdir() if ours and folder.is_dir() else ():
-        match = _PART.fullmatch(path.name)
-        if match is not None and match[1] in ours:
-            _remove(path)
+    paths = folder.iterdir() if folder.is_dir() else ()
+    parts = [(path, match[1]) for path in paths if (match := _PART.fullmatch(path.name))]
+    if parts:
+        ours = {clip_folder(out, name).name for name in names}
+        for path, name in parts:
+            if name in ours:
+                _remove(path)
 
 
 def read_outcome(folder: Path) -> Outcome:
