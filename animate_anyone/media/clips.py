@@ -20,6 +20,7 @@ from ..errors import InputError, MediaError
 from ..names.frames import odd_names
 from ..types import Size
 from .files import cannot_decode, is_cover, kind_of_file, opened_video, pictures_in
+from .headers import crop_of, matte_of
 from .moving import moving_frames, moving_timing
 from .pictures import Background, picture_facts, picture_size, read_bytes
 from .shown import Shown
@@ -91,7 +92,7 @@ def clip_info(path: Path | str) -> ClipInfo:
         timing, size = moving_timing(path), picture_size(path)
         return _info(path, timing, size, has_audio=False, notes=())
     with _timed(path) as video:
-        shown = _shown(video.stream, "white")
+        shown = _shown(path, video, "white")
         if next(shown.pictures(_decoded(video)), None) is None or shown.size is None:
             raise MediaError(cannot_decode(path, ValueError("it holds no frame")))
         has_audio = bool(video.container.streams.audio)
@@ -124,7 +125,7 @@ def frames_of(
     else:
         with _timed(path, timing) as video:
             video.stream.thread_type = "AUTO"
-            shown = _shown(video.stream, background)
+            shown = _shown(path, video, background)
             damaged = _Damaged(path)
             yield from video.timing.even(shown.pictures(damaged.watch(_decoded(video))))
             damaged.tell()
@@ -229,10 +230,18 @@ def _timing(container: InputContainer, stream: VideoStream) -> tuple[Timing, lis
     return timing, kept if size <= _KEPT else []
 
 
-def _shown(stream: VideoStream, background: Background) -> Shown:
-    codec = stream.codec_context
+def _shown(path: Path, video: _Video, background: Background) -> Shown:
+    stream, codec = video.stream, video.stream.codec_context
     light = (int(codec.color_trc), int(codec.color_primaries))
-    return Shown(pixel=stream.sample_aspect_ratio, background=background, light=light)
+    others = [each.index for each in video.container.streams.video if not is_cover(each)]
+    number = others.index(stream.index)
+    return Shown(
+        pixel=stream.sample_aspect_ratio,
+        background=background,
+        light=light,
+        crop=crop_of(path, number),
+        matte=matte_of(path, number),
+    )
 
 
 def _several(video: _Video) -> tuple[str, ...]:

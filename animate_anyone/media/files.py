@@ -29,9 +29,15 @@ _PICTURES = re.compile(
 _PHOTO = re.compile(rb"....ftyp(heic|heix|heif|mif1|msf1|hevc|hevx)", re.DOTALL)
 _OTHERS = (  # what is often given in the place of a clip
     (rb"%PDF", "it is a PDF document. Export its pictures as PNG"),
+    (
+        rb"PK\x03\x04.{26}[^/]*\.npy",
+        "it holds arrays of NumPy. Save the keypoints as JSON, or pictures as PNG",
+    ),
     (rb"PK\x03\x04|Rar!|7z\xbc\xaf", "it is an archive (ZIP, RAR or 7z). Unpack it first"),
     (rb"\x1f\x8b", "it is packed by gzip. Unpack it first"),
     (rb"\x93NUMPY", "it is an array of NumPy. Save the keypoints as JSON, or pictures as PNG"),
+    (rb"\x80[\x02-\x05]", "it is a pickle of Python. Save the keypoints as JSON"),
+    (rb"HIERARCHY\s", "it is a motion in space (BVH). Give keypoints, or a video of it"),
     (rb"\x89HDF", "it is an HDF5 file. Save the keypoints as JSON, or pictures as PNG"),
     (rb"(?i)\s*<(!doctype html|html)", "it is a web page: a download that failed. Download again"),
     (rb"version https://git-lfs", "it is a pointer of Git LFS, not the file. Run git lfs pull"),
@@ -50,7 +56,7 @@ def kind_of_file(path: Path) -> Kind:
         return "pictures"
     head = _head(path)
     for sign, what in _OTHERS:
-        if re.match(sign, head):
+        if re.match(sign, head, re.DOTALL):
             raise InputError(f"frames got {path}; {what}.")
     if _PHOTO.match(head) and not _is_avif(head):
         raise InputError(

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ..types import Size
 from .colour import Colour, colour_of, light_of
+from .headers import Crop
 from .light import to_sdr
 from .pictures import Background, on_background
 
@@ -46,6 +47,8 @@ class Shown:
     pixel: Fraction | None  # width of a pixel divided by its height; None: not told
     background: Background
     light: tuple[int, int] = (2, 2)  # transfer curve and primaries of the clip, FFmpeg's numbers
+    crop: Crop | None = None  # what the container says to cut
+    matte: Background | None = None  # on which transparent parts lie already; None: they do not
     size: Size | None = None  # of all pictures; set by the first frame
     notes: list[str] = field(default_factory=list)
     _converter: VideoReformatter = field(default_factory=VideoReformatter)
@@ -74,10 +77,13 @@ class Shown:
     def _graph(self, frame: VideoFrame, look: "_Look", colour: Colour) -> Graph | None:
         """Return the filters for frames of this look; None if none is needed."""
         turn = self._turn(look.matrix)
-        scaled = self._scaled(frame, sideways=any(name == "transpose" for name, _ in turn))
+        cut = self._cut(frame)
+        own = cut.size if cut else Size(frame.width, frame.height)
+        scaled = self._scaled(own, sideways=any(name == "transpose" for name, _ in turn))
         self._note(colour.note, _alpha_note(frame, colour))
         steps = [_DEINTERLACE] if look.interlaced else []
-        same = scaled == Size(frame.width, frame.height)
+        steps += [cut.filter] if cut else []
+        same = scaled == own
         if not steps and not turn and same:
             return None
         way = "flags=bilinear" if same else f"w={scaled.width}:h={scaled.height}:flags=bicubic"
@@ -85,12 +91,19 @@ class Shown:
         steps += [("format", _rgb(frame, colour)), *turn]
         return _chain(frame, steps)
 
-    def _scaled(self, frame: VideoFrame, sideways: bool) -> Size:
+    def _cut(self, frame: VideoFrame) -> Crop | None:
+        """Return what to cut from a frame; frames of another size than the file says stay whole."""
+        if self.crop is None or self.crop.stored != Size(frame.width, frame.height):
+            return None
+        self._note(self.crop.note)
+        return self.crop
+
+    def _scaled(self, own: Size, sideways: bool) -> Size:
         """Return the size at which a frame has square pixels, before it is turned.
 
         A frame in the middle of a clip that has another size than the first is scaled to it.
         """
-        width, height, pixel = frame.width, frame.height, self.pixel or Fraction(1)
+        width, height, pixel = own.width, own.height, self.pixel or Fraction(1)
         if not Fraction(1, _WIDEST) <= pixel <= _WIDEST:
             self._note(f"The file claims pixels of {pixel}:1; they were taken as square.")
         elif pixel > 1:
@@ -142,6 +155,8 @@ class Shown:
         pixels = self._converter.reformat(frame, format=name, **options).to_ndarray()
         if colour.needs_light:
             return to_sdr(pixels, colour.transfer, colour.primaries)
+        if name == "rgba" and self.matte is not None:
+            return _on_other(pixels, self.matte, self.background)
         if name == "rgba":
             return np.array(on_background(Image.fromarray(pixels), self.background))
         return np.ascontiguousarray(pixels)
@@ -211,6 +226,17 @@ def _matrix(frame: VideoFrame) -> tuple[int, ...]:
         return (0, 0, 0, 0)
     a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32, 9).tolist()
     return (a, b, c, d)
+
+
+def _on_other(
+    pixels: np.ndarray,  # (H, W, 4) uint8, colours multiplied by alpha
+    before: Background,  # on which they were laid
+    after: Background,
+) -> np.ndarray:  # (H, W, 3) uint8
+    """Return a picture whose transparent parts lie on another background than before."""
+    through = 255 - pixels[..., 3:].astype(np.int16)
+    more = (after == "white") - (before == "white")
+    return (pixels[..., :3] + more * through).clip(0, 255).astype(np.uint8)
 
 
 def _stamp(frame: VideoFrame) -> Fraction | None:

@@ -71,12 +71,15 @@ def timing_of(
     rest = last * unit if last else None
     # The same as abs(t - first - i * mean) <= mean / 2, without a fraction for each frame.
     if all(2 * abs((t - first) * gaps - i * long) <= long for i, t in enumerate(known)):
-        if rest and abs(rest - mean) < mean / 4:  # a last frame that is held says nothing
+        # A last frame that is held says nothing, nor one that lasts as no other does.
+        alike = last is not None and steps[0] - 1 <= last <= steps[-1] + 1
+        if rest and alike and abs(rest - mean) < mean / 4:
             mean = (long * unit + rest) / len(known)
         fps = _even_speed(1 / mean, rates)
         # An AVI counts repeated frames too, so its number says nothing at another speed.
         header = announced if fps in rates else 0
         return Timing(frames=max(len(known), header), fps=fps)
+    steps = [step for step in steps if step * unit * _FASTEST >= 1] or steps
     usual = 1 / (steps[len(steps) // 10] * unit)
     fps = min(_nearest(usual, [*rates[::-1], *_USUAL], _NEAR), _FASTEST)
     until = _place((long * unit + (rest or mean)) * fps)

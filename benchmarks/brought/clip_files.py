@@ -112,6 +112,73 @@ def turned(make: Make, matrix: Sequence[int]) -> Make:
     return turn
 
 
+def with_aperture(make: Make, width: int, height: int, right: int, down: int) -> Make:
+    """Return a maker of an MP4 of which a part is to be shown, away from the middle in pixels."""
+
+    def add(folder: Path) -> Path:
+        path = make(folder)
+        data = bytearray(path.read_bytes())
+        box = struct.pack(">I4s8i", 40, b"clap", width, 1, height, 1, right, 1, down, 1)
+        at = data.index(b"moov")
+        for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+            at = data.index(name, at) - 4
+            size = int.from_bytes(data[at : at + 4], "big")
+            data[at : at + 4] = (size + len(box)).to_bytes(4, "big")
+            at += 4
+        end = at - 4 + size
+        data[end:end] = box
+        path.write_bytes(data)
+        return path
+
+    return add
+
+
+def with_mode(make: Make, mode: int) -> Make:
+    """Return a maker of an MP4 or MOV with a graphics mode: 256 is plain alpha, 257 multiplied."""
+
+    def write(folder: Path) -> Path:
+        path = make(folder)
+        data = bytearray(path.read_bytes())
+        at = data.index(b"vmhd") + 8
+        data[at : at + 2] = mode.to_bytes(2, "big")
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def with_crop(make: Make, left: int, top: int, right: int, bottom: int) -> Make:
+    """Return a maker of an MKV of whose frames the edges are to be cut, in pixels."""
+    edges = zip(
+        (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa"),
+        (left, top, right, bottom),
+        strict=True,
+    )
+    crops = b"".join(name + bytes((0x81, pixels)) for name, pixels in edges)
+
+    def add(folder: Path) -> Path:
+        path = make(folder)
+        data, at, size, outer = bytearray(path.read_bytes()), 0, 0, []
+        for name in (b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"):
+            while True:  # over the elements beside each other
+                found = data[at : at + 9 - data[at].bit_length()]
+                at += len(found)
+                length = 9 - data[at].bit_length()
+                size = int.from_bytes(data[at : at + length], "big") & (1 << 7 * length) - 1
+                if found == name:
+                    break
+                at += length + size
+            outer.append((at, length, size))
+            at += length
+        data[at + size : at + size] = crops
+        for at, length, size in outer:
+            data[at : at + length] = ((size + len(crops)) | 1 << 7 * length).to_bytes(length, "big")
+        path.write_bytes(data)
+        return path
+
+    return add
+
+
 def renamed(make: Make, name: str) -> Make:
     """Return a maker that gives a file another name."""
     return lambda folder: make(folder).rename(folder / name)

@@ -393,6 +393,17 @@ MAKER_CASES: tuple[Case, ...] = (
         canvas=CANVAS,
         notes=["of named points"],
     ),
+    *(
+        keypoint_case(
+            f"confidences apart, as {name}",
+            [
+                {"people": [{"keypoints": points(COCO, t), name: [1.0] * 9 + [0.0] * 8}], **SIZE}
+                for t in _EACH
+            ],
+            seen=(*COCO[:9], "neck"),
+        )
+        for name in ("scores", "confidence", "keypoints_visible")
+    ),
     keypoint_case(
         "Ultralytics: lists of x and y",
         [

@@ -1,7 +1,7 @@
 """From points in a maker's order to the parts of this project: layouts by count and by names."""
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ..skeleton.layouts import (
 )
 from ..skeleton.names import named_layout
 from .points import Read, Triples, read_points
-from .records import FIELDS, OWN_SCORES, SCORES, Record, Source
+from .records import FIELDS, OTHER_SCORES, OWN_SCORES, SCORES, Record, Source, is_list
 
 _LANDMARKS = "andmark"  # in the names of MediaPipe's fields
 _BETWEEN = 0.05  # of the body's span: how far from the middle of the hips BODY_25's point 8 may lie
@@ -104,8 +104,7 @@ def _read(person: Record, part: str, frame: int) -> Read:
     value = person.get(field)
     scores = None
     if part == "body" and value is not None:
-        listed = (person.get(name) for name in SCORES)
-        scores = next((one for one in listed if isinstance(one, Sequence) and len(one) > 1), None)
+        scores = _scores_of(person, value)
         _refuse_depth_only(person, frame)
     what = f"keypoints frame {frame} got {field}"
     is_depth = _LANDMARKS in field
@@ -123,6 +122,16 @@ def _read(person: Record, part: str, frame: int) -> Read:
             f"of these layouts."
         )
     return read
+
+
+def _scores_of(person: Record, value: object) -> object | None:
+    """Return the confidences of a body that are listed apart; None if there are none."""
+    listed = [one for name in SCORES if is_list(one := person.get(name)) and len(one) > 1]
+    if listed or not is_list(value) or not all(is_list(one) and len(one) == 2 for one in value):
+        return next(iter(listed), None)
+    # Names that may mean something else, so they count only where each point has one and no other.
+    listed = [one for name in OTHER_SCORES if is_list(one := person.get(name))]
+    return next((one for one in listed if len(one) == len(value) > 1), None)
 
 
 def _refuse_depth_only(person: Record, frame: int) -> None:

@@ -24,6 +24,9 @@ from ..clip_files import (
     see_through,
     turned,
     video,
+    with_aperture,
+    with_crop,
+    with_mode,
 )
 from ..clips import BLACK, BT601, BT2020, WHITE, a_case
 
@@ -99,7 +102,27 @@ def _columns(path: Path) -> str:
     return f"columns differ from their neighbours by {comb:.1f} of 255"
 
 
+def _bordered() -> list[np.ndarray]:
+    """Return frames of 80x64 that hold the quarters at (4, 10)."""
+    frame = np.zeros((64, 80, 3), np.uint8)
+    frame[10:58, 4:68] = quarters()
+    return [frame] * 2
+
+
+def _laid_on(level: int) -> np.ndarray:
+    """Return the test picture whose right half is half red light, laid on a grey of this level."""
+    picture = see_through()
+    picture[:, WIDTH // 2 :] = (100 + level // 2, level // 2, level // 2, 128)
+    return picture
+
+
+def _half(background: str) -> tuple[int, int, int]:
+    """Return what the right half of it looks like on a background."""
+    return (227, 127, 127) if background == "white" else (100, 0, 0)
+
+
 _PASP = video("wide.mp4", tags=BT601, pixel=Fraction(4, 3))
+_EDGED = video("edges.mp4", _bordered(), pix_fmt="yuv420p", tags=BT601)
 _ALPHA = [see_through()] * 2
 _ON_WHITE, _ON_BLACK = (RED, WHITE, BLUE, WHITE), (RED, BLACK, BLUE, BLACK)
 _ARGB = video("alpha.mov", _ALPHA, codec="qtrle", pix_fmt="argb")
@@ -238,6 +261,20 @@ CONTAINERS: tuple[Case, ...] = (
         turned(_ARGB, (0, 1, -1, 0)),
         shows((BLUE, RED, WHITE, WHITE), within=1, size=(HEIGHT, WIDTH)),
     ),
+    *(
+        a_case(
+            f"transparent {side}, MOV, colours multiplied by alpha on {matte}",
+            f"on {background}, within 1",
+            with_mode(
+                video("alpha.mov", [_laid_on(level)] * 2, codec="qtrle", pix_fmt="argb"), mode
+            ),
+            shows(
+                (RED, _half(background), BLUE, _half(background)), within=1, background=background
+            ),
+        )
+        for matte, level, mode in (("white", 255, 257), ("black", 0, 258))
+        for side, background in (("person", "white"), ("skeleton", "black"))
+    ),
     a_case(
         "pixels of 4:3, turned by 90 degrees",
         "48x85, upright",
@@ -255,6 +292,30 @@ CONTAINERS: tuple[Case, ...] = (
         "64x96, upright",
         turned(_stretched(_PASP, Fraction(1, 2)), (-1, 0, 0, -1)),
         shows((GREY, BLUE, GREEN, RED), size=(64, 96)),
+    ),
+    a_case(
+        "MKV whose edges are to be cut (PixelCrop)",
+        "cut, 64x48, within 4; told",
+        with_crop(video("edges.mkv", _bordered(), codec="ffv1", tags=BT601), 4, 10, 12, 6),
+        shows(said="64x48 of 80x64 pixels, from (4, 10) on"),
+    ),
+    a_case(
+        "MP4 of which a part is to be shown (clap), 4:2:0",
+        "cut, 64x48, within 10; told",
+        with_aperture(_EDGED, 64, 48, -4, 2),
+        shows(within=10, said="64x48 of 80x64 pixels, from (4, 10) on"),
+    ),
+    a_case(
+        "MP4 of which a part is to be shown, turned by 90 degrees",
+        "cut, upright, 48x64, within 10; told",
+        turned(with_aperture(_EDGED, 64, 48, -4, 2), (0, 1, -1, 0)),
+        shows((BLUE, RED, GREY, GREEN), size=(48, 64), within=10, said="the rest was cut"),
+    ),
+    a_case(
+        "MP4 that claims to show more than it holds (clap)",
+        "as stored",
+        with_aperture(video("plain.mp4", pix_fmt="yuv420p", tags=BT601), 640, 480, 0, 0),
+        shows(within=10, silent=True),
     ),
     a_case(
         "pixels of 100:1",

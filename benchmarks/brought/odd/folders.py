@@ -16,49 +16,27 @@ def _empty_folders(folder: Path) -> Path:
     return folder / "frames"
 
 
+# Name of the kind, name of the file, its first bytes, words of the error.
+_NO_CLIPS = (
+    ("SVG", "a.svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="64"/>', "cannot be decoded"),
+    ("PDF", "a.pdf", b"%PDF-1.7\n", "PDF"),
+    ("ZIP of frames", "frames.zip", b"PK\x03\x04" + bytes(40), "it is an archive"),
+    ("keypoints packed by gzip", "keypoints.json.gz", b"\x1f\x8b\x08" + bytes(40), "gzip"),
+    ("NumPy's array", "poses.npy", b"\x93NUMPY\x01\0" + bytes(40), "NumPy"),
+    ("NumPy's arrays", "a.npz", b"PK\x03\x04" + bytes(26) + b"kp.npy", "arrays of NumPy"),
+    ("pickle of Python", "poses.pkl", b"\x80\x04\x95" + bytes(40), "as JSON"),
+    ("motion in space (BVH)", "walk.bvh", b"HIERARCHY\nROOT Hips\n{\n", "BVH"),
+    ("HTML page of a failed download", "a.mp4", b"<!DOCTYPE html><html></html>", "web page"),
+    (
+        *("Git LFS pointer", "a.mp4"),
+        *(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS"),
+    ),
+)
+
 FOLDERS: tuple[Case, ...] = (
-    a_case(
-        "SVG",
-        "refused",
-        holding("a.svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="48"/>'),
-        shows(),
-        "cannot be decoded",
-    ),
-    a_case("PDF", "refused", holding("a.pdf", b"%PDF-1.7\n"), shows(), "PDF"),
-    a_case(
-        "ZIP of frames",
-        "refused",
-        holding("frames.zip", b"PK\x03\x04" + bytes(40)),
-        shows(),
-        "it is an archive",
-    ),
-    a_case(
-        "keypoints packed by gzip",
-        "refused",
-        holding("keypoints.json.gz", b"\x1f\x8b\x08" + bytes(40)),
-        shows(),
-        "gzip",
-    ),
-    a_case(
-        "NumPy's array",
-        "refused",
-        holding("poses.npy", b"\x93NUMPY\x01\0" + bytes(40)),
-        shows(),
-        "NumPy",
-    ),
-    a_case(
-        "HTML page of a failed download",
-        "refused",
-        holding("a.mp4", b"<!DOCTYPE html><html></html>"),
-        shows(),
-        "web page",
-    ),
-    a_case(
-        "Git LFS pointer",
-        "refused",
-        holding("a.mp4", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
-        shows(),
-        "Git LFS",
+    *(
+        a_case(name, "refused", holding(file, data), shows(), words)
+        for name, file, data, words in _NO_CLIPS
     ),
     a_case(
         "picture of 20,000 x 20,000 pixels",

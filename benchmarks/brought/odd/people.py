@@ -91,26 +91,15 @@ def _said(*words: str) -> Any:  # noqa: ANN401
 
 _KEEPS = "each of the two keeps its own joints within 0.01 px"
 PEOPLE: tuple[Case, ...] = (
-    judged(
-        "person_id as words, order flips",
-        _flipping(person_id=("anna", "bert")),
-        _two,
-        _KEEPS,
-        ["by person_id"],
-    ),
-    judged(
-        "person_id -1 throughout, order flips",
-        _flipping(person_id=([-1], [-1])),
-        _two,
-        _KEEPS,
-        ["by their places"],
-    ),
-    judged(
-        "two people share a person_id, order flips",
-        _flipping(person_id=(3, 3)),
-        _two,
-        _KEEPS,
-        ["by their places"],
+    *(
+        judged(name, _flipping(person_id=numbers), _two, _KEEPS, [f"by {how}"])
+        for name, numbers, how in (
+            ("person_id as words, order flips", ("anna", "bert"), "person_id"),
+            ("person_id of 64 bits", (2**60 + 1, 2**60 + 2), "person_id"),
+            ("person_id -1 throughout, order flips", ([-1], [-1]), "their places"),
+            ("two people share a person_id, order flips", (3, 3), "their places"),
+            ("one of two people without person_id", (3, None), "their places"),
+        )
     ),
     judged(
         "id only counts the people of a frame",
@@ -118,20 +107,6 @@ PEOPLE: tuple[Case, ...] = (
         _two,
         _KEEPS,
         ["by their places"],
-    ),
-    judged(
-        "one of two people without person_id",
-        _flipping(person_id=(3, None)),
-        _two,
-        _KEEPS,
-        ["by their places"],
-    ),
-    judged(
-        "person_id of 64 bits",
-        _flipping(person_id=(2**60 + 1, 2**60 + 2)),
-        _two,
-        _KEEPS,
-        ["by person_id"],
     ),
     told(
         "one person whose person_id changes",
@@ -146,23 +121,18 @@ PEOPLE: tuple[Case, ...] = (
         [{"people": {"7": {"pose_keypoints_2d": triples(OPENPOSE)}}, **SIZE}],
         refusal="it must be a list of records",
     ),
-    judged(
-        "people null in a frame",
-        [record(), {"people": None, **SIZE}, record(2)],
-        noses(64, None, 68),
-        "nobody in that frame",
-    ),
-    judged(
-        "a person null in a frame",
-        [record(), {"people": [None], **SIZE}, record(2)],
-        noses(64, None, 68),
-        "nobody in that frame",
-    ),
-    judged(
-        "a person without fields in a frame",
-        [record(), {"people": [{}], **SIZE}, record(2)],
-        noses(64, None, 68),
-        "nobody in that frame",
+    *(
+        judged(
+            f"{name} in a frame",
+            [record(), {"people": people, **SIZE}, record(2)],
+            noses(64, None, 68),
+            "nobody in that frame",
+        )
+        for name, people in (
+            ("people null", None),
+            ("a person null", [None]),
+            ("a person without fields", [{}]),
+        )
     ),
     *(
         judged(

@@ -62,3 +62,14 @@ def test_without_stamps_frames_come_one_after_another(stamps):
 
 def test_a_header_announces_more_frames_than_a_file_that_is_cut_off_holds():
     assert timing_of(seconds([0, 20, 40]), None, [Fraction(30)], announced=9).frames == 9
+
+
+def test_a_last_frame_that_lasts_as_no_other_does_not_change_the_speed():
+    stamps = [40 * n for n in range(10)]
+    timing = timing_of(stamps, 33, [Fraction(5000, 197)], unit=Fraction(1, 1000))
+    assert (timing.frames, timing.fps, timing.variable) == (10, 25, False)
+
+
+def test_one_fault_of_a_short_clip_does_not_make_it_fast():
+    timing = timing_of([0, 33, 66, 100, 133, 134], 33, [], unit=Fraction(1, 1000))
+    assert (timing.frames, timing.fps, timing.variable) == (5, 30, True)
