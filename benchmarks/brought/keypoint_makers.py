@@ -20,11 +20,13 @@ from .figure import (
     folder_case,
     keypoint_case,
     pairs,
+    place,
     points,
     require_notes,
     triples,
 )
 from .keypoint_layouts import BODY_25, HALPE, HUMAN36M, MEDIAPIPE, SIZE
+from .odd.judging import told
 
 _EACH = range(FRAMES)
 _FEET_TOO = (*OPENPOSE, *FEET)
@@ -392,6 +394,42 @@ MAKER_CASES: tuple[Case, ...] = (
         [[{"keypoints": _named(t), "score": 0.9}] for t in _EACH],
         canvas=CANVAS,
         notes=["of named points"],
+    ),
+    keypoint_case(
+        "points with class_name, in another order",
+        [
+            {
+                "people": [
+                    {
+                        "keypoints": [
+                            {"x": x, "y": y, "confidence": 0.9, "class_name": name}
+                            for name in _SHUFFLED
+                            for x, y in (place(name, t),)
+                        ]
+                    }
+                ],
+                **SIZE,
+            }
+            for t in _EACH
+        ],
+        notes=["of named points"],
+    ),
+    told(
+        "hands under names that are not known",
+        [
+            {
+                "people": [
+                    {"pose_keypoints_2d": triples(OPENPOSE), "hand_l": triples(HANDS["left_hand"])}
+                ],
+                **SIZE,
+            }
+        ],
+        "fields that are not known were left out: hand_l",
+    ),
+    told(
+        "a clip of one person in the place of people",
+        {"keypoints": [points(COCO, t) for t in _EACH], "width": 128, "height": 160},
+        "3 people of the only frame stand nearly in the same place",
     ),
     *(
         keypoint_case(

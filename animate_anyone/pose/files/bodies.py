@@ -1,6 +1,7 @@
 """From points in a maker's order to the parts of this project: layouts by count and by names."""
 
 import math
+import re
 from collections.abc import Container
 
 import numpy as np
@@ -27,6 +28,10 @@ _LANDMARKS = "andmark"  # in the names of MediaPipe's fields
 _BETWEEN = 0.05  # of the body's span: how far from the middle of the hips BODY_25's point 8 may lie
 _TOP, _LEAST_PERCENT = 90, 20  # most sure points above this: the confidences are percentages
 _SHORT_HIP = 0.4  # of neck to point 8: from the middle to a hip is less, a thigh is more
+
+_PART = re.compile("hand|face|foot|feet|finger", re.IGNORECASE)
+_LEAST_NUMBERS = 5  # of points; a box has four or five
+_NO_POINTS = re.compile("3d|box|valid|score|visib|^aa_", re.IGNORECASE)
 
 Parts = dict[str, Triples]  # one person in one frame, each part at its full length
 
@@ -62,6 +67,7 @@ def parts_of(source: Source) -> list[list[Parts]]:
         source.notes.append("points have no confidence: all but those at (0, 0) count as seen")
     if any(read.is_deep for person in every for read in person.values()):
         source.notes.append("points have four numbers: taken as x, y, depth and confidence")
+    source.notes += _unread_parts(source)
     _to_shares(every, source)
     layouts = _layouts(source, raw)
     result = [
@@ -71,6 +77,24 @@ def parts_of(source: Source) -> list[list[Parts]]:
     used = {layouts[_layout_key(person["body"])].name for person in every if _has_body(person)}
     source.notes += [f"bodies are {name}" for name in sorted(used - {OPENPOSE_18.name})]
     return result
+
+
+def _unread_parts(source: Source) -> list[str]:
+    """Return a note on fields of people that seem to hold hands, face or feet, and are not read."""
+    people = [person for frame in source.frames for person in frame.people]
+    known = {name for names in FIELDS.values() for name in names}
+    asked = [
+        name
+        for name in set().union(*people) - known
+        if _PART.search(name) and not _NO_POINTS.search(name)
+    ]
+    values = {name: [person.get(name) for person in people] for name in sorted(asked)}
+    left = [
+        name
+        for name, listed in values.items()
+        if any(is_list(value) and len(value) > _LEAST_NUMBERS for value in listed)
+    ]
+    return [f"warning: fields that are not known were left out: {', '.join(left)}"] if left else []
 
 
 def _to_shares(people: list[dict[str, Read]], source: Source) -> None:
@@ -149,7 +173,8 @@ def _known(part: str) -> str:
     if part == "body":
         return f"bodies of {file_layouts()}"
     counts = FACES if part == "face" else _COUNTS[part]
-    return f"{part.replace('_', ' ')}s of {', '.join(map(str, counts))}"  # type: ignore[arg-type]
+    several = "feet" if part == "feet" else f"{part.replace('_', ' ')}s"
+    return f"{several} of {', '.join(map(str, counts))}"  # type: ignore[arg-type]
 
 
 def _layout_key(read: Read) -> object:

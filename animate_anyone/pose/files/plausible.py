@@ -20,6 +20,7 @@ _HEAD, _LEGS = (0, 14, 15, 16, 17), (9, 10, 12, 13)
 _LEAST_POINTS = 6  # of a person whose box is compared
 _STRETCHED = 2.2  # bones of drawn bodies are up to 1.94 of the shortest tree, seen from the side
 _LOOKED_AT = 64  # bodies, evenly from all
+_LEAST_ALIKE, _ALIKE = 3, 0.15  # people; of their size, how far a joint of the next one may be
 _BESIDE = 0.35  # of the box's side: how far its middle may lie from the middle of the points
 _LARGER = 1.6  # times the box's side: how large the person may be
 _BOXES = ("bbox", "box", "bounding_box")
@@ -58,6 +59,7 @@ def check_people(clip: PoseClip, notes: list[str]) -> None:
         )
     _check_upright(clip.body.xy, clip.body.confidence >= VISIBLE, notes)
     _check_order(clip, notes)
+    _check_alone(clip, notes)
 
 
 def _check_order(clip: PoseClip, notes: list[str]) -> None:
@@ -71,6 +73,21 @@ def _check_order(clip: PoseClip, notes: list[str]) -> None:
             f"warning: bones cross the bodies: they are {np.median(long):.1f} times as long as the "
             f"shortest lines through the same points, in people at most {_STRETCHED:g} times; the "
             "file may list its points in another order"
+        )
+
+
+def _check_alone(clip: PoseClip, notes: list[str]) -> None:
+    """Note several people of a single frame who stand one inside the other, as a clip's would."""
+    seen = (clip.body.confidence[0] >= VISIBLE).all(-1)
+    bodies = clip.body.xy[0][seen]
+    if len(clip) > 1 or len(bodies) < _LEAST_ALIKE:
+        return
+    sizes = np.linalg.norm(np.ptp(bodies, axis=1), axis=-1)[:-1]
+    steps = np.linalg.norm(np.diff(bodies, axis=0), axis=-1).max(-1)
+    if (steps < _ALIKE * sizes).mean() > _MOST:
+        notes.append(
+            f"warning: {len(bodies)} people of the only frame stand nearly in the same place; if "
+            "they are one person in a clip, the file needs a record for each frame"
         )
 
 

@@ -16,6 +16,8 @@ FARTHEST = 1e9  # points farther away are taken as missing
 _ODD, _PERCENT, _MOST_ODD = 0.05, 100, 0.1
 _NEAR = 0.5  # points nearer to the origin may be missing ones
 _CONFIDENCES = ("confidence", "score", "visibility", "visible", "c", "v")  # names in records
+_SURELY = ("name", "part")  # fields of a point's name; others may be the same for all points
+_NAMES = (*_SURELY, "class_name", "keypoint_name", "body_part", "bodyPart", "joint", "label")
 _INNER = ("landmark", "landmarks", "points")  # a record that holds nothing but the list
 _RULE = (
     "it must be a flat list of x, y, confidence triples, or points as a maker known here writes "
@@ -94,9 +96,17 @@ def _table(
     ):  # a flat list; most are, so the first number is enough
         return np.asarray(value, np.float64), None
     rows = [_row(point, third_is_depth) for point in value]
-    names = [point.get("name", point.get("part")) for point in value if isinstance(point, Mapping)]
-    named = len(names) == len(rows) and all(isinstance(name, str) for name in names)
-    return _stacked(rows), tuple(names) if named else None
+    return _stacked(rows), _names(value)
+
+
+def _names(value: Sequence[object]) -> tuple[str, ...] | None:
+    """Return the names of points that are records, if each has one."""
+    for field in _NAMES:
+        names = [point.get(field) for point in value if isinstance(point, Mapping)]
+        named = len(names) == len(value) and all(isinstance(name, str) for name in names)
+        if named and (field in _SURELY or len(set(names)) == len(names)):
+            return tuple(map(str, names))
+    return None
 
 
 def _row(point: object, third_is_depth: bool) -> list[float]:

@@ -34,6 +34,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "lefthand_kpts",
         "left_hand_landmarks",
         "leftHandLandmarks",
+        "left_hand_keypoints_2d",
+        "left_hand_keypoints",
     ),
     "right_hand": (
         "hand_right_keypoints_2d",
@@ -41,6 +43,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "righthand_kpts",
         "right_hand_landmarks",
         "rightHandLandmarks",
+        "right_hand_keypoints_2d",
+        "right_hand_keypoints",
     ),
     "feet": ("foot_keypoints_2d", "foot_keypoints", "foot_kpts"),
 }

@@ -198,3 +198,58 @@ def test_more_people_than_a_clip_can_have_are_refused():
     ]
     with pytest.raises(InputError, match="900 frames with up to 901 people"):
         parse_with_notes(numbers)
+
+
+@pytest.mark.parametrize("apart", [2, 60])
+def test_people_of_the_only_frame_who_stand_in_the_same_place_are_told(apart):
+    people = [{"pose_keypoints_2d": body(XY * 100 + (apart * n, 0))} for n in range(4)]
+    notes = parse_with_notes([{"people": people, **CANVAS}]).notes
+    assert any("4 people of the only frame" in note for note in notes) == (apart == 2)
+    frames = [{"people": people, **CANVAS}] * 2
+    assert not any("only frame" in note for note in parse_with_notes(frames).notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("hand_l", [1.0] * 63, True),
+        ("left_foot", [[1.0, 2.0]] * 6, True),
+        ("face_box", [1.0] * 4, False),
+        ("face_keypoints_3d", [1.0] * 280, False),
+        ("left_hand_keypoints_2d", [1.0] * 63, False),
+        ("handedness", "Left hand", False),
+    ],
+)
+def test_fields_of_hands_faces_and_feet_that_are_not_known_are_told(name, value, told):
+    _, notes = read(clip_of(XY * 100, **{name: value}))
+    assert (f"fields that are not known were left out: {name}" in notes) == told
+
+
+def test_names_under_other_fields_count_only_if_each_point_has_its_own():
+    names = ["nose", "neck", *(f"{side}_{joint}" for side in ("right", "left") for joint in (
+        "shoulder", "elbow", "wrist"
+    )), *(f"{side}_{joint}" for side in ("right", "left") for joint in (
+        "hip", "knee", "ankle"
+    )), "right_eye", "left_eye", "right_ear", "left_ear"]  # fmt: skip
+    points = [{"x": x, "y": y, "class_name": n} for n, (x, y) in zip(names, XY * 100, strict=True)]
+    found, notes = read([{"people": [{"keypoints": points[::-1]}], **CANVAS}])
+    np.testing.assert_allclose(found[0], XY * 100)
+    assert "of named points" in notes
+    same = [point | {"class_name": "person"} for point in points]
+    found, notes = read([{"people": [{"keypoints": same}], **CANVAS}])
+    np.testing.assert_allclose(found[0], XY * 100)
+    assert "of named points" not in notes
+
+
+@pytest.mark.parametrize("name", ["scores", "confidences", "keypoints_conf", "visibility"])
+def test_confidences_apart_count_where_points_have_none(name):
+    scores = np.linspace(0.4, 0.9, 18)
+    record = {"keypoints": (XY * 100).tolist(), name: scores.tolist()}
+    clip = parse_with_notes([{"people": [record], **CANVAS}]).clip
+    np.testing.assert_allclose(clip.body.confidence[0, 0], scores)
+    sure = {"keypoints": np.column_stack([XY * 100, np.full(18, 0.7)]).tolist(), name: [1] * 18}
+    clip = parse_with_notes([{"people": [sure], **CANVAS}]).clip
+    assert (clip.body.confidence == 0.7).all()
+    other = {"keypoints": (XY * 100).tolist(), name: [0.1] * 3}  # of three people, for instance
+    clip = parse_with_notes([{"people": [other], **CANVAS}]).clip
+    assert (clip.body.confidence == 1).all()
