@@ -93,6 +93,27 @@ def whole_file(
                 part.unlink(missing_ok=True)
 
 
+def begin_file(path: Path, text: str) -> bool:
+    """Write a file unless there is one of that name; return whether this call wrote it.
+
+    Of two processes that begin the same folder one is the first; the other one reads its file.
+    """
+    part = temporary_path(path)
+    with _writing(path, MediaError):
+        try:
+            part.write_text(text, encoding="utf-8")
+            try:
+                os.link(part, path)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without links
+                part.replace(path)
+            return True
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
 def usual_mode(path: Path) -> int:
     """Return the mode that a new file gets by the user's umask; an empty file is made for it."""
     path.touch()

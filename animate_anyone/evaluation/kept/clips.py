@@ -13,7 +13,7 @@ from torch import Tensor
 from ...errors import InputError, MediaError
 from ...json_files import read_record
 from ...media import VideoWriter, to_bytes, write_picture
-from ...places import check_folder, temporary_path, whole_file
+from ...places import begin_file, check_folder, temporary_path
 from ...types import Size
 
 MADE = "made.json"
@@ -103,22 +103,20 @@ def open_clips(
     check_folder(folder)
     path = folder / MADE
     same = json.loads(json.dumps({**same, "kind": kind}))
-    if path.is_file():
-        there = read_record(path, "keep-clips")
-        unlike = [name for name in {**same, **there} if same.get(name) != there.get(name)]
-        if unlike:
+    if not path.is_file():
+        others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        if others and MADE not in others:
+            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             raise InputError(
-                f"keep-clips got {folder}, which holds clips of another test (they differ in "
-                f"{', '.join(sorted(unlike)[:_SHOWN])}; see {MADE}). Choose another folder."
+                f"keep-clips got {folder}, which holds other things ({', '.join(others[:_SHOWN])}"
+                f"{more}); clips of a test are kept in a folder of their own. Name a new folder."
             )
-        return KeptClips(folder, kind)
-    others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
-    if others:
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        begin_file(path, json.dumps(same, indent=1) + "\n")
+    there = read_record(path, "keep-clips")
+    unlike = [name for name in {**same, **there} if same.get(name) != there.get(name)]
+    if unlike:
         raise InputError(
-            f"keep-clips got {folder}, which holds other things ({', '.join(others[:_SHOWN])}"
-            f"{more}); clips of a test are kept in a folder of their own. Name a new folder."
+            f"keep-clips got {folder}, which holds clips of another test (they differ in "
+            f"{', '.join(sorted(unlike)[:_SHOWN])}; see {MADE}). Choose another folder."
         )
-    with whole_file(path) as part:
-        part.write_text(json.dumps(same, indent=1) + "\n", encoding="utf-8")
     return KeptClips(folder, kind)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...json_files import read_record
-from ...places import LOCK, check_folder, whole_file
+from ...places import LOCK, begin_file, check_folder
 from .row import ClipRow, read_row, row_path, write_row
 
 SETTINGS = "settings.json"
@@ -103,14 +103,12 @@ def open_rows(folder: Path, settings: Settings) -> KeptRows:
     check_folder(folder)
     if not path.is_file():
         others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
-        if others:
+        if others and SETTINGS not in others:
             raise InputError(
                 f"out got {folder}, which holds other things ({_listed(others)}) and no "
                 f"{SETTINGS}; figures are kept in a folder of their own. Name a new folder."
             )
-        with whole_file(path) as part:
-            text = json.dumps(settings.data(), indent=1, allow_nan=False)
-            part.write_text(text + "\n", encoding="utf-8")
+        begin_file(path, json.dumps(settings.data(), indent=1, allow_nan=False) + "\n")
     there = read_rows(folder).settings
     if unlike := differences(there, settings):
         raise InputError(
