@@ -138,8 +138,8 @@ def make_patcher(
     patcher = chosen(model, load_device=device, offload_device=offload)
     if not comfy.model_management.is_device_cpu(offload):
         model.to(offload)
+    give_back_when_gone(model)  # also if the user cancels in the middle
     fill(getattr(patcher, "is_dynamic", bool)())
-    give_back_when_gone(model)
     return patcher
 
 

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 import torch
@@ -194,6 +195,25 @@ def test_memory_is_given_back_after_the_networks_have_gone(load, core, monkeypat
     monkeypatch.setattr(core("memory"), "give_back", lambda: given.append(1))
     loaded = load()
     del loaded
+    gc.collect()
+    assert given
+
+
+def test_memory_is_given_back_after_loading_was_cancelled(load, core, pack, monkeypatch):
+    import comfy.model_management as management
+
+    host, given, looks = pack("nodes.comfyui.host"), [], []
+    monkeypatch.setattr(core("memory"), "give_back", lambda: given.append(1))
+
+    def cancelled_after_some():
+        looks.append(1)
+        if len(looks) > 20:
+            raise management.InterruptProcessingException
+
+    monkeypatch.setattr(host, "check_interrupt", cancelled_after_some)
+    with suppress(management.InterruptProcessingException):
+        load()
+    assert len(looks) > 20
     gc.collect()
     assert given
 
