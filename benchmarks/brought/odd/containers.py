@@ -7,6 +7,8 @@ from typing import Any
 import av
 import numpy as np
 
+from animate_anyone.media import Background
+
 from ..case import Case, MismatchError
 from ..clip_checks import shows, whole
 from ..clip_files import (
@@ -122,6 +124,7 @@ def _half(background: str) -> tuple[int, int, int]:
 
 
 _PASP = video("wide.mp4", tags=BT601, pixel=Fraction(4, 3))
+_GROUNDS: dict[str, Background] = {"person": "white", "skeleton": "black"}
 _EDGED = video("edges.mp4", _bordered(), pix_fmt="yuv420p", tags=BT601)
 _ALPHA = [see_through()] * 2
 _ON_WHITE, _ON_BLACK = (RED, WHITE, BLUE, WHITE), (RED, BLACK, BLUE, BLACK)
@@ -273,7 +276,7 @@ CONTAINERS: tuple[Case, ...] = (
             ),
         )
         for matte, level, mode in (("white", 255, 257), ("black", 0, 258))
-        for side, background in (("person", "white"), ("skeleton", "black"))
+        for side, background in _GROUNDS.items()
     ),
     a_case(
         "pixels of 4:3, turned by 90 degrees",

@@ -17,6 +17,7 @@ from animate_anyone.pose.skeleton.layouts import (
     Layout,
     layouts_of,
 )
+from animate_anyone.types import Size
 
 SIDES = ("right", "left")
 BODIES = {
@@ -145,7 +146,7 @@ def test_bones_of_keypoints_that_do_not_exist_raise():
 def test_joints_of_rivals_lie_where_their_names_say():
     for layout in RIVALS:
         points = bodies_of(layout, BODIES["adult"], frames=1)
-        clip = layout.to_clip(None, points[None, ..., :2], points[None, ..., 2])
+        clip = layout.to_clip(Size(1, 1), points[None, ..., :2], points[None, ..., 2])
         truth = bodies_of(BODY_25, BODIES["adult"], frames=1)[0, [*range(8), *range(9, 15)]]
         off = np.linalg.norm(clip.body.xy[0, 0, :14] - truth[:, :2], axis=-1)
         assert dict(zip(BODY_JOINTS, off, strict=False))["neck"] < 4
