@@ -68,6 +68,14 @@ _SMPL = (
 )
 _TOES = ("left_big_toe", "right_big_toe")
 _LIMBS = tuple(name for name in OPENPOSE if "eye" not in name and "ear" not in name)
+
+
+def _more(name: str) -> tuple[str, ...]:
+    """Return what the report must say besides of a layout that knows no nose."""
+    known = name.startswith(("Kinect", "SMPL", "MPI"))
+    return ("knows no nose: the middle of the head is taken",) if known else ()
+
+
 _RIVALS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "Human3.6M 17": (HUMAN36M, _LIMBS),
     "PoseTrack 17": (
@@ -177,7 +185,7 @@ LAYOUT_CASES: tuple[Case, ...] = (
         "MediaPipe 33",
     ),
     *(
-        _layout(name, names, seen, f"bodies are {name}", "by where the points lie")
+        _layout(name, names, seen, f"bodies are {name}", "by where the points lie", *_more(name))
         for name, (names, seen) in _RIVALS.items()
     ),
     told(

@@ -206,6 +206,8 @@ def _of_count(count: int, bodies: list[Triples], source: Source, openpose: bool)
     rival = None if own else told_apart(usual, np.stack(bodies))
     if rival is not None:
         source.notes.append(f"told from {usual[0].name} by where the points lie: {rival.name}")
+        if rival.head_as_nose:
+            source.notes.append(f"{rival.name} knows no nose: the middle of the head is taken")
         return rival
     if BODY_25 in usual and not openpose:
         return _of_25(bodies, source)

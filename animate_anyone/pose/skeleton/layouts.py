@@ -32,6 +32,7 @@ class Layout:
     right_hand: Sequence[Joint] = ()
     face: Sequence[Joint] = ()
     feet: Sequence[Joint] = ()
+    head_as_nose: bool = False  # it knows no nose, and the middle of the head stands for it
     bones: Bones = ()  # a tree of the keypoints; only where several layouts have as many
 
     def __post_init__(self) -> None:
@@ -213,8 +214,7 @@ FILE_LAYOUTS = (
     MEDIAPIPE,
 )
 
-# Layouts of data sets and depth cameras, which have as many points as one of the above. Where they
-# know no nose, the middle of the head is taken.
+# Layouts of data sets and depth cameras, which have as many points as one of the above.
 _NO_FACE = (None,) * 4
 POSETRACK_17 = Layout(
     name="PoseTrack 17", keypoints=17, body=(*BODY[:14], None, None, *BODY[16:])
@@ -230,6 +230,7 @@ RIVALS = (
     Layout(
         name="MPI-INF-3DHP 17",
         keypoints=17,
+        head_as_nose=True,
         body=(16, *range(1, 14), *_NO_FACE),
         bones=_tree(
             (14, 8, 9, 10), (14, 11, 12, 13), (14, 15, 1, 16, 0), (1, 2, 3, 4), (1, 5, 6, 7)
@@ -248,6 +249,7 @@ RIVALS = (
     Layout(
         name="Kinect 20",
         keypoints=20,
+        head_as_nose=True,
         body=(3, (4, 8), 8, 9, 10, 4, 5, 6, 16, 17, 18, 12, 13, 14, *_NO_FACE),
         feet=(15, None, None, 19, None, None),
         bones=_tree((0, 1, 2, 3), (2, 4, 5, 6, 7), (2, 8, 9, 10, 11), *_KINECT_BONES),
@@ -255,6 +257,7 @@ RIVALS = (
     Layout(
         name="SMPL 24",
         keypoints=24,
+        head_as_nose=True,
         body=(15, (16, 17), 17, 19, 21, 16, 18, 20, 2, 5, 8, 1, 4, 7, *_NO_FACE),
         feet=(10, None, None, 11, None, None),
         bones=_tree(
@@ -272,6 +275,7 @@ RIVALS = (
     Layout(
         name="Kinect 25",
         keypoints=25,
+        head_as_nose=True,
         body=(3, (4, 8), 8, 9, 10, 4, 5, 6, 16, 17, 18, 12, 13, 14, *_NO_FACE),
         feet=(15, None, None, 19, None, None),
         bones=_tree(
