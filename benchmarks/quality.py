@@ -45,6 +45,7 @@ from .quality_picture import draw
 
 FIGURES = ("psnr", "ssim", "lpips", "sharpness", "pck", "flicker", "motion_error")
 _HALF = GuidanceInterval(start=0.25, end=0.75)
+_LAST_HALF = GuidanceInterval(start=0.5)
 _GUIDED = 1.5  # guidance for a preset that samples without
 # Changes of the preset's sampling, by name; "plain" is without guidance.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -55,6 +56,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "20 cache 3": {"steps": 20, "step_cache": 3},
     "20 interval, cache 2": {"steps": 20, "interval": _HALF, "step_cache": 2},
     "20 interval, cache 3": {"steps": 20, "interval": _HALF, "step_cache": 3},
+    "20 last half": {"steps": 20, "interval": _LAST_HALF},
+    "20 last half, cache 2": {"steps": 20, "interval": _LAST_HALF, "step_cache": 2},
+    "20 last half, cache 3": {"steps": 20, "interval": _LAST_HALF, "step_cache": 3},
 }
 KINDS = ("determined", "undetermined")
 

@@ -51,6 +51,7 @@ from .against import PUBLIC_PAIR, check_checkout, compare, make_environment
 from .public_pair import peak_mb
 
 HALF = GuidanceInterval(start=0.25, end=0.75)
+LAST_HALF = GuidanceInterval(start=0.5)
 SETTINGS: dict[str, dict[str, Any]] = {
     "exact": {},
     "interval": {"interval": HALF},
@@ -59,6 +60,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "interval, cache 2": {"interval": HALF, "step_cache": 2},
     "interval, cache 3": {"interval": HALF, "step_cache": 3},
     "interval, cache 5": {"interval": HALF, "step_cache": 5},
+    "last half": {"interval": LAST_HALF},
+    "last half, cache 3": {"interval": LAST_HALF, "step_cache": 3},
 }
 
 

@@ -99,7 +99,7 @@ def long_prompt(kind: str, number: int) -> dict[str, Any]:
     if kind in ("decode", "encode"):
         node_of(prompt, "KSampler").update(seed=number, steps=1)
         node_of(prompt, "DecodeToVideo")["chunk"] = 1 + number % 8
-        node_of(prompt, "DrawPose")["width"] = 128 + 8 * (number % 5)
+        node_of(prompt, "EncodePose")["width"] = 128 + 8 * (number % 5)
     else:
         node_of(prompt, "Animate").update(seed=number, steps=1 if kind == "load" else 200)
     if kind == "load":

@@ -18,7 +18,7 @@ from benchmarks.abuse import __main__ as campaign
 from benchmarks.abuse.children import ended, killed_at, run_forked, try_all
 from benchmarks.abuse.files import reading
 from benchmarks.abuse.files.mutations import damaged, damaged_json
-from benchmarks.abuse.host import prompts
+from benchmarks.abuse.host import interrupts, prompts
 from benchmarks.abuse.host.server import Served, small_prompts
 from benchmarks.abuse.processes import disks, kills, writers
 from benchmarks.abuse.processes.jobs import JOBS, make_material
@@ -139,6 +139,21 @@ def test_prompts_hold_every_node():
     prompts_of = small_prompts().values()
     assert ids == ids & {node["class_type"] for prompt in prompts_of for node in prompt.values()}
     assert len(ids) > 30
+
+
+@pytest.mark.parametrize("kind", interrupts.LONG)
+def test_prompts_to_interrupt_are_made_of_the_present_workflows(kind):
+    prompts_made = [interrupts.long_prompt(kind, number) for number in (0, 1)]
+    assert prompts_made[0] != prompts_made[1]  # else the server would have the answer already
+    for prompt in prompts_made:
+        links = [
+            value[0]
+            for node in prompt.values()
+            for value in node["inputs"].values()
+            if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+        ]
+        assert links
+        assert set(links) <= set(prompt)
 
 
 def test_prompts_in_pieces_are_those_of_one_call(monkeypatch, tmp_path):
