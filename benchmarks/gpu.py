@@ -45,7 +45,7 @@ from .training_memory import Step, count
 
 MIB = 2**20
 HOST_FACTOR = 0.01 * MIB  # bytes per latent place, row and byte of a value, with flash attention
-CLIP_SETTINGS = ("exact", "interval", "cache 3", "interval, cache 3")
+CLIP_SETTINGS = ("exact", "last half", "cache 3", "last half, cache 4")
 
 
 @dataclass(frozen=True, kw_only=True)

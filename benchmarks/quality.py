@@ -57,8 +57,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "20 interval, cache 2": {"steps": 20, "interval": _HALF, "step_cache": 2},
     "20 interval, cache 3": {"steps": 20, "interval": _HALF, "step_cache": 3},
     "20 last half": {"steps": 20, "interval": _LAST_HALF},
-    "20 last half, cache 2": {"steps": 20, "interval": _LAST_HALF, "step_cache": 2},
-    "20 last half, cache 3": {"steps": 20, "interval": _LAST_HALF, "step_cache": 3},
+    "20 last half, cache 4": {"steps": 20, "interval": _LAST_HALF, "step_cache": 4},
 }
 KINDS = ("determined", "undetermined")
 

@@ -23,6 +23,11 @@ CURVES: tuple[tuple[str, str, dict[str, str]], ...] = (
         "#000000",
         {"20 interval, cache 2": "2", "20 interval, cache 3": "3"},
     ),
+    (
+        "20 steps, last half, and with cache 4",
+        "#e69f00",
+        {"20 last half": "", "20 last half, cache 4": "4"},
+    ),
 )
 PANEL = (470, 270)  # pixels
 LEFT, RIGHT, TOP, BOTTOM = 62, 24, 34, 44  # around the axes of a panel

@@ -61,7 +61,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "interval, cache 3": {"interval": HALF, "step_cache": 3},
     "interval, cache 5": {"interval": HALF, "step_cache": 5},
     "last half": {"interval": LAST_HALF},
-    "last half, cache 3": {"interval": LAST_HALF, "step_cache": 3},
+    "last half, cache 4": {"interval": LAST_HALF, "step_cache": 4},
 }
 
 

@@ -23,7 +23,7 @@ class GuidanceInterval(io.ComfyNode):
             "not compute the negative half and take about half the time.",
             inputs=[
                 io.Model.Input("model", tooltip="The model, before or after Apply."),
-                *interval_inputs(0.25, 0.75),
+                *interval_inputs(0.5, 1.0),
             ],
             outputs=[io.Model.Output(display_name="model")],
         )
