@@ -196,18 +196,10 @@ def mini_folder(tmp_path_factory):
 
 
 def _save_mini_encoders(folder):
-    from animate_anyone.networks.encoders.clip_vision import ClipVision, ClipVisionConfig
+    from animate_anyone.networks.encoders.clip_vision import ClipVision
     from animate_anyone.networks.encoders.tiny_autoencoder import TinyAutoencoder
+    from animate_anyone.training.networks import IMAGE_ENCODER
 
     save_file(TinyAutoencoder(latent_channels=16).state_dict(), folder / "autoencoder.safetensors")
-    config = ClipVisionConfig(
-        image_size=64,
-        patch_size=8,
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=128,
-        projection_dim=64,
-    )
-    save_file(ClipVision(config).state_dict(), folder / "image_encoder.safetensors")
-    (folder / "image_encoder.json").write_text(json.dumps(asdict(config)))
+    save_file(ClipVision(IMAGE_ENCODER).state_dict(), folder / "image_encoder.safetensors")
+    (folder / "image_encoder.json").write_text(json.dumps(asdict(IMAGE_ENCODER)))
