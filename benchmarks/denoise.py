@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from animate_anyone.config import UNetConfig
 from animate_anyone.networks.attention import BlockCondition, SpatialTransformer, TransformerBlock
+from animate_anyone.networks.convolution import with_fewer_products
 from animate_anyone.networks.levels import Level, PreparedCondition
 from animate_anyone.networks.unet import UNet
 from animate_anyone.protocols import AttentionFunction
@@ -33,6 +34,7 @@ CPU_SIZE = (8, 32, 32)  # frames, latent rows and columns
 CUDA_SIZES = ((24, 64, 64), (24, 96, 64))
 BOUNDS = {(24, 64, 64): 54.68, (24, 96, 64): 88.64}  # TFLOP per step
 PEAK = 790.0  # TFLOP per second that matrix products reach on an H200 in bfloat16
+QUICK = with_fewer_products(nn.Conv2d)
 GEMM_SIDE = 2048  # rows and columns of the matrices
 
 
@@ -99,7 +101,9 @@ class Step:
         return self.denoiser(self.latents, self.timesteps, self.condition, self.pose)
 
     def without_savings(self) -> "Step":
-        """Replace the blocks by plain ones, in place, until `with_savings`; return this step."""
+        """Replace blocks and convolutions by plain ones, until `with_savings`; return this step."""
+        for layer in self._layers(QUICK):
+            layer.__class__ = nn.Conv2d
         for transformer, features in zip(self._transformers(), self.features, strict=True):
             plain = PlainBlock(transformer.block, features, self.context)
             transformer.transformer_blocks[0] = plain
@@ -107,6 +111,9 @@ class Step:
 
     def with_savings(self) -> "Step":
         """Undo `without_savings`; return this step."""
+        for layer in self._layers(nn.Conv2d):
+            if layer.kernel_size == (3, 3) and layer.stride == (1, 1):
+                layer.__class__ = QUICK
         for transformer in self._transformers():
             plain = transformer.transformer_blocks[0]
             if isinstance(plain, PlainBlock):
@@ -115,6 +122,9 @@ class Step:
 
     def _transformers(self) -> list[SpatialTransformer]:
         return [m for m in self.denoiser.modules() if isinstance(m, SpatialTransformer)]
+
+    def _layers(self, kind: type[nn.Conv2d]) -> list[nn.Conv2d]:
+        return [cast(nn.Conv2d, each) for each in self.denoiser.modules() if type(each) is kind]
 
     def _features(self, rows: int, columns: int) -> list[Tensor]:
         """Return random features with the shapes of ReferenceNet's."""

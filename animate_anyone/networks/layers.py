@@ -14,6 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .convolution import with_fewer_products
 from .position import timestep_code
 
 
@@ -74,7 +75,10 @@ class Factory:
     def conv(
         self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, bias: bool = True
     ) -> nn.Module:
-        return self._layers.Conv2d(
+        layer = cast(type[nn.Conv2d], self._layers.Conv2d)
+        if kernel == 3 and stride == 1:
+            layer = with_fewer_products(layer)
+        return layer(
             inputs,
             outputs,
             kernel,

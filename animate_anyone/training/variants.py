@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..config import UNetConfig
 from ..errors import ConfigError
-from ..networks.controlnet import ControlledUNet, ControlNet, HintEncoder
+from ..networks.control.controlnet import ControlledUNet, ControlNet, HintEncoder
 from ..networks.initialise import initialise
 from ..networks.unet import PreparedCondition, UNet
 from ..protocols import AttentionFunction, Look

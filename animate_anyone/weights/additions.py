@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import WeightsError
-from ..networks.picture_control import PictureControlNet
+from ..networks.control.picture_control import PictureControlNet
 from .read import Weights, read_weights
 from .report import check_keys, module_shapes
 from .sets.aa_mini import AA_MINI_EDGES

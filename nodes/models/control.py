@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...animate_anyone.networks.picture_control import PictureControlNet
+from ...animate_anyone.networks.control.picture_control import PictureControlNet
 from ...animate_anyone.weights.additions import example_control
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI_EDGES
 from ..comfyui import host

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ...config import ControlConfig
 from ...networks.condition import Conditions
+from ...networks.control.picture_control import PictureControlNet
 from ...networks.initialise import initialise
-from ...networks.picture_control import PictureControlNet
 from ...training.networks import plain_attention
 from ...weights.additions import CONTROL
 from ...weights.sets.aa_mini import AA_MINI_EDGES

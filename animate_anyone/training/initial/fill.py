@@ -5,7 +5,7 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from ...networks.controlnet import ControlledUNet
+from ...networks.control.controlnet import ControlledUNet
 from ...networks.unet import UNet
 from ...weights.assign import load_tensor
 from ...weights.read import Weights

@@ -16,7 +16,7 @@ from animate_anyone.mini.additions import control, lora, measure
 from animate_anyone.mini.additions.base import FrozenBase
 from animate_anyone.mini.additions.examples import Examples, draw_edges, draw_ink, held_out
 from animate_anyone.mini.loop import Run
-from animate_anyone.networks.picture_control import PictureControlNet
+from animate_anyone.networks.control.picture_control import PictureControlNet
 from animate_anyone.networks.unet import UNet
 from animate_anyone.weights import additions
 from animate_anyone.weights.additions import CONTROL, LORA

@@ -8,7 +8,7 @@ from torch import nn
 
 from animate_anyone.config import MotionConfig, UNetConfig
 from animate_anyone.errors import InputError
-from animate_anyone.networks.controlnet import ControlledUNet, ControlNet, HintEncoder
+from animate_anyone.networks.control.controlnet import ControlledUNet, ControlNet, HintEncoder
 from animate_anyone.networks.unet import UNet
 
 TINY = UNetConfig(

@@ -15,13 +15,13 @@ from einops import repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..config import UNetConfig
-from ..errors import InputError
-from ..protocols import AttentionFunction
-from .attention import sdpa
-from .layers import TORCH, Factory
-from .levels import PreparedCondition
-from .unet import UNet
+from ...config import UNetConfig
+from ...errors import InputError
+from ...protocols import AttentionFunction
+from ..attention import sdpa
+from ..layers import TORCH, Factory
+from ..levels import PreparedCondition
+from ..unet import UNet
 
 
 class HintEncoder(nn.Module):

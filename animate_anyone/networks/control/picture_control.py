@@ -8,12 +8,12 @@ hint and no layer of a ControlNet connects frames.
 import torch
 from torch import Tensor
 
-from ..config import ControlConfig
-from ..protocols import AttentionFunction
-from .attention import sdpa
+from ...config import ControlConfig
+from ...protocols import AttentionFunction
+from ..attention import sdpa
+from ..layers import TORCH, Factory, Operations
+from ..pose_guider import PoseGuider
 from .controlnet import ControlNet
-from .layers import TORCH, Factory, Operations
-from .pose_guider import PoseGuider
 
 
 class PictureControlNet(ControlNet):
