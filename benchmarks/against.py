@@ -73,7 +73,7 @@ def running(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
                 process.stdin.close()
 
 
-def ask(process: "subprocess.Popen[str]", line: str | None = "run") -> dict[str, float]:
+def ask(process: "subprocess.Popen[str]", line: str | None = "pair") -> dict[str, float]:
     """Send a line and return the answer, the next line of JSON."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -93,8 +93,12 @@ def compare(
     theirs: Sequence[str],  # commands that answer lines, as public_pair.py does
     ours: Sequence[str],
     pairs: int,
+    steps: int | None = None,  # of whole runs with our savings, to compare with as many pairs
 ) -> dict[str, dict[str, float]]:
-    """Return the least time and the peak memory of both, and their ratios."""
+    """Return the least time and the peak memory of both, and their ratios.
+
+    With `steps` our process is asked once for `runs` and answers the seconds of each setting.
+    """
     taken: dict[str, list[dict[str, float]]] = {"public": [], "ours": []}
     with running(theirs) as public, running(ours) as own:
         for number in range(pairs):
@@ -102,6 +106,7 @@ def compare(
                 answer = ask(process)
                 taken[name].append(answer)
                 sys.stderr.write(f"pair {number + 1} {name}: {answer['seconds']:.2f} s\n")
+        runs = {} if steps is None else ask(own, "runs")
     results = {
         name: {
             "seconds": min(one["seconds"] for one in answers),
@@ -111,4 +116,7 @@ def compare(
     }
     public_row, own_row = results["public"], results["ours"]
     results["ratio"] = {key: public_row[key] / own_row[key] for key in own_row}
+    if steps is not None:
+        whole = steps * public_row["seconds"]
+        results["ratio of runs"] = {setting: whole / taken for setting, taken in runs.items()}
     return results

@@ -12,7 +12,8 @@ weights say nothing about the quality of pictures.
 
 PATH is a checkout of the public implementation. Guidance pairs of both run alternately, each in an
 environment of its own; printed are the least CPU seconds (or seconds on a card), peak memory with
-weights, and the ratios of theirs to ours.
+weights, and the ratios of theirs to ours. "ratio of runs" compares as many of their pairs as there
+are steps (`--steps`) with our run in each setting, added up from calls as with `--calls`.
 """
 
 import argparse
@@ -264,22 +265,29 @@ def against(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     theirs = [str(python), *PUBLIC_PAIR, str(options.against.resolve()), *map(str, shape)]
     size = f"{options.size.width}x{options.size.height}"
     ours = [sys.executable, "-m", "benchmarks.speed", "--answer", "--size", size]
-    for name in ("width", "frames", "device"):
+    for name in ("width", "frames", "steps", "device"):
         ours += [f"--{name}", str(getattr(options, name))]
-    return compare(theirs, ours, options.pairs)
+    return compare(theirs, ours, options.pairs, options.steps)
 
 
 @torch.inference_mode()
-def answer_lines(models: RandomNetworks, size: Size, frames: int) -> None:
-    """Run a guidance pair for each line of standard input; answer with its cost as JSON."""
+def answer_lines(models: RandomNetworks, size: Size, frames: int, steps: int) -> None:
+    """Answer each line of standard input with JSON.
+
+    `pair` runs a guidance pair and answers with its cost; `runs` with the seconds of whole runs.
+    """
     denoiser, device = models.denoiser, next(models.denoiser.parameters()).device
     inputs = inputs_of(denoiser, size, frames, rows=2)
     sys.stdout.write(json.dumps({"ready": torch.__version__}) + "\n")
     sys.stdout.flush()
-    for _ in sys.stdin:
-        started = seconds(device)
-        denoiser(*inputs)
-        answer = {"seconds": seconds(device) - started, "peak_mb": peak_mb(str(device))}
+    for line in sys.stdin:
+        if line.strip() == "runs":
+            runs = measure_calls(models, size, frames, steps)
+            answer = {setting: row["seconds"] for setting, row in runs.items()}
+        else:
+            started = seconds(device)
+            denoiser(*inputs)
+            answer = {"seconds": seconds(device) - started, "peak_mb": peak_mb(str(device))}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
@@ -310,7 +318,7 @@ def main(words: Sequence[str] | None = None) -> None:
     dtype = torch.float32 if device.type == "cpu" else torch.float16
     models = random_networks(options.width, device, dtype)
     if options.answer:
-        answer_lines(models, options.size, options.frames)
+        answer_lines(models, options.size, options.frames, options.steps)
         return
     settings = list(dict.fromkeys(["exact", *options.settings]))
     clip = (models, options.size, options.frames, options.steps)

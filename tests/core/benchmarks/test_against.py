@@ -48,6 +48,15 @@ def test_the_least_time_and_the_peak_of_both_are_compared():
     }
 
 
+def test_whole_runs_are_compared_with_as_many_pairs():
+    ours = [sys.executable, "-m", "benchmarks.speed", "--answer", "--size", "32x32"]
+    ours += ["--width", "32", "--frames", "1", "--steps", "4"]
+    ratios = compare(process(1e6, 100), ours, pairs=1, steps=4)["ratio of runs"]
+    assert "last half, cache 4" in ratios  # a cache of 5 does not fit 4 steps
+    assert "interval, cache 5" not in ratios
+    assert min(ratios.values()) > 1
+
+
 def test_a_process_that_ends_is_reported():
     with pytest.raises(InputError, match="--against got a checkout whose process has ended with 3"):
         compare([sys.executable, "-c", "raise SystemExit(3)"], process(1.0, 1), pairs=1)
