@@ -80,7 +80,7 @@ def add_steps_and_guidance(group: Options) -> None:
     text += "half; the other steps take about half the time (default: 0 1, all steps)"
     add("--guidance-interval", type=float, nargs=2, metavar=("FROM", "UNTIL"), help=text)
     text = "compute only every so many steps in full, and between them only the outermost layer of "
-    text += "the network on fresh inputs; 2 or 3 for 20 steps. The first 15 %% of the steps and "
+    text += "the network on fresh inputs; 2 to 4 for 20 steps. The first 15 %% of the steps and "
     text += "the last are always full. Takes memory (see animate --dry-run) and changes the result "
     text += "a little (default: 1, all steps)"
     add("--step-cache", type=int, metavar="N", help=text)

@@ -118,7 +118,7 @@ def check_step_cache(every: int, steps: int) -> None:
     if every > max(1, steps):
         raise ConfigError(
             f"step_cache got {every} with {steps} steps; there is no second full step then. Choose "
-            f"{steps} or less; 2 or 3 suit 20 steps."
+            f"{steps} or less; 2 to 4 suit 20 steps."
         )
 
 

@@ -33,6 +33,6 @@ def step_cache_input(default: int, *, optional: bool = False) -> io.Input:
         max=100,
         optional=optional,
         tooltip="Every so many steps are computed in full; the steps between compute only the "
-        "outermost layer of the network. 1: all in full. 2 or 3 suit 20 steps. The first 15 % of "
+        "outermost layer of the network. 1: all in full. 2 to 4 suit 20 steps. The first 15 % of "
         "the steps and the last are always full. Needs memory; the log says how much.",
     )
