@@ -41,8 +41,9 @@ test: $(VENV)/.packages
 	@$(PYTEST)
 
 # Only the core's tests, which need no ComfyUI, without the slow ones and those of benchmarks.
+# Tests that draw their examples draw a third of them.
 quick: $(VENV)/.packages
-	@$(PYTEST) -m "not slow" tests $(addprefix --ignore=tests/,nodes server browser core/benchmarks)
+	@$(PYTEST) -m "not slow" --hypothesis-profile quick tests $(addprefix --ignore=tests/,nodes server browser core/benchmarks)
 
 # The numeric tests with other vector widths, orders of summation and thread counts.
 processors: $(VENV)/.packages

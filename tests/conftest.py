@@ -25,6 +25,7 @@ RINGS = {
 RING_FOLDERS = {"nodes": 2, "server": 3, "browser": 4}
 
 settings.register_profile("short", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
 settings.load_profile("short")
 
 

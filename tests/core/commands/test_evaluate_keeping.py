@@ -75,6 +75,7 @@ def counted(monkeypatch):
     return places, limit
 
 
+@pytest.mark.slow
 def test_parts_of_a_test_are_the_test(drawn, tmp_path, capsys):
     words, whole = drawn
     parts = [str(tmp_path / name) for name in "ab"]
@@ -288,6 +289,7 @@ def test_the_former_name_of_figures_still_works(finished, tmp_path, caplog):
     assert "--json is now called --figures" in caplog.text
 
 
+@pytest.mark.slow
 def test_workers_give_the_rows_of_one_process(drawn, tmp_path, monkeypatch):
     words, whole = drawn
     made = []

@@ -55,6 +55,7 @@ def error_of(denoiser, reference_net, config, *, attends=None, conditioned=True)
     return (output - target).square().mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_animates(tiny, variant, guidance):
