@@ -116,7 +116,7 @@ def _changed(value: Any, rng: random.Random) -> Any:  # noqa: ANN401  (JSON)
         elif kind == 1:
             value[rng.choice((key.upper(), key + " ", "x", "", "a" * 300, "\0"))] = value.pop(key)
         elif kind == 2:
-            value["surplus"] = rng.choice(HOSTILE)
+            value["surplus"] = _hostile(rng)
         else:
             value[key] = _changed(value[key], rng)
         return value
@@ -135,7 +135,12 @@ def _changed(value: Any, rng: random.Random) -> Any:  # noqa: ANN401  (JSON)
         else:
             value[at] = _changed(value[at], rng)
         return value
-    return rng.choice(HOSTILE)
+    return _hostile(rng)
+
+
+def _hostile(rng: random.Random) -> Any:  # noqa: ANN401  (JSON)
+    """Return a hostile value of its own, which the next change may go on changing."""
+    return copy.deepcopy(rng.choice(HOSTILE))
 
 
 def damaged_header(whole: bytes, rng: random.Random) -> bytes:
