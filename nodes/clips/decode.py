@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.types import Size
-from ..comfyui import convert, folders, host
+from ..comfyui import convert, folders, host, looks
 from ..comfyui.room import require_room_to_decode
 
 CHUNK_FRAMES = 8
@@ -38,7 +38,7 @@ def decode_chunks(
     samples = shown_samples(latent, vae, skip)
     report, done = host.progress(len(samples)), 0
     for part in samples.split(chunk):
-        yield vae.decode(part)
+        yield looks.decode(vae, part)
         done += len(part)
         report(done, len(samples))
 

@@ -156,9 +156,8 @@ def copies_weights() -> bool:
 def copy_of(model: ModelPatcher) -> ModelPatcher:
     """Return a copy of a MODEL whose parent is the loaded one itself, not another copy.
 
-    When a copy that was used is gone, the host goes back to its parent. If both were copies and
-    Python collects them together, the host finds none: it would report a memory leak at every
-    prompt and run a full collection.
+    When a copy that was used is gone, the host goes back to its parent. If both were copies, which
+    Python collects together, it finds none: it reports a memory leak at every prompt and collects.
     """
     copy, loaded_one = model.clone(), model
     while loaded_one.parent is not None:
@@ -215,6 +214,8 @@ def attend(
     The host would split it too, but then it ignores that the heads shall stay apart. Temporal
     attention has a row for each place of the latents: more than 32768 from 1536x1536 pixels on.
     """
+    if not torch.compiler.is_compiling():
+        check_interrupt()  # 0.33 looks before each of its layers, earlier versions once a step
     limit = getattr(comfy.ldm.modules.attention, "SDP_BATCH_LIMIT", ATTENTION_ROWS)
     more: dict[str, Any] = {"skip_reshape": True, "skip_output_reshape": True}
     more |= {} if options is None else {"transformer_options": options}
@@ -394,7 +395,6 @@ def guides_by_cfg(guider: Any) -> bool:
 def frame_window(frames: tuple[int, ...], total: int) -> Any:
     """Return the host's record of the frames that one call of the model processes."""
     window = comfy.context_windows.IndexListContextWindow
-    extra = (
-        {"total_frames": total} if "total_frames" in inspect.signature(window).parameters else {}
-    )
+    known = inspect.signature(window).parameters
+    extra = {"total_frames": total} if "total_frames" in known else {}
     return window(list(frames), dim=0, **extra)

@@ -13,7 +13,7 @@ from ...animate_anyone.networks.call_memory import PIXELS_PER_LATENT
 from ...animate_anyone.networks.condition import MOST_REFERENCES
 from ...animate_anyone.types import PoseClip, Size
 from ..clips.read import driving_clip, in_chunks
-from ..comfyui import convert, host
+from ..comfyui import convert, host, looks
 from ..comfyui.room import HALF_BYTES, require_room_for_images, require_room_for_reference
 from ..comfyui.sockets import EncodedPicture, Network, Pose, Reference
 
@@ -75,7 +75,7 @@ def encode_reference(
     latents = [latents_of(fit_picture(one, size), vae, preset) for one in pictures]
     working = WORKING_BYTES_PER_PIXEL * size.width * size.height
     kept, encoded, report = host.intermediate_device(), [], host.progress(len(pictures))
-    with host.loaded(net.patcher, working) as device:
+    with host.loaded(net.patcher, working) as device, looks.watched(net.module):
         for latent, token in zip(latents, tokens, strict=True):
             inputs = (latent.to(device, net.dtype), token.to(device, net.dtype))
             features = net.module.reference_features(*inputs)
@@ -154,7 +154,7 @@ def latents_of(
     preset: Preset,
 ) -> Tensor:  # (f, c, H/8, W/8)
     """Return the latents of pictures in the denoiser's scale; InputError for an unfit VAE."""
-    latents = vae.encode(convert.frames_to_image(frames))
+    latents = looks.encode(vae, convert.frames_to_image(frames))
     wanted = preset.unet.in_channels
     if latents.shape[1] != wanted:
         raise InputError(
@@ -171,7 +171,8 @@ def image_token(
 ) -> Tensor:  # (1, 1, width)
     """Return the projected CLIP embedding of a picture squashed to the encoder's square."""
     square = convert.squash(picture, clip_vision.image_size)
-    token = clip_vision.encode_image(square, crop=False).image_embeds
+    with looks.watched(getattr(clip_vision, "model", None)):
+        token = clip_vision.encode_image(square, crop=False).image_embeds
     if token is None or token.shape[-1] != width:
         got = "no embedding" if token is None else f"an embedding of {token.shape[-1]} numbers"
         raise InputError(
@@ -260,7 +261,7 @@ def pose_features(
     """Return the Pose Guider's features of all frames, computed a few frames at a time."""
     parts, kept = [], host.intermediate_device()
     working = WORKING_BYTES_PER_PIXEL * size.width * size.height * CHUNK_FRAMES
-    with host.loaded(guider.patcher, working) as device:
+    with host.loaded(guider.patcher, working) as device, looks.watched(guider.module):
         for chunk in _reported(chunks, total):
             frames = convert.bytes_to_frames(chunk, device, guider.dtype)
             parts.append(guider.module(frames).to(kept))

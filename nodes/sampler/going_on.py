@@ -10,7 +10,7 @@ from ...animate_anyone.diffusion.windows import WindowConfig
 from ...animate_anyone.errors import InputError
 from ...animate_anyone.media import fit_picture
 from ...animate_anyone.types import Size
-from ..comfyui import convert, host, latents
+from ..comfyui import convert, host, latents, looks
 from ..comfyui.sockets import Pose
 
 log = logging.getLogger(__name__)
@@ -128,10 +128,10 @@ def _encoded(
         frames = fit_picture(frames, size)
 
     def encode(pictures: Tensor) -> Tensor:
-        return vae.encode(convert.frames_to_image(pictures)).detach()
+        return looks.encode(vae, convert.frames_to_image(pictures)).detach()
 
-    def decode(encoded: Tensor) -> Tensor:
-        return convert.image_to_frames(vae.decode(encoded).detach(), "vae")
+    def decode(samples: Tensor) -> Tensor:
+        return convert.image_to_frames(looks.decode(vae, samples).detach(), "vae")
 
     known = encode(frames)
     if known.ndim != 4 or known.shape[1] != channels:

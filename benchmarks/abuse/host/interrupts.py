@@ -59,7 +59,7 @@ def interrupted(
         return Verdict(ACCEPTED, "ended before"), None
     started = time.monotonic()
     client.post("/interrupt")
-    entry = outcome(served, prompt_id, PATIENCE)
+    entry = outcome(served, prompt_id, PATIENCE, pause=0.05)
     waited = time.monotonic() - started
     if entry is None:
         return Verdict(FAULT, f"not answered within {PATIENCE:.0f} s"), None

@@ -14,10 +14,11 @@ def outcome(
     served: Served,
     prompt_id: str,
     seconds: float | None = None,  # None: as long as the server works, however busy the machine
+    pause: float = 0.3,  # most seconds between two questions
 ) -> dict[str, Any] | None:
     """Return a prompt's entry in the history; None if it does not end in time."""
     ends = time.monotonic() + (seconds or float("inf"))
-    pause, patience = 0.02, served.client.patience()
+    rest, patience = 0.02, served.client.patience()
     while time.monotonic() < ends:
         history = served.client.get(f"/history/{prompt_id}")
         if prompt_id in history:
@@ -26,8 +27,8 @@ def outcome(
             patience.check(prompt_id)
         except TimeoutError:
             return None
-        time.sleep(pause)
-        pause = min(0.3, pause * 1.3)
+        time.sleep(rest)
+        rest = min(pause, rest * 1.3)
     return None
 
 
