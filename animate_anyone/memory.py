@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import platform
 import shutil
 import sys
 import weakref
@@ -132,17 +133,37 @@ def require_memory(
         )
 
 
+def most_on(device: "torch.device") -> int | None:
+    """Return how many bytes of a device could be used if nothing else ran; None if unknown.
+
+    A card has its own memory; with some drivers it takes the computer's too when that is full.
+    """
+    if device.type != "cuda":  # other devices share the computer's memory
+        return most_memory()
+    import torch
+
+    card = torch.cuda.get_device_properties(device)
+    shares = sys.platform == "win32" or "microsoft" in platform.release().lower()
+    if not (shares or getattr(card, "is_integrated", False)):
+        return card.total_memory
+    most = most_memory()
+    return None if most is None else card.total_memory + most
+
+
 def require_room(
     needed: int,  # bytes, a lower bound
     what: str,  # the input and its value, for the message
     way_out: str,
+    device: "torch.device | None" = None,  # where it is needed; None: in the computer's memory
 ) -> None:
-    """Raise InputError if this can never fit into the memory of this machine."""
-    most = most_memory()
+    """Raise InputError if this can never fit into the memory of this machine, or of its card."""
+    most, has = most_memory(), "this machine has {:.1f} GB, swap included"
+    if device is not None and device.type == "cuda":
+        most, has = most_on(device), f"{device} has {{:.1f}} GB"
     if most is not None and needed > most:
         raise InputError(
-            f"{what}; that needs more than {needed / 1e9:.1f} GB of memory, but this machine has "
-            f"{most / 1e9:.1f} GB, swap included. {way_out}"
+            f"{what}; that needs more than {needed / 1e9:.1f} GB of memory, but "
+            f"{has.format(most / 1e9)}. {way_out}"
         )
 
 

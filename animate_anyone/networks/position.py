@@ -19,12 +19,12 @@ def frame_table(
     device: torch.device | str | None = None,
 ) -> Tensor:  # (1, frames, channels), float32
     """Return the sine table of "Attention is all you need": sine on even, cosine on odd places."""
-    if device is not None and torch.device(device).type == "meta":
-        return torch.empty(1, frames, channels, device=device)
+    table = torch.empty(1, frames, channels, device=device)
+    if table.is_meta:
+        return table
     place = torch.arange(frames, dtype=torch.float32, device=device)[:, None]
     even = torch.arange(0, channels, 2, dtype=torch.float32, device=device)
     angle = place * torch.exp(even * (-math.log(10000.0) / channels))
-    table = torch.zeros(1, frames, channels, device=device)
     table[0, :, 0::2] = angle.sin()
     table[0, :, 1::2] = angle.cos()[:, : channels // 2]
     return table

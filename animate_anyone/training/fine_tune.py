@@ -73,6 +73,7 @@ class Outcome:
     seconds: float  # of training, of the whole run
     losses: list[float]  # means over each tenth of the steps, as far as the log has them
     lora: Path | None = None  # the file of a LoRA run
+    needs: str = ""  # the least memory of a step, in words; "": none was taken now
 
     def text(self) -> str:
         """Return a report as text."""
@@ -82,6 +83,8 @@ class Outcome:
         if len(self.losses) > 1:
             first, *_, last = self.losses
             lines.append(f"Loss: {first:.4g} in the first tenth, {last:.4g} in the last.")
+        if self.needs:
+            lines.append(f"A step needed {self.needs}.")
         lines.append(f"Saved {self.file} ({size:.1f} MB).")
         if self.lora is not None:
             size = self.lora.stat().st_size / 1e6
@@ -158,6 +161,7 @@ def fine_tune(
         _record_written(folder / WRITTEN_LORA, lora)
     return Outcome(
         lora=lora,
+        needs="" if trainer.room.needs is None else trainer.room.needs.text(),
         file=target,
         first_step=first_step,
         steps=trainer.step,

@@ -18,12 +18,13 @@ from ...animate_anyone.places import check_folder, check_place
 from ...animate_anyone.types import Size
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ...animate_anyone.weights.sources import WeightPaths
-from ..comfyui import convert, folders, host
+from ..comfyui import convert, folders, host, looks
 from ..comfyui.sockets import Network
 from ..models.encode import fitting_size, image_token, latents_of
 from ..models.load import DETECT, denoiser_of, load_pose_guider, load_reference_net, source_of
 
 if TYPE_CHECKING:
+    from ...animate_anyone.training.config import TrainingConfig
     from ...animate_anyone.training.sources.batch import Source as Examples
 
 NO_DATA_SET = "(none)"
@@ -65,7 +66,7 @@ class HostAutoencoder:
     ) -> Tensor:  # (f, 3, 8h, 8w), 0..1
         """Return the pictures of latents in the denoiser's scale."""
         with torch.inference_mode():
-            image = self.vae.decode(convert.to_vae_scale(latents, self.preset.latent_scale))
+            image = looks.decode(self.vae, convert.to_vae_scale(latents, self.preset.latent_scale))
             frames = convert.image_to_frames(image, "vae").to(latents.device)
         return frames.clone()
 
@@ -123,6 +124,7 @@ def train(
     available = None if clip is None else len(clip[0])
     config = fine_tune_config(start.preset, **settings, available=available)
     lora = folders.download_folder("loras") / target.name if config.lora else None
+    _require_room(start.preset, config, clip, material.data_set)
     facts = {"start": _file_names(source), "material": _fingerprint(clip, material.data_set)}
     claim(folder, target, config, facts, again=if_exists == AGAIN, lora=lora)
     examples = _examples(clip, material, encoders)
@@ -136,6 +138,26 @@ def train(
     with host.training():
         outcome = fine_tune(start, config, examples, folder, target, surroundings, lora)
     return (*_loaded(target, dtype), f"{outcome.text()}\nThe run is kept in {folder}.")
+
+
+def _require_room(
+    preset: Preset,
+    config: "TrainingConfig",
+    clip: tuple[np.ndarray, np.ndarray] | None,  # None: the data set
+    data_set: str,
+) -> None:
+    """Raise InputError for a run that can never fit, before its folder is claimed."""
+    from ...animate_anyone.dataset.manifest import ClipDataset
+    from ...animate_anyone.training.config import scheduled
+    from ...animate_anyone.training.loop.devices import training_device
+    from ...animate_anyone.training.room import require_room_to_train
+
+    if clip is None:
+        size = ClipDataset.open(folders.input_path(data_set)).size
+    else:
+        size = Size(clip[0].shape[2], clip[0].shape[1])
+    device = torch.device("cpu") if host.on_cpu() else training_device()
+    require_room_to_train(scheduled(preset, config), config, size, device=device)
 
 
 def _run_paths(save_as: str) -> tuple[Path, Path]:

@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch import nn
 
 from animate_anyone import memory
@@ -92,6 +93,27 @@ def test_what_can_never_fit_is_refused(monkeypatch):
         memory.require_room(52 * 10**8, "size got 8x8", "Choose a smaller one.")
     monkeypatch.setattr(memory, "most_memory", lambda: None)
     memory.require_room(10**15, "size got 1x1", "")
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "integrated", "expected"),
+    [
+        ("linux", "6.8", False, 24 * 10**9),
+        ("win32", "11", False, 88 * 10**9),  # the driver goes on in the computer's memory
+        ("linux", "5.15-microsoft-standard-WSL2", False, 88 * 10**9),
+        ("linux", "6.8", True, 88 * 10**9),
+    ],
+)
+def test_what_never_fits_on_a_card_is_refused(monkeypatch, system, release, integrated, expected):
+    card = SimpleNamespace(total_memory=24 * 10**9, is_integrated=integrated)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(memory, "most_memory", lambda: 64 * 10**9)
+    monkeypatch.setattr(memory.sys, "platform", system)
+    monkeypatch.setattr(memory.platform, "release", lambda: release)
+    device = torch.device("cuda", 0)
+    memory.require_room(expected, "size got 8x8", "", device)
+    with pytest.raises(InputError, match=rf"but cuda:0 has {expected // 10**9}\.0 GB\. Choose"):
+        memory.require_room(expected + 1, "size got 8x8", "Choose a smaller one.", device)
 
 
 def test_weights_larger_than_the_free_memory_are_refused(monkeypatch):

@@ -85,6 +85,18 @@ def test_training_lowers_the_loss_and_saves_what_load_models_lists(train, run_no
         assert torch.equal(value, again[key]), key
 
 
+def test_a_run_that_never_fits_is_refused_before_its_folder_is_made(train, core, monkeypatch, base):
+    monkeypatch.setattr(core("memory"), "most_memory", lambda: 100_000)
+    with pytest.raises(ValueError, match=r"preset got .*, at least .* \(weights .* 0\.0 GB"):
+        train(save_as="giant")
+    monkeypatch.setattr(core("memory"), "most_memory", lambda: 100_000_000)
+    with pytest.raises(ValueError, match="examples got 900 with 4 frames of 64x64 pixels each"):
+        train(save_as="giant", examples=900)
+    assert not (base / "output/animate_anyone/training/giant").exists()
+    monkeypatch.undo()
+    assert "A step needed at least" in train(save_as="giant", steps=1).report
+
+
 def test_stage_1_leaves_the_temporal_layers_and_stage_2_moves_them_alone(train):
     first = train(learning_rate=0.02)
     assert all(moved(first, part) for part in ("model", "reference_net", "pose_guider"))

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -152,3 +153,10 @@ def _durations(count: int, fps: float) -> list[int]:  # milliseconds, of each fr
     """
     ends = [round(100 * number / fps) for number in range(count + 1)]
     return [10 * max(2, end - start) for start, end in pairwise(ends)]
+
+
+def means_of(
+    rows: Sequence[dict[str, float]],  # all with the same figures
+) -> dict[str, float]:
+    """Return the mean of each figure."""
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}

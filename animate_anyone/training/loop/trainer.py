@@ -28,6 +28,7 @@ from ...weights.load import Models
 from ...weights.sets.table import get_preset
 from ..config import TrainingConfig, scheduled
 from ..networks import AnimateNetworks, as_models, build_networks, load_stage1, plain_attention
+from ..room import Room
 from ..sources.batch import Batch, Source
 from ..trainable.low_rank import write_weights
 from .checkpoints import Average, CheckpointFolder, require_safe_checkpoint, size_of_save
@@ -36,7 +37,7 @@ from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
 from .due import Due
 from .inputs import Encoding
-from .journal import Journal
+from .journal import Journal, means_of
 from .looks import Looks, wait_for_files
 from .losses import BatchFacts, figure_error, total_loss, warn_of_unweighted_steps
 from .optimizer import build_optimizer
@@ -82,6 +83,7 @@ class Trainer:
         self.schedule = NoiseSchedule(self.preset.schedule)
         self.accelerator = make_accelerator(config, cpu=self.surroundings.cpu)
         check_run(self.accelerator, config)
+        self.room = Room(self.preset, config, self.accelerator)
         warn_of_unweighted_steps(self.schedule, config.min_snr_gamma, config.min_snr_formula)
         self.device = self.accelerator.device
         self._inputs = Encoding(
@@ -188,7 +190,7 @@ class Trainer:
                 self.accelerator.backward(part)
         self._update()
         self.step += 1
-        return {"loss": value, **_means(figures)}
+        return {"loss": value, **means_of(figures)}
 
     def _agreed(self, loss: Tensor, parts: Sequence[Part]) -> float:
         """Return the step's loss over all processes; stop if it is not finite.
@@ -300,7 +302,7 @@ class Trainer:
         """Yield the parts of each remaining step."""
         config, pinned = self.config, self.device.type == "cuda"
         rows = rows_of(self.accelerator, config)
-        return read_steps(source, config, rows, self.step, pinned=pinned)
+        return self.room.checked(read_steps(source, config, rows, self.step, pinned=pinned))
 
     def _mean(self, value: Tensor) -> Tensor:
         """Return the mean over all processes."""
@@ -311,7 +313,7 @@ class Trainer:
     def _report(
         self, journal: Journal | None, figures: list[dict[str, float]], waited: float
     ) -> None:
-        means = _means(figures)
+        means = means_of(figures)
         seconds = means.pop("seconds")
         shared = self._mean(torch.tensor([*means.values()]).to(self.device)).tolist()
         self.seconds += seconds * len(figures)
@@ -392,8 +394,3 @@ class Trainer:
         self.seconds = facts["seconds"]
         log.info("stage %d is resumed at step %d", self.config.stage, self.step)
         self._origin = resumed_origin(facts.get("origin", {}), self._origin)
-
-
-def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each figure; all rows have the same figures."""
-    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}

@@ -35,8 +35,9 @@ class LowRank(nn.Module):
         super().__init__()
         inputs = weight[0].numel()
         self.scale = scale
-        self.down = nn.Parameter(torch.randn(rank, inputs, generator=generator) * inputs**-0.5)
-        self.up = nn.Parameter(torch.zeros(len(weight), rank))
+        down = torch.randn(rank, inputs, generator=generator) * inputs**-0.5
+        self.down = nn.Parameter(down.to(weight.device))
+        self.up = nn.Parameter(torch.zeros(len(weight), rank, device=weight.device))
 
     def forward(self, weight: Tensor) -> Tensor:
         return _changed(weight, self.down, self.up, self.scale)
@@ -73,7 +74,7 @@ def _check_rank(rank: int, weights: Sequence[Tensor]) -> None:
         f"lora got the rank {rank}",
         "Choose a smaller rank; 8 is usual.",
     )
-    if rank > widest:
+    if rank > widest and not weights[0].is_meta:
         log.warning(
             "lora got the rank %d, but the shorter side of the layers that it changes has at most "
             "%d; a rank of %d can learn the same and needs less. 8 is usual.",
