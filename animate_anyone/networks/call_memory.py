@@ -32,27 +32,32 @@ def working_bytes(
 def least_working_bytes(
     unet: UNetConfig,
     *,
-    frames: int,  # of one window
+    frames: int,  # of all rows and windows of a call
     size: Size,
     value_bytes: int,
+    fused: bool = False,  # a compiler may join operations, so that fewer results exist
     smaller_inside: bool = False,  # a patch may make the features after conv_in smaller
 ) -> int:
     """Return a lower bound for one call of the denoiser in bytes.
 
-    When the middle block runs, all skip connections of one row exist at once, and its own features.
+    When the first layer of a level on the way up begins, these exist: the features from below, the
+    skip connection, both joined, and the joined ones normed and activated. A compiler needs to
+    keep only the first two, and the last, which a convolution reads. Beside them there are the
+    skip connections that are still to be used.
     """
     channels, layers = unet.block_out_channels, unet.layers_per_block
     if smaller_inside:
         return 2 * channels[0] * frames * places_of(size) * value_bytes
     width, height = size.width // PIXELS_PER_LATENT, size.height // PIXELS_PER_LATENT
-    numbers = channels[0] * width * height
+    skips = most = 0  # numbers of a frame
     for level, count in enumerate(channels):
-        numbers += layers * count * width * height
-        if level < len(channels) - 1:
-            width, height = -(-width // 2), -(-height // 2)
-            numbers += count * width * height
-    numbers += channels[-1] * width * height
-    return numbers * frames * value_bytes
+        places = width * height
+        skips += (layers * count + channels[max(0, level - 1)]) * places
+        below = channels[min(level + 1, len(channels) - 1)]
+        joined = (below + count) * places
+        most = max(most, skips - count * places + (2 if fused else 4) * joined)
+        width, height = -(-width // 2), -(-height // 2)
+    return most * frames * value_bytes
 
 
 def reference_values(

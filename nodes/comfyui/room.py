@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...animate_anyone.animate.room import last_channels
+from ...animate_anyone.animate.room import widest_channels
 from ...animate_anyone.config import UNetConfig
 from ...animate_anyone.memory import require_room
 from ...animate_anyone.networks.call_memory import PIXELS_PER_LATENT, least_working_bytes
@@ -64,8 +64,10 @@ def require_room_to_decode(
     network, patcher = getattr(vae, "first_stage_model", None), getattr(vae, "patcher", None)
     if network is None or patcher is None or patcher.load_device.type != "cpu":
         return
+    value_bytes = getattr(getattr(vae, "vae_dtype", None), "itemsize", HALF_BYTES)
+    # A block holds its input, and what its first convolution reads.
     require_room(
-        last_channels(network) * size.width * size.height * HALF_BYTES,
+        2 * widest_channels(network) * size.width * size.height * value_bytes,
         f"latent got frames of {size.width}x{size.height} pixels",
         "Choose a smaller size, or decode with ComfyUI's VAE Decode (Tiled).",
     )
@@ -89,6 +91,7 @@ def require_room_to_sample(
         frames=min(frames, window or frames),
         size=size,
         value_bytes=max(HALF_BYTES, host.compute_dtype(patcher.model).itemsize),
+        fused=True,  # by nodes that compile the model
         smaller_inside=any(name in patches for name in _INSIDE),
     )
     require_room(

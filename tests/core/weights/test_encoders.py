@@ -8,9 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from animate_anyone.animate.room import least_decoding_bytes
 from animate_anyone.errors import InputError, WeightsError
 from animate_anyone.networks.encoders.tiny_autoencoder import TinyAutoencoder
 from animate_anyone.protocols import ENCODER
+from animate_anyone.types import Size
 from animate_anyone.weights.encoders import (
     clip_pixels,
     image_encoder_config,
@@ -19,6 +21,7 @@ from animate_anyone.weights.encoders import (
 )
 from animate_anyone.weights.load import Models
 from animate_anyone.weights.read import from_tensors
+from living_bytes import LivingBytes
 
 
 def vae():
@@ -87,6 +90,14 @@ def test_an_autoencoder_decodes_without_its_encoder(make):
     gc.collect()
     assert encoder() is None
     assert torch.equal(models.autoencoder.decode(latents), before)
+
+
+@pytest.mark.parametrize("make", [vae, lambda: TinyAutoencoder(width=16)], ids=["vae", "tiny"])
+def test_decoding_has_more_at_once_than_the_least(make):
+    own = load_autoencoder(from_tensors(make().state_dict(), "vae"), 1.0, torch.float32, "cpu")
+    with LivingBytes() as living:
+        own.decode(torch.randn(5, 4, 8, 8))
+    assert 0.4 * living.most < least_decoding_bytes(Size(64, 64), 5, own) < living.most
 
 
 def test_chunks_of_frames_change_nothing():
