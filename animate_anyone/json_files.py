@@ -1,7 +1,8 @@
-"""Reading JSON that someone else wrote: a pipe, a damaged file or deep lists become words."""
+"""JSON: reading what someone else wrote, where damage becomes words, and writing long records."""
 
 import json
 import stat
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,26 @@ def read_record(
             "of names and values: {...}. Correct it."
         )
     return values
+
+
+def json_parts(
+    value: object,
+    depth: int = 0,  # of the record that holds it
+) -> Iterator[str]:
+    """Yield the JSON of a value, with an indent of 1, so that a long one is never whole in memory.
+
+    Records are written name by name, sequences other than lists and tuples item by item.
+    """
+    if isinstance(value, Mapping) and value:
+        signs, items = "{}", ((f"{json.dumps(name)}: ", each) for name, each in value.items())
+    elif isinstance(value, Sequence) and not isinstance(value, (str, list, tuple)) and len(value):
+        signs, items = "[]", (("", each) for each in value)
+    else:
+        plain = dict(value) if isinstance(value, Mapping) else value
+        plain = list(plain) if isinstance(plain, Sequence) and not isinstance(plain, str) else plain
+        yield json.dumps(plain, indent=1).replace("\n", "\n" + " " * depth)
+        return
+    for number, (name, each) in enumerate(items):
+        yield f"{',' if number else signs[0]}\n{' ' * (depth + 1)}{name}"
+        yield from json_parts(each, depth + 1)
+    yield f"\n{' ' * depth}{signs[1]}"

@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import InputError, MediaError
 from ..fitting import Fit
 from ..media.pictures import read_bytes
+from ..names.some import some
 from ..places import whole_file
 from ..pose.skeleton.fit import fit_pose
 from ..types import PoseClip, Size
@@ -147,7 +148,7 @@ class ClipDataset:
         They must lie within one span, since only these frames are stored.
         """
         if not any(span.start <= start < stop <= span.stop for span in entry.spans):
-            spans = ", ".join(f"{span.start}..{span.stop - 1}" for span in entry.spans)
+            spans = some([f"{span.start}..{span.stop - 1}" for span in entry.spans])
             raise InputError(
                 f"frames got {start}..{stop - 1} of {entry.name}; only its usable spans are stored "
                 f"({spans}). Stay within one of them."

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InputError
 from ..fitting import Fit
 from ..json_files import read_record, read_whole
+from ..names.some import some
 from ..types import Size
 
 SPLIT_NAMES = ("train", "test")
@@ -31,7 +32,7 @@ class Split:
         """Reject lists that overlap, since test clips must not be used in training."""
         if both := sorted(self.train & self.test):
             raise InputError(
-                f"split got {len(both)} clips for training and for testing ({_some(both)}); the "
+                f"split got {len(both)} clips for training and for testing ({some(both)}); the "
                 "two must not overlap. Remove them from one list."
             )
 
@@ -140,8 +141,3 @@ def _values(path: Path) -> Mapping[str, Any]:
             f'split got {path}; it must hold the lists of names "train" and "test". Write both.'
         )
     return values
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

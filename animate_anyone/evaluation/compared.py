@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..names.some import some
+
+LISTED = 100  # clips that the table names; as many as the largest published test has
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -62,20 +66,23 @@ def not_whole(clips: Mapping[str, Compared]) -> dict[str, tuple[str, str]]:
 
 
 def compared_lines(clips: Mapping[str, Compared]) -> list[str]:
-    """Return lines that list the compared frames of every clip, and the clips that were short."""
+    """Return lines that list the compared frames of clips, and the clips that were short.
+
+    The file of figures has those of all clips.
+    """
     if not clips:
         return []
-    spans = ", ".join(
+    spans = [
         f"{name} {clip.frames[0]}..{clip.frames[-1]} of {clip.of}" for name, clip in clips.items()
-    )
-    lines = [f"Frames compared, counted from 0: {spans}."]
+    ]
+    lines = [f"Frames compared, counted from 0: {some(spans, LISTED)}."]
     short = {name: clip for name, clip in clips.items() if clip.short}
     if short:
         asked = max(clip.asked or 0 for clip in short.values())
-        listed = ", ".join(f"{name} ({len(clip.frames)})" for name, clip in short.items())
-        lines.append(f"Shorter than the {asked} frames asked for: {listed}.")
+        listed = [f"{name} ({len(clip.frames)})" for name, clip in short.items()]
+        lines.append(f"Shorter than the {asked} frames asked for: {some(listed, LISTED)}.")
     notes: dict[str, list[str]] = {}
     for name, clip in clips.items():
         for note in clip.notes:
             notes.setdefault(note, []).append(name)
-    return lines + [f"{note} ({', '.join(names)})" for note, names in notes.items()]
+    return lines + [f"{note} ({some(names, LISTED)})" for note, names in notes.items()]

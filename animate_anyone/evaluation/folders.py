@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..media import ClipInfo, clip_info, frames_of, to_pixels
 from ..media.files import is_hidden, is_picture
+from ..names.some import some
 from .compared import Compared
 from .instruments import at_compared_size, check_sets
 from .kept.identity import of_clip
@@ -20,7 +21,6 @@ from .metrics.metric import Case, Instruments
 from .protocol import Protocol
 
 CLIP_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
-_SHOWN = 8  # names that an error lists
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def match_folders(
     """Pair the clips by name; InputError, with the names, for clips that do not fit."""
     found, true = _clips_in(results, "--results"), _clips_in(truths, "--truth")
     lonely = [
-        f"{what}: {_listed(names)}"
+        f"{what}: {some(names)}"
         for what, names in (
             (f"only in {results}", sorted(set(found) - set(true))),
             (f"only in {truths}", sorted(set(true) - set(found))),
@@ -61,7 +61,7 @@ def match_folders(
     ]
     if unlike:
         raise InputError(
-            f"--results and --truth got clips that differ in size or length: {_listed(unlike)}; "
+            f"--results and --truth got clips that differ in size or length: {some(unlike)}; "
             "a clip and its truth must have the same frames. Cut and resize one to the other."
         )
     return pairs
@@ -171,11 +171,6 @@ def _candidates(folder: Path) -> Iterator[Path]:
         known = path.is_dir() or path.suffix.lower() in CLIP_SUFFIXES or is_picture(path)
         if known and not is_hidden(path):
             yield path
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _described(info: ClipInfo) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ..config import Preset
 from ..errors import ConfigError
 from ..json_files import read_record
+from ..names.some import some
 from ..networks.condition import MOST_REFERENCES
 from ..places import whole_file
 from ..pose.skeleton.part_boxes import BoxRule
@@ -243,7 +244,7 @@ def read_changes(path: Path) -> dict[str, Any]:
             losses.setdefault("difference", former)
     if surplus := sorted(set(values) - known):
         raise ConfigError(
-            f"{path} has the keys {', '.join(surplus)}; known keys are "
+            f"{path} has the keys {some(surplus)}; known keys are "
             f"{', '.join(sorted(known))}. Remove or rename them."
         )
     return values

@@ -15,6 +15,7 @@ import torch
 
 from ..errors import WeightsError
 from ..json_files import read_record
+from ..names.some import some
 from ..protocols import Progress
 from .detect import describe, identify, motion_widths
 from .read import SUFFIXES, Weights, read_weights
@@ -113,7 +114,7 @@ def open_parts(
     folders = [path for path in paths if path.is_dir()]
     if len(folders) > 1:
         raise WeightsError(
-            f"weights got {len(folders)} folders ({', '.join(map(str, folders))}); a weight set "
+            f"weights got {len(folders)} folders ({some(folders)}); a weight set "
             "has one. Name the files to use instead."
         )
     base = _sorted_files(_weight_files(folders[0]), strict=False) if folders else {}
@@ -280,7 +281,7 @@ def _replaced(base: dict[str, Weights], files: dict[str, Weights]) -> dict[str, 
 
 def _only(slot: str, found: list[Weights]) -> Weights:
     if len(found) > 1:
-        names = ", ".join(weights.source for weights in found)
+        names = some([weights.source for weights in found])
         raise WeightsError(
             f"{slot} got {len(found)} files that fit ({names}); name the one to use, or remove the "
             "others."
@@ -310,7 +311,7 @@ def _bundle_parts(bundle: Weights) -> dict[str, Weights]:
 def _parts(opened: dict[str, Weights]) -> Parts:
     missing = [slot for slot in _REQUIRED if slot not in opened]
     if missing:
-        found = ", ".join(weights.source for weights in opened.values()) or "nothing"
+        found = some([weights.source for weights in opened.values()]) or "nothing"
         raise WeightsError(
             f"weights lack {' and '.join(_SLOTS[slot][1] for slot in missing)}; found {found}. Add "
             "the missing file."

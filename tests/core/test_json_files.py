@@ -1,10 +1,13 @@
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from animate_anyone.errors import ConfigError, InputError, WeightsError
-from animate_anyone.json_files import read_record, read_whole
+from animate_anyone.json_files import json_parts, read_record, read_whole
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -68,3 +71,26 @@ def test_every_reader_of_settings_uses_words(tmp_path: Path, content: str) -> No
     ):
         with pytest.raises(AnimateAnyoneError):
             read()
+
+
+class Lazily(Sequence):
+    def __init__(self, *values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, index):
+        return self.values[index]
+
+
+@pytest.mark.parametrize("lists", [list, Lazily], ids=["lists", "lazy lists"])
+def test_json_is_written_part_by_part_as_it_would_be_at_once(lists):
+    def record(some):
+        inner = {"b": some(1, "two", None), "c": {}, "d": some(), "e": (1.5, [2])}
+        return {"a": MappingProxyType(inner), "ä": some({"f": 1}, some(2, 3))}
+
+    given = record(lists) if lists is Lazily else record(lambda *values: list(values))
+    plain = record(lambda *values: list(values))
+    plain["a"] = dict(plain["a"])
+    assert "".join(json_parts(given)) == json.dumps(plain, indent=1)

@@ -13,12 +13,12 @@ from torch import Tensor
 from ...errors import InputError, MediaError
 from ...json_files import read_record
 from ...media import VideoWriter, to_bytes, write_picture
+from ...names.some import some
 from ...places import begin_file, check_folder, temporary_path
 from ...types import Size
 
 MADE = "made.json"
 Kind = Literal["mp4", "png"]  # a video, or a folder of pictures without loss
-_SHOWN = 8  # names that an error lists
 
 
 class ClipWriter:
@@ -106,10 +106,9 @@ def open_clips(
     if not path.is_file():
         others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         if others and MADE not in others:
-            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             raise InputError(
-                f"keep-clips got {folder}, which holds other things ({', '.join(others[:_SHOWN])}"
-                f"{more}); clips of a test are kept in a folder of their own. Name a new folder."
+                f"keep-clips got {folder}, which holds other things ({some(others)}); "
+                "clips of a test are kept in a folder of their own. Name a new folder."
             )
         begin_file(path, json.dumps(same, indent=1) + "\n")
     there = read_record(path, "keep-clips")
@@ -117,6 +116,6 @@ def open_clips(
     if unlike:
         raise InputError(
             f"keep-clips got {folder}, which holds clips of another test (they differ in "
-            f"{', '.join(sorted(unlike)[:_SHOWN])}; see {MADE}). Choose another folder."
+            f"{some(sorted(unlike))}; see {MADE}). Choose another folder."
         )
     return KeptClips(folder, kind)

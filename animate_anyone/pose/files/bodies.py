@@ -7,6 +7,7 @@ from collections.abc import Container
 import numpy as np
 
 from ...errors import InputError
+from ...names.some import some
 from ...types import Size
 from ..skeleton.arrangement import told_apart
 from ..skeleton.faces import FACES
@@ -94,7 +95,7 @@ def _unread_parts(source: Source) -> list[str]:
         for name, listed in values.items()
         if any(is_list(value) and len(value) > _LEAST_NUMBERS for value in listed)
     ]
-    return [f"warning: fields that are not known were left out: {', '.join(left)}"] if left else []
+    return [f"warning: fields that are not known were left out: {some(left)}"] if left else []
 
 
 def _to_shares(people: list[dict[str, Read]], source: Source) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ConfigError, TrainingError
+from ...names.some import some
 from .reading import Part
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def not_finite(
     names = [name for _, batch in parts for name in batch.names] or ["rows by number only"]
     return TrainingError(
         f"loss got {loss} in step {step} (rows "
-        f"{', '.join(str(row) for rows, _ in parts for row in rows)}: {', '.join(names)}); it "
+        f"{some([row for rows, _ in parts for row in rows])}: {some(names)}); it "
         "must be a finite number. The weights before this step are saved. Look at these "
         "examples, or lower learning_rate, or train with mixed_precision bf16 or no."
     )

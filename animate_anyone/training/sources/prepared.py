@@ -12,6 +12,7 @@ from einops import rearrange
 from ...dataset.manifest import ClipDataset, ClipEntry
 from ...errors import InputError, MediaError
 from ...media.fitting import squash
+from ...names.some import some
 from ...pose.drawing.draw import draw_frame
 from ...pose.skeleton.part_boxes import LEAST_SHARE, BoxRule, Part, part_boxes
 from ...pose.skeleton.stack import SLICES
@@ -120,7 +121,7 @@ class ClipSource:
             if short:
                 logger.warning(
                     "%d of %d clips are left out, without %d %s: %s",
-                    *(len(short), len(self.entries), draw.frames, what, ", ".join(short)),
+                    *(len(short), len(self.entries), draw.frames, what, some(short)),
                 )
             self._long_enough[key] = enough
         return self._long_enough[key]
@@ -284,7 +285,7 @@ class ClipSource:
             if without:
                 logger.warning(
                     "%d of %d clips do not show %s, so %s_weight has no effect on them: %s",
-                    *(len(without), len(self.entries), what, part, ", ".join(without)),
+                    *(len(without), len(self.entries), what, part, some(without)),
                 )
 
     def _shows(self, entry: ClipEntry, part: Part, rule: BoxRule) -> bool:
