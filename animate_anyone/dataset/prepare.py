@@ -22,7 +22,7 @@ from .clip import (
     stamp_of_keypoints,
     was_tried,
 )
-from .find import Found, find_clips
+from .find import Clips, Found, find_clips
 from .manifest import ClipEntry, Manifest, clip_folder
 from .report import Tally, write_report
 from .settings import PrepareConfig, check_settings
@@ -77,7 +77,9 @@ def prepare_shard(
     _check_places(clips, out)
     with owned_by_shard(out, shard):
         found = find_clips(clips)
-        _prepare(shard.spread(found), out, config, make_tools, engine, progress, keypoints)
+        mine = shard.spread(found)
+        assert isinstance(mine, Clips)
+        _prepare(mine, out, config, make_tools, engine, progress, keypoints)
         if not all(_as_now(was_tried, each, out, keypoints) for each in found):
             return None
         return _finish(clips, found, out, config, split)
@@ -89,7 +91,7 @@ def _check_places(clips: Path, out: Path) -> None:
 
 
 def _prepare(
-    found: Sequence[Found],
+    found: Clips,
     out: Path,
     config: PrepareConfig,
     make_tools: Callable[[], Tools],
@@ -99,7 +101,7 @@ def _prepare(
 ) -> None:
     """Prepare those of the clips that are not done, which no other process works on."""
     check_settings(out, config)
-    pending = [each for each in found if not _as_now(is_done, each, out, keypoints)]
+    pending = found.only(lambda each: not _as_now(is_done, each, out, keypoints))
     tell_space(out, pending, config)
     done = len(found) - len(pending)
     make = MakePreparer(out.absolute(), config, make_tools)
@@ -217,6 +219,6 @@ def _finish(
         cached=dict(config.cached),
         clips=_Entries(clips, outcomes, tally),
     )
-    write_report(out, manifest, tally)
+    write_report(out, manifest, tally, found, outcomes)
     manifest.write(out)
     return manifest, outcomes

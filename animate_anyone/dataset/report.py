@@ -1,26 +1,31 @@
 """The report of `prepare`: which clips are usable, and why the others are not."""
 
-import json
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any, overload
 
+from ..json_files import json_parts
+from ..names.some import some
 from ..places import whole_file
 from .clip import Outcome
+from .find import Found
 from .manifest import Manifest
 from .spans import CUTS
 from .splits import SPLIT_NAMES, Split, ends_of
 
 REPORT = "report.md"
 REPORT_DATA = "report.json"
+MOST_PRINTED = 12  # entries of a list that the command prints
 _LISTED = 5  # clips that a note names
+_ENTRY = "- "
 
 
 class Tally:
-    """What is told of the clips of a data set, added clip by clip.
-
-    Of a usable clip of which nothing is to be told four bytes are kept: its place.
-    """
+    """What is told of the clips of a data set, added clip by clip; of each its place is kept."""
 
     def __init__(self, split: Split | None) -> None:
         """Begin without clips."""
@@ -29,26 +34,26 @@ class Tally:
         self.frames = 0  # usable ones
         self.usable = array("I")  # places of the usable clips among all
         self.by_part: Counter[str] = Counter()  # usable clips by train, test or ""
-        self.skipped: list[Outcome] = []
-        self.doubtful: dict[str, list[str]] = {}  # by name
-        self.notes: dict[str, list[str]] = defaultdict(list)  # what was assumed -> names
+        self.skipped: dict[str, array] = defaultdict(_places)  # by reason: places
+        self.doubtful = array("I")  # places
+        self.notes: dict[str, array] = defaultdict(_places)  # what was assumed -> places
         self._left_out: Counter[str] = Counter()  # frames of usable clips, by reason
         self._listed = {name: set(getattr(split, name)) for name in SPLIT_NAMES if split}
 
     def add(self, outcome: Outcome) -> None:
         """Add the next clip."""
         if outcome.skipped:
-            self.skipped.append(outcome)
+            self.skipped[outcome.skipped].append(self.clips)
         else:
             self.usable.append(self.clips)
             self.frames += sum(len(span) for span in outcome.spans)
             self.by_part[self.split.part(outcome.name) if self.split else ""] += 1
             self._left_out.update(_left_out(outcome))
-        self.clips += 1
         if outcome.doubts:
-            self.doubtful[outcome.name] = list(outcome.doubts)
+            self.doubtful.append(self.clips)
         for note in outcome.notes:
-            self.notes[note].append(outcome.name)
+            self.notes[note].append(self.clips)
+        self.clips += 1
         for listed in self._listed.values():
             listed.difference_update(ends_of(outcome.name))
 
@@ -63,9 +68,16 @@ class Tally:
         return {part: tuple(sorted(names)) for part, names in self._listed.items()}
 
 
-def write_report(out: Path, manifest: Manifest, tally: Tally) -> None:
-    """Write the report of a data set, as Markdown and as JSON."""
+def write_report(
+    out: Path,
+    manifest: Manifest,
+    tally: Tally,
+    found: Sequence[Found],  # all clips
+    outcomes: Sequence[Outcome],  # of all clips, which may be read when they are asked for
+) -> None:
+    """Write the report of a data set, as Markdown and as JSON, clip by clip."""
     split = tally.split
+    skipped = array("I", sorted(place for some in tally.skipped.values() for place in some))
     data = {
         "source": manifest.source,
         "clips": tally.clips,
@@ -74,53 +86,116 @@ def write_report(out: Path, manifest: Manifest, tally: Tally) -> None:
         "split": {name or "neither": count for name, count in tally.by_part.items()}
         if split
         else {},
-        "skipped": {
-            each.name: {"reason": each.skipped, "detail": each.detail, **_faults(each)}
-            for each in tally.skipped
-        },
-        "read_as": tally.notes,
-        "doubtful": tally.doubtful,
+        "skipped": _Told(
+            outcomes,
+            skipped,
+            lambda each: {"reason": each.skipped, "detail": each.detail, **_faults(each)},
+        ),
+        "read_as": {note: _Names(found, places) for note, places in tally.notes.items()},
+        "doubtful": _Told(outcomes, tally.doubtful, lambda each: list(each.doubts)),
         "left_out_frames": tally.left_out,
         "listed_but_missing": tally.missing,
         "note": split.note if split else "",
     }
-    with whole_file(out / REPORT_DATA) as part:
-        part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    with whole_file(out / REPORT) as part:
-        part.write_text(_text(manifest, tally), encoding="utf-8")
+    with whole_file(out / REPORT_DATA) as part, part.open("w", encoding="utf-8") as file:
+        file.writelines(chain(json_parts(data), ["\n"]))
+    with whole_file(out / REPORT) as part, part.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in _lines(manifest, tally, found, outcomes))
 
 
-def _text(manifest: Manifest, tally: Tally) -> str:
-    """Return the report as Markdown."""
+def shortened(
+    lines: Iterable[str],  # of a report
+    most: int = MOST_PRINTED,  # entries of a list
+) -> Iterator[str]:
+    """Yield the lines of a report, of a long list the first entries and how many more there are."""
+    count = 0
+    for line in lines:
+        listed = line.startswith(_ENTRY)
+        if not listed and count > most:
+            yield f"{_ENTRY}and {count - most} more, see {REPORT}\n"
+        count = count + 1 if listed else 0
+        if count <= most:
+            yield line
+    if count > most:
+        yield f"{_ENTRY}and {count - most} more, see {REPORT}\n"
+
+
+@dataclass(frozen=True)
+class _Told(Mapping[str, Any]):
+    """What is told of some clips by name, each made when it is asked for."""
+
+    outcomes: Sequence[Outcome]
+    places: array
+    value: Callable[[Outcome], object]
+
+    def __getitem__(self, name: str) -> object:
+        return dict(self.items())[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._each())
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def items(self) -> Any:  # noqa: ANN401  (an iterable, which a view of items is too)
+        """Yield names and values; each outcome is read once."""
+        return self._each()
+
+    def _each(self) -> Iterator[tuple[str, object]]:
+        found = (self.outcomes[place] for place in self.places)
+        return ((outcome.name, self.value(outcome)) for outcome in found)
+
+
+@dataclass(frozen=True)
+class _Names(Sequence[str]):
+    """The names of some clips, each made when it is asked for."""
+
+    found: Sequence[Found]
+    places: array
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        return self.found[self.places[index]].name
+
+
+def _places() -> array:
+    return array("I")
+
+
+def _lines(
+    manifest: Manifest, tally: Tally, found: Sequence[Found], outcomes: Sequence[Outcome]
+) -> Iterator[str]:
+    """Yield the lines of the report in Markdown."""
     size, cached = manifest.size, ", ".join(manifest.cached) or "nothing"
-    lines = [
-        f"# Clips of {manifest.source}",
-        "",
+    yield from (f"# Clips of {manifest.source}", "")
+    yield (
         f"{len(tally.usable)} of {tally.clips} clips are usable, with {tally.frames} frames at "
-        f"{size.width}x{size.height} ({manifest.fit}); cached: {cached}.",
-        *_split_lines(tally),
-    ]
-    by_reason: dict[str, list[Outcome]] = defaultdict(list)
-    for outcome in tally.skipped:
-        by_reason[outcome.skipped].append(outcome)
-    for reason, skipped in sorted(by_reason.items()):
-        lines += ["", f"## Skipped: {reason} ({len(skipped)})", ""]
-        lines += [f"- `{each.name}`: {each.detail}{_fault_text(each)}" for each in skipped]
+        f"{size.width}x{size.height} ({manifest.fit}); cached: {cached}."
+    )
+    yield from _split_lines(tally)
+    for reason, places in sorted(tally.skipped.items()):
+        yield from ("", f"## Skipped: {reason} ({len(places)})", "")
+        for each in map(outcomes.__getitem__, places):
+            yield f"- `{each.name}`: {each.detail}{_fault_text(each)}"
     if tally.notes:
-        lines += ["", "## How clips were read", ""]
-        lines += [f"- {note} ({_some(names)})" for note, names in tally.notes.items()]
+        yield from ("", "## How clips were read", "")
+        for note, places in tally.notes.items():
+            yield f"- {note} ({some(_Names(found, places), _LISTED, '`')})"
     if tally.doubtful:
-        lines += ["", f"## Doubtful skeletons ({len(tally.doubtful)})", ""]
-        lines += [f"- `{name}`: {' '.join(doubts)}" for name, doubts in tally.doubtful.items()]
+        yield from ("", f"## Doubtful skeletons ({len(tally.doubtful)})", "")
+        for each in map(outcomes.__getitem__, tally.doubtful):
+            yield f"- `{each.name}`: {' '.join(each.doubts)}"
     if tally.left_out:
         counts = ", ".join(f"{count} {reason}" for reason, count in tally.left_out.items())
-        lines += ["", f"Left out of usable clips: {counts}."]
-    return "\n".join(lines) + "\n"
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(f"`{name}`" for name in names[:_LISTED]) + more
+        yield from ("", f"Left out of usable clips: {counts}.")
 
 
 def _split_lines(tally: Tally) -> list[str]:
@@ -133,8 +208,14 @@ def _split_lines(tally: Tally) -> list[str]:
     ]
     for part, names in tally.missing.items():
         if names:
-            lines += ["", f"On the {part} list, but not in the folder ({len(names)}): "]
-            lines[-1] += ", ".join(f"`{name}`" for name in names) + "."
+            told = f"On the {part} list, but not in the folder ({len(names)}): "
+            lines += ["", f"{told}{some(names, mark='`')}."]
+    if any(tally.missing.values()):
+        lines += [
+            "",
+            f"{REPORT_DATA} names all of them. Put those that you have into the folder of clips, "
+            "and start the command again; without the others the data set is used as it is.",
+        ]
     return [*lines, "", split.note] if split.note else lines
 
 

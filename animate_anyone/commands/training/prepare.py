@@ -94,7 +94,7 @@ def _add_cache_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prepare the data set and print a report; return 1 if it has no clips, else 0."""
     from ...dataset.prepare import prepare, prepare_shard
-    from ...dataset.report import REPORT
+    from ...dataset.report import REPORT, shortened
     from ...dataset.settings import PrepareConfig
     from ...dataset.splits import recipe
     from ...types import Size
@@ -130,7 +130,8 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
     manifest, _ = ended
-    sys.stdout.write((options.out / REPORT).read_text(encoding="utf-8"))
+    with (options.out / REPORT).open(encoding="utf-8") as lines:
+        sys.stdout.writelines(shortened(lines))
     logger.info("%s: %d clips; see %s there", options.out, len(manifest.clips), REPORT)
     return 0 if manifest.clips else 1
 

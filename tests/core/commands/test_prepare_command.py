@@ -8,6 +8,7 @@ from core.dataset.clips_material import character, write_character, write_clip
 
 from animate_anyone.__main__ import main
 from animate_anyone.dataset.manifest import ClipDataset, Span
+from animate_anyone.dataset.report import shortened
 from animate_anyone.dataset.splits import RECIPES, recipe
 from animate_anyone.evaluation.protocol import load_protocol
 from animate_anyone.training.sources.batch import Draw
@@ -96,7 +97,17 @@ def test_a_recipe_has_a_split_and_lists_missing_clips(tmp_path, capsys):
         in text
     )
     assert "On the train list, but not in the folder (333): `00002`" in text
+    assert "and 325 more." in text
+    assert "report.json names all of them" in text
     assert "name them with --split" in text
+
+
+def test_long_lists_of_the_report_are_not_printed_whole():
+    entries = [f"- clip {number}\n" for number in range(30)]
+    report = ["# head\n", *entries[:12], "\n", *entries, "end\n", *entries[:14]]
+    told = [f"- and {count} more, see report.md\n" for count in (18, 2)]
+    short = [*report[:14], *entries[:12], told[0], "end\n", *entries[:12], told[1]]
+    assert list(shortened(report)) == short
 
 
 def test_a_named_fit_overrides_the_recipe(clips):

@@ -64,7 +64,7 @@ def test_a_disk_that_is_too_small_is_told(places, monkeypatch, caplog):
 
 def test_only_some_of_many_clips_are_opened(tmp_path, monkeypatch):
     write_clip(tmp_path, "one", np.zeros((2, 64, 64, 3), np.uint8))
-    found = find_clips(tmp_path) * 1000
+    found = list(find_clips(tmp_path)) * 1000
     opened = []
     real = space.clip_info
     monkeypatch.setattr(space, "clip_info", lambda path: opened.append(path) or real(path))

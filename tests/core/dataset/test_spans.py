@@ -1,6 +1,7 @@
 """Usable frames and main person of a clip, and its part of a split."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -174,6 +175,42 @@ def test_videos_and_picture_folders_are_found_at_any_depth(tmp_path):
 def test_clips_that_differ_only_in_their_suffix_keep_it(tmp_path):
     touch(tmp_path, "a.mp4", "a.mov", "b.mp4")
     assert [each.name for each in find_clips(tmp_path)] == ["a.mov", "a.mp4", "b"]
+
+
+def test_clips_are_in_the_order_of_their_paths(tmp_path):
+    names = ["a.mp4", "a/b.mp4", "a-b/c.mp4", "a/B.mp4", "b/0.png", "b/c/d.mp4", "B.mp4"]
+    touch(tmp_path, *names)
+    found = find_clips(tmp_path)
+    paths = [each.path for each in found]
+    assert paths == sorted(paths)
+    assert len(paths) == len(names)
+    assert [found[place] for place in range(len(found))] == list(found)
+    assert [each.name for each in found[1::2]] == [each.name for each in list(found)[1::2]]
+    some = found[1:].only(lambda each: "b" in each.name)
+    assert list(some) == [each for each in list(found)[1:] if "b" in each.name]
+
+
+@pytest.mark.parametrize("pictures", [".", "images"])
+def test_a_folder_that_is_a_clip_has_its_own_name(tmp_path, pictures):
+    folder = tmp_path / "dancer"
+    touch(folder, f"{pictures}/0.png")
+    (found,) = find_clips(folder)
+    assert (found.name, found.path) == ("dancer", folder / pictures)
+    if pictures == ".":
+        touch(folder, "dancer.mp4")
+        assert [each.name for each in find_clips(folder)] == [".", "dancer.mp4"]
+
+
+def test_many_clips_take_few_bytes(tmp_path):
+    touch(tmp_path, *(f"{number:04d}.mp4" for number in range(500)))
+    find_clips(tmp_path)
+    tracemalloc.start()
+    try:
+        found = find_clips(tmp_path)
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept / len(found) < 60
 
 
 def test_a_folder_without_clips_raises(tmp_path):
