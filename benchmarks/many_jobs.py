@@ -42,6 +42,7 @@ from animate_anyone.jobs.reading import Job, read_jobs
 from animate_anyone.jobs.records import Order, Record
 from animate_anyone.jobs.run import run_jobs
 from animate_anyone.jobs.running import Made, run_job
+from animate_anyone.names.texts import Texts
 from animate_anyone.shards import Shard
 from animate_anyone.types import Size
 
@@ -163,7 +164,7 @@ def _nothing() -> None:
 
 def many_rows(length: int, folder: Path, parts: Parts) -> None:
     """Keep, look up, read and merge the rows of a test."""
-    names = [f"clip {number}" for number in range(length)]
+    names = Texts(f"clip {number}" for number in range(length))
     report = {"versions": {}}
     settings = kept_folder.Settings(same={}, names=names, first=0, report=report)
     with parts.part("begin"):

@@ -1,6 +1,7 @@
 """Measure clips: the figures of one clip, and the statistics over many."""
 
 import time
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..names.texts import Texts
 from ..pose.skeleton.stack import SLICES, stack
 from ..protocols import Progress
 from ..types import PoseClip
@@ -144,7 +146,7 @@ class Measured:
     clips: Mapping[str, Row]  # by the clip's name
     of_set: Row = field(default_factory=dict)  # metrics of the whole set, such as FVD
     pieces: Mapping[str, int] = field(default_factory=dict)  # pieces of clips, by set metric
-    frames: Mapping[str, int] = field(default_factory=dict)  # of every clip, by name
+    frames: Mapping[str, int] = field(default_factory=dict)  # by name; `Columns` have their own
     weighted: Weighted = "clips"  # "frames": in the mean of a figure of frames, frames count alike
 
     @property
@@ -179,18 +181,19 @@ class Measured:
     def _columns(self) -> Iterable[tuple[str, Sequence[float], list[int] | None]]:
         """Yield the figures of each metric, and their weights if they count differently."""
         for name, metric in METRICS.items():
-            clips, values = self._column(name)
+            frames, values = self._column(name)
             by_frames = self.weighted == "frames" and isinstance(metric.measure, OfFrames)
             if len(values):
-                yield name, values, [self.frames[clip] for clip in clips()] if by_frames else None
+                yield name, values, frames() if by_frames else None
 
-    def _column(self, metric: str) -> tuple[Callable[[], list[str]], Sequence[float]]:
-        """Return the figures of a metric, and what tells the clips that have them."""
+    def _column(self, metric: str) -> tuple[Callable[[], list[int]], Sequence[float]]:
+        """Return the figures of a metric, and what tells the frames of the clips that have them."""
         if isinstance(self.clips, Columns):
             clips, (places, values) = self.clips, self.clips.column(metric)
-            return lambda: clips.names(places), values
+            return lambda: clips.frames(places), values
         having = [clip for clip, row in self.clips.items() if metric in row]
-        return lambda: having, [self.clips[clip][metric] for clip in having]
+        values = [self.clips[clip][metric] for clip in having]
+        return lambda: [self.frames[clip] for clip in having], values
 
 
 def gathered(
@@ -202,17 +205,17 @@ def gathered(
     The same rows give the same figures to the last bit, wherever they were measured. Of a clip its
     name, its number of frames and 12 bytes a figure are kept.
     """
-    frames: dict[str, int] = {}
-    places: dict[str, int] = {}
+    names, frames = Texts(), array("L")
     ways: dict[str, Columns] = {}
     pieces: dict[str, Counter[str]] = defaultdict(Counter)  # of each way, by set metric
     for place, row in enumerate(rows):
-        places[row.name], frames[row.name] = place, row.frames
+        names.append(row.name)
+        frames.append(row.frames)
         for way, figures in row.figures.items():
-            ways.setdefault(way, Columns(places)).add(row.name, figures)
+            ways.setdefault(way, Columns(names, frames)).add(place, figures)
             pieces[way].update(row.pieces)
     return {
-        way: Measured(clips, _of_set(way, rows, pieces[way]), pieces[way], frames, weighted)
+        way: Measured(clips, _of_set(way, rows, pieces[way]), pieces[way], weighted=weighted)
         for way, clips in ways.items()
     }
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, MediaError
+from ...names.some import some
 from ...places import check_folder
 from ..following import progress_bar
 from .results import write_results
@@ -43,14 +45,33 @@ def measure_test(
     if options.keep_clips:
         clips = open_clips(options.keep_clips, settings.same, options.keep_as)
     if options.out is None:
-        rows: dict[int, ClipRow] = {}
-        places = list(settings.places)
-        with progress_bar("evaluate", "clip") as progress:
-            for row in _measured(test, places, engine, make):
-                rows[row.place] = row
-                progress(len(rows), len(places))
-        return report(options, settings, [rows[place] for place in places])
+        return _for_now(options, test, settings, engine, make)
     return _kept(options, test, settings, clips, engine, make)
+
+
+def _for_now(
+    options: argparse.Namespace,
+    test: "Test",
+    settings: "Settings",
+    engine: "Engine",
+    make: "MakeWorker",
+) -> int:
+    """Measure a test whose rows are kept until the report is made, in a temporary folder."""
+    from ...evaluation.kept.folder import open_rows
+
+    with TemporaryDirectory(prefix="animate_anyone-") as folder:
+        kept, places = open_rows(Path(folder), settings), settings.places
+        with progress_bar("evaluate", "clip") as progress:
+            for count, row in enumerate(_measured(test, places, engine, make), 1):
+                try:
+                    kept.write(row)
+                except MediaError as error:
+                    raise MediaError(
+                        f"{error} Figures are kept there until the table is made; --out names a "
+                        "folder on another disk."
+                    ) from error
+                progress(count, len(places))
+        return report(options, settings, kept.rows)
 
 
 def _kept(
@@ -83,7 +104,7 @@ def _kept(
 
 
 def _measured(
-    test: "Test", places: list[int], engine: "Engine", make: "MakeWorker"
+    test: "Test", places: Sequence[int], engine: "Engine", make: "MakeWorker"
 ) -> "Iterator[ClipRow]":
     """Yield the rows of these places, in any order; MediaError at the end if workers died of some.
 
@@ -102,8 +123,8 @@ def _measured(
     if lost:
         names = [test.names[place - test.first] for place in lost]
         raise MediaError(
-            f"workers could not measure {len(lost)} of {len(places)} clips ({', '.join(names[:3])}"
-            f"{', ...' if len(names) > 3 else ''}): each time a worker died, perhaps for lack of "
+            f"workers could not measure {len(lost)} of {len(places)} clips ({some(names, 3)}): "
+            "each time a worker died, perhaps for lack of "
             "memory. Start the command again with fewer workers; with --out the rest is kept."
         )
 

@@ -1,12 +1,13 @@
 """The tests of `evaluate`: which clips they have, and how one of them is measured."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...names.texts import Texts
 from ..following import no_progress_bar, progress_bar
 from ..options import machine_from, steps_and_guidance
 
@@ -34,7 +35,7 @@ Measure = Callable[[Any, "KeepClip | None"], "ClipRow"]
 class Test:
     """The clips of a test, and how one of them is measured."""
 
-    names: list[str]  # of all clips, in order
+    names: Sequence[str]  # of all clips, in order
     first: int  # place of the first one in the whole test of the protocol
     item: Callable[[int], Any]  # what `measure` takes for a place; another process can read it
     measure: Measure
@@ -58,7 +59,7 @@ def finished_test(
     check_sets(instruments, lengths_of(pairs, protocol))
     measure, networks = measure_of_finished(protocol, instruments)
     return Test(
-        names=[pair.name for pair in pairs],
+        names=Texts(pair.name for pair in pairs),
         first=options.first,
         item=lambda place: (place, pairs[place - options.first]),
         measure=measure,
@@ -102,7 +103,7 @@ def generated_test(
     generator = Generator(options, protocol, instruments, described=described)
     seed = generator.sampling.seed + options.first
     return Test(
-        names=[name for name, _, _ in lengths],
+        names=Texts(name for name, _, _ in lengths),
         first=options.first,
         item=lambda place: place,
         measure=generator.measure,

@@ -4,25 +4,25 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 
+from ...names.texts import Texts
 from ..metrics.table import METRICS, Row
 
 
 class Columns(Mapping[str, Row]):
     """The figures of clips by name; the row of a clip is made when it is asked for."""
 
-    def __init__(self, places: Mapping[str, int]) -> None:
-        """Begin without figures.
-
-        `places` are those of all clips of a test, in ascending order; some may stay without
-        figures, and are then not among the names.
-        """
-        self._places = places
+    def __init__(
+        self,
+        names: Texts,  # of all clips of a test; some may stay without figures
+        frames: array,  # of these clips: the number of frames
+    ) -> None:
+        """Begin without figures; clips without figures are not among the names."""
+        self._names, self._frames = names, frames
         self._have = array("I")  # places of the clips that have figures
         self._columns: dict[str, tuple[array, array]] = {}  # by metric: places, and figures there
 
-    def add(self, name: str, row: Row) -> None:
+    def add(self, place: int, row: Row) -> None:
         """Add the figures of a clip that stands behind those which have been added."""
-        place = self._places[name]
         self._have.append(place)
         for metric, value in row.items():
             places, values = self._columns.setdefault(metric, (array("I"), array("d")))
@@ -33,14 +33,13 @@ class Columns(Mapping[str, Row]):
         """Return the places of the clips that have a figure, and the figures."""
         return self._columns.get(metric, (array("I"), array("d")))
 
-    def names(self, places: Iterable[int]) -> list[str]:
-        """Return the names of the clips of some places."""
-        wanted = set(places)
-        return [name for name, place in self._places.items() if place in wanted]
+    def frames(self, places: Iterable[int]) -> list[int]:
+        """Return the number of frames of the clips of some places."""
+        return [self._frames[place] for place in places]
 
     def __getitem__(self, name: str) -> Row:
         """Return all figures of a clip, in the order of the table of metrics."""
-        place = self._places[name]
+        place = self._names.place(name)
         if _position(self._have, place) is None:
             raise KeyError(name)
         row: Row = {}
@@ -52,13 +51,10 @@ class Columns(Mapping[str, Row]):
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of the clips that have figures, in order."""
-        return (name for name, place in self._places.items() if self._has(place))
+        return map(self._names.__getitem__, self._have)
 
     def __len__(self) -> int:
         return len(self._have)
-
-    def _has(self, place: int) -> bool:
-        return _position(self._have, place) is not None
 
 
 def _position(places: array, place: int) -> int | None:

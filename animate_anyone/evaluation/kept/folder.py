@@ -19,13 +19,14 @@ import numpy as np
 
 from ...errors import InputError
 from ...json_files import read_record
+from ...names.some import MOST, some
+from ...names.texts import Texts
 from ...places import LOCK, begin_file, check_folder
 from .row import ClipRow, read_row, row_path, write_row
 
 SETTINGS = "settings.json"
 VERSION = 1
 MOST_PLACES = 10**9  # of clips in a test; a place is part of a file's name
-_SHOWN = 8  # names that an error lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Settings:
     """What makes one test of one model; all values are those of JSON."""
 
     same: dict[str, Any]  # on these the figures depend: other ones are another test
-    names: list[str]  # of all clips of the test, in order
+    names: Sequence[str]  # of all clips of the test, in order
     first: int  # place of the first one
     report: dict[str, Any]  # what the report says besides figures
 
@@ -43,7 +44,7 @@ class Settings:
             "version": VERSION,
             "same": self.same,
             "first": self.first,
-            "names": self.names,
+            "names": list(self.names),
             "report": self.report,
         }
 
@@ -80,7 +81,7 @@ class KeptRows:
                 f"out got {row_path(self.folder, place)}, which is of clip {row.place} "
                 f"({row.name}) and not of {place} ({name}). Delete it, and start the command again."
             )
-        return replace(row, name=name)  # the same text object for all
+        return row
 
     @property
     def rows(self) -> "Rows":
@@ -105,7 +106,7 @@ def open_rows(folder: Path, settings: Settings) -> KeptRows:
         others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         if others and SETTINGS not in others:
             raise InputError(
-                f"out got {folder}, which holds other things ({_listed(others)}) and no "
+                f"out got {folder}, which holds other things ({some(others)}) and no "
                 f"{SETTINGS}; figures are kept in a folder of their own. Name a new folder."
             )
         begin_file(path, json.dumps(settings.data(), indent=1, allow_nan=False) + "\n")
@@ -134,7 +135,7 @@ def read_rows(folder: Path) -> KeptRows:
             raise ValueError(f"first is {values['first']}")
         settings = Settings(
             same=dict(values["same"]),
-            names=[str(name) for name in values["names"]],
+            names=Texts(map(str, values["names"])),
             first=int(values["first"]),
             report=dict(values["report"]),
         )
@@ -220,7 +221,7 @@ class _Missing:
     def add(self, name: str) -> None:
         """Count a name."""
         self.count += 1
-        if len(self._first) < _SHOWN:
+        if len(self._first) < MOST:
             self._first.append(name)
 
     def __str__(self) -> str:
@@ -252,8 +253,8 @@ def differences(there: Settings, here: Settings) -> list[str]:
         found.append(f"it has {len(there.names)} clips there and {len(here.names)} here")
         if len(there.names) == len(here.names):
             found[-1] = "its clips have other names"
-    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-    return found[:_SHOWN] + more
+    more = [f"and {len(found) - MOST} more"] if len(found) > MOST else []
+    return found[:MOST] + more
 
 
 def lock_of(part: str) -> str:
@@ -263,9 +264,9 @@ def lock_of(part: str) -> str:
 
 def _as_json(settings: Settings) -> Settings:
     """Return settings as they will be read: tuples become lists."""
-    values = json.loads(json.dumps(settings.data(), allow_nan=False))
-    del values["version"]
-    return Settings(**values)
+    values = {"same": settings.same, "report": settings.report}
+    values = json.loads(json.dumps(values, allow_nan=False))
+    return replace(settings, names=Texts(settings.names), **values)
 
 
 def _flat(name: str, values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -288,8 +289,3 @@ def _files_of(there: Settings, here: Settings, name: str) -> str:
 
 def _shown(value: object) -> str:
     return "nothing" if value is None else str(value)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

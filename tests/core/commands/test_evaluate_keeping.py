@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+import tempfile
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,9 @@ import torch
 from animate_anyone.__main__ import main
 from animate_anyone.commands.evaluate import command
 from animate_anyone.engines.engine import Inline, Lost
+from animate_anyone.errors import MediaError
 from animate_anyone.evaluation import instruments, report
+from animate_anyone.evaluation.kept import folder
 from animate_anyone.evaluation.metrics.lpips import LpipsNetwork
 from animate_anyone.evaluation.protocol import load_protocol
 from animate_anyone.media import clip_info, frames_of, write_picture
@@ -110,6 +113,33 @@ def test_a_test_goes_on_where_it_was(drawn, tmp_path, counted):
     assert places == [0, 1, 2]
     assert figures_of(words, tmp_path) == whole
     assert places == [0, 1, 2]
+
+
+def test_rows_without_a_folder_of_their_own_are_in_one_for_now(
+    drawn, tmp_path, monkeypatch, counted, capsys
+):
+    words, whole = drawn
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept, usual = [], folder.write_row
+
+    def write_row(place, row):
+        usual(place, row)
+        kept.append(len(list(place.glob("rows/*.json"))))
+
+    monkeypatch.setattr(folder, "write_row", write_row)
+    assert figures_of(words, tmp_path) == whole
+    assert kept == [1, 2, 3]
+    counted[1][0] = 4
+    assert figures_of(words, tmp_path, code=130) == {}
+
+    def full(place, row):
+        raise MediaError(f"out got {place}; the disk is full.")
+
+    monkeypatch.setattr(folder, "write_row", full)
+    counted[1][0] = 1000
+    assert figures_of(words, tmp_path, code=2) == {}
+    assert "--out names a folder on another disk" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_noise_of_a_clip_does_not_depend_on_where_the_test_begins(drawn, tmp_path):
