@@ -39,7 +39,8 @@ def main() -> int:
 def _run(given: list[str], workers: int, folder: Path) -> tuple[float, dict[str, str]]:
     """Run the list and print its row; return its seconds and the hash of each job's frames."""
     out, start = folder / f"{workers}", time.monotonic()
-    command_line([*given, f"--workers={workers}"], out, folder / "log").wait()
+    more = [f"--workers={workers}"] if workers > 1 else []  # else no process is started
+    command_line([*given, *more], out, folder / "log").wait()
     clock = time.monotonic() - start
     records = [json.loads(path.read_text()) for path in out.rglob("*.mp4.json")]
     beside = sorted(each["seconds"] - each["sampling_seconds"] for each in records)

@@ -1,7 +1,6 @@
 """Options for what runs the work: this process, several processes, or Ray."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,10 @@ def add_engine_arguments(group: Options, what: str) -> None:
     add = group.add_argument
     text = f"{what} that are worked on at the same time, each in a process of its own with its own "
     text += (
-        "copy of the networks; several graphics cards are shared out (default: 1, or with --ray "
+        "copy of the networks, which may die and costs its running item another try; several "
+        "graphics cards are shared out (default: none, the command does the work itself; with "
+        "--ray as many as the cluster has room for)"
     )
-    text += "as many as the cluster has room for)"
     add("--workers", type=int, metavar="N", help=text)
     text = "let Ray spread the work over machines: the address of a running cluster (auto, or "
     text += "HOST:PORT), or the word local for this machine alone; needs pip install ray"
@@ -57,12 +57,13 @@ def engine_of(
 ) -> "Engine":
     """Return the engine that the options name; InputError or PackageError before any work."""
     from ..engines.engine import Inline
+    from ..engines.machine import usable_cores
 
     workers = options.workers
     if workers is not None and workers < 1:
         raise InputError(
-            f"--workers got {workers}; at least one is needed. This machine has "
-            f"{os.cpu_count()} cores."
+            f"--workers got {workers}; at least one is needed. This process may use "
+            f"{usable_cores()} cores."
         )
     if options.ray is not None:
         from ..engines.rays import RayEngine
@@ -74,7 +75,7 @@ def engine_of(
             gpus=0.0 if options.device == "cpu" else options.gpus_per_worker,
             threads=threads,
         )
-    if workers is None or workers == 1:
+    if workers is None:
         return Inline(threads)
     from ..engines.processes import Processes
 

@@ -1,12 +1,20 @@
-"""Errors that are of a machine and not of an item of work: every other item would fail there."""
+"""This machine: its cores, and errors that are of it, so that every other item would fail too."""
 
 import errno
+import os
 from pathlib import PurePath
 
 from ..places import in_a_line, is_temporary
 from .engine import UnwellError
 
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use; a batch system may give it some of them."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def refuse_machine(error: BaseException) -> None:

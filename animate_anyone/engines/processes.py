@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import opencv as cv2
 from .engine import MakeWorker, Task, Tasks, Worker
+from .machine import usable_cores
 
 CARDS = "CUDA_VISIBLE_DEVICES"
 
@@ -25,10 +26,11 @@ class Processes:
     def __init__(
         self,
         workers: int,
-        threads: int | None = None,  # of torch in each process; None: the cores, shared evenly
+        threads: int
+        | None = None,  # of torch in each process; None: all usable cores, shared
     ) -> None:
         self.workers = workers
-        self._threads = threads or max(1, (os.cpu_count() or 1) // workers)
+        self._threads = threads or max(1, usable_cores() // workers)
 
     def run(self, make: MakeWorker, work: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield each item with its result, or with `Lost`; see `Engine.run`."""

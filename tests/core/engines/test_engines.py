@@ -3,12 +3,14 @@
 import errno
 import os
 import sys
+from argparse import Namespace
 
 import pytest
 from core.engines.engine_material import MakeDoubler, MakeTeller
 
+from animate_anyone.commands.engines import engine_of
 from animate_anyone.engines.engine import Inline, Lost, Tasks, UnwellError
-from animate_anyone.engines.machine import refuse_machine
+from animate_anyone.engines.machine import refuse_machine, usable_cores
 from animate_anyone.engines.processes import Processes
 from animate_anyone.errors import MediaError
 
@@ -42,6 +44,22 @@ def test_a_killed_process_costs_its_item_another_try_and_nothing_else(tmp_path):
     assert "died 3 times" in str(lost)
     assert results == {number: 2 * number for number in range(8) if number != 5}
     assert len(list(tmp_path.glob("3-*"))) == 1
+
+
+def test_one_worker_is_a_process_that_may_die(tmp_path):
+    (inline, one) = (
+        engine_of(Namespace(workers=workers, ray=None), threads=1) for workers in (None, 1)
+    )
+    assert isinstance(inline, Inline)
+    assert dict(one.run(MakeDoubler(str(tmp_path), ((1, 1),)), range(3))) == {0: 0, 1: 2, 2: 4}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system gives no such share")
+def test_workers_share_the_cores_that_a_batch_system_gives(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert usable_cores() == 8
+    assert Processes(2)._threads == 4
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks processes with torch safely")
