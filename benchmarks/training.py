@@ -188,15 +188,22 @@ def speed(options: argparse.Namespace) -> list[dict]:
     """Measure all rows, each in a process of its own."""
     mini = get_preset(get_recipe(options.recipe, 1).preset).name == "aa-mini"
     kinds = MINI_ROWS if mini else (("random", get_recipe(options.recipe, 1).workers),)
+    asked = [(stage, *kind) for stage in options.stages for kind in kinds]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         if mini:
+            tell("drawing the data")
             paint_data(Path(folder))
-        for stage in options.stages:
-            for data, workers in kinds:
-                found = in_own_process(f"{stage},{data},{workers}", folder, options)
-                rows.append({"stage": stage, "data": data, "workers": workers, **found})
+        for number, (stage, data, workers) in enumerate(asked, 1):
+            tell(f"row {number} of {len(asked)}: stage {stage}, {data}, {workers} workers")
+            found = in_own_process(f"{stage},{data},{workers}", folder, options)
+            rows.append({"stage": stage, "data": data, "workers": workers, **found})
     return rows
+
+
+def tell(line: str) -> None:
+    """Say what is done now, apart from the table."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def in_own_process(row: str, folder: str, options: argparse.Namespace) -> dict[str, float]:

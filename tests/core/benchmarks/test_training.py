@@ -1,5 +1,7 @@
 """Counted memory compared with a real training step, and measured speed on a tiny run."""
 
+from argparse import Namespace
+
 import pytest
 import torch
 
@@ -10,7 +12,8 @@ from benchmarks.training_memory import Step, bytes_of, count, optimizer_bytes
 
 pytest.importorskip("resource", reason="the benchmark asks the system for its peak memory")
 
-from benchmarks.training import RandomSource, measure, memory_table
+from benchmarks import training
+from benchmarks.training import RandomSource, measure, memory_table, speed
 
 SIZE = Size(32, 48)
 
@@ -96,3 +99,11 @@ def test_a_run_is_measured_without_its_warm_up(tmp_path, monkeypatch, tiny):
     assert 0 < found["waiting"] < 1
     assert found["reader"] > 0
     assert found["peak_mb"] > 0
+
+
+def test_measuring_says_which_row_it_is_at(monkeypatch, capsys):
+    monkeypatch.setattr(training, "in_own_process", lambda row, *_: {"row": row})
+    options = Namespace(recipe="24gb", stages=(1, 2))
+    assert [row["row"][:9] for row in speed(options)] == ["1,random,", "2,random,"]
+    told = capsys.readouterr().err.splitlines()
+    assert [line[:24] for line in told] == ["row 1 of 2: stage 1, ran", "row 2 of 2: stage 2, ran"]
