@@ -1,6 +1,7 @@
 """`animate --jobs`: many clips by one command, in shards and by several workers."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from animate_anyone.__main__ import main
+from animate_anyone.commands.jobs import command
 from animate_anyone.media import clip_info
 from animate_anyone.pose.files.keypoints import write_keypoints
 from animate_anyone.pose.skeleton.joints import body_clip
@@ -68,6 +70,21 @@ def test_a_job_alone_gives_the_frames_of_the_single_command(listed):
     assert main(["animate", f"--out={folder / 'alone.mp4'}", *alone]) == 0
     size = clip_info(folder / "alone.mp4").size
     assert clip_info(folder / "one" / "bert" / "2.mp4").size == size
+
+
+def test_no_earlier_table_stands_beside_results_that_are_made_again(listed, tmp_path, monkeypatch):
+    folder, options = listed
+    out = tmp_path / "out"
+    shutil.copytree(folder / "one", out)
+    (out / "anna" / "1.mp4").unlink()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run_jobs", interrupted)
+    assert (out / "jobs-done.jsonl").exists()
+    assert animate(folder, options, out) == 130
+    assert not (out / "jobs-done.jsonl").exists()
 
 
 @pytest.mark.slow

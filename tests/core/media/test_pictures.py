@@ -224,3 +224,16 @@ def test_a_damaged_profile_is_told_and_not_used(
         shown = to_bytes(read_picture(tmp_path / "a.png"))[0, 0, 0]
     assert shown.tolist() == [240, 20, 60]
     assert "its colour profile was not used" in caplog.text
+
+
+def test_a_picture_is_encoded_before_it_is_written_so_that_errors_say_why(tmp_path, monkeypatch):
+    usual = Image.Image.save
+
+    def save(picture, file, *more, **options):
+        if isinstance(file, Path):  # older versions of Pillow do not say why
+            raise OSError("encoder error -2 when writing image file")
+        usual(picture, file, *more, **options)
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    write_picture(tmp_path / "a.jpg", np.zeros((8, 8, 3), np.uint8))
+    assert read_picture(tmp_path / "a.jpg").shape == (1, 3, 8, 8)
