@@ -7,7 +7,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -93,7 +93,7 @@ def whole_file(
                 part.unlink(missing_ok=True)
 
 
-def begin_file(path: Path, text: str) -> bool:
+def begin_file(path: Path, parts: Iterable[str]) -> bool:
     """Write a file unless there is one of that name; return whether this call wrote it.
 
     Of two processes that begin the same folder one is the first; the other one reads its file.
@@ -101,7 +101,8 @@ def begin_file(path: Path, text: str) -> bool:
     part = temporary_path(path)
     with _writing(path, MediaError):
         try:
-            part.write_text(text, encoding="utf-8")
+            with part.open("w", encoding="utf-8") as file:
+                file.writelines(parts)
             try:
                 os.link(part, path)
             except FileExistsError:

@@ -26,8 +26,7 @@ class Processes:
     def __init__(
         self,
         workers: int,
-        threads: int
-        | None = None,  # of torch in each process; None: all usable cores, shared
+        threads: int | None = None,  # of torch in each process; None: all usable cores, shared
     ) -> None:
         self.workers = workers
         self._threads = threads or max(1, usable_cores() // workers)

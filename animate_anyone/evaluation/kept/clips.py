@@ -110,7 +110,7 @@ def open_clips(
                 f"keep-clips got {folder}, which holds other things ({some(others)}); "
                 "clips of a test are kept in a folder of their own. Name a new folder."
             )
-        begin_file(path, json.dumps(same, indent=1) + "\n")
+        begin_file(path, [json.dumps(same, indent=1), "\n"])
     there = read_record(path, "keep-clips")
     unlike = [name for name in {**same, **there} if same.get(name) != there.get(name)]
     if unlike:

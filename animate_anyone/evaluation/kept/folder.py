@@ -12,13 +12,14 @@ import json
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from ...errors import InputError
-from ...json_files import read_record
+from ...json_files import json_parts, read_record
 from ...names.some import MOST, some
 from ...names.texts import Texts
 from ...places import LOCK, begin_file, check_folder
@@ -44,7 +45,7 @@ class Settings:
             "version": VERSION,
             "same": self.same,
             "first": self.first,
-            "names": list(self.names),
+            "names": self.names,
             "report": self.report,
         }
 
@@ -109,8 +110,10 @@ def open_rows(folder: Path, settings: Settings) -> KeptRows:
                 f"out got {folder}, which holds other things ({some(others)}) and no "
                 f"{SETTINGS}; figures are kept in a folder of their own. Name a new folder."
             )
-        begin_file(path, json.dumps(settings.data(), indent=1, allow_nan=False) + "\n")
+        begin_file(path, chain(json_parts(settings.data()), ["\n"]))
     there = read_rows(folder).settings
+    if there.names == settings.names:
+        there = replace(there, names=settings.names)  # the same texts, once
     if unlike := differences(there, settings):
         raise InputError(
             f"out got {folder}, which holds figures of another test: {'; '.join(unlike)}. Choose "
@@ -266,7 +269,11 @@ def _as_json(settings: Settings) -> Settings:
     """Return settings as they will be read: tuples become lists."""
     values = {"same": settings.same, "report": settings.report}
     values = json.loads(json.dumps(values, allow_nan=False))
-    return replace(settings, names=Texts(settings.names), **values)
+    return replace(settings, names=_texts(settings.names), **values)
+
+
+def _texts(names: Sequence[str]) -> Texts:
+    return names if isinstance(names, Texts) else Texts(names)
 
 
 def _flat(name: str, values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

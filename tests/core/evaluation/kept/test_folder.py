@@ -50,6 +50,23 @@ def opened(folder, count):
     return open_rows(folder, Settings(same={}, names=names, first=0, report={}))
 
 
+def test_names_of_a_long_test_are_kept_once(tmp_path):
+    names = [f"clip {number}" for number in range(3000)]
+    settings = Settings(same={"a": {}}, names=names, first=0, report={"b": [1]})
+    open_rows(tmp_path / "first", settings)
+    written = (tmp_path / "first" / SETTINGS).read_text()
+    assert written == json.dumps(json.loads(written), indent=1) + "\n"
+    assert list(json.loads(written)) == ["version", "same", "first", "names", "report"]
+    tracemalloc.start()
+    try:
+        kept = open_rows(tmp_path / "second", settings)
+        used = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept.settings.names == kept.begun.names == names
+    assert used / len(names) < 45  # bytes, nine of which are the name
+
+
 def test_a_long_test_takes_little_memory_and_gives_the_same_report(tmp_path):
     count, metrics = 300, list(METRICS)[:6]
     kept = opened(tmp_path, count)
