@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ STAND_INS = {
         for id in 0 1; do SLURM_NODEID=$id SLURM_PROCID=$id SLURM_NTASKS=2 "$@"; done
     """,
     "torchrun": 'echo "torchrun $*"',
+    "ray": 'echo "ray $*"',
     "python": 'echo "python $*"',
 }
 ENVIRONMENT = {
@@ -48,9 +51,14 @@ def test_slurm_scripts_start_what_the_guide_says(tmp_path):
             ["bash", "-eu", tmp_path / "script"], capture_output=True, text=True, check=True,
             env={**os.environ, **ENVIRONMENT, "PATH": path},
         )  # fmt: skip
+        assert not run.stderr
         started.append([" ".join(line.split()) for line in run.stdout.splitlines()])
-    jobs, training = started
+    jobs, rays, training = started
     assert jobs == ["python -m animate_anyone animate --jobs jobs.jsonl --out results --shard 3/8"]
+    assert len(rays) == 2
+    for line in rays:
+        assert line.startswith("ray symmetric-run --address alpha:6379 --min-nodes 2 --num-cpus 64")
+        assert line.endswith("animate --jobs jobs.jsonl --out results --ray alpha:6379")
     assert len(training) == 2
     for rank, line in enumerate(training):
         assert f"--nnodes 2 --nproc-per-node 8 --node-rank {rank} --master-addr alpha" in line
@@ -83,3 +91,30 @@ def test_the_wrapper_for_ray_train_gives_each_worker_the_command(monkeypatch, ca
         exec(compile(script, "ray_train.py", "exec"), {"__name__": "__main__"})
     assert given[0][2] == {"num_workers": 2, "use_gpu": False}
     assert "--lora RANK" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("bash") is None or os.name == "nt", reason="needs bash")
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_training_script_ends_as_the_training_and_is_queued_again_at_its_limit(tmp_path, code):
+    (script,) = (text for text in blocks("sh") if "USR1" in text)
+    stand_ins = {
+        "scontrol": 'if [ "$1" = requeue ]; then echo "again $2" >> told; else echo alpha; fi',
+        "srun": f"touch running; until [ -e told ]; do sleep .05; done; exit {code}",
+    }
+    for name, text in stand_ins.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    more = {"PATH": path, "SLURM_JOB_ID": "7"}
+    run = subprocess.Popen(
+        ["bash", "-c", script], cwd=tmp_path, env={**os.environ, **ENVIRONMENT, **more}
+    )
+    while not (tmp_path / "running").exists():
+        time.sleep(0.02)
+    if code == 0:  # the time limit is near
+        run.send_signal(signal.SIGUSR1)
+        assert run.wait(20) == 128 + signal.SIGUSR1  # SLURM ends the job before that
+        assert (tmp_path / "told").read_text() == "again 7\n"
+    else:
+        (tmp_path / "told").touch()
+        assert run.wait(20) == code
