@@ -1,6 +1,6 @@
 """Splits: lists of names that say which clips are for training and which for testing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -88,7 +88,7 @@ def read_split(paths: Sequence[Path]) -> Split:
     return Split(train=lists["train"], test=lists["test"], note=note)
 
 
-def split_by_folder(names: Iterable[str]) -> Split | None:
+def split_by_folder(names: Collection[str]) -> Split | None:
     """Return the split given by folders named train and test; None if there are none."""
     lists = {
         part: frozenset(name for name in names if part in PurePosixPath(name).parts[:-1])

@@ -153,12 +153,13 @@ def _split(options: argparse.Namespace) -> "Split | None":
     """Return the named split; without one and without a recipe, the split given by folders."""
     from ...dataset.find import find_clips
     from ...dataset.splits import read_split, split_by_folder
+    from ...names.texts import Texts
 
     if options.split:
         return read_split(options.split)
     if options.recipe:
         return None
-    return split_by_folder([found.name for found in find_clips(options.clips)])
+    return split_by_folder(Texts(found.name for found in find_clips(options.clips)))
 
 
 def _maker(options: argparse.Namespace) -> "ToolMaker":
