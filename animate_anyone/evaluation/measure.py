@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..names.texts import Texts
 from ..pose.skeleton.stack import SLICES, stack
+from ..protocols import Look as LookForCancel
 from ..protocols import Progress
 from ..types import PoseClip
 from .instruments import measured
@@ -42,6 +43,7 @@ def measure(
     case: Case,
     instruments: Instruments,
     progress: Progress | None = None,  # in frames; if poses are read, each frame counts twice
+    may_stop: LookForCancel | None = None,  # called before each figure of a few frames; may raise
 ) -> Row:
     """Return every figure of one clip that the instruments and the case allow."""
     result, truth = same_clip(result, case.truth)
@@ -54,7 +56,7 @@ def measure(
         if progress is not None:
             progress(done, total)
 
-    row = _frame_figures(result, truth, instruments, wanted, report)
+    row = _frame_figures(result, truth, instruments, wanted, report, may_stop or (lambda: None))
     found = None
     if pose is not None:
         found = pose.read_pixels(result, lambda done: report(len(result) + done))
@@ -89,6 +91,7 @@ def _frame_figures(
     instruments: Instruments,
     wanted: Mapping[str, Metric],
     report: Callable[[int], None],  # called with the number of frames done
+    may_stop: LookForCancel,
 ) -> Row:
     figures = {n: m.measure.values for n, m in wanted.items() if isinstance(m.measure, OfFrames)}
     values: dict[str, list[Tensor]] = {name: [] for name in figures}
@@ -96,6 +99,7 @@ def _frame_figures(
     many = max(1, min(AT_ONCE, PIXELS_AT_ONCE // result[0, 0].numel()))
     for ours, true in zip(result.split(many), truth.split(many), strict=True):
         for name, figure in figures.items():
+            may_stop()
             values[name].append(figure(ours, true, instruments))
         done += len(ours)
         report(done)

@@ -13,7 +13,7 @@ from ...animate_anyone.evaluation.metrics.table import Row, names_without_files
 from ...animate_anyone.evaluation.pose_reader import PoseReader
 from ...animate_anyone.types import DEFAULT_FPS, PoseClip
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
-from ..comfyui import convert, host
+from ..comfyui import convert, host, looks
 from ..comfyui.sockets import DwPose
 from ..pose.extract import choose_networks, open_networks
 
@@ -39,12 +39,16 @@ def compare(
     case, progress = Case(name="clip", truth=true, fps=fps), host.progress(len(made))
     network = installed_lpips()
     instruments = Instruments(metrics=names_without_files(lpips=network is not None), lpips=network)
+    how = (progress, host.check_interrupt)
+    watched = looks.watched(None if network is None else network.features)
     if poses is None:
-        return measure(made, case, instruments, progress)
+        with watched:
+            return measure(made, case, instruments, *how)
     case = Case(name="clip", truth=true, fps=fps, skeletons=_skeletons(poses, truth))
     mini = (AA_MINI.name, AA_MINI.name, "auto", "rgb")
     reader = PoseReader(open_networks(networks or choose_networks(*mini, download=False)))
-    return measure(made, case, replace(instruments, pose=reader), progress)
+    with watched:
+        return measure(made, case, replace(instruments, pose=reader), *how)
 
 
 def _skeletons(poses: Any, truth: Tensor) -> PoseClip:

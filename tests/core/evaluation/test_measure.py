@@ -135,6 +135,21 @@ def test_an_interrupt_in_progress_ends_the_measuring_at_once():
     assert told == [16]
 
 
+def test_a_look_comes_before_each_figure_of_a_few_frames():
+    looks: list[int] = []
+
+    def stop() -> None:
+        looks.append(1)
+        if len(looks) == 4:
+            raise KeyboardInterrupt
+
+    true, told = case(), []
+    wanted = Instruments(metrics=("psnr", "ssim"))
+    with pytest.raises(KeyboardInterrupt):
+        measure(true.truth, true, wanted, lambda done, _: told.append(done), stop)
+    assert told == [16]
+
+
 def test_large_frames_are_measured_few_at_once():
     told: list[int] = []
     clip = torch.rand(3, 3, 1024, 512)
