@@ -224,6 +224,10 @@ class _PlainRows(Mapping[str, Row]):
     def __getitem__(self, name: str) -> Row:
         return _plain(self._rows[name])
 
+    def items(self) -> Any:  # noqa: ANN401  (an iterable, which a view of items is too)
+        """Yield names and figures in order."""
+        return ((name, _plain(row)) for name, row in self._rows.items())
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 

@@ -3,6 +3,7 @@
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ...names.texts import Texts
 from ..metrics.table import METRICS, Row
@@ -42,6 +43,13 @@ class Columns(Mapping[str, Row]):
         place = self._names.place(name)
         if _position(self._have, place) is None:
             raise KeyError(name)
+        return self._row(place)
+
+    def items(self) -> Any:  # noqa: ANN401  (an iterable, which a view of items is too)
+        """Yield names and figures in order, without looking each name up."""
+        return ((self._names[place], self._row(place)) for place in self._have)
+
+    def _row(self, place: int) -> Row:
         row: Row = {}
         for metric in sorted(self._columns, key=_order):
             places, values = self._columns[metric]

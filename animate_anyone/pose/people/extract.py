@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from ...errors import InputError
+from ...names.some import ranges
 from ...types import PoseClip, Size
 from ..networks.detector import SCORE, Boxes, Detector
 from ..networks.estimator import CHANNEL_ORDERS, Estimator
@@ -75,7 +76,7 @@ class ExtractReport:
             lines.append("No person was found in any frame; the skeletons are empty.")
         elif self.empty:
             lines.append(
-                f"No person in {len(self.empty)} of {self.frames} frames: {_ranges(self.empty)}."
+                f"No person in {len(self.empty)} of {self.frames} frames: {ranges(self.empty)}."
             )
         gaps = self.gaps
         if gaps >= max(2, _MANY_GAPS * self.frames):
@@ -290,14 +291,3 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
                 "must have one size. Cut the clip there, or resize its frames."
             )
         yield np.ascontiguousarray(frame)
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Return numbers as text, consecutive ones as a range: 0-3, 7. Long lists are shortened."""
-    numbers, ranges = list(numbers), []
-    while numbers:
-        count = next((i for i, n in enumerate(numbers) if n != numbers[0] + i), len(numbers))
-        ranges.append(f"{numbers[0]}-{numbers[count - 1]}" if count > 1 else f"{numbers[0]}")
-        del numbers[:count]
-    more = f", and {len(ranges) - 12} more places" if len(ranges) > 12 else ""
-    return ", ".join(ranges[:12]) + more

@@ -1,13 +1,14 @@
 """Tracking people through a clip, choosing a person, and reporting who is seen when."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
 from ...errors import InputError
+from ...names.some import ranges
 from ...types import DEFAULT_FPS, Points, PoseClip
 from ..skeleton.joints import VISIBLE
 from ..skeleton.stack import SLICES, boxes, stack, unstack
@@ -49,7 +50,7 @@ class PeopleReport:
             )
         if self.empty_frames:
             lines.append(
-                f"no person in {len(self.empty_frames)} frames: {_runs(self.empty_frames)}"
+                f"no person in {len(self.empty_frames)} frames: {ranges(self.empty_frames)}"
             )
         return "\n".join(lines)
 
@@ -195,15 +196,6 @@ def _pixels(around: np.ndarray) -> np.ndarray:  # (f, p, 4) -> (p,)
     present = np.isfinite(areas)
     medians = [np.median(a[p]) if p.any() else 0.0 for a, p in zip(areas.T, present.T, strict=True)]
     return np.array(medians) * present.sum(0)
-
-
-def _runs(frames: Iterable[int]) -> str:
-    """Write 0, 1, 2, 5 as 0-2, 5."""
-    texts = []
-    for _, group in groupby(enumerate(frames), key=lambda pair: pair[1] - pair[0]):
-        run = [frame for _, frame in group]
-        texts.append(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}")
-    return ", ".join(texts)
 
 
 def _finite(points: Points) -> Points:

@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 
-from animate_anyone.names.some import some
+from animate_anyone.names.some import ranges, some
 from animate_anyone.names.texts import Texts
 
 NAMES = ["a", "", "b/ä", "a", os.fsdecode(b"not \xff utf-8"), "\U0001f600"]
@@ -47,3 +47,9 @@ def test_a_message_names_some():
     assert some(["a", "b"]) == "a, b"
     assert some([1, 2, 3, 4], 2, "`") == "`1`, `2` and 2 more"
     assert some([]) == ""
+
+
+def test_numbers_are_named_as_ranges():
+    assert ranges([0, 1, 2, 5, 7, 8]) == "0-2, 5, 7-8"
+    assert ranges([]) == ""
+    assert ranges(range(0, 40, 2)).endswith("20, 22, and 8 more places")
