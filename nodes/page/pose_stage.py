@@ -26,7 +26,7 @@ def corrections_input() -> io.Input:
 
 def corrected(clip: PoseClip, corrections: str | None) -> tuple[PoseClip, tuple[str, ...]]:
     """Return the clip with the corrections, and notes for the report."""
-    from ...animate_anyone.pose.files.corrections import apply_corrections, read_corrections
+    from ...animate_anyone.pose.corrections import apply_corrections, read_corrections
 
     return apply_corrections(clip, read_corrections(corrections or ""))
 

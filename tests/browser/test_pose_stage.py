@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from animate_anyone.errors import InputError
-from animate_anyone.pose.files.corrections import read_corrections
+from animate_anyone.pose.corrections import read_corrections
 from comfy_client import node_of, workflow
 
 EDIT = {"person": 0, "part": "body", "joint": 4, "first": 0, "last": 2, "move": [1, 2]}

@@ -1,5 +1,5 @@
 /**
- * Corrections by hand, by the rule of animate_anyone/pose/files/corrections.py: of the edits that
+ * Corrections by hand, by the rule of animate_anyone/pose/corrections.py: of the edits that
  * cover a joint in a frame, only the last one counts.
  */
 

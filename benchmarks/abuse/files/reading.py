@@ -15,8 +15,8 @@ import torch
 from animate_anyone.dataset.manifest import ClipDataset, ClipEntry, Manifest, Span
 from animate_anyone.evaluation.protocol import load_protocol
 from animate_anyone.media import clip_info, frames_of, read_picture
+from animate_anyone.pose.corrections import read_corrections
 from animate_anyone.pose.drawing.draw import draw_pose
-from animate_anyone.pose.files.corrections import read_corrections
 from animate_anyone.pose.files.keypoints import read_with_notes
 from animate_anyone.training.config import TrainingConfig
 from animate_anyone.types import Size

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from animate_anyone.errors import InputError
-from animate_anyone.pose.files.corrections import apply_corrections, read_corrections
+from animate_anyone.pose.corrections import apply_corrections, read_corrections
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Flag, Size
 

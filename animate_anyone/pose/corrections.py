@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
-from ...types import Flag, PoseClip, Size
-from ..skeleton.joints import LARGEST_PX, PART_JOINTS
-from ..skeleton.stack import SLICES, stack, unstack
-from .points import short
+from ..errors import InputError
+from ..types import Flag, PoseClip, Size
+from .files.points import short
+from .skeleton.joints import LARGEST_PX, PART_JOINTS
+from .skeleton.stack import SLICES, stack, unstack
 
 VERSION = 1
 KINDS = ("move", "place", "hide")
