@@ -93,7 +93,8 @@ def add_parser(subparsers: "argparse._SubParsersAction") -> None:
     add("--preset", choices=presets(), help=text)
     text = "size of the video in pixels (default: the motion's shape at the preset's short side)"
     add("--size", type=parse_size, metavar="WxH", help=text)
-    text = "frames per second of the video (default: the motion's; 30 for keypoints and folders)"
+    text = "frames per second of the video (default: the motion's, also where a keypoint file "
+    text += "names it; else 30). A video keeps its duration, keypoints keep their frames"
     add("--fps", type=parse_fps, help=text)
     add("--frames", type=int, help="write at most this many frames")
     text = "do not copy the sound of the motion's video"
@@ -202,6 +203,7 @@ def describe(
         ),
         "frames": f"{frames} at {float(driving.fps):g} fps, {float(seconds):.2f} s"
         + (", with sound" if driving.has_audio else ""),
+        "speed": driving.speed,
         **_in_pieces(pieces),
         "windows": f"{max(counts)} of {length} frames per step, overlap {windows.overlap}",
         "steps": f"{sampling.steps} of {sampling.sampler}, {_guidance(sampling)}" + _full(sampling),

@@ -15,7 +15,7 @@ from ..media import Background, ClipInfo, clip_info, fit_drawing, frames_of
 from ..pose.drawing.draw import draw_frame
 from ..pose.drawing.read_back import read_skeleton_frames
 from ..pose.files.folders import holds_keypoints
-from ..pose.files.keypoints import read_keypoints
+from ..pose.files.keypoints import read_with_notes
 from ..pose.people.pipeline import FollowReport
 from ..pose.retarget.retarget import RetargetConfig, retarget
 from ..types import DEFAULT_FPS, PoseClip, Size
@@ -47,6 +47,7 @@ class Driving:
     kind: Kind
     size: Size  # pixels of its canvas or frames
     fps: Fraction  # of the result
+    speed: str  # the same in words, and where it comes from
     frames: tuple[int, ...]  # the source frame of each frame of the result, in rising order
     clip: PoseClip | None  # None: the file holds pictures
     source_fps: Fraction | None  # None: the source has no frame rate
@@ -69,11 +70,15 @@ def open_driving(
 ) -> Driving:
     """Return the properties of a motion without reading its frames; keypoints are read.
 
-    With an `fps` other than the source's the duration stays: frames are left out or repeated.
+    With an `fps` other than that of a video the duration stays: frames are left out or repeated.
+    Of keypoints every frame is shown once at this speed, whatever their file names.
     """
     clip, source, has_audio, found, info = None, None, False, "keypoints", None
     if holds_keypoints(path):
-        clip = read_keypoints(path, canvas)
+        reading = read_with_notes(path, canvas)
+        for note in reading.notes:
+            logger.warning("%s: %s", path, note)
+        clip, usual, speed = reading.clip, reading.fps, reading.speed_line(fps)
         count, size = len(clip), clip.canvas
     else:
         if canvas is not None:
@@ -89,18 +94,29 @@ def open_driving(
         logger.info("%s: read as %s", path, _MEANINGS[found])
         for remark in info.remarks(count):
             logger.warning("%s: %s", path, remark)
-    chosen = fps if fps is not None else source or DEFAULT_FPS
+        usual, speed = source or DEFAULT_FPS, _speed(source, fps)
+    chosen = usual if fps is None else fps
     return Driving(
         path=path,
         kind=found,  # type: ignore[arg-type]
         size=size,
         fps=chosen,
+        speed=speed,
         frames=_frames(count, source, chosen, limit),
         clip=clip,
         source_fps=source,
         has_audio=has_audio,
         info=info,
     )
+
+
+def _speed(source: Fraction | None, chosen: Fraction | None) -> str:
+    """Return the speed of a clip of pictures in words, and where it comes from."""
+    if chosen is not None:
+        return f"{float(chosen):.5g} frames per second, as --fps says"
+    if source is not None:
+        return f"{float(source):.5g} frames per second, as the video has"
+    return f"{float(DEFAULT_FPS):.5g} frames per second, assumed; pictures have no speed"
 
 
 _MEANINGS = {"skeleton": "a clip of drawn skeletons", "video": "a video of a person"}

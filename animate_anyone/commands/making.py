@@ -52,6 +52,7 @@ class Clip:
         driving = open_driving(
             options.poses, options.fps, frames_limit(options), options.driving, options.canvas
         )
+        logger.info("%s: %s", options.poses, driving.speed)
         check_persons(options, driving)
         as_it_is = options.keep_background == "driving" or options.per_person
         usual = "none" if as_it_is else _USUAL_MODES[driving.kind]

@@ -22,7 +22,7 @@ from ..pose.files.keypoints import Reading, read_with_notes, write_keypoints
 from ..pose.people.pipeline import FollowReport
 from ..pose.retarget.modes import USUAL_MODE
 from ..pose.retarget.retarget import retarget as retarget_clip
-from ..types import DEFAULT_FPS, PoseClip, Size
+from ..types import PoseClip, Size
 from .following import (
     Follower,
     add_follow_arguments,
@@ -70,8 +70,8 @@ def _add_retarget(actions: "argparse._SubParsersAction") -> None:
     add("--report", type=Path, metavar="R.json", help="write the report to this file too")
     text = "also write a video that shows driver, result and reference together"
     add("--overlay", type=Path, metavar="CLIP.mp4", help=text)
-    text = "frames per second of this video (default: 30)"
-    add("--fps", type=parse_fps, default=DEFAULT_FPS, help=text)
+    text = "frames per second of this video (default: those that DRIVER.json names, else 30)"
+    add("--fps", type=parse_fps, help=text)
     add_retarget_arguments(parser, USUAL_MODE, "--mode")
     add_follow_arguments(parser)
     parser.set_defaults(run=retarget)
@@ -86,8 +86,8 @@ def _add_draw(actions: "argparse._SubParsersAction") -> None:
     add("--out", type=Path, required=True, metavar="CLIP.mp4", help="the video to write")
     text = "size in pixels (default: the canvas of the keypoints)"
     add("--size", type=parse_size, metavar="WxH", help=text)
-    text = "frames per second (default: 30)"
-    add("--fps", type=parse_fps, default=DEFAULT_FPS, help=text)
+    text = "frames per second (default: those that the file names, else 30)"
+    add("--fps", type=parse_fps, help=text)
     for part in ("body", "hands", "face"):
         add(f"--no-{part}", dest=part, action="store_false", help=f"do not draw the {part}")
     text = "draw the feet too; public weights were not trained with feet"
@@ -121,7 +121,7 @@ def extract(options: argparse.Namespace) -> int:
     follower = Follower(options)
     driving = open_driving(options.video, None, options.frames, "video")
     clip, report = follow_video(driving, follower)
-    return _finished(options, clip, report.text(), report.data())
+    return _finished(options, clip, report.text(), report.data(), driving.source_fps)
 
 
 def retarget(options: argparse.Namespace) -> int:
@@ -137,11 +137,14 @@ def retarget(options: argparse.Namespace) -> int:
     for doubt in found.doubts if found else ():
         logger.warning("%s: %s", options.reference, doubt)
     if options.overlay:
-        _write_overlay(options.overlay, picture, [driver, clip, pose], options.fps)
+        fps = motion.fps if options.fps is None else options.fps
+        _write_overlay(options.overlay, picture, [driver, clip, pose], fps)
+        logger.info("%s: %s", options.overlay, motion.speed_line(options.fps))
     notes = {"driver": motion.notes, "reference": reference.notes}
     lines = [*motion.lines("driver"), *reference.lines("reference"), report.text()]
     text = "\n".join(lines)
-    return _finished(options, clip, text, report.data() | {"notes": notes})
+    fps = motion.speed and motion.fps
+    return _finished(options, clip, text, report.data() | {"notes": notes}, fps)
 
 
 def draw(options: argparse.Namespace) -> int:
@@ -151,10 +154,12 @@ def draw(options: argparse.Namespace) -> int:
     reading = read_with_notes(options.keypoints, options.canvas)
     clip = reading.clip
     sys.stdout.writelines(f"{line}\n" for line in reading.lines())
+    sys.stdout.write(f"keypoints: {reading.speed_line(options.fps)}\n")
     size = options.size or clip.canvas
     parts = {part: getattr(options, part) for part in ("body", "hands", "face", "feet")}
     style = {"fixed_width": options.fixed_width, "dimmed": options.dim}
-    with VideoWriter(options.out, size, options.fps, expected=len(clip)) as writer:
+    fps = reading.fps if options.fps is None else options.fps
+    with VideoWriter(options.out, size, fps, expected=len(clip)) as writer:
         for frame in range(len(clip)):
             picture = draw_frame(clip, frame, size, **style, **parts)
             writer.write(picture)
@@ -171,7 +176,7 @@ def read(options: argparse.Namespace) -> int:
     clip, report = read_skeleton_frames(frames_of(info, "black"))
     notes = info.remarks(len(clip))
     text = "\n".join([str(report), *notes])
-    return _finished(options, clip, text, asdict(report) | {"notes": notes})
+    return _finished(options, clip, text, asdict(report) | {"notes": notes}, info.fps)
 
 
 def _reference(
@@ -210,12 +215,18 @@ def _write_overlay(
     logger.info("%s: driver grey, result in colours, reference white", path)
 
 
-def _finished(options: argparse.Namespace, clip: PoseClip, text: str, data: dict[str, Any]) -> int:
+def _finished(
+    options: argparse.Namespace,
+    clip: PoseClip,
+    text: str,
+    data: dict[str, Any],
+    fps: Fraction | None,  # frames per second, for the file; None: not known
+) -> int:
     """Write the keypoints and the report, both or neither; print the report."""
     from ..places import whole_file
 
     with ExitStack() as files:
-        write_keypoints(files.enter_context(whole_file(options.out)), clip)
+        write_keypoints(files.enter_context(whole_file(options.out)), clip, fps)
         if options.report:
             report = files.enter_context(whole_file(options.report))
             report.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")

@@ -70,8 +70,11 @@ def load(
     height: int,
     image: Tensor | None,  # IMAGE to show behind the skeletons
     corrections: str | None,  # made by hand on the pose stage
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return POSE_KEYPOINT, and the node's answer: the pose stage, and what was assumed."""
+) -> tuple[list[dict[str, Any]], float, dict[str, Any]]:
+    """Return POSE_KEYPOINT, frames per second, and the node's answer.
+
+    The answer is the pose stage, and what was assumed.
+    """
     from ...animate_anyone.pose.files.keypoints import read_with_notes, to_keypoints
 
     canvas = Size(width, height) if width and height else None
@@ -80,5 +83,6 @@ def load(
     notes = (*reading.notes, *notes)
     stage = stage_ui(reading.clip, image, notes=notes, corrections=corrections or "")
     frames, people = reading.clip.body.xy.shape[:2]
-    text = "\n".join([f"{frames} frames, {people} people", *notes])
-    return to_keypoints(result), ui.PreviewText(text).as_dict() | stage
+    lines = [f"{frames} frames, {people} people", *notes, f"fps: {reading.speed_line()}"]
+    answer = ui.PreviewText("\n".join(lines)).as_dict() | stage
+    return to_keypoints(result), float(reading.fps), answer

@@ -60,7 +60,10 @@ class LoadKeypoints(io.ComfyNode):
                 ),
                 corrections_input(),
             ],
-            outputs=[KeypointsSocket.Output(display_name="keypoints")],
+            outputs=[
+                KeypointsSocket.Output(display_name="keypoints"),
+                io.Float.Output(display_name="fps"),
+            ],
             is_output_node=True,
         )
 
@@ -74,8 +77,8 @@ class LoadKeypoints(io.ComfyNode):
         image: io.Image.Type | None = None,
         corrections: str | None = None,
     ) -> io.NodeOutput:
-        keypoints, answer = keypoint.load(file, width, height, image, corrections)
-        return io.NodeOutput(keypoints, ui=answer)
+        keypoints, fps, answer = keypoint.load(file, width, height, image, corrections)
+        return io.NodeOutput(keypoints, fps, ui=answer)
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **others: Any) -> float:
@@ -102,6 +105,18 @@ class SaveKeypoints(io.ComfyNode):
                     "%date:yyyy-MM-dd% becomes the date. Load Keypoints lists the files of its "
                     "folder animate_anyone.",
                 ),
+                io.Float.Input(
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Frames per second of the clip, written into the file, so that Load "
+                    "Keypoints and the command animate know it. 0 writes what the keypoints "
+                    "themselves name, mostly nothing. Connect fps of Load Keypoints or of Get "
+                    "Video Components.",
+                ),
             ],
             outputs=[io.String.Output(display_name="file")],
             is_output_node=True,
@@ -113,13 +128,13 @@ class SaveKeypoints(io.ComfyNode):
 
     @classmethod
     @checked
-    def execute(cls, keypoints: Any, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, keypoints: Any, filename_prefix: str, fps: float = 0.0) -> io.NodeOutput:
         from ...animate_anyone.pose.files.keypoints import parse_with_notes, write_keypoints
 
         reading = parse_with_notes(keypoints)
         clip, size = reading.clip, reading.clip.canvas
         path, folder = folders.output_path(filename_prefix, ".json", size.width, size.height)
-        write_keypoints(path, clip)
+        write_keypoints(path, clip, fps or (reading.speed and reading.fps))
         shown = ui.SavedResult(path.name, folder, io.FolderType.output)
         return io.NodeOutput(
             str(path), ui={"text": ["\n".join([str(path), *reading.notes])], "keypoints": [shown]}

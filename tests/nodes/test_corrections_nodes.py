@@ -41,7 +41,7 @@ def run(request, run_node, base, core):
     shutil.copy(INPUTS / "motion.json", base / "input/corrected.json")
     inputs = {"file": "corrected.json"}
     if request.param == "RetargetPose":
-        driver = run_node("LoadKeypoints", **inputs)
+        driver, _ = run_node("LoadKeypoints", **inputs)
         inputs = {"keypoints": driver, "reference": driver[:1], **RETARGET}
     node = run_node.nodes[f"AnimateAnyone_{request.param}"]
 

@@ -222,7 +222,7 @@ def test_saved_keypoints_are_loaded_again(run_node, dwpose, image, base):
     keypoints, _ = run_node("ExtractPose", dwpose=dwpose, image=image(), **WIDGETS)
     path = run_node("SaveKeypoints", keypoints=keypoints, filename_prefix="animate_anyone/pose")
     name = path.split("/")[-1]
-    loaded = run_node("LoadKeypoints", file=f"animate_anyone/{name} [output]")
+    loaded, _ = run_node("LoadKeypoints", file=f"animate_anyone/{name} [output]")
     assert loaded == json.loads((base / "output/animate_anyone" / name).read_text())
     assert loaded == keypoints
 

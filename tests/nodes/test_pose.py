@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def test_a_canvas_larger_than_the_widgets_is_not_drawn(run_node):
 
 def test_files_of_the_input_folder_are_read(run_node, base):
     shutil.copy(INPUTS / "motion.json", base / "input" / "motion.json")
-    keypoints = run_node("LoadKeypoints", file="motion.json")
+    keypoints, fps = run_node("LoadKeypoints", file="motion.json")
+    assert fps == 30
     assert len(keypoints) == 24
     assert len(keypoints[0]["people"][0]["pose_keypoints_2d"]) == 54
 
@@ -54,7 +56,7 @@ def test_a_file_of_openpose_needs_the_size_of_its_picture(run_node, base):
     body = [value for joint in range(25) for value in (8.0 + joint, 9.0, 1.0)]
     written = {"version": 1.3, "people": [{"pose_keypoints_2d": body}]}
     (base / "input" / "openpose.json").write_text(json.dumps(written))
-    (keypoints,) = run_node("LoadKeypoints", file="openpose.json", width=64, height=48)
+    (keypoints,), _ = run_node("LoadKeypoints", file="openpose.json", width=64, height=48)
     assert (keypoints["canvas_width"], keypoints["canvas_height"]) == (64, 48)
     assert keypoints["people"][0]["pose_keypoints_2d"][:3] == [8, 9, 1]
     with pytest.raises(ValueError, match="canvas"):
@@ -84,7 +86,8 @@ def test_a_folder_with_a_file_per_frame_is_offered_and_read(run_node, base, take
     noses = [frame["people"][0]["pose_keypoints_2d"][0] for frame in answer.args[0]]
     assert noses == [8.0 + frame for frame in range(12)]
     told = "files that are no frames were skipped: notes.txt"
-    assert answer.ui["text"] == (f"12 frames, 1 people\n{told}",)
+    speed = "fps: 30 frames per second, assumed; the file names no speed"
+    assert answer.ui["text"] == (f"12 frames, 1 people\n{told}\n{speed}",)
     payload = answer.ui["aa_pose_stage"][0]["payload"]
     shown = base / "temp" / payload["subfolder"] / payload["filename"]
     assert told in shown.read_text()
@@ -119,6 +122,27 @@ def test_keypoints_of_this_pack_off_their_canvas_are_in_the_reports(run_node, ba
     (text,) = answer.ui.as_dict()["text"]
     assert told in text
     assert "nothing is drawn in any frame" in text
+
+
+def test_the_speed_of_a_file_goes_through_saving_and_loading(run_node, base):
+    from comfy_api.latest import io
+
+    save, load = (run_node.nodes[f"AnimateAnyone_{name}Keypoints"] for name in ("Save", "Load"))
+    (_, last) = load.define_schema().outputs
+    assert (last.display_name, type(last)) == ("fps", io.Float.Output)
+    shutil.copy(INPUTS / "motion.json", base / "input" / "motion.json")
+    keypoints = run_node("LoadKeypoints", file="motion.json")[0][:3]
+    told = "fps: 23.976 frames per second, as the file names"
+    for _ in range(2):
+        path = save.execute(keypoints, "animate_anyone/speed", fps=23.976).args[0]
+        answer = load.execute(file=f"animate_anyone/{Path(path).name} [output]")
+        assert answer.args[1] == pytest.approx(24000 / 1001)
+        assert answer.ui["text"][0].endswith(told)
+    records = json.loads(Path(path).read_text())
+    again = save.execute(records, "animate_anyone/speed").args[0]  # which name their speed
+    assert {record["fps"] for record in json.loads(Path(again).read_text())} == {24000 / 1001}
+    plain = save.execute(keypoints, "animate_anyone/speed").args[0]
+    assert not any("fps" in record for record in json.loads(Path(plain).read_text()))
 
 
 def test_a_changed_file_is_read_again(run_node, base):

@@ -15,9 +15,6 @@ ReadFrame = Callable[[object, int], Frame]  # reads the record of the frame with
 
 _EMPTY = Frame(people=[])
 _MOST_GAPS = 10  # missing frames for each that is there; with more, numbers are no frame numbers
-_SPEEDS = ("fps", "frame_rate", "framerate", "frames_per_second")
-_ABOUT = ("info", "meta_info", "metadata", "meta", "video")  # records that may name the speed
-_TIMES = ("timestamp", "timestamp_ms", "time", "time_ms", "time_sec")
 _FEW_GAPS = 300  # missing frames that are always allowed: ten seconds at usual speeds
 # Names of a frame's number in its record, and of the image of a person in a flat list of people.
 _FRAME_NUMBERS = ("frame_index", "frame_id", "frame_number", "frame_num", "frame_idx", "frame")
@@ -33,13 +30,13 @@ def read_mmpose(value: Record, read: ReadFrame) -> Source:
             f"keypoints got instance_info {short(instances)}; it must be a list. Save mmpose's "
             "result again."
         )
-    notes: list[str] = []
     if instances and all(is_person(one) for one in instances):
-        frames = [read(instances, 0)]
+        source = Source(kind="", frames=[read(instances, 0)])
     else:
-        frames = read_list(instances, read, notes)
-    names = about.get("keypoint_id2name") if is_record(about) else None
-    return Source(kind="", frames=frames or [_EMPTY], names=_names(names), notes=notes)
+        source = read_list(instances, read)
+    source.frames = source.frames or [_EMPTY]
+    source.names = _names(about.get("keypoint_id2name") if is_record(about) else None)
+    return source
 
 
 def read_coco(value: Record, read: ReadFrame) -> Source:
@@ -101,8 +98,7 @@ def read_frames(value: Record, read: ReadFrame) -> Source:
     if is_by_number(inner):
         source = read_by_number(inner, read)
     elif is_list(inner):
-        notes: list[str] = []
-        source = Source(kind="", frames=read_list(inner, read, notes), notes=notes)
+        source = read_list(inner, read)
     else:
         raise InputError(
             f"keypoints got frames {short(inner)}; it must be a list of frames. Export the "
@@ -116,17 +112,20 @@ def read_frames(value: Record, read: ReadFrame) -> Source:
     return source
 
 
-def read_list(records: Sequence[object], read: ReadFrame, notes: list[str]) -> list[Frame]:
+def read_list(records: Sequence[object], read: ReadFrame) -> Source:
     """Read a list of frames: by their numbers if each has one of its own, else one by one."""
     name, places = _numbers_of(records)
     if name is None:
-        return [read(record, index) for index, record in enumerate(records)]
+        return Source(kind="", frames=[read(record, index) for index, record in enumerate(records)])
+    notes: list[str] = []
     if sorted(places) != list(places):
         notes.append(f"frames come in the order of their {name}, not of the list")
-    return [
+    numbers, step = _without_gaps(sorted(places), notes)
+    frames = [
         _EMPTY if number is None else read(records[places[number]], index)
-        for index, number in enumerate(_without_gaps(sorted(places), notes))
+        for index, number in enumerate(numbers)
     ]
+    return Source(kind="", frames=frames, step=step, notes=notes)
 
 
 def _numbers_of(records: Sequence[object]) -> tuple[str | None, dict[int, int]]:
@@ -146,36 +145,6 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def speed_notes(value: object) -> list[str]:
-    """Return a note on the speed that a file names, or that the times of its frames tell."""
-    about = [value, *(value.get(name) for name in _ABOUT)] if is_record(value) else []
-    told = [one[name] for one in about if is_record(one) for name in _SPEEDS if name in one]
-    rates = [float(one) for one in told if isinstance(one, int | float) and one > 0]
-    why = "the file names"
-    if not rates:
-        frames = value.get("frames", value.get("data")) if is_record(value) else value
-        rates, why = _rates(frames), "by the times of its frames the file has"
-    if not rates:
-        return []
-    return [
-        f"{why} {rates[0]:.4g} frames per second, which is not used: the speed is set apart "
-        "(--fps, or fps of the node that writes the video)"
-    ]
-
-
-def _rates(frames: object) -> list[float]:
-    """Return the speed that the time stamps of frames tell, in seconds or milliseconds."""
-    if not is_list(frames) or len(frames) < 2 or not all(map(is_record, frames)):
-        return []
-    for name in _TIMES:
-        times = [one.get(name) for one in frames]
-        if all(isinstance(time, int | float) and not isinstance(time, bool) for time in times):
-            step = (times[-1] - times[0]) / (len(times) - 1)
-            seconds = step / 1000 if step > 2 else step
-            return [1 / seconds] if 1 / 300 < seconds < 2 else []
-    return []
-
-
 def is_by_number(value: object) -> bool:
     """Return whether a value is a record of frames whose keys are their numbers or file names."""
     return (
@@ -193,11 +162,12 @@ def read_by_number(value: Record, read: ReadFrame) -> Source:
     records = {number_in(key): one for key, one in value.items()}
     numbers = sorted(number for number in records if number is not None)
     notes: list[str] = []
+    every, step = _without_gaps(numbers, notes)
     frames = [
         _EMPTY if number is None or not records[number] else read(records[number], index)
-        for index, number in enumerate(_without_gaps(numbers, notes))
+        for index, number in enumerate(every)
     ]
-    return Source(kind="", frames=frames, notes=notes)
+    return Source(kind="", frames=frames, step=step, notes=notes)
 
 
 def is_detections(value: object) -> bool:
@@ -254,11 +224,12 @@ def _by_image(people: Sequence[Record], read: ReadFrame, notes: list[str]) -> So
     image = _image_name(people) or _IMAGES[0]
     for one in people:
         groups.setdefault(_key(one.get(image)), []).append(one)
-    names = sorted(groups, key=natural)
+    names, step = sorted(groups, key=natural), 1
     if is_by_number(groups):
         _refuse_twice(names)
         places = {number_in(name): name for name in names}
-        wanted = _without_gaps(sorted(number for number in places if number is not None), notes)
+        numbers = sorted(number for number in places if number is not None)
+        wanted, step = _without_gaps(numbers, notes)
         ordered = [None if number is None else places[number] for number in wanted]
     else:
         ordered = list(names)
@@ -266,14 +237,14 @@ def _by_image(people: Sequence[Record], read: ReadFrame, notes: list[str]) -> So
     frames = [
         _EMPTY if name is None else read(groups[name], index) for index, name in enumerate(ordered)
     ]
-    return Source(kind="", frames=frames, notes=notes)
+    return Source(kind="", frames=frames, step=step, notes=notes)
 
 
 def _without_gaps(
     numbers: Sequence[int],  # rising
     notes: list[str],
-) -> list[int | None]:  # None: a frame of which the file says nothing
-    """Return the numbers with a place for each that is missing between them.
+) -> tuple[list[int | None], int]:  # None: a frame of which the file says nothing
+    """Return the numbers with a place for each that is missing between them, and their step.
 
     Numbers in even steps, such as every second frame, have no gaps.
     """
@@ -288,14 +259,14 @@ def _without_gaps(
     if step > 1:
         notes.append(f"frame numbers rise by {step}: each is the next frame of the clip")
     if not gaps:
-        return list(numbers)
+        return list(numbers), step
     if gaps > max(_FEW_GAPS, _MOST_GAPS * len(numbers)):
         notes.append(f"{gaps} numbers are missing, too many for gaps: frames follow one another")
-        return list(numbers)
+        return list(numbers), 1
     notes.append(f"{gaps} of {count} frame numbers are missing: these frames show nobody")
     there = set(numbers)
     every = range(numbers[0], numbers[-1] + 1, step)
-    return [number if number in there else None for number in every]
+    return [number if number in there else None for number in every], step
 
 
 def _on(frame: Frame, canvas: tuple[object, object] | None) -> Frame:

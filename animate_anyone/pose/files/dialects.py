@@ -22,6 +22,7 @@ from .records import (
     is_record,
     keys_of,
 )
+from .speed import speed_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +54,12 @@ def source_of(value: object) -> Source:
         if kind.knows(value):
             source = kind.read(value, frame_of)
             source.kind = kind.name
-            source.notes += clips.speed_notes(value)
+            source.speed = speed_of(value, source)
             return source
     if is_list(value) and value:
-        notes: list[str] = []
-        frames = clips.read_list(value, frame_of, notes)
-        notes += clips.speed_notes(value)
-        return Source(kind=_kind_of(value[0]), frames=frames, notes=notes)
+        source = clips.read_list(value, frame_of)
+        source.kind, source.speed = _kind_of(value[0]), speed_of(value, source)
+        return source
     if is_record(value):
         return Source(kind=_kind_of(value), frames=[frame_of(value, 0)])
     raise InputError(

@@ -6,12 +6,13 @@ to pixels of the first canvas, and people in one order. Whatever had to be assum
 
 import logging
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import InputError
-from ...types import Points, PoseClip, Size
+from ...types import DEFAULT_FPS, Points, PoseClip, Size
 from ..skeleton.joints import PART_JOINTS
 from .bodies import Parts, parts_of
 from .canvas import canvases_of, check_canvas, onto_first
@@ -19,7 +20,7 @@ from .dialects import source_of
 from .folders import load_folder, load_json
 from .order import Slots, followed, numbered
 from .plausible import check_boxes, check_people
-from .records import Frame, Source
+from .records import Frame, Source, Speed
 from .units import Tables, to_pixels
 from .writing import SCORES, restore, to_keypoints, with_flags, write_keypoints
 
@@ -45,6 +46,28 @@ class Reading:
 
     clip: PoseClip
     notes: tuple[str, ...]  # what was assumed: format, layout, units, canvas, people, skipped files
+    speed: Speed | None = None  # None: the file says nothing of it
+
+    @property
+    def fps(self) -> Fraction:
+        """Return the speed of the clip in frames per second; the usual one if the file has none."""
+        return DEFAULT_FPS if self.speed is None else self.speed.fps
+
+    def speed_line(
+        self,
+        chosen: Fraction | None = None,  # frames per second that a user chose instead
+        option: str = "--fps",  # the name under which they were chosen
+    ) -> str:
+        """Return the speed at which the clip is shown, and where it comes from, for a report."""
+        own = "the file names no speed"
+        if self.speed is not None:
+            own = f"{float(self.speed.fps):.5g} {self.speed.told}"
+        if chosen is not None:
+            instead = own if self.speed is None else f"instead of {own}"
+            return f"{float(chosen):.5g} frames per second, as {option} says; {instead}"
+        if self.speed is None:
+            return f"{float(self.fps):.5g} frames per second, assumed; {own}"
+        return f"{float(self.fps):.5g} frames per second, {self.speed.told}"
 
     def lines(self, name: str = "keypoints") -> tuple[str, ...]:
         """Return the notes as lines of a report that begin with a name."""
@@ -128,7 +151,8 @@ def _read(value: object, canvas: Size | None, notes: list[str]) -> Reading:
     if not all(own) and slots is None:
         clip = followed(clip, source.frames, source.notes)
     check_people(clip, source.notes)
-    return Reading(clip=clip, notes=tuple(dict.fromkeys(source.notes)))
+    every = tuple(dict.fromkeys(source.notes))
+    return Reading(clip=clip, notes=every, speed=source.speed)
 
 
 def _is_own(frame: Frame) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, TypeGuard
 
 from ...errors import InputError
@@ -77,6 +78,14 @@ class Frame:
     fractions: bool = False  # the maker's coordinates are always 0..1 of the picture
 
 
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """The speed of a clip, by what its file says."""
+
+    fps: Fraction  # frames per second
+    told: str  # how the file tells it, for reports: "as the file names"
+
+
 @dataclass(kw_only=True)
 class Source:
     """The content of a file, or of a folder of files."""
@@ -84,6 +93,8 @@ class Source:
     kind: str  # the maker's format, for the report
     frames: list[Frame]
     names: Sequence[str] | None = None  # of the body's keypoints, if the file says
+    step: int = 1  # by which the file's frame numbers rise: 2 if every second frame is there
+    speed: Speed | None = None  # None: the file does not say
     notes: list[str] = field(default_factory=list)  # what was assumed, for the report
 
 

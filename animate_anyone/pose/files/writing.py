@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ _HIDDEN = "aa_hidden"  # {part: triples of joint, x, y}: points with confidence 
 _FLAGS = "aa_flags"  # {part: j numbers of `Flag`}
 
 
-def to_keypoints(clip: PoseClip) -> list[dict[str, Any]]:
+def to_keypoints(
+    clip: PoseClip,
+    fps: Fraction | float | None = None,  # frames per second, for readers; None: not written
+) -> list[dict[str, Any]]:
     """Return the POSE_KEYPOINT value of a clip, in the form that all known readers accept.
 
     Every part is written at full length, with zeros for missing points. Confidence is written as 0
@@ -53,18 +57,23 @@ def to_keypoints(clip: PoseClip) -> list[dict[str, Any]]:
             ],
             "canvas_height": clip.canvas.height,
             "canvas_width": clip.canvas.width,
+            **({} if fps is None else {"fps": float(fps)}),
         }
         for frame in range(len(clip))
     ]
 
 
-def write_keypoints(path: Path | str, clip: PoseClip) -> None:
+def write_keypoints(
+    path: Path | str,
+    clip: PoseClip,
+    fps: Fraction | float | None = None,  # frames per second, of every frame; None: not written
+) -> None:
     """Write a clip as a POSE_KEYPOINT file (JSON), atomically.
 
     Raises MediaError if the file cannot be written; an existing file is then left unchanged.
     """
     with whole_file(path) as part:
-        part.write_text(json.dumps(to_keypoints(clip), allow_nan=False), encoding="utf-8")
+        part.write_text(json.dumps(to_keypoints(clip, fps), allow_nan=False), encoding="utf-8")
 
 
 def restore(person: Parts, source: Mapping[str, Any], frame: int) -> None:

@@ -95,6 +95,22 @@ def noses(*wanted: float | None) -> Judge:
     return judge
 
 
+def speed(
+    name: str,
+    content: Any,  # noqa: ANN401  (a JSON value, text or bytes)
+    fps: float,
+    *notes: str,  # words that the report must hold
+) -> Case:
+    """Return a case of a file that says how fast its frames follow one another."""
+
+    def judge(reading: Reading) -> str:
+        if reading.speed is None or abs(reading.fps - fps) > 1e-3:
+            raise MismatchError(f"read as {reading.speed_line()}")
+        return reading.speed_line()
+
+    return judged(name, content, judge, f"{fps:g} frames per second", notes)
+
+
 def lines(values: Sequence[Any], end: str = "\n") -> bytes:
     """Return JSON Lines."""
     return end.join(json.dumps(value) for value in values).encode()

@@ -17,7 +17,7 @@ from ..figure import (
     triples,
 )
 from ..keypoint_layouts import BODY_25
-from .judging import SIZE, Reading, judged, lines, noses, record, told
+from .judging import SIZE, Reading, judged, lines, noses, record, speed, told
 
 _EACH = range(FRAMES)
 _TWELVE = range(12)
@@ -213,15 +213,48 @@ PEOPLE: tuple[Case, ...] = (
         [[[list(p) for p in points(OPENPOSE, t)]] for t in _EACH],
         refusal="keypoints frame 0 got",
     ),
-    told(
+    speed(
         "the file names 12 frames per second",
         {"fps": 12, "frames": [record(t) for t in _EACH]},
-        "12 frames per second",
+        12,
     ),
-    told(
+    speed(
         "every frame names its time in seconds",
         [record(t) | {"timestamp": t / 12} for t in _EACH],
-        "12 frames per second",
+        12,
+    ),
+    speed(
+        "every frame names its time in thousandths, a frame is missing",
+        [record(t) | {"frame_index": t, "timestamp_ms": 40 * t} for t in (0, 1, 3, 4)],
+        25,
+        "1 of 5 frame numbers are missing",
+    ),
+    speed(
+        "30 frames per second, of which every second is there",
+        {"fps": 30, "frames": [record(t) | {"frame_index": 2 * t} for t in _EACH]},
+        15,
+        "frame numbers rise by 2",
+    ),
+    speed(
+        "a speed as text, 30000/1001",
+        {"fps": "30000/1001", "frames": [record(t) for t in _EACH]},
+        29.97003,
+    ),
+    speed(
+        "named 30, but ten frames a second by their times",
+        {"fps": 30, "frames": [record(t) | {"time": t / 10} for t in _EACH]},
+        30,
+        "the times of its frames tell 10 frames per second",
+    ),
+    told(
+        "a speed of 0",
+        {"fps": 0, "frames": [record(t) for t in _EACH]},
+        "fps got 0, which is no speed",
+    ),
+    told(
+        "times that are frame numbers",
+        [record(t) | {"time": t} for t in _EACH],
+        "time rises by 1 a frame: taken as a number",
     ),
     *(
         judged(

@@ -19,7 +19,7 @@ from animate_anyone.diffusion.sampler_table import SAMPLERS, Sampler
 from animate_anyone.errors import InputError
 from animate_anyone.media import VideoWriter, clip_info, frames_of, read_picture
 from animate_anyone.pose.drawing.draw import draw_pose
-from animate_anyone.pose.files.keypoints import write_keypoints
+from animate_anyone.pose.files.keypoints import read_keypoints, write_keypoints
 from animate_anyone.pose.skeleton.joints import body_clip
 from animate_anyone.types import Size
 from animate_anyone.weights.load import load_models
@@ -255,6 +255,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(inputs, capsys):
     assert "size        32x48 (motion 64x96)" in printed
     assert "motion      keypoints, retargeting none" in printed
     assert "frames      6 at 30 fps, 0.20 s" in printed
+    assert "speed       30 frames per second, assumed; the file names no speed" in printed
     assert "windows     2 of 4 frames per step, overlap 2" in printed
     assert "UNet calls  6 of 8 frame rows" in printed
     assert "MB estimated" in printed
@@ -507,6 +508,18 @@ def test_sheet_keeps_frames_from_first_to_last():
         sheet.add(frames, frames)
 
     assert [frame[0, 0, 0] for frame in sheet._kept] == [0, 3, 5, 8, 11, 14, 16, 19]
+
+
+def test_keypoints_are_shown_at_the_speed_that_their_file_names(inputs, capsys, caplog):
+    _, options = inputs
+    caplog.set_level("INFO")
+    write_keypoints(options["poses"], read_keypoints(options["poses"]), 12)
+    assert main(arguments(options, "--dry-run")) == 0
+    assert "frames      6 at 12 fps, 0.50 s" in capsys.readouterr().out
+    assert "poses.json: 12 frames per second, as the file names" in caplog.text
+    assert main(arguments(options, "--dry-run", fps=24)) == 0
+    assert "frames      6 at 24 fps, 0.25 s" in (said := capsys.readouterr().out)
+    assert "24 frames per second, as --fps says; instead of 12 as the file names" in said
 
 
 def test_a_folder_of_one_file_per_frame_drives_with_its_canvas(inputs, capsys, caplog):

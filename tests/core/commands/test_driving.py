@@ -1,8 +1,10 @@
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from animate_anyone.commands.driving import is_skeleton, kind_of, open_driving, read_driving
 from animate_anyone.drawn.characters import make_character
@@ -89,6 +91,35 @@ def test_keypoints_of_this_pack_off_their_canvas_are_told(tmp_path, caplog, fold
     assert "100% of the points lie off the canvas 64x64" in caplog.text
     assert not read_driving(driving, Size(64, 64)).any()
     assert "nothing is drawn in any frame" in caplog.text
+
+
+def test_the_speed_of_keypoints_is_their_files_unless_another_is_chosen(tmp_path):
+    xy = np.tile(10.0 + np.arange(18)[:, None], (4, 1, 1, 2))
+    for name, fps in (("named", 25), ("silent", None)):
+        write_keypoints(tmp_path / f"{name}.json", body_clip(Size(64, 64), xy), fps)
+    named = open_driving(tmp_path / "named.json")
+    told = "25 frames per second, as the file names"
+    assert (named.fps, named.frames, named.speed) == (25, (0, 1, 2, 3), told)
+    chosen = open_driving(tmp_path / "named.json", Fraction(50))
+    told = "50 frames per second, as --fps says; instead of 25 as the file names"
+    assert (chosen.fps, chosen.frames, chosen.speed) == (50, (0, 1, 2, 3), told)
+    silent = open_driving(tmp_path / "silent.json")
+    assert (silent.fps, silent.speed) == (
+        30,
+        "30 frames per second, assumed; the file names no speed",
+    )
+
+
+def test_the_speed_of_pictures_is_told(tmp_path):
+    with VideoWriter(tmp_path / "clip.mp4", Size(32, 32), 10) as writer:
+        writer.write(np.zeros((4, 32, 32, 3), np.uint8))
+    (tmp_path / "take").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "take" / "0.png")
+    clip = tmp_path / "clip.mp4"
+    assert open_driving(clip).speed == "10 frames per second, as the video has"
+    assert open_driving(clip, Fraction(5)).speed == "5 frames per second, as --fps says"
+    told = "30 frames per second, assumed; pictures have no speed"
+    assert open_driving(tmp_path / "take").speed == told
 
 
 def test_a_black_clip_is_told(tmp_path, caplog):

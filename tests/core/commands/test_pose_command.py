@@ -12,7 +12,7 @@ from animate_anyone.__main__ import main
 from animate_anyone.commands.driving import fit_to_reference, open_driving
 from animate_anyone.media import VideoWriter, clip_info, frames_of
 from animate_anyone.pose.drawing.draw import draw_pose
-from animate_anyone.pose.files.keypoints import read_keypoints, write_keypoints
+from animate_anyone.pose.files.keypoints import read_keypoints, read_with_notes, write_keypoints
 from animate_anyone.pose.people import pipeline
 from animate_anyone.pose.people.doubt import Evidence
 from animate_anyone.pose.retarget.retarget import RetargetConfig
@@ -307,6 +307,33 @@ def test_draw_leaves_parts_out(figure, tmp_path):
     assert main(words) == 0
     drawn = np.stack(list(frames_of(tmp_path / "clip.mp4")))
     assert np.abs(drawn.astype(int) - draw_pose(read_keypoints(figure))).mean() < 6
+
+
+def test_the_speed_of_a_clip_is_kept_from_command_to_command(figure, tmp_path, capsys):
+    clip, read, fitted, overlay = (
+        tmp_path / name for name in ("c.mp4", "read.json", "out.json", "o.mp4")
+    )
+    write_keypoints(figure, read_keypoints(figure), 12)
+    assert main(["pose", "draw", str(figure), f"--out={clip}", "--size=256x320"]) == 0
+    assert "keypoints: 12 frames per second, as the file names" in capsys.readouterr().out
+    assert clip_info(clip).fps == 12
+    assert main(["pose", "read", str(clip), f"--out={read}"]) == 0
+    words = ["pose", "retarget", str(read), str(figure), f"--out={fitted}"]
+    assert main([*words, f"--overlay={overlay}"]) == 0
+    assert clip_info(overlay).fps == 12
+    assert read_with_notes(fitted).fps == 12
+    assert main(["pose", "draw", str(fitted), f"--out={clip}", "--fps=25"]) == 0
+    told = "25 frames per second, as --fps says; instead of 12 as the file names"
+    assert told in capsys.readouterr().out
+    assert clip_info(clip).fps == 25
+
+
+def test_extracted_keypoints_name_the_speed_of_the_video(networks, tmp_path):
+    with VideoWriter(tmp_path / "walk.mp4", Size(320, 240), 10) as writer:
+        writer.write(np.stack([person_at(90 + 8 * frame, 120) for frame in range(2)]))
+    words = ["pose", "extract", str(tmp_path / "walk.mp4"), f"--out={tmp_path / 'k.json'}"]
+    assert main([*words, *networks]) == 0
+    assert read_with_notes(tmp_path / "k.json").fps == 10
 
 
 def test_full_disk_keeps_the_older_file(figure, tmp_path, capsys):
