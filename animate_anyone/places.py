@@ -33,6 +33,7 @@ def check_place(
     path: Path | str,
     *,
     size: int = 0,  # bytes that will be written, estimated; 0: unknown
+    name: str = "out",  # what the user calls this path, for messages
     raises: type[AnimateAnyoneError] = MediaError,
 ) -> None:
     """Raise unless a file can be written to this path; call it before long work.
@@ -41,7 +42,7 @@ def check_place(
     long, and a disk with less than `size` bytes free are refused. An existing file stays as it is.
     """
     path = Path(path)
-    with _writing(path, raises):
+    with _writing(path, name, raises):
         require_file(path)
         _check_folder(path.parent, size)
         for part in path.parent.glob(f".{escape(path.stem[:_STEM])}.*.part*"):
@@ -55,11 +56,12 @@ def check_folder(
     *,
     size: int = 0,  # bytes that will be written, estimated; 0: unknown
     create: bool = True,  # False: leave a missing folder missing, since the work may be refused
+    name: str = "out",  # what the user calls this path, for messages
     raises: type[AnimateAnyoneError] = MediaError,
 ) -> None:
     """Raise unless files can be written to this folder, as `check_place`."""
     folder = Path(folder)
-    with _writing(folder, raises):
+    with _writing(folder, name, raises):
         if not create:
             require_folder(folder)
             folder = next(each for each in (folder, *folder.absolute().parents) if each.exists())
@@ -71,6 +73,7 @@ def whole_file(
     path: Path | str,
     *,
     suffixed: bool = False,  # the temporary name ends like `path`, for writers that look at it
+    name: str = "out",  # what the user calls this path, for messages
     raises: type[AnimateAnyoneError] = MediaError,
 ) -> Iterator[Path]:
     """Yield a temporary path; it is renamed to `path` when the block ends without an error.
@@ -80,7 +83,7 @@ def whole_file(
     """
     path = Path(path)
     part = temporary_path(path, path.suffix if suffixed else "")
-    with _writing(path, raises):
+    with _writing(path, name, raises):
         require_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -93,13 +96,17 @@ def whole_file(
                 part.unlink(missing_ok=True)
 
 
-def begin_file(path: Path, parts: Iterable[str]) -> bool:
+def begin_file(
+    path: Path,
+    parts: Iterable[str],
+    name: str = "out",  # what the user calls this path, for messages
+) -> bool:
     """Write a file unless there is one of that name; return whether this call wrote it.
 
     Of two processes that begin the same folder one is the first; the other one reads its file.
     """
     part = temporary_path(path)
-    with _writing(path, MediaError):
+    with _writing(path, name, MediaError):
         try:
             with part.open("w", encoding="utf-8") as file:
                 file.writelines(parts)
@@ -171,7 +178,7 @@ def owned(
     """
     from filelock import FileLock, Timeout
 
-    check_folder(folder)
+    check_folder(folder, name="folder")
     # Another thread of the owner may release it.
     lock = FileLock(folder / name, timeout=0, thread_local=False)
     try:
@@ -193,10 +200,14 @@ def owned(
         lock.release()
 
 
-def cannot_write(path: Path, error: Exception) -> str:
+def cannot_write(
+    path: Path,
+    error: Exception,
+    name: str = "out",  # what the user calls this path
+) -> str:
     """Return the error message for a file that could not be written."""
     return (
-        f"out got {path}; it cannot be written ({cause_of(error)}). "
+        f"{name} got {path}; it cannot be written ({cause_of(error)}). "
         f"Free some space or choose another place."
     )
 
@@ -242,9 +253,9 @@ def _check_folder(folder: Path, size: int) -> None:
 
 
 @contextmanager
-def _writing(path: Path, raises: type[AnimateAnyoneError]) -> Iterator[None]:
+def _writing(path: Path, name: str, raises: type[AnimateAnyoneError]) -> Iterator[None]:
     """Turn errors of the system into words."""
     try:
         yield
     except OSError as error:
-        raise raises(cannot_write(path, error)) from error
+        raise raises(cannot_write(path, error, name)) from error

@@ -125,7 +125,10 @@ def _check_places(options: argparse.Namespace) -> None:
     encoding_of(options.out, alpha=False)
     for suffix in (".driving.mp4", ".overlay.mp4", ".json"):
         check_place(options.out.with_suffix(suffix))
-    check_picture_place(options.sheet or options.out.with_suffix(".png"))
+    if options.sheet:
+        check_picture_place(options.sheet, "sheet")
+    else:
+        check_picture_place(options.out.with_suffix(".png"))
     check_picture_place(options.out.with_suffix(".webp"))
 
 

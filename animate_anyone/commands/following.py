@@ -139,7 +139,7 @@ def follow_config(options: argparse.Namespace) -> FollowConfig:
         ),
         person=options.person,
         clean=CleanConfig(
-            max_gap_frames=options.max_gap,
+            max_gap=options.max_gap,
             hold=options.hold,
             spikes=not options.keep_spikes,
             smooth=options.smooth,

@@ -94,7 +94,7 @@ class Clip:
         driving = self.driving
         self.require_room(device)
         if options.sheet:
-            check_picture_place(options.sheet)
+            check_picture_place(options.sheet, "sheet")
         sheet = _Sheet(way.shown)
         cut = options.foreground_mask
         mask = ForegroundMask(cut, way.shown, size) if cut else None
@@ -198,7 +198,8 @@ class _Sheet:
             "skeleton": self._poses,
             "result": self._kept,
         }
-        write_picture(path, contact_sheet(rows, cell=max(128, min(256, len(self._kept[0])))))
+        sheet = contact_sheet(rows, cell=max(128, min(256, len(self._kept[0]))))
+        write_picture(path, sheet, "sheet")
         logger.info("%s: contact sheet", path)
 
 

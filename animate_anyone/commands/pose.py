@@ -186,7 +186,8 @@ def _reference(
     from ..media import read_picture, to_bytes
 
     if holds_keypoints(options.reference):
-        reading = read_with_notes(options.reference, options.reference_canvas)
+        given = (options.reference_canvas, "--reference-canvas")
+        reading = read_with_notes(options.reference, *given)
         canvas = reading.clip.canvas
         return reading, np.zeros((canvas.height, canvas.width, 3), np.uint8), None
     if options.reference_canvas is not None:
@@ -208,7 +209,10 @@ def _write_overlay(
     from ..media import VideoWriter
 
     size = Size(picture.shape[1], picture.shape[0])
-    with VideoWriter(path, size, fps) as writer, progress_bar("overlay", "frame") as progress:
+    with (
+        VideoWriter(path, size, fps, name="overlay") as writer,
+        progress_bar("overlay", "frame") as progress,
+    ):
         for frame in overlay(picture, clips):
             writer.write(frame)
             progress(writer.frames, len(clips[0]))
@@ -228,7 +232,7 @@ def _finished(
     with ExitStack() as files:
         write_keypoints(files.enter_context(whole_file(options.out)), clip, fps)
         if options.report:
-            report = files.enter_context(whole_file(options.report))
+            report = files.enter_context(whole_file(options.report, name="report"))
             report.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
     logger.info("%s: %d frames, %d people", options.out, len(clip), clip.body.xy.shape[1])
@@ -246,6 +250,8 @@ def _check_places(options: argparse.Namespace) -> None:
         )
     shown = getattr(options, "overlay", None)
     if shown:
-        encoding_of(shown, alpha=False)
-    for path in filter(None, (options.out, options.report, shown)):
-        check_place(path)
+        encoding_of(shown, alpha=False, name="overlay")
+        check_place(shown, name="overlay")
+    if options.report:
+        check_place(options.report, name="report")
+    check_place(options.out)

@@ -98,20 +98,24 @@ _TRANSPARENT = {".webm": _VP9_ALPHA, ".mov": _PRORES_4444}
 VIDEO_SUFFIXES = tuple(_OPAQUE)  # formats that VideoWriter writes
 
 
-def encoding_of(path: Path, alpha: bool) -> Encoding:
+def encoding_of(
+    path: Path,
+    alpha: bool,  # frames are transparent
+    name: str = "out",  # what the user calls this path, for messages
+) -> Encoding:
     """Return how a file of this name is encoded; InputError if its format cannot hold that."""
     suffix = path.suffix.lower()
     if suffix not in _OPAQUE:
         raise InputError(
-            f"out got {path.name!r}; video is written as {', '.join(VIDEO_SUFFIXES)}. "
+            f"{name} got {path.name!r}; video is written as {', '.join(VIDEO_SUFFIXES)}. "
             f"Choose one of these suffixes."
         )
     if not alpha:
         return _OPAQUE[suffix]
     if suffix not in _TRANSPARENT:
         raise InputError(
-            f"out got {path.name!r}; {suffix} files hold no transparency. Choose .webm (VP9, for "
-            "browsers) or .mov (ProRes 4444, for editing), or leave the mask out."
+            f"{name} got {path.name!r}; {suffix} files hold no transparency. Choose .webm (VP9, "
+            "for browsers) or .mov (ProRes 4444, for editing), or leave the mask out."
         )
     return _TRANSPARENT[suffix]
 

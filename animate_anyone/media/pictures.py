@@ -216,29 +216,34 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def check_picture_place(path: Path | str) -> None:
+def check_picture_place(
+    path: Path | str,
+    name: str = "out",  # what the user calls this path, for messages
+) -> None:
     """Raise MediaError unless a picture can be written to this path; call it before long work."""
     path = Path(path)
-    _format_of(path)
-    check_place(path)
+    _format_of(path, name)
+    check_place(path, name=name)
 
 
 def write_picture(
     path: Path | str,
     picture: np.ndarray,  # (H, W, 3) uint8 RGB
+    name: str = "out",  # what the user calls this path, for messages
 ) -> None:
     """Write a picture file; its format follows the suffix. A failed write leaves no file."""
     content = BytesIO()  # written to a file, a JPEG's error would not say that the disk is full
-    Image.fromarray(picture).save(content, _format_of(Path(path)))
-    with whole_file(path, suffixed=True) as part:
+    Image.fromarray(picture).save(content, _format_of(Path(path), name))
+    with whole_file(path, suffixed=True, name=name) as part:
         part.write_bytes(content.getbuffer())
 
 
-def _format_of(path: Path) -> str:
+def _format_of(path: Path, name: str) -> str:
     """Return the format of a picture's suffix; MediaError if no picture can be written so."""
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
     if kind not in Image.SAVE:
-        raise MediaError(cannot_write(path, ValueError(f"unknown file extension: {path.suffix}")))
+        unknown = ValueError(f"unknown file extension: {path.suffix}")
+        raise MediaError(cannot_write(path, unknown, name))
     return kind
 
 

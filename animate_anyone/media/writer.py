@@ -48,8 +48,10 @@ class VideoWriter:
         crf: int = 16,  # 0..51, lower is better and larger; ProRes has no such choice
         alpha: bool = False,  # frames are RGBA, their colours not multiplied by alpha
         expected: int = 1,  # frames that will come, for the check of free space and memory
+        name: str = "out",  # what the user calls the path, for messages
     ) -> None:
         self.path = Path(path)
+        self._name = name
         self.size = size
         self.fps = Fraction(fps).limit_denominator(1001)
         self.frames = 0
@@ -58,7 +60,7 @@ class VideoWriter:
         self._crf, self._expected = crf, expected
         self._part = temporary_path(self.path, self.path.suffix)
         self._audio: _AudioCopier | None = None
-        self._encoding = encoding_of(self.path, alpha)
+        self._encoding = encoding_of(self.path, alpha, name)
         if max(size.width, size.height) > MOST_PIXELS:
             raise InputError(
                 f"size got {size.width}x{size.height}; a side of a video may have {MOST_PIXELS} "
@@ -75,11 +77,12 @@ class VideoWriter:
             "Choose a smaller size, or fewer frames.",
         )
         # PyAV would open the file at the first packet only.
-        check_place(self.path, size=self._encoding.least_bytes(self.size, self._expected))
+        least = self._encoding.least_bytes(self.size, self._expected)
+        check_place(self.path, size=least, name=self._name)
         try:
             self._container: OutputContainer = av.open(name_for_ffmpeg(self._part), "w")
         except (OSError, FFmpegError) as error:
-            raise MediaError(cannot_write(self.path, error)) from error
+            raise MediaError(cannot_write(self.path, error, self._name)) from error
         try:
             stream = self._container.add_stream(self._encoding.codec, rate=self.fps)
             assert isinstance(stream, VideoStream)
@@ -157,7 +160,7 @@ class VideoWriter:
         try:
             yield
         except (OSError, FFmpegError) as error:
-            raise MediaError(cannot_write(self.path, error)) from error
+            raise MediaError(cannot_write(self.path, error, self._name)) from error
 
 
 class _AudioCopier:

@@ -185,7 +185,7 @@ class ExtractPose(io.ComfyNode):
         mask: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
         people = number if person == NUMBER else person
-        clean = {"max_gap_frames": max_gap, "spikes": spikes, "smooth": smooth, "fps": fps}
+        clean = {"max_gap": max_gap, "spikes": spikes, "smooth": smooth, "fps": fps}
         extract = {"detect_every": detect_every, "batch": batch}
         keypoints, report = extract_pose(dwpose, image, video, people, extract, clean, mask)
         return io.NodeOutput(keypoints, report, ui=ui.PreviewText(report))

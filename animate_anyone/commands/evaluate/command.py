@@ -113,8 +113,9 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 
 def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure, print and write the results; return the exit code."""
-    for path in filter(None, (options.figures, options.markdown)):
-        check_place(path)
+    for name in ("figures", "markdown"):
+        if path := getattr(options, name):
+            check_place(path, name=name)
     if options.merge:
         check_merge(parser, options)
         return merge(options)

@@ -222,7 +222,7 @@ def check_keeping(options: argparse.Namespace) -> None:
             "and --ray out."
         )
     for name in kept:
-        check_folder(getattr(options, name), create=False)
+        check_folder(getattr(options, name), create=False, name=name.replace("_", "-"))
     if options.out is None and not options.shard.whole:
         raise InputError(
             f"--shard got {options.shard} without --out; the figures of a part must be kept to be "

@@ -19,10 +19,10 @@ def write_results(
 
     if not quiet:
         sys.stdout.write(text)
-    for path, content in (
-        (options.markdown, [text]),
-        (options.figures, chain(json_parts(data), ["\n"])),
+    for name, content in (
+        ("markdown", [text]),
+        ("figures", chain(json_parts(data), ["\n"])),
     ):
-        if path:
-            with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
+        if path := getattr(options, name):
+            with whole_file(path, name=name) as part, part.open("w", encoding="utf-8") as file:
                 file.writelines(content)

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     if options.seeds < 1:
         raise InputError(f"--seeds got {options.seeds}; it must be 1 or more.")
     settings, folder = _settings(options), options.folder
-    check_folder(folder)
+    check_folder(folder, name="folder")
     further = {name: load_models(source) for name, source in map(_named, options.models)}
     set_threads(options)
     with owned(folder):
@@ -116,11 +116,11 @@ def _write(
     from ...places import whole_file
     from ...training.ablations.report import as_data, as_markdown
 
-    with whole_file(folder / "table.json") as part:
+    with whole_file(folder / "table.json", name="folder") as part:
         text = json.dumps(as_data(found, settings, seeds, further), indent=1)
         part.write_text(text + "\n", encoding="utf-8")
     table = as_markdown(found, settings, seeds, further) + "\n"
-    with whole_file(folder / "table.md") as part:
+    with whole_file(folder / "table.md", name="folder") as part:
         part.write_text(table, encoding="utf-8")
     return table
 

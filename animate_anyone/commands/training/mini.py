@@ -86,9 +86,10 @@ def _checked(run: Callable[[argparse.Namespace], int], options: argparse.Namespa
     """Run a step after checking the folders that it may write to."""
     from ...places import check_folder
 
-    for folder in (options.folder, getattr(options, "out", None)):
+    for name in ("folder", "out"):
+        folder = getattr(options, name, None)
         if folder is not None and options.step != "pose-test":
-            check_folder(folder)
+            check_folder(folder, name=name)
     return run(options)
 
 

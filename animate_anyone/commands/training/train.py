@@ -86,7 +86,7 @@ def _stage(options: argparse.Namespace) -> int:
     from ...training.stages import Choices, source_of, surroundings_of
     from ...weights.sets.table import get_preset
 
-    check_folder(options.folder)
+    check_folder(options.folder, name="folder")
     set_threads(options)
     recipe = get_recipe(options.recipe, 1 if options.step == "stage1" else 2)
     options_given = {

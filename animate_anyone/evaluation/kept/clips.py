@@ -8,26 +8,36 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+import numpy as np
 from torch import Tensor
 
 from ...errors import InputError, MediaError
 from ...json_files import read_record
 from ...media import VideoWriter, to_bytes, write_picture
 from ...names.some import some
-from ...places import begin_file, check_folder, temporary_path
+from ...places import begin_file, cannot_write, check_folder, temporary_path
 from ...types import Size
 
 MADE = "made.json"
+OPTION = "keep-clips"  # what the user calls the folder, for messages
 Kind = Literal["mp4", "png"]  # a video, or a folder of pictures without loss
 
 
 class ClipWriter:
     """Writes the frames of one clip as they are made."""
 
-    def __init__(self, path: Path, kind: Kind, fps: float, files: ExitStack) -> None:
-        """Write to a path; the stack closes what is opened."""
+    def __init__(
+        self,
+        path: Path,  # of the clip
+        kind: Kind,
+        fps: float,
+        files: ExitStack,  # closes what is opened
+        now: Path | None = None,  # where it lies until it is whole; None: the writer knows
+    ) -> None:
+        """Write a clip."""
         self.name = path.name
         self._path, self._fps, self._files = path, fps, files
+        self._now = now or path
         self._kind: Kind = kind
         self._video: VideoWriter | None = None
         self._frames = 0
@@ -45,13 +55,22 @@ class ClipWriter:
         pictures = to_bytes(frames)
         if self._kind == "png":
             for picture in pictures:
-                write_picture(self._path / f"{self._frames:06d}.png", picture)
+                self._write_picture(f"{self._frames:06d}.png", picture)
                 self._frames += 1
             return
         if self._video is None:
             size = Size(pictures.shape[2], pictures.shape[1])
-            self._video = self._files.enter_context(VideoWriter(self._path, size, self._fps))
+            self._video = self._files.enter_context(
+                VideoWriter(self._path, size, self._fps, name=OPTION)
+            )
         self._video.write(pictures)
+
+    def _write_picture(self, name: str, picture: np.ndarray) -> None:
+        try:
+            write_picture(self._now / name, picture)
+        except MediaError as error:  # which names the folder that is only for now
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise MediaError(cannot_write(self._path / name, cause, OPTION)) from error
 
 
 KeepClip = Callable[[str, float], AbstractContextManager[ClipWriter]]
@@ -79,13 +98,7 @@ class KeptClips:
                 return
             part = temporary_path(self.folder / name)
             files.callback(shutil.rmtree, part, ignore_errors=True)
-            writer = ClipWriter(part, self.kind, fps, files)
-            writer.name = name
-            try:
-                yield writer
-            except MediaError as error:  # names the folder that is only for now
-                said = str(error).replace(part.name, name)
-                raise MediaError(said.replace("out got", "keep-clips got", 1)) from error
+            yield ClipWriter(self.folder / name, self.kind, fps, files, part)
             with suppress(FileNotFoundError):
                 shutil.rmtree(self.folder / name)
             part.rename(self.folder / name)
@@ -100,22 +113,22 @@ def open_clips(
 
     InputError if it holds clips of another test, or other things.
     """
-    check_folder(folder)
+    check_folder(folder, name=OPTION)
     path = folder / MADE
     same = json.loads(json.dumps({**same, "kind": kind}))
     if not path.is_file():
         others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         if others and MADE not in others:
             raise InputError(
-                f"keep-clips got {folder}, which holds other things ({some(others)}); "
+                f"{OPTION} got {folder}, which holds other things ({some(others)}); "
                 "clips of a test are kept in a folder of their own. Name a new folder."
             )
-        begin_file(path, [json.dumps(same, indent=1), "\n"])
-    there = read_record(path, "keep-clips")
+        begin_file(path, [json.dumps(same, indent=1), "\n"], name=OPTION)
+    there = read_record(path, OPTION)
     unlike = [name for name in {**same, **there} if same.get(name) != there.get(name)]
     if unlike:
         raise InputError(
-            f"keep-clips got {folder}, which holds clips of another test (they differ in "
+            f"{OPTION} got {folder}, which holds clips of another test (they differ in "
             f"{some(sorted(unlike))}; see {MADE}). Choose another folder."
         )
     return KeptClips(folder, kind)

@@ -13,7 +13,12 @@ _SAME_SHAPE = 0.01
 _SMALL = 0.08  # of the canvas's longer side: people who are never larger are worth a word
 
 
-def canvases_of(frames: list[Frame], default: Size | None, notes: list[str]) -> list[Size]:
+def canvases_of(
+    frames: list[Frame],
+    default: Size | None,
+    notes: list[str],
+    option: str = "--canvas",  # the option of a command for `default`, for messages
+) -> list[Size]:
     """Return each frame's canvas: its own, else `default`; InputError where there is neither.
 
     Frames that show nobody may take the canvas of another frame.
@@ -21,7 +26,10 @@ def canvases_of(frames: list[Frame], default: Size | None, notes: list[str]) -> 
     named = next((frame for frame in frames if frame.canvas is not None), None)
     result = [
         _canvas(
-            named if named and not frame.people and frame.canvas is None else frame, index, default
+            named if named and not frame.people and frame.canvas is None else frame,
+            index,
+            default,
+            option,
         )
         for index, frame in enumerate(frames)
     ]
@@ -42,7 +50,7 @@ def canvases_of(frames: list[Frame], default: Size | None, notes: list[str]) -> 
     return result
 
 
-def _canvas(frame: Frame, index: int, default: Size | None) -> Size:
+def _canvas(frame: Frame, index: int, default: Size | None, option: str) -> Size:
     if frame.canvas is None and default is not None:
         return default
     width, height = frame.canvas or (None, None)
@@ -54,7 +62,7 @@ def _canvas(frame: Frame, index: int, default: Size | None) -> Size:
         raise InputError(
             f"keypoints frame {index} got canvas {width!r} x {height!r}; both must be whole "
             f"numbers of pixels from 1 to {LARGEST_PX}. Name it in the file or pass its size "
-            f"(--canvas WxH, or width and height of Load Keypoints)."
+            f"({option} WxH, or width and height of Load Keypoints)."
         )
     return size
 

@@ -104,10 +104,14 @@ def parse_with_notes(
     numbers, else followed by place; in files of this pack it is entry p of every frame's list.
     InputError for what is not understood, with what is known.
     """
-    return _read(value, canvas, [])
+    return _read(value, canvas, [], "--canvas")
 
 
-def read_with_notes(path: Path | str, canvas: Size | None = None) -> Reading:
+def read_with_notes(
+    path: Path | str,
+    canvas: Size | None = None,  # for frames that do not name one
+    option: str = "--canvas",  # the option of a command for it, for messages
+) -> Reading:
     """Return the clip of a JSON file or of a folder of frames, with notes on what was assumed.
 
     Frames of a folder come in the natural order of their names: frame2 before frame10.
@@ -118,18 +122,18 @@ def read_with_notes(path: Path | str, canvas: Size | None = None) -> Reading:
     else:
         value = load_json(path)
     try:
-        return _read(value, canvas, notes)
+        return _read(value, canvas, notes, option)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _read(value: object, canvas: Size | None, notes: list[str]) -> Reading:
+def _read(value: object, canvas: Size | None, notes: list[str], option: str) -> Reading:
     source = source_of(value)
     if source.kind != _USUAL:
         source.notes.insert(0, f"read as: {source.kind}")
     source.notes[:0] = notes
     _check_places(len(source.frames), max(len(frame.people) for frame in source.frames))
-    canvases = canvases_of(source.frames, canvas, source.notes)
+    canvases = canvases_of(source.frames, canvas, source.notes, option)
     people = parts_of(source)
     own = [_is_own(frame) for frame in source.frames]
     slots = None if all(own) else numbered(source)

@@ -21,7 +21,7 @@ WIDEST_SECONDS = 0.4  # to both sides of a frame: what is smoothed together, at 
 class CleanConfig:
     """How a detected clip is cleaned."""
 
-    max_gap_frames: int = 8  # longer gaps stay missing; 0: fill none
+    max_gap: int = 8  # frames; longer gaps stay missing; 0: fill none
     hold: bool = False  # keep points that stay missing where they were seen last
     # Remove points that jump away for a moment, and put back sides that are exchanged for one.
     spikes: bool = True
@@ -29,10 +29,9 @@ class CleanConfig:
     fps: float = 30.0  # frames per second of the clip
 
     def __post_init__(self) -> None:
-        if self.max_gap_frames < 0:
+        if self.max_gap < 0:
             raise ConfigError(
-                f"max_gap_frames got {self.max_gap_frames}; it must be 0 or more. Use 0 to fill "
-                f"no gap."
+                f"max_gap got {self.max_gap}; it must be 0 or more. Use 0 to fill no gap."
             )
         _check(self.smooth, self.fps)
 
@@ -41,9 +40,9 @@ def clean(clip: PoseClip, config: CleanConfig) -> PoseClip:
     """Return the clip with sides put back, spikes removed, gaps filled, and jitter smoothed."""
     if config.spikes:
         clip = put_back_sides(clip, config.fps)
-        clip = remove_strays(remove_spikes(clip), config.max_gap_frames)
-    if config.max_gap_frames or config.hold:
-        clip = fill_gaps(clip, config.max_gap_frames, hold=config.hold)
+        clip = remove_strays(remove_spikes(clip), config.max_gap)
+    if config.max_gap or config.hold:
+        clip = fill_gaps(clip, config.max_gap, hold=config.hold)
     return smooth(clip, config.smooth, config.fps)
 
 

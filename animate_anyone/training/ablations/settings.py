@@ -41,10 +41,10 @@ class AblationSettings:
 
         Rows of different settings would stand in one table.
         """
-        check_folder(folder)
+        check_folder(folder, name="folder")
         path, own = folder / FILE, self.data()
         if not path.exists():
-            with whole_file(path) as part:
+            with whole_file(path, name="folder") as part:
                 part.write_text(json.dumps(own, indent=1) + "\n", encoding="utf-8")
             return
         there = read_record(path, "folder")

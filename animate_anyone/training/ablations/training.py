@@ -67,7 +67,7 @@ def pretrain(
             for key, value in state.items()
             if key.startswith("denoiser.")
         }
-        with whole_file(path) as part:
+        with whole_file(path, name="folder") as part:
             save_file(own, part)
     return path
 

@@ -25,7 +25,7 @@ FACTS = "checkpoint.json"  # the facts about a checkpoint, and the sizes of its 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a state atomically: a reader sees the old file or the new one, never a part of it."""
-    with whole_file(path, raises=TrainingError) as part, part.open("wb") as file:
+    with whole_file(path, name="folder", raises=TrainingError) as part, part.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
@@ -133,7 +133,7 @@ class CheckpointFolder:
             )
         if size:
             next_save = size.checkpoint + size.weights
-            check_folder(self.folder, size=next_save, raises=TrainingError)
+            check_folder(self.folder, size=next_save, name="folder", raises=TrainingError)
             self._tell_size(size)
             warn_if_not_resumable()
 

@@ -56,7 +56,7 @@ def drop_entries_after(path: Path, step: int) -> None:
     """Remove the entries of later steps from a log file; these steps will be repeated."""
     if path.exists():
         kept = [entry for entry in entries_of(path) if entry["step"] <= step]
-        with whole_file(path) as part:
+        with whole_file(path, name="folder") as part:
             part.write_text("".join(f"{json.dumps(e)}\n" for e in kept), encoding="utf-8")
 
 
@@ -99,7 +99,7 @@ class Journal:
     ) -> None:
         """Save a picture as a file, and show it in TensorBoard."""
         path = self.folder / "samples" / f"{name}-{step:08d}.png"
-        write_picture(path, picture)
+        write_picture(path, picture, "folder")
         if self._wandb is not None:
             self._wandb.file(step, name, path)
         if self._board is not None:
@@ -124,7 +124,7 @@ class Journal:
             loop=0,
         )
         path = self.folder / "samples" / f"{name}-{step:08d}.gif"
-        with whole_file(path) as part:
+        with whole_file(path, name="folder") as part:
             part.write_bytes(data.getvalue())
         if self._wandb is not None:
             self._wandb.file(step, name, path)

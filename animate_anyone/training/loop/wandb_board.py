@@ -38,7 +38,7 @@ class WandbBoard:
 
         path = folder / ID
         if not path.exists():
-            with whole_file(path) as part:
+            with whole_file(path, name="folder") as part:
                 part.write_text(secrets.token_hex(8), encoding="utf-8")
         self._wandb = wandb
         self._run = wandb.init(

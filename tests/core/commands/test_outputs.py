@@ -20,6 +20,7 @@ COMMANDS = {
     "extract": ("pose", "extract", "gone", "--out={}/x.json"),
     "retarget": ("pose", "retarget", "gone", "gone", "--out={ok}/x.json", "--overlay={}/x.mp4"),
     "read": ("pose", "read", "gone", "--out={}/x.json"),
+    "report": ("pose", "read", "gone", "--out={ok}/x.json", "--report={}/r.json"),
     "stage1": ("train", "stage1", "--folder={}", "--data=gone"),
     "export": ("train", "export", "--folder=gone", "--out={}"),
     "mini": ("mini", "detector", "--folder={}"),
@@ -37,7 +38,8 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path, capsy
     filled = [each.replace("{ok}", f"{tmp_path}/ok").format(tmp_path / "file") for each in words]
     assert main(filled) == 2
     told = capsys.readouterr().err
-    assert str(tmp_path / "file") in told
+    (option,) = (word.split("=")[0].lstrip("-") for word in words if "={}" in word)
+    assert f"{option} got {tmp_path / 'file'}" in told
     assert "it cannot be written" in told
     assert list((tmp_path / "ok").iterdir()) == []
 
@@ -73,7 +75,9 @@ def test_animate_finds_it_before_sampling(
     inputs = [f"--reference={picture_and_poses[0]}", f"--poses={picture_and_poses[1]}"]
     inputs += ["--driving=skeleton", "--size=64x64"]
     assert main(["animate", *inputs, *(each.format(tmp_path / "file") for each in words)]) == 2
-    assert "it cannot be written" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{words[-1].split('=')[0][2:]} got " in told
+    assert "it cannot be written" in told
 
 
 def test_a_second_prepare_in_a_folder_is_told_of_the_first(

@@ -116,7 +116,7 @@ def test_video_without_people_gives_empty_skeletons_and_a_message(
         (["--detector=gone.onnx"], "estimator got nothing"),
         (["--person=3"], "person got 3; the clip has 1 people"),
         (["--detect-every=0"], "detect_every got 0"),
-        (["--max-gap=-1"], "max_gap_frames got -1"),
+        (["--max-gap=-1"], "max_gap got -1"),
         (["--smooth=nan"], "smooth got nan"),
         (["--frames=0"], "frames got 0"),
         (["--provider=tensorrt"], "engine_cache got None"),
@@ -334,6 +334,18 @@ def test_extracted_keypoints_name_the_speed_of_the_video(networks, tmp_path):
     words = ["pose", "extract", str(tmp_path / "walk.mp4"), f"--out={tmp_path / 'k.json'}"]
     assert main([*words, *networks]) == 0
     assert read_with_notes(tmp_path / "k.json").fps == 10
+
+
+def test_errors_name_the_option_that_was_typed(figure, tmp_path, capsys):
+    words = ["pose", "retarget", str(figure), str(tmp_path / "ref.json")]
+    words.append(f"--out={tmp_path / 'out.json'}")
+    body = [float(value) for joint in FIGURE for value in (*joint, 1)]
+    record = {"version": 1.3, "people": [{"pose_keypoints_2d": body}]}
+    (tmp_path / "ref.json").write_text(json.dumps(record))
+    assert main(words) == 2
+    assert "pass its size (--reference-canvas WxH" in capsys.readouterr().err
+    assert main([*words, "--reference-canvas=128x160", "--overlay=clip.gif"]) == 2
+    assert "overlay got 'clip.gif'; video is written as" in capsys.readouterr().err
 
 
 def test_full_disk_keeps_the_older_file(figure, tmp_path, capsys):

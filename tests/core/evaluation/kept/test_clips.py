@@ -28,7 +28,7 @@ def test_a_full_disk_names_the_folder_of_the_clip(tmp_path, monkeypatch):
 
 
 def test_of_two_tests_that_begin_a_folder_at_once_one_is_refused(tmp_path, monkeypatch):
-    def slower(path, text):
+    def slower(path, text, name="out"):
         assert begin_file(path, json.dumps({"protocol": "other"}))  # another process meanwhile
         return begin_file(path, text)
 

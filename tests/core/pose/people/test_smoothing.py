@@ -147,7 +147,7 @@ def test_filling_adds_no_jumps(seed: int) -> None:
         there = seen(clip)[:, :, :18]
         return int((steps & there[1:] & there[:-1]).sum())
 
-    kept = clean(clip, CleanConfig(max_gap_frames=0))
+    kept = clean(clip, CleanConfig(max_gap=0))
     filled = fill_gaps(kept)
 
     assert ((flags(filled) & Flag.FILLED) > 0).sum() > 100
@@ -272,7 +272,7 @@ def test_points_that_moved_are_flagged_as_smoothed() -> None:
 @given(seeds, st.integers(1, 12))
 def test_without_filling_the_same_points_are_seen(seed: int, frames: int) -> None:
     clip = random_clip(seed, frames)
-    config = CleanConfig(max_gap_frames=0, spikes=False, smooth=1.0)
+    config = CleanConfig(max_gap=0, spikes=False, smooth=1.0)
 
     assert np.array_equal(seen(clean(clip, config)), seen(clip))
 
@@ -345,7 +345,7 @@ def test_a_torso_of_length_zero_and_nan_give_finite_results(step) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("max_gap_frames", -1, r"max_gap_frames got -1; it must be 0 or more\. Use 0"),
+        ("max_gap", -1, r"max_gap got -1; it must be 0 or more\. Use 0"),
         ("smooth", -0.5, r"smooth got -0\.5; it must be 0 or more\. Use 0"),
         ("smooth", float("nan"), "smooth got nan"),
         ("fps", 0.0, r"fps got 0\.0; it must be above 0\. Use 30"),
