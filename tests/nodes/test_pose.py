@@ -133,15 +133,16 @@ def test_the_speed_of_a_file_goes_through_saving_and_loading(run_node, base):
     shutil.copy(INPUTS / "motion.json", base / "input" / "motion.json")
     keypoints = run_node("LoadKeypoints", file="motion.json")[0][:3]
     told = "fps: 23.976 frames per second, as the file names"
+    prefix = {"filename_prefix": "animate_anyone/speed"}
     for _ in range(2):
-        path = save.execute(keypoints, "animate_anyone/speed", fps=23.976).args[0]
+        path = save.execute(keypoints=keypoints, **prefix, fps=23.976).args[0]
         answer = load.execute(file=f"animate_anyone/{Path(path).name} [output]")
         assert answer.args[1] == pytest.approx(24000 / 1001)
         assert answer.ui["text"][0].endswith(told)
     records = json.loads(Path(path).read_text())
-    again = save.execute(records, "animate_anyone/speed").args[0]  # which name their speed
+    again = save.execute(keypoints=records, **prefix).args[0]  # which name their speed
     assert {record["fps"] for record in json.loads(Path(again).read_text())} == {24000 / 1001}
-    plain = save.execute(keypoints, "animate_anyone/speed").args[0]
+    plain = save.execute(keypoints=keypoints, **prefix).args[0]
     assert not any("fps" in record for record in json.loads(Path(plain).read_text()))
 
 
