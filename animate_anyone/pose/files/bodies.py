@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..skeleton.arrangement import told_apart
 from ..skeleton.faces import FACES
 from ..skeleton.joints import PART_JOINTS
 from ..skeleton.layouts import (
+    ANIMALS_17,
     BODY_25,
     OPENPOSE_18,
     OPENPOSE_25,
@@ -23,11 +25,21 @@ from ..skeleton.layouts import (
 )
 from ..skeleton.names import named_layout
 from .points import Read, Triples, read_points
-from .records import FIELDS, OTHER_SCORES, OWN_SCORES, SCORES, Record, Source, is_list
+from .records import (
+    FIELDS,
+    OTHER_SCORES,
+    OWN_SCORES,
+    SCORES,
+    SURE_SCORES,
+    Record,
+    Source,
+    is_list,
+)
+from .units import slope_notes, to_shares
 
 _LANDMARKS = "andmark"  # in the names of MediaPipe's fields
 _BETWEEN = 0.05  # of the body's span: how far from the middle of the hips BODY_25's point 8 may lie
-_TOP, _LEAST_PERCENT = 90, 20  # most sure points above this: the confidences are percentages
+_ALIKE = 0.01  # third numbers and confidences that differ by less are the same
 _SHORT_HIP = 0.4  # of neck to point 8: from the middle to a hip is less, a thigh is more
 
 _PART = re.compile("hand|face|foot|feet|finger", re.IGNORECASE)
@@ -60,7 +72,10 @@ def parts_of(source: Source) -> list[list[Parts]]:
     InputError for lists of another length than any layout's, with the known ones.
     """
     raw = [
-        [{part: _read(person, part, frame) for part in FIELDS} for person in content.people]
+        [
+            {part: _read(person, part, frame, source.notes) for part in FIELDS}
+            for person in content.people
+        ]
         for frame, content in enumerate(source.frames)
     ]
     every = [person for people in raw for person in people]
@@ -69,7 +84,8 @@ def parts_of(source: Source) -> list[list[Parts]]:
     if any(read.is_deep for person in every for read in person.values()):
         source.notes.append("points have four numbers: taken as x, y, depth and confidence")
     source.notes += _unread_parts(source)
-    _to_shares(every, source)
+    source.notes += slope_notes([person["body"] for person in every])
+    to_shares(every, source.notes)
     layouts = _layouts(source, raw)
     result = [
         [_parts(person, layouts, frame) for person in raw[frame]] for frame in range(len(raw))
@@ -98,32 +114,11 @@ def _unread_parts(source: Source) -> list[str]:
     return [f"warning: fields that are not known were left out: {some(left)}"] if left else []
 
 
-def _to_shares(people: list[dict[str, Read]], source: Source) -> None:
-    """Bring the confidences of all people to 0..1, in place; percentages are told by most points.
-
-    Networks give scores a little above 1, which count as 1.
-    """
-    percent = []
-    for part in FIELDS:
-        columns = [person[part].triples[:, 2] for person in people if len(person[part].triples)]
-        values = np.concatenate(columns) if columns else np.zeros(0)
-        if not (values > 1).any():
-            continue
-        if np.percentile(values[values > 0], _TOP) > _LEAST_PERCENT:
-            percent.append(part.replace("_", " "))
-            for column in columns:
-                column /= 100
-        for column in columns:
-            np.minimum(column, 1, out=column)
-    if percent:
-        source.notes.append(f"confidences are percentages: {', '.join(percent)}")
-
-
 def _has_body(person: dict[str, Read]) -> bool:
     return bool(len(person["body"].triples))
 
 
-def _read(person: Record, part: str, frame: int) -> Read:
+def _read(person: Record, part: str, frame: int, notes: list[str]) -> Read:
     """Read a part of a person from whichever field the maker uses."""
     field = next((name for name in FIELDS[part] if person.get(name) is not None), FIELDS[part][0])
     value = person.get(field)
@@ -134,6 +129,8 @@ def _read(person: Record, part: str, frame: int) -> Read:
     what = f"keypoints frame {frame} got {field}"
     is_depth = _LANDMARKS in field
     read = read_points(value, what, _COUNTS[part], scores, third_is_depth=is_depth)
+    if part == "body" and scores is None and read.is_sure:
+        notes += _third_notes(person, value, read.triples)
     if OWN_SCORES not in person:
         read.triples[(read.triples[:, :2] == -1).all(1)] = 0
     count = len(read.triples)
@@ -152,11 +149,38 @@ def _read(person: Record, part: str, frame: int) -> Read:
 def _scores_of(person: Record, value: object) -> object | None:
     """Return the confidences of a body that are listed apart; None if there are none."""
     listed = [one for name in SCORES if is_list(one := person.get(name)) and len(one) > 1]
-    if listed or not is_list(value) or not all(is_list(one) and len(one) == 2 for one in value):
+    if listed or not _are_pairs(value):
         return next(iter(listed), None)
     # Names that may mean something else, so they count only where each point has one and no other.
     listed = [one for name in OTHER_SCORES if is_list(one := person.get(name))]
     return next((one for one in listed if len(one) == len(value) > 1), None)
+
+
+def _third_notes(person: Record, value: object, body: Triples) -> list[str]:
+    """Return a warning if the third numbers of points are other than the confidences beside them.
+
+    One of the two is no confidence; which one, only the maker knows.
+    """
+    third = body[:, 2]
+    for name in SURE_SCORES if len(third) else ():
+        listed = person.get(name)
+        try:
+            scores = np.asarray(listed if is_list(listed) else (), np.float64)
+        except (TypeError, ValueError):
+            continue
+        if scores.shape != third.shape or np.ptp(scores) == 0:
+            continue
+        off = [np.abs(scores - third / unit)[third > 0] > _ALIKE for unit in (1, 100)]
+        if all(each.any() for each in off) and not _are_pairs(value):
+            return [
+                f"warning: points have a third number, and confidences stand apart ({name}): the "
+                "third is taken as the confidence. If it is a depth, export x and y alone"
+            ]
+    return []
+
+
+def _are_pairs(value: object) -> TypeGuard[Sequence[Any]]:
+    return is_list(value) and all(is_list(one) and len(one) == 2 for one in value)
 
 
 def _refuse_depth_only(person: Record, frame: int) -> None:
@@ -205,6 +229,12 @@ def _of_count(count: int, bodies: list[Triples], source: Source, openpose: bool)
     usual = [layout for layout in layouts_of(count) if layout not in RIVALS]
     own = any(OWN_SCORES in person for frame in source.frames for person in frame.people)
     rival = None if own else told_apart(usual, np.stack(bodies))
+    if rival is ANIMALS_17:
+        raise InputError(
+            f"keypoints got bodies of {count} points that lie as those of animals do (AP-10K: "
+            "eyes, nose, neck, root of the tail, four legs); only people can be animated. Use an "
+            "extractor of human poses, or name the points in the file if they are people's."
+        )
     if rival is not None:
         source.notes.append(f"told from {usual[0].name} by where the points lie: {rival.name}")
         if rival.head_as_nose:

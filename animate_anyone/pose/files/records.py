@@ -51,10 +51,12 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 OWN_SCORES = "aa_scores"  # {part: j confidences}; only in files of this pack
 SCORES = ("keypoint_scores", "keypoints_scores", "score")  # confidences that are listed apart
-OTHER_SCORES = (
+# The same, of makers of whom little is known; the last three may be flags beside confidences.
+SURE_SCORES = (
     *("scores", "confidences", "confidence", "keypoints_conf", "keypoint_confidence"),
-    *("kpt_scores", "keypoints_visible", "visibility", "visible"),
-)  # the same, of makers of whom little is known
+    "kpt_scores",
+)
+OTHER_SCORES = (*SURE_SCORES, "keypoints_visible", "visibility", "visible")
 # Names of width and height of the picture, in the order in which they are looked for.
 _CANVAS = (
     ("canvas_width", "canvas_height"),

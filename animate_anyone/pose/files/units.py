@@ -1,8 +1,10 @@
-"""Units of coordinates: pixels, or fractions of the canvas in 0..1 or -1..1."""
+"""Units of coordinates (pixels, or fractions of the canvas in 0..1 or -1..1) and confidences."""
 
 import numpy as np
 
 from ...types import Size
+from .points import Read
+from .records import FIELDS
 
 # A part is in fractions if most of its points lie this near to the origin: in pixels it would be a
 # dot in a corner. The rest may lie farther out, as joints outside of the picture do.
@@ -12,6 +14,12 @@ _LEAST_POINTS = 3  # fewer points, or points all in one place, do not tell their
 _LEAST_CANVAS_PX = 2  # on smaller canvases fractions and pixels are alike
 # Coordinates of -1..1 are negative on half of the canvas, those of 0..1 only outside of it.
 _NEGATIVE_Y, _NEGATIVE_X, _BELOW = 0.2, 0.4, -0.02
+
+_TOP, _LEAST_PERCENT = 90, 20  # most sure points above this: the confidences are percentages
+# Third numbers that a plane over the picture gives but for this share of their spread are depths.
+_SLOPE, _LEAST_SPREAD, _LEAST_SLOPING = 0.3, 0.05, 10
+_LEAST_TELLING = 5  # seen points of a list that tell its unit
+_SHARE, _MOST_LOW = 0.3, 0.15  # more percentages from .3 to 1 than this share are of another unit
 
 PIXELS, FRACTIONS, SIGNED = "pixels", "0..1 of the canvas", "-1..1 of the canvas, y downwards"
 
@@ -120,3 +128,81 @@ def _note(
     ]
     frames, most = int(found.any(1).sum()), int(has_points.any(1).sum())
     notes.append(f"coordinates of {', '.join(parts)} are {unit} in {frames} of {most} frames")
+
+
+def to_shares(people: list[dict[str, Read]], notes: list[str]) -> None:
+    """Bring the confidences of all people to 0..1, in place.
+
+    Percentages are told by most points of all people. A list of its own, of one person in one
+    frame, is of the other unit if most of its points are, or none of them is above 1. Networks give
+    scores a little above 1, which count as 1.
+    """
+    for part in FIELDS:
+        columns = [person[part].triples[:, 2] for person in people if person[part].triples.any()]
+        values = np.concatenate(columns) if columns else np.zeros(0)
+        if not (values > 1).any():
+            continue
+        usual = _are_percent(values)
+        percent = [_is_percent(column, usual) for column in columns]
+        _note_percent(part.replace("_", " "), columns, percent, notes)
+        for column, is_percent in zip(columns, percent, strict=True):
+            if is_percent:
+                column /= 100
+            np.minimum(column, 1, out=column)
+
+
+def _is_percent(column: np.ndarray, usual: bool) -> bool:
+    """Return whether one list holds percentages; `usual` is what all lists together hold."""
+    if (column > 0).sum() < _LEAST_TELLING:
+        return usual
+    return _are_percent(column) or (usual and bool(column.max() > 1))
+
+
+def _are_percent(values: np.ndarray) -> bool:
+    seen = values[values > 0]
+    return bool(len(seen)) and bool(np.percentile(seen, _TOP) > _LEAST_PERCENT)
+
+
+def _note_percent(
+    part: str,
+    columns: list[np.ndarray],  # the confidences of each person in each frame
+    percent: list[bool],  # whether they are percentages
+    notes: list[str],
+) -> None:
+    """Note which confidences are percentages, and where two units stand in one list."""
+    of = [column for column, is_percent in zip(columns, percent, strict=True) if is_percent]
+    if not of:
+        return
+    some = "" if all(percent) else f" in {len(of)} of {len(columns)} lists, the others are 0..1"
+    notes.append(f"confidences are percentages: {part}{some}")
+    seen = [column[column > 0] for column in of]
+    low = [((column > _SHARE) & (column < 1)).sum() for column in seen]
+    mixed = sum(few > _MOST_LOW * len(column) for few, column in zip(low, seen, strict=True))
+    if mixed:
+        notes.append(
+            f"warning: {mixed} of {len(columns)} lists of {part} hold confidences within 0..1 "
+            "beside percentages; all were taken as percentages, so these points count as not seen. "
+            "Export the confidences in one unit"
+        )
+
+
+def slope_notes(bodies: list[Read]) -> list[str]:
+    """Return a warning if confidences rise with the places of points, as depths of a body do."""
+    told = sloping = 0
+    for body in bodies:
+        seen = body.triples[body.triples[:, 2] > 0]
+        if not body.is_sure or len(seen) < _LEAST_SLOPING:
+            continue
+        told += 1
+        third = seen[:, 2] - seen[:, 2].mean()
+        places = np.column_stack([seen[:, :2], np.ones(len(seen))])
+        rest = third - places @ np.linalg.lstsq(places, third, rcond=None)[0]
+        least = _LEAST_SPREAD * np.abs(seen[:, 2]).max()
+        sloping += bool(third.std() > least and rest.std() < _SLOPE * third.std())
+    if 2 * sloping <= told:
+        return []
+    return [
+        f"warning: in {sloping} of {told} bodies the third numbers of points rise with their "
+        "places, as depths do; they are taken as confidences. If they are depths, export x and y "
+        "alone"
+    ]

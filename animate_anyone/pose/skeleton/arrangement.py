@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .joints import VISIBLE
-from .layouts import COCO_17, POSETRACK_17, RIVALS, Bones, Layout
+from .layouts import ANIMALS_17, COCO_17, POSETRACK_17, RIVALS, Bones, Layout
 
 _MOST_BODIES = 64  # that are looked at; they are taken evenly from all
 _LEAST_SEEN = 0.9  # of the bones: half a body looks alike in several layouts
@@ -75,8 +75,11 @@ def told_apart(
     usual: Sequence[Layout],  # that a file with this number of points mostly has
     points: np.ndarray,  # (n, k, 3): x, y, confidence of all bodies
 ) -> Layout | None:
-    """Return the rival whose points these are; None if they are those of a usual layout."""
-    rivals = [one for one in RIVALS if one.keypoints == points.shape[1]]
+    """Return the rival whose points these are; None if they are those of a usual layout.
+
+    `ANIMALS_17` is one of them here, so that animals are not taken for people.
+    """
+    rivals = [one for one in (*RIVALS, ANIMALS_17) if one.keypoints == points.shape[1]]
     if not rivals:
         return None
     points = points[:: max(1, len(points) // _MOST_BODIES)]

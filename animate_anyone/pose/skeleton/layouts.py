@@ -285,6 +285,17 @@ RIVALS = (
     ),
 )
 
+# No layout of people: files with these points are refused. Nose, neck, root of the tail, fore legs
+# and hind legs stand for a body here.
+ANIMALS_17 = Layout(
+    name="AP-10K",
+    keypoints=17,
+    body=(2, 3, 8, 9, 10, 5, 6, 7, 14, 15, 16, 11, 12, 13, 1, 0, None, None),
+    bones=_tree(
+        *((0, 2, 1), (2, 3, 4), (3, 5, 6, 7), (3, 8, 9, 10), (4, 11, 12, 13), (4, 14, 15, 16))
+    ),
+)
+
 
 def layouts_of(count: int) -> tuple[Layout, ...]:
     """Return the layouts of files with this number of keypoints, the usual one first."""

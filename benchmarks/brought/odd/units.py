@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from animate_anyone.pose.files.keypoints import to_keypoints
+from animate_anyone.pose.files.keypoints import Reading, to_keypoints
 from animate_anyone.pose.skeleton.joints import body_clip
 
-from ..case import Case
+from ..case import Case, MismatchError
 from ..figure import CANVAS, FRAMES, HANDS, OPENPOSE, keypoint_case, points, triples
 from .judging import SIZE, clip_of, confidences, figures, judged, told
 
@@ -42,7 +42,22 @@ def _own(
     return to_keypoints(body_clip(CANVAS, xy, np.full(xy.shape[:3], faint)))
 
 
+# A horse from the side: eyes, nose, neck, root of the tail, fore legs, hind legs.
+_HORSE = (
+    *((12, 22), (14, 22), (5, 33), (30, 40), (88, 42), (28, 58), (32, 75), (36, 95)),
+    *((31, 58), (26, 75), (21, 95), (80, 58), (74, 75), (68, 95), (84, 58), (87, 75), (90, 95)),
+)
 _BODY = triples(OPENPOSE)
+
+
+def every_confidence(reading: Reading, wanted: float) -> str:
+    """Return the confidence of all points; MismatchError for another one."""
+    found = reading.clip.body.confidence[:, 0]
+    if np.abs(found - wanted).max() > 1e-6:
+        raise MismatchError(f"confidences go from {found.min():g} to {found.max():g}")
+    return f"all confidences are {wanted:g}"
+
+
 UNITS: tuple[Case, ...] = (
     judged(
         "confidences in percent",
@@ -50,6 +65,46 @@ UNITS: tuple[Case, ...] = (
         confidences(0.03, 0.455, 0.9),
         "3 % is .03 and faint; told",
         ["confidences are percentages"],
+    ),
+    judged(
+        "confidences in percent, of the second frame in 0..1",
+        clip_of(
+            *[[x for p in points(OPENPOSE, t) for x in (*p, (90, 0.9, 90)[t])] for t in range(3)]
+        ),
+        lambda r: every_confidence(r, 0.9),
+        "0.9 in all frames; told",
+        ["percentages: body in 2 of 3 lists, the others are 0..1"],
+    ),
+    told(
+        "confidences in percent and in 0..1 in one list",
+        clip_of(
+            *[
+                [x for i, p in enumerate(points(OPENPOSE, t)) for x in (*p, (90, 0.9)[i % 3 == 0])]
+                for t in range(FRAMES)
+            ]
+        ),
+        "hold confidences within 0..1 beside percentages",
+    ),
+    told(
+        "x, y, depth in 0..1, with confidences in a list of their own",
+        clip_of(
+            *[
+                [x for i, p in enumerate(points(OPENPOSE, t)) for x in (*p, (i + 1) / 20)]
+                for t in range(FRAMES)
+            ],
+            scores=[0.9, 0.8] * 9,
+        ),
+        "confidences stand apart (scores)",
+    ),
+    told(
+        "x, y, depth in 0..1 of a turned body",
+        clip_of(*figures(lambda x, y, c: (x, y, x / _W))),
+        "rise with their places, as depths do",
+    ),
+    keypoint_case(
+        "17 points of an animal in the order of AP-10K, without names",
+        clip_of(*[[v for x, y in _HORSE for v in (x + 2 * t, y, 0.9)] for t in range(FRAMES)]),
+        refusal="lie as those of animals do",
     ),
     judged("raw scores of a network, up to 7.5", _raw(), confidences(0.25, 1, 1), "at most 1"),
     keypoint_case(

@@ -19,6 +19,15 @@ from animate_anyone.pose.files.keypoints import (
 from animate_anyone.pose.skeleton.joints import PART_JOINTS, body_clip, empty_points
 from animate_anyone.types import Flag, Points, PoseClip, Size
 
+# A horse from the side in the order of AP-10K: eyes, nose, neck, tail, fore legs, hind legs.
+HORSE = [
+    *([12, 22], [14, 22], [5, 33], [30, 40], [88, 42]),
+    *(
+        [x + step * swing, y]
+        for x, swing in ((28, 4), (31, -5), (80, -6), (84, 3))
+        for step, y in enumerate((58, 75, 95))
+    ),
+]
 CANVAS = {"canvas_width": 512, "canvas_height": 768}
 
 
@@ -176,6 +185,7 @@ def test_the_canvas_argument_is_used_for_records_without_one() -> None:
         ("people", "keypoints got 'people'"),
         ([3], "keypoints frame 0 got 3; it must be a record"),
         ([{"animals": [], **CANVAS}], "frame 0 got animals; only people"),
+        ([{"people": [{"keypoints": HORSE}], **CANVAS}], "lie as those of animals do .AP-10K"),
         ([{"people": 3, **CANVAS}], "frame 0 got people 3"),
         ([{"people": [], "canvas_width": 0, "canvas_height": 5}], "got canvas 0 x 5"),
         ([{"people": [], "canvas_width": 10**7, "canvas_height": 5}], "from 1 to 16384"),

@@ -241,6 +241,56 @@ def test_names_under_other_fields_count_only_if_each_point_has_its_own():
     assert "of named points" not in notes
 
 
+def lists_of(*confidences):
+    """Return frames of one person with these confidences."""
+    return [
+        {"people": [{"keypoints": np.column_stack([XY * 100, c]).tolist()}], **CANVAS}
+        for c in confidences
+    ]
+
+
+def test_percentages_are_told_for_each_list():
+    shares = np.linspace(0.4, 0.9, 18)
+    faint = np.linspace(0.5, 9, 18)  # of a person who is hardly seen, in percent
+    reading = parse_with_notes(lists_of(100 * shares, shares, 100 * shares, faint))
+    found = reading.clip.body.confidence[:, 0]
+    np.testing.assert_allclose(found, [shares, shares, shares, faint / 100])
+    told = "confidences are percentages: body in 3 of 4 lists, the others are 0..1"
+    assert told in reading.notes
+    reading = parse_with_notes(lists_of(shares, shares, 100 * shares))  # most are no percentages
+    np.testing.assert_allclose(reading.clip.body.confidence[:, 0], [shares] * 3)
+
+
+def test_two_units_in_one_list_are_told():
+    mixed = np.where(np.arange(18) % 3 == 0, 0.9, 90)
+    told = "warning: 1 of 1 lists of body hold confidences within 0..1 beside percentages"
+    assert told in "; ".join(parse_with_notes(lists_of(mixed)).notes)
+    low = np.linspace(1, 90, 18)
+    low[:2] = 0.4  # points that are hidden
+    assert "warning" not in "; ".join(parse_with_notes(lists_of(low)).notes)
+
+
+def test_third_numbers_that_slope_as_depths_do_are_told():
+    depths = 0.2 + 0.6 * XY[:, 0] + 0.03 * np.cos(np.arange(18))  # of a body that is turned
+    told = "warning: in 2 of 2 bodies the third numbers of points rise with their places"
+    assert told in "; ".join(parse_with_notes(lists_of(depths, depths)).notes)
+    rng = np.random.default_rng(0)
+    half = np.where(XY[:, 1] > 0.6, 0.2, 0.9) + rng.normal(0, 0.05, 18)  # legs are hardly seen
+    for sure in (half, rng.uniform(0.6, 1, 18), np.full(18, 0.9), 0.9 + 1e-3 * XY[:, 0]):
+        assert "rise with" not in "; ".join(parse_with_notes(lists_of(sure, sure)).notes)
+
+
+def test_a_third_number_beside_confidences_is_told():
+    depths = np.linspace(0.1, 0.8, 18)
+    record = {"keypoints": np.column_stack([XY * 100, depths]).tolist(), "scores": [0.9, 0.8] * 9}
+    told = "warning: points have a third number, and confidences stand apart (scores)"
+    assert told in "; ".join(parse_with_notes([{"people": [record], **CANVAS}]).notes)
+    fine = [depths.tolist(), (depths / 100).tolist(), [0.9] * 18, [[0.9]] * 18, ["a"] * 18, 0.9]
+    for scores in fine:
+        people = [record | {"scores": scores}]
+        assert "warning" not in "; ".join(parse_with_notes([{"people": people, **CANVAS}]).notes)
+
+
 @pytest.mark.parametrize("name", ["scores", "confidences", "keypoints_conf", "visibility"])
 def test_confidences_apart_count_where_points_have_none(name):
     scores = np.linspace(0.4, 0.9, 18)

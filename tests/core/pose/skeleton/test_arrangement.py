@@ -8,6 +8,7 @@ from animate_anyone.errors import ConfigError
 from animate_anyone.pose.skeleton.arrangement import stretch, told_apart
 from animate_anyone.pose.skeleton.joints import BODY_EDGES, BODY_JOINTS
 from animate_anyone.pose.skeleton.layouts import (
+    ANIMALS_17,
     BODY_25,
     COCO_17,
     FILE_LAYOUTS,
@@ -95,6 +96,26 @@ def test_the_usual_layout_stays(layout, body):
         half = points.copy()
         half[:, [i for i in range(layout.keypoints) if i % 4 == seed % 4], 2] = 0
         assert told_apart(usual_of(layout.keypoints), half) is None
+
+
+def animals(step=0.0):
+    """Return (1, 17, 3) of a horse from the side, in the order of AP-10K."""
+    legs = [
+        ((x, 58), (x + swing, 75), (x + 2 * swing, 95))
+        for x, swing in ((28, 4 + step), (31, -5 - step), (80, -6 + step), (84, 3 - step))
+    ]
+    xy = [(12, 22), (14, 22), (5, 33), (30, 40), (88, 42), *(p for leg in legs for p in leg)]
+    return np.array([[(*point, 1.0) for point in xy]])
+
+
+@pytest.mark.parametrize("step", [-4, 0, 4])
+def test_animals_are_no_people(step):
+    usual = usual_of(17)
+    assert told_apart(usual, animals(step)) is ANIMALS_17
+    for layout in (COCO_17, *(one for one in RIVALS if one.keypoints == 17)):
+        for seed in range(3):
+            figure = bodies_of(layout, BODIES["adult"], seed)
+            assert told_apart(usual, figure) is not ANIMALS_17
 
 
 def test_legs_and_shoulders_alone_are_not_told_apart():
