@@ -21,6 +21,7 @@ CALLS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process as Linux tells it")
 def test_a_call_takes_more_than_the_least_and_not_much_more():
     done = subprocess.run(

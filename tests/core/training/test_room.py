@@ -76,6 +76,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
 def test_a_step_has_more_than_the_least(tiny, tmp_path, changes):
     config = replace(CONFIG, **changes)
