@@ -64,13 +64,15 @@ def convolve(
     """Convolve with stride 1 and a border of one zero, by minimal filtering; without gradients."""
     n, channels, height, width = x.shape
     outputs, rows, columns = len(weight), _half(height), _half(width)
-    border = (0, 0, 1, 1 + 2 * columns - width, 1, 1 + 2 * rows - height)
-    padded = functional.pad(x.permute(0, 2, 3, 1), border)
+    places = x.permute(0, 2, 3, 1)
     result = x.new_empty(n, 2 * rows, 2 * columns, outputs)
     parts = _parts(n, rows, columns, _PART_BYTES // (16 * channels * x.itemsize))
     kernels = _kernels(weight, keep=len(parts) > 1)
     for images, first, last in parts:
-        squares = _squares(padded[images, 2 * first : 2 * last + 2])
+        part = places[images, max(0, 2 * first - 1) : 2 * last + 1]
+        above, below = int(first == 0), max(0, 2 * last + 1 - height)
+        sides = (1, 1 + 2 * columns - width)
+        squares = _squares(functional.pad(part, (0, 0, *sides, above, below)))
         for where, kernel in kernels:
             sums = torch.bmm(squares, kernel)
             _join(sums, result[images, 2 * first : 2 * last, :, where])

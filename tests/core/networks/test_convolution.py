@@ -10,6 +10,7 @@ from torch.nn import functional
 from animate_anyone.networks import convolution
 from animate_anyone.networks.convolution import convolve, suits, with_fewer_products
 from animate_anyone.networks.layers import Factory, ResnetBlock
+from living_bytes import LivingBytes
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
@@ -125,3 +126,18 @@ def test_a_wide_block_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 2
     monkeypatch.setattr(convolution, "suits", lambda *_: False)
     assert relative_error(quick, block(x, time)) < 2e-6
+
+
+@torch.inference_mode()
+def test_memory_beside_the_result_does_not_grow_with_the_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(convolution, "_PART_BYTES", 2**16)
+    weight = numbers(16, 16, 3, 3, seed=1)
+    beside = []
+    for images in (4, 16):
+        x = numbers(images, 16, 32, 32)
+        with LivingBytes() as living:
+            result = convolve(x, weight)
+        beside.append(living.most - x.nbytes - result.nbytes)
+    assert beside[1] <= beside[0] < 5 * 2**16
