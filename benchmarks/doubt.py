@@ -13,7 +13,7 @@ import numpy as np
 
 from animate_anyone.drawn.clip import paint_clip
 from animate_anyone.media import read_picture, to_bytes
-from animate_anyone.mini.pose_pair.scenery import make_scenery
+from animate_anyone.mini.pose_pair.painting.scenery import make_scenery
 from animate_anyone.pose.people.doubt import Evidence, weigh
 from animate_anyone.pose.people.pipeline import follow
 from animate_anyone.types import Size

@@ -13,14 +13,16 @@ from ...drawn.motions import make_motion
 from ...drawn.painting import background_of, paint
 from ...errors import InputError
 from ...types import Size
-from .rich import SIDES as RICH_SIDES
-from .rich import rich_people
+from .painting.rich import SIDES as RICH_SIDES
+from .painting.rich import rich_people
+from .painting.studio import studio_people, studio_size
 from .wholebody import POINTS, wholebody
 
 SIDES = (128, 320)  # pixels, range of the sides of painted pictures
 STORED = 192  # pixels, longer side of a picture on disk
 PEOPLE = 2  # at most
-RICH = 0.65  # share of pictures that look like photographs
+# Shares of drawn pictures, of those with scenery and clutter, and of those with models.
+KINDS = {"drawn": 0.25, "rich": 0.3, "studio": 0.45}
 FEWEST_JOINTS = 5  # visible joints of the body; a figure with fewer is placed again
 FIELDS = ("pictures", "sizes", "xy", "visible", "boxes")
 
@@ -63,6 +65,12 @@ def rich_scene(rng: np.random.Generator) -> PaintedScene:
     low, high = RICH_SIDES
     size = Size(*(int(side) for side in rng.integers(low, high + 1, 2)))
     picture, figures = rich_people(rng, size)
+    return _scene(picture, [Figure(picture, mask, points) for mask, points in figures])
+
+
+def studio_scene(rng: np.random.Generator) -> PaintedScene:
+    """Draw 0 to 2 models in a picture that is more often tall than wide."""
+    picture, figures = studio_people(rng, studio_size(rng))
     return _scene(picture, [Figure(picture, mask, points) for mask, points in figures])
 
 
@@ -159,8 +167,9 @@ def write_scenes(path: Path, *, seed: int, count: int) -> None:
         "visible": np.zeros((count, PEOPLE, POINTS), bool),
         "boxes": np.zeros((count, PEOPLE, 4), np.float32),  # all zero: no person
     }
+    makers = [{"drawn": make_scene, "rich": rich_scene, "studio": studio_scene}[k] for k in KINDS]
     for index in range(count):
-        scene = rich_scene(rng) if rng.random() < RICH else make_scene(rng)
+        scene = makers[rng.choice(len(makers), p=list(KINDS.values()))](rng)
         height, width = scene.picture.shape[:2]
         scale = STORED / max(height, width)
         size = (round(width * scale), round(height * scale))

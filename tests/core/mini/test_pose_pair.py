@@ -17,9 +17,17 @@ from animate_anyone.errors import ConfigError, InputError, WeightsError
 from animate_anyone.mini.loop import Run
 from animate_anyone.mini.pose_pair import batches, export, losses, start, training
 from animate_anyone.mini.pose_pair.held_out import held_out_scenes, matches, overlaps, score_pair
-from animate_anyone.mini.pose_pair.mannequin import paint_mannequin
-from animate_anyone.mini.pose_pair.scenery import make_scenery
-from animate_anyone.mini.pose_pair.scenes import make_scene, read_scenes, rich_scene, write_scenes
+from animate_anyone.mini.pose_pair.painting.looks import model_body
+from animate_anyone.mini.pose_pair.painting.mannequin import paint_mannequin
+from animate_anyone.mini.pose_pair.painting.models import paint_model
+from animate_anyone.mini.pose_pair.painting.scenery import make_scenery
+from animate_anyone.mini.pose_pair.scenes import (
+    make_scene,
+    read_scenes,
+    rich_scene,
+    studio_scene,
+    write_scenes,
+)
 from animate_anyone.mini.pose_pair.wholebody import MIRROR, POINT_GROUPS
 from animate_anyone.pose.networks.detector import decode_cells, grid_cells
 from animate_anyone.pose.networks.estimator import crop, crop_windows
@@ -79,8 +87,9 @@ def test_visible_points_lie_in_the_picture_and_near_the_box(scenes):
         assert (body < box[2:] + reach).all()
 
 
-def test_rich_scenes_hold_none_one_or_two_people_whose_points_lie_on_them():
-    found = [rich_scene(np.random.default_rng((5, seed))) for seed in range(8)]
+@pytest.mark.parametrize(("maker", "count"), [(rich_scene, 8), (studio_scene, 24)])
+def test_scenes_like_photographs_hold_none_one_or_two_people_whose_points_lie_on_them(maker, count):
+    found = [maker(np.random.default_rng((5, seed))) for seed in range(count)]
     assert {len(scene.boxes) for scene in found} == {0, 1, 2}
     for scene in found:
         extent = scene.picture.shape[1::-1]
@@ -102,6 +111,26 @@ def test_a_mannequin_covers_the_joints_of_its_character():
     )
     at = np.round(painting.joints[painting.visible]).astype(int)
     assert (painting.mask[at[:, 1], at[:, 0]] > 0).all()
+
+
+def test_a_model_covers_its_joints():
+    size, covered = Size(192, 256), []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        painting = paint_model(rng, size, height=0.7, ground=0.9, centre=0.5)
+        assert painting.picture.shape == (256, 192, 3)
+        at = np.round(painting.joints[painting.visible]).astype(int)
+        covered.append((painting.mask[at[:, 1], at[:, 0]] > 0).all())
+    assert all(covered)
+
+
+def test_models_have_the_proportions_of_people():
+    for seed in range(20):
+        body = model_body(np.random.default_rng(seed))
+        legs = body.thigh + body.shin
+        assert 2 * body.head + body.neck + body.torso + legs == pytest.approx(1, abs=0.04)
+        assert 6 < 1 / (2 * body.head) < 9.5  # heads high
+        assert 1.3 < legs / body.torso < 1.85
 
 
 def test_scenery_depends_only_on_the_seed_and_differs():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ...types import Size
+from ....types import Size
 
 CANVAS_SHADES = 3  # textures of a picture, from which its shapes are cut
 

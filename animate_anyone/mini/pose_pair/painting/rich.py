@@ -9,14 +9,14 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from ...drawn.characters import make_character
-from ...drawn.details import Part
-from ...drawn.motions import Proportions, make_motion
-from ...drawn.painting import paint
-from ...types import Size
+from ....drawn.characters import make_character
+from ....drawn.details import Part
+from ....drawn.motions import Proportions, make_motion
+from ....drawn.painting import paint
+from ....types import Size
+from ..wholebody import wholebody
 from .mannequin import Painter, cloth, disc, ellipse, paint_mannequin, polygon, tapered
 from .scenery import add_object, make_scenery, octaves, palette, texture
-from .wholebody import wholebody
 
 MARGIN = 1.3  # side of the painted area relative to the picture; the rest is cut off
 SIDES = (128, 288)  # pixels, range of the picture's sides

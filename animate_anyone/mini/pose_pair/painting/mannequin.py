@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ...drawn.canvas import fill_disc, fill_limb, fill_polygon
-from ...drawn.characters import SKINS, Character
-from ...drawn.details import Part
-from ...drawn.motions import RIGHT_ARM, RIGHT_LEG
-from ...drawn.painting import Figure, Painting, head_axes
-from ...types import Size
+from ....drawn.canvas import fill_disc, fill_limb, fill_polygon
+from ....drawn.characters import SKINS, Character
+from ....drawn.details import Part
+from ....drawn.motions import RIGHT_ARM, RIGHT_LEG
+from ....drawn.painting import Figure, Painting, head_axes
+from ....types import Size
 from .scenery import octaves, palette, texture, tinted
 
 SHIFT = 3  # fractional bits of cv2 coordinates
