@@ -75,7 +75,7 @@ def model_body(rng: np.random.Generator) -> Proportions:
     """Return the proportions of adults, mostly slim."""
     head, neck = rng.uniform(0.054, 0.08), rng.uniform(0.035, 0.08)
     rest = 1 - 2 * head - neck
-    torso = rest * rng.uniform(0.365, 0.425)
+    torso = rest * rng.uniform(0.375, 0.44)
     legs = rest - torso
     arms = torso * rng.uniform(0.98, 1.2)
     sturdy = float(np.exp(rng.normal(0, 0.17)))
@@ -84,7 +84,7 @@ def model_body(rng: np.random.Generator) -> Proportions:
         shoulders=rng.uniform(0.155, 0.215) * sturdy**0.4,
         hips=rng.uniform(0.085, 0.145) * sturdy**0.4,
         upper_arm=arms * rng.uniform(0.5, 0.55), forearm=arms * rng.uniform(0.43, 0.5),
-        thigh=legs * rng.uniform(0.49, 0.54), shin=legs * rng.uniform(0.46, 0.51),
+        thigh=legs * rng.uniform(0.475, 0.525), shin=legs * rng.uniform(0.475, 0.525),
         arm_width=0.026 * sturdy, leg_width=0.042 * sturdy,
     )  # fmt: skip
 

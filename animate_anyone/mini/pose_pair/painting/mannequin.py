@@ -3,7 +3,7 @@
 They have the bodies, angles and keypoints of the drawn characters.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -74,7 +74,7 @@ def paint_mannequin(
     rng: np.random.Generator, character: Character, angles: dict[str, float], size: Size
 ) -> Painting:
     """Return a figure with the body and place of a character, dressed anew."""
-    figure = Figure.of(character, angles, size)
+    figure = with_soles(Figure.of(character, angles, size), rng, size)
     clothes = _dressed(rng, size)
     turn = rng.uniform(0, 2 * np.pi)
     light = np.array([np.cos(turn), np.sin(turn)])
@@ -99,6 +99,20 @@ def paint_mannequin(
     for arm in before:
         _arm(painter, clothes, joints, arm, widths[0], details)
     return figure.painted(painter.picture, painter.mask)
+
+
+def with_soles(figure: Figure, rng: np.random.Generator, size: Size) -> Figure:
+    """Return the figure with feet as long and high as those of people, in shoes of any height.
+
+    Drawn characters have their ankles near the ground.
+    """
+    feet = figure.details["feet"]
+    ankles = figure.joints[[13, 13, 13, 10, 10, 10]]
+    steps = (feet.xy - ankles) * [rng.uniform(1.3, 3.2), rng.uniform(1.2, 3.1)]
+    steps[[2, 5], 1] = rng.uniform(0.55, 1.0) * steps[[0, 3], 1]  # heels
+    xy = ankles + steps
+    inside = np.asarray(((xy >= 0) & (xy < [size.width, size.height])).all(1))
+    return replace(figure, details={**figure.details, "feet": Part(xy, inside)})
 
 
 def _dressed(rng: np.random.Generator, size: Size) -> _Clothes:

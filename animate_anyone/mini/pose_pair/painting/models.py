@@ -9,12 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from ....drawn.characters import make_character
-from ....drawn.details import Part
 from ....drawn.motions import LEFT_LEG, RIGHT_ARM, RIGHT_LEG
 from ....drawn.painting import Figure, Painting, head_axes
 from ....types import Size
 from .looks import Outfit, dressed, model_angles, model_body
-from .mannequin import Painter, disc, ellipse, polygon, tapered
+from .mannequin import Painter, disc, ellipse, polygon, tapered, with_soles
 
 # Stations along a limb's two bones, and the radii there, in widths of the limb at its root.
 LEG = ((0.0, 1.08), (0.3, 1.0), (0.75, 0.72), (1.0, 0.62), (1.3, 0.66), (1.65, 0.45), (2.0, 0.33))
@@ -35,7 +34,7 @@ def paint_model(
     character = replace(
         make_character(rng), body=model_body(rng), height=height, ground=ground, centre=centre
     )
-    figure = _long_feet(Figure.of(character, model_angles(rng), size), rng, size)
+    figure = with_soles(Figure.of(character, model_angles(rng), size), rng, size)
     outfit = dressed(rng, size)
     turn = rng.uniform(0, 2 * np.pi)
     light = np.array([np.cos(turn), np.sin(turn)])
@@ -43,15 +42,6 @@ def paint_model(
     painter = Painter(grey, light, float(rng.uniform(0.1, 0.8)))
     Model(painter, figure, outfit, rng).paint()
     return figure.painted(painter.picture, painter.mask)
-
-
-def _long_feet(figure: Figure, rng: np.random.Generator, size: Size) -> Figure:
-    """Return the figure with feet as long as those of people; heels lift the ankles."""
-    feet = figure.details["feet"]
-    ankles = figure.joints[[13, 13, 13, 10, 10, 10]]
-    xy = ankles + (feet.xy - ankles) * [rng.uniform(1.3, 2.2), rng.uniform(1.2, 2.2)]
-    inside = np.asarray(((xy >= 0) & (xy < [size.width, size.height])).all(1))
-    return replace(figure, details={**figure.details, "feet": Part(xy, inside)})
 
 
 class Model:
