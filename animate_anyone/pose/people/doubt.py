@@ -16,6 +16,10 @@ from ..skeleton.stack import SLICES, stack
 
 DRAWN = "drawn figures"  # what an ONNX file says of networks that were trained on these only
 
+ADVICE = (
+    "This pair knows drawn figures only; use DWPose's detector and estimator for anything else."
+)
+
 # Bounds, chosen on 60 clips of drawn figures and on 158 of noise, scenery and photographs without
 # people, in 14 of which somebody was found: `python -m benchmarks.doubt --clips 60`.
 LEAST_CONFIDENCE = 0.86
@@ -39,10 +43,7 @@ class Evidence:
         """Return a line for each doubt; `drawn`: the networks know drawn figures only."""
         lines = []
         if drawn and (reasons := self._reasons()):
-            lines.append(
-                f"these skeletons are doubtful ({', '.join(reasons)}). This pair knows "
-                "drawn figures only; use DWPose's detector and estimator for anything else."
-            )
+            lines.append(f"these skeletons are doubtful ({', '.join(reasons)}). {ADVICE}")
         if self.outside > MOST_OUTSIDE:
             lines.append(f"{self.outside:.0%} of the points lie off the canvas; check the clip.")
         return tuple(lines)

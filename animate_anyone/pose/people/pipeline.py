@@ -10,7 +10,7 @@ from ...types import Flag, PoseClip
 from ..networks.detector import Detector
 from ..networks.estimator import Estimator
 from ..skeleton.stack import stack
-from .doubt import knows_only_drawn, weigh
+from .doubt import ADVICE, knows_only_drawn, weigh
 from .extract import ExtractConfig, ExtractReport, extract_people
 from .smoothing import CleanConfig, clean
 from .tracking import PeopleReport, choose, describe, follow_people
@@ -40,6 +40,7 @@ class FollowReport:
     smoothed: int  # points that were moved by the filter
     swapped: int  # points that were on the other side of the body for a few frames
     doubts: tuple[str, ...] = ()  # for the user: why what was found may be wrong
+    drawn: bool = False  # the networks know drawn figures only
 
     @property
     def found(self) -> bool:
@@ -59,6 +60,9 @@ class FollowReport:
         if not self.found:
             lines.append("warning: no person was found; the skeletons are empty")
         lines += [f"warning: {doubt}" for doubt in self.doubts]
+        if self.drawn and self.found and not any(ADVICE in doubt for doubt in self.doubts):
+            # Such networks are often sure of wrong joints of real people: no measure shows that.
+            lines.append(f"note: {ADVICE}")
         return "\n".join(lines)
 
     def with_notes(self, notes: Iterable[str]) -> "FollowReport":
@@ -105,6 +109,7 @@ def follow(
         smoothed=_count(flags, Flag.SMOOTHED),
         doubts=evidence.doubts(drawn=drawn) if evidence else (),
         swapped=_count(flags, Flag.SWAPPED),
+        drawn=drawn,
     )
 
 

@@ -12,8 +12,9 @@ from animate_anyone.pose.networks.detector import Detector
 from animate_anyone.pose.networks.estimator import Estimator
 from animate_anyone.pose.networks.onnx_file import SUBJECTS, read_header
 from animate_anyone.pose.networks.sessions import open_session
-from animate_anyone.pose.people import extract
+from animate_anyone.pose.people import extract, pipeline
 from animate_anyone.pose.people.doubt import (
+    ADVICE,
     DRAWN,
     LEAST_CONFIDENCE,
     MOST_FILLED,
@@ -125,6 +126,25 @@ def test_reports_tell_doubts_of_a_pair_that_says_what_it_knows(
     with caplog.at_level(logging.WARNING):
         PoseReader(pair).read(np.stack(frames[:2]))
     assert not caplog.messages  # nothing is filled in these frames
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+@pytest.mark.parametrize("sure", [True, False])
+def test_the_report_says_once_what_the_pair_knows_however_sure_it_is(
+    tmp_path, monkeypatch, drawn, sure
+):
+    monkeypatch.setattr(pipeline, "knows_only_drawn", lambda *_: drawn)
+    monkeypatch.setattr(pipeline, "weigh", lambda _: GOOD if sure else replace(GOOD, wobble=0.2))
+    paths = fake.seeking_detector(tmp_path / "d.onnx", box=(50, 70)), tmp_path / "e.onnx"
+    fake.colour_estimator(paths[1])
+    detector, estimator = (open_session(path, "cpu") for path in paths)
+    pair = Detector(detector), Estimator(estimator)
+    report = follow([fake.picture((240, 320), {0: (90, 80)}, [(90, 120)])], *pair)[1]
+    assert report.text().count(ADVICE) == drawn
+    assert (f"note: {ADVICE}" in report.text()) == (drawn and sure)
+    assert report.data()["drawn"] == drawn
+    nobody = follow([np.zeros((240, 320, 3), np.uint8)], *pair)[1]
+    assert f"note: {ADVICE}" not in nobody.text()
 
 
 @pytest.mark.parametrize("subjects", ["", DRAWN])
