@@ -22,7 +22,7 @@ SIDES = (128, 320)  # pixels, range of the sides of painted pictures
 STORED = 192  # pixels, longer side of a picture on disk
 PEOPLE = 2  # at most
 # Shares of drawn pictures, of those with scenery and clutter, and of those with models.
-KINDS = {"drawn": 0.25, "rich": 0.3, "studio": 0.45}
+KINDS = {"drawn": 0.3, "rich": 0.22, "studio": 0.48}
 FEWEST_JOINTS = 5  # visible joints of the body; a figure with fewer is placed again
 FIELDS = ("pictures", "sizes", "xy", "visible", "boxes")
 

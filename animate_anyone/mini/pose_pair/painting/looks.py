@@ -11,6 +11,8 @@ from ....types import Size
 from .mannequin import cloth
 from .scenery import palette, texture
 
+VIEWS = (0.42, 0.28, 0.3)  # shares of models seen from the front, from behind, from any side
+
 
 @dataclass(frozen=True)
 class Outfit:
@@ -33,9 +35,11 @@ class Outfit:
 def model_angles(rng: np.random.Generator) -> dict[str, float]:
     """Return a pose: standing, walking, a hand on the hip or at the face, dancing."""
     angles = make_motion(rng).angles(float(rng.uniform(0, 400)))
-    yaw = float(rng.normal(0, 0.4)) if rng.random() < 0.6 else float(rng.uniform(-np.pi, np.pi))
+    side = rng.choice(["front", "back", "any"], p=VIEWS)
+    yaw = rng.uniform(-np.pi, np.pi) if side == "any" else rng.normal(0, 0.45)
+    yaw += np.pi if side == "back" else 0.0
     angles |= {
-        "yaw": yaw,
+        "yaw": float(yaw),
         "lean": float(rng.normal(0, 0.07)),
         "head_yaw": float(rng.normal(0, 0.3)),
         "head_roll": float(rng.normal(0, 0.12)),

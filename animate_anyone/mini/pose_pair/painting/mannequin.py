@@ -101,14 +101,19 @@ def paint_mannequin(
     return figure.painted(painter.picture, painter.mask)
 
 
-def with_soles(figure: Figure, rng: np.random.Generator, size: Size) -> Figure:
+def with_soles(
+    figure: Figure,
+    rng: np.random.Generator,
+    size: Size,
+    higher: tuple[float, float] = (1.2, 3.1),  # than the ankles of drawn characters, times
+) -> Figure:
     """Return the figure with feet as long and high as those of people, in shoes of any height.
 
     Drawn characters have their ankles near the ground.
     """
     feet = figure.details["feet"]
     ankles = figure.joints[[13, 13, 13, 10, 10, 10]]
-    steps = (feet.xy - ankles) * [rng.uniform(1.3, 3.2), rng.uniform(1.2, 3.1)]
+    steps = (feet.xy - ankles) * [rng.uniform(1.3, 3.2), rng.uniform(*higher)]
     steps[[2, 5], 1] = rng.uniform(0.55, 1.0) * steps[[0, 3], 1]  # heels
     xy = ankles + steps
     inside = np.asarray(((xy >= 0) & (xy < [size.width, size.height])).all(1))

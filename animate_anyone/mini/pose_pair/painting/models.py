@@ -15,6 +15,7 @@ from ....types import Size
 from .looks import Outfit, dressed, model_angles, model_body
 from .mannequin import Painter, disc, ellipse, polygon, tapered, with_soles
 
+SOLES = (1.7, 3.8)  # heights of ankles, times those of drawn characters
 # Stations along a limb's two bones, and the radii there, in widths of the limb at its root.
 LEG = ((0.0, 1.08), (0.3, 1.0), (0.75, 0.72), (1.0, 0.62), (1.3, 0.66), (1.65, 0.45), (2.0, 0.33))
 ARM = ((0.0, 1.0), (0.4, 0.88), (0.85, 0.7), (1.0, 0.68), (1.25, 0.7), (1.7, 0.5), (2.0, 0.44))
@@ -34,7 +35,7 @@ def paint_model(
     character = replace(
         make_character(rng), body=model_body(rng), height=height, ground=ground, centre=centre
     )
-    figure = with_soles(Figure.of(character, model_angles(rng), size), rng, size)
+    figure = with_soles(Figure.of(character, model_angles(rng), size), rng, size, SOLES)
     outfit = dressed(rng, size)
     turn = rng.uniform(0, 2 * np.pi)
     light = np.array([np.cos(turn), np.sin(turn)])
