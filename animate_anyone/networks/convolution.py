@@ -36,11 +36,35 @@ def with_fewer_products(
     """Return the class whose convolutions of 3x3 use `convolve` where that is faster."""
 
     def _conv_forward(self: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if suits(x, weight):
+        if _is_usual(self) and suits(x, weight):
             return convolve(x, weight, bias)
         return layer._conv_forward(self, x, weight, bias)
 
-    return type(layer.__name__, (layer,), {"_conv_forward": _conv_forward})
+    def __reduce__(self: nn.Conv2d) -> tuple:  # noqa: N807
+        # pickle finds a class by its name, and this one has none
+        return _empty, (layer,), self.__dict__
+
+    return type(
+        layer.__name__, (layer,), {"_conv_forward": _conv_forward, "__reduce__": __reduce__}
+    )
+
+
+def _empty(layer: type[nn.Conv2d]) -> nn.Conv2d:
+    """Return a layer without weights, for pickle to fill."""
+    made = with_fewer_products(layer)
+    return made.__new__(made)
+
+
+def _is_usual(layer: nn.Conv2d) -> bool:
+    """Return whether a layer convolves as `convolve` does.
+
+    Looked up in each call: extensions of ComfyUI change `padding_mode` of layers that exist.
+    """
+    return (
+        (layer.kernel_size, layer.stride, layer.dilation) == ((3, 3), (1, 1), (1, 1))
+        and (layer.groups, layer.padding_mode) == (1, "zeros")
+        and layer.padding in ((1, 1), "same")
+    )
 
 
 def suits(
@@ -50,7 +74,10 @@ def suits(
     """Return whether `convolve` is faster than torch here, and may be used."""
     if x.device.type != "cpu" or not x.dtype == weight.dtype == torch.float32:
         return False
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        return False
+    # A recorded call would keep the parts of its input's size.
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or x.ndim != 4:
         return False
     squares = x.shape[0] * _half(x.shape[2]) * _half(x.shape[3])
     return min(weight.shape[:2]) >= _LEAST_CHANNELS and squares >= _LEAST_SQUARES

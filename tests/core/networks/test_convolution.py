@@ -1,6 +1,9 @@
 """Convolutions with fewer products: the same values, and only where they are faster."""
 
 import copy
+import pickle
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 import torch
@@ -16,6 +19,10 @@ from living_bytes import LivingBytes
 def numbers(*shape: int, seed: int = 0) -> Tensor:
     values = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     return values.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else values
+
+
+def pickled(layer: nn.Module) -> nn.Module:
+    return pickle.loads(pickle.dumps(layer))
 
 
 def relative_error(values: Tensor, truth: Tensor) -> float:
@@ -112,6 +119,65 @@ def test_layers_of_the_host_pass_their_own_weights() -> None:
     with torch.no_grad():
         truth = functional.conv2d(x, 2 * layer.weight, padding=1)
         torch.testing.assert_close(layer(x), truth, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"padding_mode": "circular"},
+        {"padding_mode": "reflect"},
+        {"padding": 0},
+        {"stride": 2},
+        {"dilation": 2, "padding": 2},
+        {"groups": 2},
+        {"kernel_size": 1, "padding": 0},
+        {"kernel_size": 5, "padding": 2},
+    ],
+    ids=str,
+)
+@torch.no_grad()
+def test_layers_of_other_settings_convolve_as_they_say(changed: dict) -> None:
+    plain = nn.Conv2d(640, 640, **{"kernel_size": 3, "padding": 1, **changed})
+    layer = with_fewer_products(nn.Conv2d)(640, 640, **{"kernel_size": 3, "padding": 1, **changed})
+    layer.load_state_dict(plain.state_dict())
+    x = numbers(1, 640, 16, 16)
+    assert torch.equal(layer(x), plain(x))
+
+
+@torch.no_grad()
+def test_a_layer_that_is_changed_later_convolves_as_it_says() -> None:
+    """As extensions of ComfyUI do for pictures that can be laid side by side."""
+    layer, x = with_fewer_products(nn.Conv2d)(320, 320, 3, padding=1), numbers(1, 320, 16, 16)
+    layer.padding_mode = "circular"
+    around = functional.pad(x, (1, 1, 1, 1), mode="circular")
+    truth = functional.conv2d(around, layer.weight, layer.bias)
+    torch.testing.assert_close(layer(x), truth, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_one_picture_without_a_batch() -> None:
+    layer, x = with_fewer_products(nn.Conv2d)(320, 320, 3, padding=1), numbers(1, 320, 16, 16)
+    torch.testing.assert_close(layer(x[0]), layer(x)[0], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:.*trace.*")
+def test_a_traced_layer_takes_inputs_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_PART_BYTES", 64 * 16 * 320 * 4)
+    layer = with_fewer_products(nn.Conv2d)(320, 320, 3, padding=1)
+    traced = cast(nn.Module, torch.jit.trace(layer, numbers(1, 320, 16, 16)))
+    x = numbers(3, 320, 20, 24, seed=1)
+    torch.testing.assert_close(traced(x), layer(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [pickled, copy.deepcopy])
+@torch.no_grad()
+def test_copies_and_pickles(make: Callable[[nn.Module], nn.Module]) -> None:
+    layer = Factory().conv(320, 320)
+    again, x = make(layer), numbers(1, 320, 16, 16)
+    assert type(again) is type(layer)
+    assert torch.equal(again(x), layer(x))
+    assert all(a is not b for a, b in zip(again.parameters(), layer.parameters(), strict=True))
 
 
 @torch.no_grad()
