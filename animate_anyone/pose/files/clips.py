@@ -138,6 +138,17 @@ def _numbers_of(records: Sequence[object]) -> tuple[str | None, dict[int, int]]:
     return None, {}
 
 
+def in_order(records: Sequence[Record]) -> list[Record]:
+    """Return records of frames by their numbers, if each has one of its own, else as they are."""
+    _, places = _numbers_of(records)
+    return [records[places[number]] for number in sorted(places)] or list(records)
+
+
+def names_image(records: Sequence[Record]) -> bool:
+    """Return whether records are people who name their image, so that images give the order."""
+    return any(name in one for one in records[:1] for name in _IMAGES[: -len(_FRAME_NUMBERS)])
+
+
 def _whole(value: object) -> int | None:
     """Return a whole number, which may be written as text; None for anything else."""
     if isinstance(value, str) and value.isdecimal() and len(value) <= 18:

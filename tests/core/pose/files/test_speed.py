@@ -40,6 +40,12 @@ READ = {
     "as text": ({"fps": "30000/1001", "frames": frames()}, Fraction(30000, 1001), NAMED),
     "a rounded speed of films": ({"frame_rate": 23.976, "frames": frames()}, FILM, NAMED),
     "in small and large letters": ({"frameRate": 12.5, "frames": frames()}, 12.5, NAMED),
+    "in words apart": ({"Frame rate": 12.5, "frames": frames()}, 12.5, NAMED),
+    "whole numbers that jump far apart": (
+        {"fps": 30, "frames": frames(frame_index=lambda i: i * 10**9)},
+        30,
+        NAMED,
+    ),
     "in a record beside": ({"info": {"fps": 15}, "frames": frames()}, 15, NAMED),
     "of the first of the videos": ({"videos": [{"fps": 50}], "frames": frames()}, 50, NAMED),
     "of each frame": (frames(fps=lambda _: 48), 48, NAMED),
@@ -90,7 +96,12 @@ UNKNOWN = {
     "true": ({"fps": True, "frames": frames()}, "fps got True, which is no speed"),
     "numbers as times": (by_time("time", 1), "time rises by 1 a frame: taken as a number"),
     "frames with no time": (by_time("time", 0.04)[:3] + frames(1), ""),
-    "times without end": (by_time("time", 1e30), ""),
+    "times without end": (by_time("time", 1e30), "time got 1e+30, which is no time"),
+    "times as words": (frames(timestamp=lambda i: f"0:0:{i}"), "timestamp got '0:0:0', which"),
+    "times that are not numbers": (frames(time=lambda _: math.nan), "time got nan, which is no"),
+    "times of no usual speed": (by_time("time", 0.5e-3), "time would tell 2000 frames per second"),
+    "times of hardly any distance": (by_time("time", 5e-324), "no usual speed: passed over"),
+    "slow times": (by_time("time_ms", 5000), "time_ms would tell 0.2 frames per second"),
 }
 
 
@@ -119,6 +130,31 @@ DOUBTFUL = {
         30,
         "the times of its frames tell 10 frames per second, but the file names 30",
     ),
+    "two speeds of one record": (
+        {"fps": 25, "frame_rate": 30, "frames": frames()},
+        25,
+        "the file names speeds from 25 to 30 frames per second: the first is used",
+    ),
+    "a file and its frames": (
+        {"fps": 25, "frames": frames(fps=lambda _: 50)},
+        25,
+        "the file names speeds from 25 to 50 frames per second: the first is used",
+    ),
+    "numbers that may count frames": (
+        by_time("time", 5),
+        200,
+        "time rises by 5 a frame: taken as ms, not as a number",
+    ),
+    "a pause in seconds": (
+        frames(5, time=lambda i: (0, 0.04, 0.08, 100, 100.04)[i]),
+        25,
+        "ms apart: they are shown at an even speed",
+    ),
+    "times that fall": (
+        frames(time=lambda i: 1 - i / 25),
+        25,
+        "time does not rise from frame to frame: frames stay in their order",
+    ),
     "uneven times": (
         frames(time=lambda i: (0, 0.04, 0.08, 0.24)[i]),
         12.5,
@@ -132,6 +168,22 @@ def test_a_doubtful_speed_is_told(value: object, fps: float, note: str) -> None:
     reading = parse_with_notes(value)
     assert reading.fps == Fraction(fps)
     assert note in "; ".join(reading.notes)
+
+
+def test_frames_by_number_rise_in_their_order() -> None:
+    places = (2, 0, 3, 1)
+    listed = frames(frame_index=lambda i: places[i], time=lambda i: places[i] / 25)
+    by_number = {str(place): RECORD | {"time": place / 25} for place in places}
+    for value in (listed, {"frames": by_number}):
+        reading = parse_with_notes(value)
+        assert reading.fps == 25
+        assert "rise" not in "; ".join(reading.notes)
+
+
+def test_a_note_does_not_grow_with_the_wrong_speeds_of_frames() -> None:
+    reading = parse_with_notes(frames(2000, fps=lambda i: -i))
+    told = "fps got 0, fps got -1, fps got -2 and 1997 more, which are no speeds: passed over"
+    assert reading.notes == (told,)
 
 
 def test_a_chosen_speed_is_told_beside_that_of_the_file() -> None:
