@@ -5,7 +5,7 @@ within an autoencoder: eight decoded frames, or a picture encoded at full size, 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -18,17 +18,14 @@ from . import host
 def watched(network: object) -> Iterator[None]:
     """Within the block, look for an interrupt before each layer of a network; a look may raise.
 
-    What is no torch module, and networks that are compiled, run as they are.
+    What is no torch module, and networks that are compiled or scripted, run as they are.
     """
-    handles = []
-    if isinstance(network, nn.Module) and not any(map(_is_compiled, network.modules())):
-        layers = (part for part in network.modules() if not any(True for _ in part.children()))
-        handles = [layer.register_forward_pre_hook(_look) for layer in layers]
-    try:
+    with ExitStack() as hooks:
+        if isinstance(network, nn.Module) and not any(map(_is_compiled, network.modules())):
+            for layer in network.modules():
+                if not any(True for _ in layer.children()):
+                    hooks.callback(layer.register_forward_pre_hook(_look).remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def encode(
@@ -55,4 +52,6 @@ def _look(layer: nn.Module, inputs: Any) -> None:
 
 
 def _is_compiled(part: nn.Module) -> bool:
+    if isinstance(part, torch.jit.ScriptModule):  # takes no hooks
+        return True
     return hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) is not None

@@ -96,3 +96,26 @@ def test_a_compiled_network_is_left_alone(pack):
     network._compiled_call_impl = network.forward
     with looks.watched(network), looks.watched(None):
         assert not network[0]._forward_pre_hooks
+
+
+@pytest.mark.filterwarnings("ignore:.*script.*:DeprecationWarning")
+def test_a_scripted_network_is_left_alone(pack):
+    looks = pack("nodes.comfyui.looks")
+    plain = torch.nn.Conv2d(1, 1, 1)
+    network = torch.nn.Sequential(plain, torch.jit.script(torch.nn.Conv2d(1, 1, 1)))
+    with looks.watched(network):
+        assert network(torch.rand(1, 1, 2, 2)).shape == (1, 1, 2, 2)
+    assert not plain._forward_pre_hooks
+
+
+def test_no_look_is_left_behind_where_a_layer_takes_none(pack):
+    looks = pack("nodes.comfyui.looks")
+
+    class Closed(torch.nn.Identity):
+        def register_forward_pre_hook(self, *_):
+            raise RuntimeError("closed")
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), Closed())
+    with pytest.raises(RuntimeError, match="closed"), looks.watched(network):
+        pass
+    assert not network[0]._forward_pre_hooks
