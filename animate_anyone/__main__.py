@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0: done; 1: it failed for a reason that this package does not know; 2: an error that names the
-    way out; 130: interrupted. Each error is one line, unless `--debug` asks for the traceback.
+    way out; 130: interrupted. A training that stopped at SIGTERM ends the process with 143. Each
+    error is one line, unless `--debug` asks for the traceback.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     given = sys.argv[1:] if arguments is None else list(arguments)

@@ -1,6 +1,6 @@
 """Reads the examples of a process's steps, in advance if there are workers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -34,6 +34,7 @@ def read_steps(
     first: int,  # step
     *,
     pinned: bool,  # in memory from which a card copies while it computes
+    begin: Callable[[int], None] | None = None,  # what each worker calls first, with its number
 ) -> Iterator[list[Part]]:
     """Yield the parts of each remaining step."""
     loader = torch.utils.data.DataLoader(
@@ -42,6 +43,7 @@ def read_steps(
         sampler=range(first, config.steps),
         num_workers=config.workers,
         pin_memory=pinned,
+        worker_init_fn=begin,
     )
     return ([*zip(rows, parts, strict=True)] for parts in loader)
 

@@ -35,7 +35,7 @@ from .checkpoints import Average, CheckpointFolder, require_safe_checkpoint, siz
 from .checks import needed, not_finite, resumed_origin
 from .devices import check_names, check_run, make_accelerator, rows_of
 from .draws import draw_step
-from .due import Due
+from .due import Wanted
 from .inputs import Encoding
 from .journal import Journal, means_of
 from .looks import Looks, wait_for_files
@@ -98,8 +98,8 @@ class Trainer:
         self._saved: int | None = None  # step of the newest checkpoint
         self._origin, self._looks = dict(self.surroundings.origin), Looks(self.surroundings.look)
         self._skipped = self._not_finite = 0  # steps since the last report; in a row
-        self._due = (Due(config.report_minutes), Due(config.save_minutes))
-        self._is_due = (False, False)  # a report and a checkpoint by time, after this step
+        alone = self.accelerator.num_processes == 1
+        self._wanted = Wanted(config.report_minutes, config.save_minutes, alone=alone)
 
         found = self.checkpoints.newest()
         networks = self._built(folder, new=found is None)
@@ -123,7 +123,8 @@ class Trainer:
             size = size_of_save(self.parameters, self._unused, self.average)
             self.checkpoints.check_start(self.step, size if self.step < self.config.steps else None)
             try:
-                self._run(source)
+                with self._wanted.ending:
+                    self._run(source)
             except BaseException:
                 if self._looks.interrupted:  # in the middle of a step, which is then repeated
                     self.optimizer.zero_grad(set_to_none=True)
@@ -138,14 +139,13 @@ class Trainer:
             self.accelerator.free_memory()
 
     def _run(self, source: Source) -> None:
-        config, main = self.config, self.accelerator.is_main_process
+        config, main, wanted = self.config, self.accelerator.is_main_process, self._wanted
         journal = self._journal() if main else None
         if main:
             config.write(self.folder / "config.json")
         figures: list[dict[str, float]] = []  # of each step since the last report
         waited, started = 0.0, time.perf_counter()
-        for due in self._due:
-            due.begin()
+        wanted.begin()
         for parts in self._batches(source):
             waited += time.perf_counter() - started
             step = self.train_step(parts)
@@ -154,19 +154,23 @@ class Trainer:
             started = now
             if (progress := self.surroundings.progress) is not None:
                 self._looks.call(lambda shown=progress: shown(self.step, config.steps))
-            report, save = self._is_due
-            if self.step % config.report_every == 0 or report:
+            if self.step % config.report_every == 0 or wanted.report:
                 self._report(journal, figures, waited)
-                self._due[0].begin()
+                wanted.reported()
                 waited = 0.0
-            if self.step % config.save_every == 0 or self.step == config.steps or save:
+            save = self.step % config.save_every == 0 or self.step == config.steps or wanted.save
+            if (end := wanted.end) or save:
                 self.save()
-                self._due[1].begin()
+                wanted.saved()
+            if end:
+                break
             if config.validate_every and self.step % config.validate_every == 0:
                 self._validate(journal)
             started = time.perf_counter()
         if journal is not None:
             journal.close()
+        if self.step < config.steps:
+            wanted.ending.leave(f"step {self.step} of {config.steps}, which {self.folder} keeps")
 
     def _journal(self) -> Journal:
         board = None
@@ -197,12 +201,11 @@ class Trainer:
 
         The same exchange tells all processes what is due after this step.
         """
-        main = self.accelerator.is_main_process
-        due = loss.new_tensor([float(main and due.now()) for due in self._due])
-        value, *due = self._mean(torch.cat([loss[None], due])).tolist()
+        asked = loss.new_tensor(self._wanted.asked(main=self.accelerator.is_main_process))
+        value, *asked = self._mean(torch.cat([loss[None], asked])).tolist()
         if not math.isfinite(value):
             self._stop(value, parts)
-        self._is_due = (due[0] > 0, due[1] > 0)
+        self._wanted.agree(asked)
         return value
 
     def save(self) -> None:
@@ -300,9 +303,9 @@ class Trainer:
 
     def _batches(self, source: Source) -> Iterator[list[Part]]:
         """Yield the parts of each remaining step."""
-        config, pinned = self.config, self.device.type == "cuda"
-        rows = rows_of(self.accelerator, config)
-        return self.room.checked(read_steps(source, config, rows, self.step, pinned=pinned))
+        config, rows = self.config, rows_of(self.accelerator, self.config)
+        how = {"pinned": self.device.type == "cuda", "begin": self._wanted.ending.in_readers}
+        return self.room.checked(read_steps(source, config, rows, self.step, **how))
 
     def _mean(self, value: Tensor) -> Tensor:
         """Return the mean over all processes."""

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -46,7 +47,7 @@ PRESET = Preset(
 
 # Windows has no SIGKILL; there SIGTERM ends a process at once, and nothing in it can object.
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
-
+ENDED = 128 + signal.SIGTERM  # status of a run that ended at the signal, after a checkpoint
 
 FORKS = sys.platform == "linux"  # elsewhere a fork of a process with torch may crash
 
@@ -56,6 +57,7 @@ def main(
     data: str,
     config: str,  # a file
     die_at: int = -1,  # whole steps, after which the run dies in the backward pass; -1: never
+    end_at: int = -1,  # whole steps, after which SIGTERM comes in the backward pass
     threads: int | None = None,
     variables: dict[str, str] | None = None,  # of the environment
 ) -> None:
@@ -66,7 +68,12 @@ def main(
     torch.set_num_threads(threads or torch.get_num_threads())
     trainer = Trainer(settings, Path(folder), PRESET, Surroundings())
 
+    if end_at >= 0:
+        os.setsid()
+
     def die(_gradient: Tensor) -> None:
+        if trainer.step == end_at:  # to the processes that read examples too
+            subprocess.run(["kill", "-TERM", "--", f"-{os.getpgid(0)}"], check=False)
         if trainer.step == die_at:
             os.kill(os.getpid(), KILL)
 
@@ -82,7 +89,7 @@ def exit_statuses(runs: list[dict]) -> list[int | None]:
         process.start()
     while left := [process for process in processes if process.is_alive()]:
         wait([process.sentinel for process in left])
-        if any(process.exitcode for process in processes):
+        if any(process.exitcode not in (None, 0, ENDED) for process in processes):
             for process in left:
                 process.terminate()
     return [process.exitcode for process in processes]

@@ -59,6 +59,7 @@ SMALL = TrainingConfig(
 )
 KILLED_RUNS = {1: SMALL, 2: replace(SMALL, stage=2, mixed_precision="bf16")}
 SHARED = replace(SMALL, steps=2, examples=4, save_every=1, report_every=1)
+ASKED = replace(SMALL, steps=9, examples=4, save_every=9, workers=1)
 SEVERAL = sys.platform != "win32"  # processes can share a step
 
 
@@ -146,7 +147,8 @@ def ended(tmp_path_factory, data):
     """Return the folder of runs in processes of their own, and their exit statuses by name.
 
     `killed1` and `killed2`, of these stages, are killed in the backward pass of the fourth step,
-    after the checkpoint of the second. `begun2` is the state before `killed2`.
+    after the checkpoint of the second. The first of the processes `asked` gets SIGTERM in its
+    second step, as do those that read its examples. `begun2` is the state before `killed2`.
     """
     folder = tmp_path_factory.mktemp("processes")
     run_tiny(folder / "begun2", data, replace(SMALL, steps=1))
@@ -157,6 +159,10 @@ def ended(tmp_path_factory, data):
     }
     if SEVERAL:
         groups["two"] = two_runs(folder / "two", data, SHARED)
+        groups["asked"] = [
+            run | {"end_at": end_at}
+            for run, end_at in zip(two_runs(folder / "asked", data, ASKED), (1, -1), strict=True)
+        ]
     (folder / "runs.json").write_text(json.dumps([*groups.values()]))
     command = [sys.executable, str(SCRIPT), str(folder / "runs.json")]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -252,6 +258,14 @@ def test_a_killed_run_is_resumed_bit_for_bit(tmp_path, data, ended, stage):
     logs = [log_of(tmp_path / name, stage) for name in ("whole", "killed")]
     assert [entry["step"] for entry in logs[1]] == [2, 4]
     assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]]
+
+
+@pytest.mark.skipif(not SEVERAL, reason="torch's wheels for Windows lack libuv")
+def test_processes_of_which_one_is_asked_to_end_do_so_after_the_same_step(ended):
+    folder, statuses = ended
+    assert statuses["asked"] == [143, 143]
+    # The processes exchange before the backward pass, in which the signal comes.
+    assert newest(folder / "asked").name == "step-00000003"
 
 
 @pytest.mark.skipif(not SEVERAL, reason="torch's wheels for Windows lack libuv")
