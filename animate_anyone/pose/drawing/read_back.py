@@ -45,6 +45,12 @@ _COVERED = 2.2  # largest length of a limb relative to its visible part
 _ESTIMATED = 0.4  # confidence of joints that were estimated from their limbs
 _CERTAIN_LIMBS = 8  # lead in fitting limbs that decides the order of the channels
 
+_FEW = (
+    "Less than half of the joints were read: the clip shows a part of the body only, or its "
+    "skeletons are drawn in another way than OpenPose's, such as with thin lines. Use the clip as "
+    "it is, or keypoints of its source."
+)
+
 _Joints = np.ndarray  # (18, 3): x, y in pixels, confidence
 
 
@@ -57,14 +63,23 @@ class ReadReport:
     seen: float  # share of body joints that were seen, over all frames
     estimated: float  # share of body joints estimated from the ends of limbs
     swapped: bool  # red and blue were exchanged in the clip
+    certain: bool = True  # enough limbs fit to tell whether they were
 
     def __str__(self) -> str:
         order = "red and blue are exchanged in the clip" if self.swapped else "colours in order"
-        return (
+        if not self.certain:
+            order = f"{order}, as far as the few limbs tell"
+        text = (
             f"{self.frames} frames, {len(self.empty_frames)} of them without a skeleton; body "
             f"joints: {self.seen:.0%} seen, {self.estimated:.0%} estimated; {order}; hands and "
             f"faces are not read"
         )
+        return f"{text}\n{_FEW}" if self._is_poor() else text
+
+    def _is_poor(self) -> bool:
+        """Return whether less than half of the joints of the frames with a skeleton were read."""
+        drawn = self.frames - len(self.empty_frames)
+        return 2 * (self.seen + self.estimated) * self.frames < drawn or not drawn
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,7 @@ def read_skeleton_frames(
     scale with the canvas. Clips with red and blue exchanged are recognised. Joints that were seen
     have confidence 0.5 to 1, estimated ones 0.4; in frames without a skeleton all are missing.
     """
-    found, swapped, size = _read_in_order(frames)
+    found, lead, size = _read_in_order(frames)
     canvas = canvas or size
     joints = np.stack(found)[:, None]  # (f, 1, 18, 3)
     xy = joints[..., :2] * (canvas.width / size.width, canvas.height / size.height)
@@ -99,12 +114,15 @@ def read_skeleton_frames(
         empty_frames=tuple(np.flatnonzero(~confidence.any((1, 2))).tolist()),
         seen=float((confidence > _ESTIMATED).mean()),
         estimated=float((confidence == _ESTIMATED).mean()),
-        swapped=swapped,
+        swapped=lead < 0,
+        certain=abs(lead) >= _CERTAIN_LIMBS,
     )
     return clip, report
 
 
-def _read_in_order(frames: Iterable[np.ndarray]) -> tuple[list[_Joints], bool, Size]:
+def _read_in_order(
+    frames: Iterable[np.ndarray],
+) -> tuple[list[_Joints], int, Size]:  # joints, limbs that fit as it is less those exchanged, size
     """Read in both channel orders until enough limbs fit in one, then only in that order."""
     ways: tuple[list[_Joints], list[_Joints]] = ([], [])
     lead = 0
@@ -121,7 +139,7 @@ def _read_in_order(frames: Iterable[np.ndarray]) -> tuple[list[_Joints], bool, S
     size = Size(frame.shape[1], frame.shape[0])  # type: ignore[possibly-unbound]
     swapped = lead < 0
     rest = (_read_frame(frame[..., ::-1] if swapped else frame)[0] for frame in iterator)
-    return [*ways[swapped], *rest], swapped, size
+    return [*ways[swapped], *rest], lead, size
 
 
 def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

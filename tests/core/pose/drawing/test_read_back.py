@@ -9,7 +9,7 @@ import pytest
 from animate_anyone.errors import InputError
 from animate_anyone.pose.drawing.draw import draw_pose
 from animate_anyone.pose.drawing.read_back import read_skeleton_frames
-from animate_anyone.pose.skeleton.joints import body_clip, empty_points
+from animate_anyone.pose.skeleton.joints import BODY_EDGES, COLOURS, body_clip, empty_points
 from animate_anyone.types import Points, PoseClip, Size
 
 CANVAS = Size(512, 704)
@@ -189,3 +189,27 @@ def test_pictures_full_of_colour_have_no_skeleton_and_take_little_memory() -> No
 def test_invalid_frames_raise_with_their_number(frames: list[np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_skeleton_frames(frames)
+
+
+def test_a_clip_of_which_little_is_read_says_so() -> None:
+    thin = np.zeros((3, CANVAS.height, CANVAS.width, 3), np.uint8)
+    cv2 = pytest.importorskip("cv2")
+    for picture in thin:
+        for (a, b), colour in zip(BODY_EDGES, COLOURS, strict=False):
+            ends = (tuple(map(int, STANDING[end])) for end in (a, b))
+            cv2.line(picture, *ends, colour, 1)
+    _, report = read_skeleton_frames(thin)
+    assert "Less than half of the joints were read" in str(report)
+    _, usual = read_skeleton_frames(draw_pose(walking()))
+    assert "Less than half" not in str(usual)
+    assert "as far as" not in str(usual)
+
+
+def test_the_order_of_colours_is_called_uncertain_where_few_limbs_tell_it() -> None:
+    clip = walking(1)
+    confidence = np.zeros_like(clip.body.confidence)
+    confidence[..., 2:5] = 1  # one arm
+    arm = body_clip(CANVAS, clip.body.xy, confidence)
+    _, report = read_skeleton_frames(draw_pose(arm))
+    assert not report.certain
+    assert "colours in order, as far as the few limbs tell" in str(report)
