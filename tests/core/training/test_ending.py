@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,9 @@ class Source:
         rng, count = np.random.default_rng((step, *rows)), len(rows)
         shapes = {"reference": (count, 4, 4, 4), "targets": (count, 4, draw.frames, 4, 4)}
         shapes["tokens"] = (count, 1, 16)
-        values = {k: torch.from_numpy(rng.normal(size=s)).float() for k, s in shapes.items()}
+        values: dict[str, Any] = {
+            k: torch.from_numpy(rng.normal(size=s)).float() for k, s in shapes.items()
+        }
         poses = torch.zeros(count, draw.frames, 3, 32, 32, dtype=torch.uint8)
         return Batch(encoded=True, poses=poses, **values)
 
@@ -62,32 +65,32 @@ def newest(folder):
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "passed on by a launcher too"])
-def test_a_run_ends_after_its_step_and_goes_on_as_if_it_had_not(tmp_path, tiny, caplog, times):
+def test_a_run_ends_after_its_step_and_goes_on_as_if_it_had_not(tmp_path, small, caplog, times):
     with pytest.raises(SystemExit) as ended, caplog.at_level("INFO"):
-        train(tiny.preset, tmp_path / "ended", Source(at=1, times=times))
+        train(small.preset, tmp_path / "ended", Source(at=1, times=times))
     assert ended.value.code == STATUS
     assert newest(tmp_path / "ended").name == "step-00000002"
     told = f"stopped by SIGTERM after step 2 of 4, which {tmp_path / 'ended' / 'stage1'} keeps. Run"
     assert told in caplog.text
-    train(tiny.preset, tmp_path / "ended", Source())
-    train(tiny.preset, tmp_path / "whole", Source())
+    train(small.preset, tmp_path / "ended", Source())
+    train(small.preset, tmp_path / "whole", Source())
     for name in ("model.safetensors", "average.safetensors"):
         first, second = (load_file(newest(tmp_path / run) / name) for run in ("ended", "whole"))
         assert all(torch.equal(first[key], second[key]) for key in first | second)
 
 
-def test_a_run_that_is_in_its_last_step_is_done(tmp_path, tiny):
-    train(tiny.preset, tmp_path, Source(at=3))
+def test_a_run_that_is_in_its_last_step_is_done(tmp_path, small):
+    train(small.preset, tmp_path, Source(at=3))
     assert newest(tmp_path).name == "step-00000004"
 
 
-def test_a_signal_that_comes_before_the_checkpoint_counts_for_this_step(tmp_path, tiny):
+def test_a_signal_that_comes_before_the_checkpoint_counts_for_this_step(tmp_path, small):
     def told(step, of):
         if step == 1:
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(SystemExit):
-        train(tiny.preset, tmp_path, Source(), progress=told)
+        train(small.preset, tmp_path, Source(), progress=told)
     assert newest(tmp_path).name == "step-00000001"
 
 
