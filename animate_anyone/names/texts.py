@@ -27,6 +27,13 @@ class Texts(Sequence[str]):
         self._ends.append(len(self._letters))
         self._order = None
 
+    def __getstate__(self) -> tuple[bytearray, array]:
+        """Return the texts alone: hashes of texts are others in another process."""
+        return self._letters, self._ends
+
+    def __setstate__(self, state: tuple[bytearray, array]) -> None:
+        (self._letters, self._ends), self._order = state, None
+
     def __len__(self) -> int:
         return len(self._ends)
 

@@ -1,4 +1,7 @@
 import os
+import pickle
+import subprocess
+import sys
 import tracemalloc
 
 import pytest
@@ -30,6 +33,24 @@ def test_a_text_is_found():
     assert texts.place("c") == len(NAMES)
     with pytest.raises(KeyError, match="d"):
         texts.place("d")
+
+
+OTHER = """
+import pickle, sys
+texts = pickle.load(sys.stdin.buffer)
+print([texts.place(text) for text in texts[1:]], "c" in texts)
+"""
+
+
+def test_texts_are_found_in_another_process():
+    texts = Texts(NAMES)
+    texts.place("a")
+    for seed in ("1", "2"):
+        found = subprocess.run(
+            [sys.executable, "-c", OTHER], input=pickle.dumps(texts), capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed}, check=True,
+        )  # fmt: skip
+        assert found.stdout.decode().strip() == "[1, 2, 3, 4, 5] False"
 
 
 def test_many_texts_take_little_more_than_their_letters():
