@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError, MediaError
 from ..fitting import FITS, Fit
@@ -61,9 +62,16 @@ def check_settings(out: Path, config: PrepareConfig) -> None:
     other = [name for name in ours if ours[name] != theirs.get(name)]
     if other:
         differences = ", ".join(
-            f"{name} {theirs.get(name)} instead of {ours[name]}" for name in other
+            f"{name} {_shown(theirs.get(name))} instead of {_shown(ours[name])}" for name in other
         )
         raise ConfigError(
             f"out got {out}, which was prepared with other settings ({differences}). Use those, or "
             f"another folder; --poses {out} reuses the keypoints found there."
         )
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401  (any JSON value)
+    """Return a setting for a message; caches with the beginning of their encoder's hash."""
+    if isinstance(value, Mapping):
+        return " and ".join(f"{name} ({str(one)[:8]})" for name, one in value.items()) or "nothing"
+    return str(value)

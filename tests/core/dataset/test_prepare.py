@@ -24,7 +24,7 @@ from animate_anyone.dataset.ahead import ahead
 from animate_anyone.dataset.clip import stamp_of, write_frame
 from animate_anyone.dataset.manifest import ClipDataset, Span, clip_folder
 from animate_anyone.dataset.prepare import prepare, prepare_shard
-from animate_anyone.dataset.settings import PrepareConfig
+from animate_anyone.dataset.settings import PrepareConfig, check_settings
 from animate_anyone.dataset.splits import Split
 from animate_anyone.dataset.tools import StoredPoses, ToolMaker, Tools
 from animate_anyone.dataset.tracks import Track, read_track, write_track
@@ -132,6 +132,10 @@ def test_other_settings_raise_with_their_names(three):
     before = files_of(out)
     with pytest.raises(ConfigError, match=r"min_frames 6 instead of 7.*--poses"):
         prepare(clips, out, replace(CONFIG, min_frames=7), StoredTools(poses))
+    cached = {"latents": "0123456789ab", "tokens": "fedcba987654"}
+    told = r"cached nothing instead of latents \(01234567\) and tokens \(fedcba98\)\)"
+    with pytest.raises(ConfigError, match=told):
+        check_settings(out, replace(CONFIG, cached=cached))
     assert files_of(out) == before
 
 
