@@ -19,6 +19,7 @@ from ...errors import InputError
 from ...types import PoseClip, Size
 from ..skeleton.joints import BODY_EDGES, BODY_JOINTS, COLOURS, HAND_JOINT_COLOUR, body_clip
 from .draw import JOINT_RADIUS_PX, SHORT_SIDE_PX
+from .read_report import ReadReport
 
 LEAST_SIDE_PX = 16  # of a frame; nothing can be recognised in fewer pixels
 
@@ -32,7 +33,11 @@ _WHOLE_DISC_PIXELS = 34
 _PART_DISC_PIXELS = 10  # ... at the end of a limb
 _LONE_DISC_PIXELS = 18  # ... far from all hands
 _MOST_PIXELS = 2_000  # of one hue in a drawing; frames with more are not skeletons
-_TIP_PIXELS = 5  # this many limb pixels near a disc mean that the limb ends there
+# So many limb pixels near a disc and in the ring around that mean that the limb ends there; lines
+# of hands have some of every limb's colour, but not that many.
+_TIP_PIXELS, _RING_PIXELS = 5, 20
+_DISCS = 12  # of one hue that are looked at; the lines of hands contain several
+_MOST_AROUND = 0.25  # of a lone disc's pixels, as many around it; a line has more
 _LIMB_PIXELS = 10  # a limb with fewer visible pixels is not used
 _NEAR_PX = 9.0  # largest distance from a limb's last clear pixel to its joint
 _SIDE_PX = 6.0  # largest distance of a limb's pixels from its axis
@@ -44,42 +49,12 @@ _LEAST_WIDTH, _LEAST_CLEAR = 0.8, 0.2
 _COVERED = 2.2  # largest length of a limb relative to its visible part
 _ESTIMATED = 0.4  # confidence of joints that were estimated from their limbs
 _CERTAIN_LIMBS = 8  # lead in fitting limbs that decides the order of the channels
-
-_FEW = (
-    "Less than half of the joints were read: the clip shows a part of the body only, or its "
-    "skeletons are drawn in another way than OpenPose's, such as with thin lines. Use the clip as "
-    "it is, or keypoints of its source."
-)
+# Drawings whose lines do not grow with the canvas are read at their own size, or larger if the
+# lines are narrow even there: what is tried, in frames with a skeleton and up to a short side; and
+# how many times as many limbs must fit there to use it instead of the usual size.
+_TRIED_FRAMES, _LARGEST_SIDE, _MUCH_BETTER = 3, 1536, 1.25
 
 _Joints = np.ndarray  # (18, 3): x, y in pixels, confidence
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadReport:
-    """What was found in a clip of drawn skeletons."""
-
-    frames: int
-    empty_frames: tuple[int, ...]  # frames without a skeleton
-    seen: float  # share of body joints that were seen, over all frames
-    estimated: float  # share of body joints estimated from the ends of limbs
-    swapped: bool  # red and blue were exchanged in the clip
-    certain: bool = True  # enough limbs fit to tell whether they were
-
-    def __str__(self) -> str:
-        order = "red and blue are exchanged in the clip" if self.swapped else "colours in order"
-        if not self.certain:
-            order = f"{order}, as far as the few limbs tell"
-        text = (
-            f"{self.frames} frames, {len(self.empty_frames)} of them without a skeleton; body "
-            f"joints: {self.seen:.0%} seen, {self.estimated:.0%} estimated; {order}; hands and "
-            f"faces are not read"
-        )
-        return f"{text}\n{_FEW}" if self._is_poor() else text
-
-    def _is_poor(self) -> bool:
-        """Return whether less than half of the joints of the frames with a skeleton were read."""
-        drawn = self.frames - len(self.empty_frames)
-        return 2 * (self.seen + self.estimated) * self.frames < drawn or not drawn
 
 
 @dataclass(frozen=True)
@@ -100,10 +75,11 @@ def read_skeleton_frames(
     """Return the skeletons of the one person that a clip shows, and a report.
 
     The frames must look as `draw_pose` draws them: OpenPose's colours on black, line widths that
-    scale with the canvas. Clips with red and blue exchanged are recognised. Joints that were seen
-    have confidence 0.5 to 1, estimated ones 0.4; in frames without a skeleton all are missing.
+    scale with the canvas. Clips with red and blue exchanged, and those whose lines are narrower,
+    are recognised. Joints that were seen have confidence 0.5 to 1, estimated ones 0.4; in frames
+    without a skeleton all are missing.
     """
-    found, lead, size = _read_in_order(frames)
+    found, way, lead, size = _read_one_way(frames)
     canvas = canvas or size
     joints = np.stack(found)[:, None]  # (f, 1, 18, 3)
     xy = joints[..., :2] * (canvas.width / size.width, canvas.height / size.height)
@@ -114,32 +90,80 @@ def read_skeleton_frames(
         empty_frames=tuple(np.flatnonzero(~confidence.any((1, 2))).tolist()),
         seen=float((confidence > _ESTIMATED).mean()),
         estimated=float((confidence == _ESTIMATED).mean()),
-        swapped=lead < 0,
+        swapped=way.swapped,
         certain=abs(lead) >= _CERTAIN_LIMBS,
+        line_side=way.side,
     )
     return clip, report
 
 
-def _read_in_order(
+@dataclass(frozen=True)
+class _Way:
+    """A way to read a clip."""
+
+    swapped: bool  # red and blue are exchanged
+    side: int  # short side in pixels to which frames are scaled
+
+    def read(self, frame: np.ndarray) -> tuple[_Joints, int]:
+        return _read_frame(frame[..., ::-1] if self.swapped else frame, self.side)
+
+
+_Tried = dict[_Way, list[tuple[_Joints, int]]]  # joints of each frame, and how many limbs fit
+
+
+def _read_one_way(
     frames: Iterable[np.ndarray],
-) -> tuple[list[_Joints], int, Size]:  # joints, limbs that fit as it is less those exchanged, size
-    """Read in both channel orders until enough limbs fit in one, then only in that order."""
-    ways: tuple[list[_Joints], list[_Joints]] = ([], [])
-    lead = 0
+) -> tuple[list[_Joints], _Way, int, Size]:  # the number: see `_lead`
+    """Read in all ways until one is clearly the best, then only in that way."""
+    tried: _Tried = {}
     iterator = _checked(frames)
     for frame in iterator:
-        for way, found in enumerate(ways):
-            joints, fitting = _read_frame(frame[..., ::-1] if way else frame)
-            found.append(joints)
-            lead += -fitting if way else fitting
-        if abs(lead) >= _CERTAIN_LIMBS:
+        tried = tried or {way: [] for way in _ways(min(frame.shape[:2]))}
+        for way, found in tried.items():
+            found.append(way.read(frame))
+        if _is_certain(tried):
             break
-    if not ways[0]:
+    if not tried:
         raise InputError("frames got none; a clip needs one or more. Choose another clip.")
     size = Size(frame.shape[1], frame.shape[0])  # type: ignore[possibly-unbound]
-    swapped = lead < 0
-    rest = (_read_frame(frame[..., ::-1] if swapped else frame)[0] for frame in iterator)
-    return [*ways[swapped], *rest], lead, size
+    best = _best(tried)
+    rest = (best.read(frame)[0] for frame in iterator)
+    return [*(joints for joints, _ in tried[best]), *rest], best, _lead(tried), size
+
+
+def _ways(short_side: int) -> list[_Way]:
+    sides = [side for side in (short_side, 2 * short_side) if side <= _LARGEST_SIDE]
+    sides = [SHORT_SIDE_PX, *(side for side in sides if side > SHORT_SIDE_PX)]
+    return [_Way(swapped, side) for side in sides for swapped in (False, True)]
+
+
+def _lead(tried: _Tried) -> int:
+    """Return how many more limbs fit with red and blue exchanged, at the best size for either."""
+    most = [0, 0]
+    for way, found in tried.items():
+        most[way.swapped] = max(most[way.swapped], sum(fitting for _, fitting in found))
+    return most[1] - most[0]
+
+
+def _is_certain(tried: _Tried) -> bool:
+    return abs(_lead(tried)) >= _CERTAIN_LIMBS and any(
+        sum(fitting > 0 for _, fitting in found) >= _TRIED_FRAMES for found in tried.values()
+    )
+
+
+def _best(tried: _Tried) -> _Way:
+    """Return the way in which limbs fit, at the usual size unless another shows much more."""
+    swapped = _lead(tried) > 0
+    fit = {
+        way: sum(fitting for _, fitting in found)
+        for way, found in tried.items()
+        if way.swapped == swapped
+    }
+    best = next(iter(fit))
+    for way, limbs in fit.items():
+        if limbs > _MUCH_BETTER * fit[best] and limbs >= _CERTAIN_LIMBS:
+            best = way
+    return best
 
 
 def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -165,10 +189,13 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield frame
 
 
-def _read_frame(frame: np.ndarray) -> tuple[_Joints, int]:
+def _read_frame(
+    frame: np.ndarray,
+    short_side: int,  # pixels; lines are as wide there as `draw_pose` draws them at 512
+) -> tuple[_Joints, int]:
     """Return the joints of one frame, and the number of limbs that lie between their joints."""
     height, width = frame.shape[:2]
-    scale = SHORT_SIDE_PX / min(width, height)
+    scale = short_side / min(width, height)
     if scale != 1:
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -179,7 +206,9 @@ def _read_frame(frame: np.ndarray) -> tuple[_Joints, int]:
     joints = np.zeros((len(BODY_JOINTS), 3))
     for joint in range(len(BODY_JOINTS)):
         if joint != _AS_HANDS:
-            joints[joint] = _seen_joint(bright.of(joint), _limbs_at(joint, limbs), hands)
+            joints[joint] = _seen_joint(
+                bright.of(joint), _limbs_at(joint, limbs), hands, limbs[_AS_HANDS]
+            )
     fitting = _fitting(joints, limbs)
     if not fitting and np.count_nonzero(joints[:, 2]) < 2:
         return np.zeros_like(joints), 0
@@ -213,42 +242,51 @@ def _coloured(frame: np.ndarray) -> tuple[_Pixels, _Pixels]:
     return _Pixels(xy[bright], hue[bright]), _Pixels(xy[dim], hue[dim])
 
 
-def _limbs_at(joint: int, limbs: list[np.ndarray]) -> np.ndarray:
-    """Return the pixels of all limbs that end at a joint: (n, 2)."""
-    return np.concatenate(
-        [pixels for edge, pixels in zip(BODY_EDGES, limbs, strict=True) if joint in edge]
-    )
+def _limbs_at(joint: int, limbs: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the pixels of each limb that ends at a joint."""
+    return [pixels for edge, pixels in zip(BODY_EDGES, limbs, strict=True) if joint in edge]
 
 
 def _seen_joint(
     pixels: np.ndarray,  # (n, 2), bright ones in the joint's hue
-    limbs: np.ndarray,  # (m, 2), of the limbs that end there
+    limbs: list[np.ndarray],  # (m, 2) each, of the limbs that end there
     hands: np.ndarray,  # (k, 2), of the discs of hands; hand lines resemble parts of joints
+    as_hands: np.ndarray | None = None,  # the one of `limbs` that has their colour
 ) -> tuple[float, float, float]:
     """Return the best disc of a hue; one at the end of its limb is preferred."""
     best = (0.0, 0.0, 0.0)
     if len(pixels) > _MOST_PIXELS:
         return best
-    for _ in range(3):
+    every = pixels
+    for _ in range(_DISCS):
         if len(pixels) < _PART_DISC_PIXELS:
             break
         centre, count = _densest(pixels)
-        ends_limb = (_distances(limbs, centre) < _NEAR_PX).sum() >= _TIP_PIXELS
-        if count >= (_PART_DISC_PIXELS if ends_limb else _enough(centre, hands)):
+        by_hand = (_distances(hands, centre) < 5 * _NEAR_PX).sum() >= _PART_DISC_PIXELS
+        away = [_distances(limb, centre) for limb in limbs]
+        tip = sum(np.count_nonzero(limb < _NEAR_PX) for limb in away)
+        ends_limb = tip >= _TIP_PIXELS
+        if by_hand:
+            # The discs of hands have the colour of one limb, that of the nose.
+            others = [d for d, limb in zip(away, limbs, strict=True) if limb is not as_hands]
+            longest = max((np.count_nonzero(d < 3 * _NEAR_PX) for d in others), default=0)
+            ends_limb &= longest >= _TIP_PIXELS + _RING_PIXELS
+        if count >= (_PART_DISC_PIXELS if ends_limb else _enough(centre, hands, by_hand)):
             disc = (*centre.tolist(), 0.5 + 0.5 * min(1.0, count / _DISC_PIXELS))
             if ends_limb:
                 return disc
-            best = best if best[2] else disc
+            around = (_distances(every, centre) <= 3 * JOINT_RADIUS_PX).sum() - count
+            lone = not by_hand or around <= _MOST_AROUND * count
+            best = disc if lone and not best[2] else best
         pixels = pixels[_distances(pixels, centre) > 2 * JOINT_RADIUS_PX]
     return best
 
 
-def _enough(centre: np.ndarray, hands: np.ndarray) -> float:
+def _enough(centre: np.ndarray, hands: np.ndarray, by_hand: bool) -> float:
     """Return the least pixels of a disc without a limb; more are needed near hands."""
-    for radius, pixels in ((2 * _NEAR_PX, np.inf), (5 * _NEAR_PX, _WHOLE_DISC_PIXELS)):
-        if (_distances(hands, centre) < radius).sum() >= _PART_DISC_PIXELS:
-            return pixels
-    return _LONE_DISC_PIXELS
+    if (_distances(hands, centre) < 2 * _NEAR_PX).sum() >= _PART_DISC_PIXELS:
+        return np.inf
+    return _WHOLE_DISC_PIXELS if by_hand else _LONE_DISC_PIXELS
 
 
 def _densest(pixels: np.ndarray) -> tuple[np.ndarray, int]:
@@ -288,7 +326,7 @@ def _estimate(joints: _Joints, limbs: list[np.ndarray], bright: _Pixels) -> None
                 joints[hidden] = *end, _ESTIMATED
                 if hidden == _AS_HANDS:
                     near = bright.of(hidden)[_distances(bright.of(hidden), end) < _NEAR_PX]
-                    seen = _seen_joint(near, pixels, np.empty((0, 2)))
+                    seen = _seen_joint(near, [pixels], np.empty((0, 2)))
                     joints[hidden] = seen if seen[2] else joints[hidden]
 
 

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from animate_anyone import opencv as cv2
 from animate_anyone.errors import InputError
 from animate_anyone.pose.drawing.draw import draw_pose
 from animate_anyone.pose.drawing.read_back import read_skeleton_frames
@@ -81,6 +82,59 @@ def test_the_body_is_read_within_a_pixel_of_the_picture(
     assert not report.swapped
     assert np.median(errors(clip, true)) < bound / 2
     assert errors(clip, true)[clip.body.confidence[:, 0] > 0.5].max() < bound
+
+
+@pytest.mark.parametrize("size", [Size(768, 1056), Size(1080, 1484)], ids=["768", "1080"])
+@pytest.mark.parametrize("video", [False, True], ids=["clean", "h264"])
+def test_lines_that_do_not_grow_with_the_canvas_are_read_at_its_size(
+    size: Size, video: bool
+) -> None:
+    true = walking()
+    pictures = draw_pose(true, size, fixed_width=True)
+    clip, report = read_skeleton_frames(compressed(pictures) if video else pictures, CANVAS)
+
+    assert report.seen > 0.97
+    assert ("as one with a short side of 1080 pixels" in str(report)) == (size.width == 1080)
+    assert errors(clip, true)[clip.body.confidence[:, 0] > 0.5].max() < 1.5
+
+
+def test_lines_that_are_narrow_at_a_small_size_are_read_larger() -> None:
+    true = walking()
+    pictures = draw_pose(true, Size(1536, 2112), fixed_width=True)
+    small = np.stack([cv2.resize(p, (512, 704), interpolation=cv2.INTER_AREA) for p in pictures])
+    clip, report = read_skeleton_frames(small)
+
+    assert report.seen > 0.97
+    assert report.line_side == 1024
+    assert errors(clip, true)[clip.body.confidence[:, 0] > 0.5].max() < 1.5
+
+
+@pytest.mark.parametrize("line", [1, 2, 3])
+def test_no_joint_is_taken_from_the_lines_of_a_hand(line: int) -> None:
+    rng = np.random.default_rng(line)
+    true = walking(24)
+    true.body.confidence[:, 0, [0, 1, 14, 15, 16, 17]] = 0
+    for name, wrist in HANDS.items():
+        spread = rng.uniform(-45, 45, (24, 1, 21, 2))
+        getattr(true, name).xy[:] = true.body.xy[:, :, [wrist]] + (0, 60) + spread
+    size = Size(CANVAS.width * line, CANVAS.height * line)
+    pictures = draw_pose(true, size)
+    clip, _ = read_skeleton_frames(compressed(pictures), CANVAS)
+
+    assert not clip.body.confidence[:, 0, [0, 1, 14, 15, 16, 17]].any()
+
+
+def test_a_disc_is_found_behind_many_lines_of_its_colour_in_a_hand() -> None:
+    rng = np.random.default_rng(0)
+    true = walking(24)
+    for name, wrist in HANDS.items():
+        spread = rng.uniform(-45, 45, (24, 1, 21, 2))
+        getattr(true, name).xy[:] = true.body.xy[:, :, [wrist]] + (0, 60) + spread
+    clip, _ = read_skeleton_frames(compressed(draw_pose(true)))
+    head = [0, 1, 14, 15, 16, 17]
+
+    assert (clip.body.confidence[:, 0, head] > 0.5).mean() > 0.99
+    assert errors(clip, true)[:, head].max() < 3
 
 
 def test_reading_and_drawing_again_gives_the_same_picture() -> None:
