@@ -17,6 +17,7 @@ from .bodies import Parts
 from .points import short
 from .records import OWN_SCORES as SCORES
 from .records import Frame
+from .speed import FASTEST, SLOWEST
 
 # Field of POSE_KEYPOINT per part, and how many points other readers expect in it.
 _FIELDS = {
@@ -70,8 +71,13 @@ def write_keypoints(
 ) -> None:
     """Write a clip as a POSE_KEYPOINT file (JSON), atomically.
 
-    Raises MediaError if the file cannot be written; an existing file is then left unchanged.
+    Raises InputError for a speed that no clip has, and MediaError if the file cannot be written; an
+    existing file is then left unchanged.
     """
+    if fps is not None and not SLOWEST <= fps <= FASTEST:
+        raise InputError(
+            f"fps got {float(fps):g}; it must lie in 0.001..1000. Choose for instance 30."
+        )
     with whole_file(path) as part:
         part.write_text(json.dumps(to_keypoints(clip, fps), allow_nan=False), encoding="utf-8")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from animate_anyone.errors import InputError
 from animate_anyone.pose.files.keypoints import (
     parse_with_notes,
     read_with_notes,
@@ -192,6 +193,14 @@ def test_a_chosen_speed_is_told_beside_that_of_the_file() -> None:
     assert named.speed_line(Fraction(24)) == told
     told = "24 frames per second, as --fps says; the file names no speed"
     assert parse_with_notes(frames()).speed_line(Fraction(24)) == told
+
+
+@pytest.mark.parametrize("fps", [math.nan, math.inf, -5.0, 0.0, 1e9])
+def test_a_speed_that_no_clip_has_is_not_written(tmp_path: Path, fps: float) -> None:
+    clip = parse_with_notes(frames()).clip
+    with pytest.raises(InputError, match=r"fps got .*; it must lie in 0.001..1000"):
+        write_keypoints(tmp_path / "k.json", clip, fps)
+    assert not (tmp_path / "k.json").exists()
 
 
 def test_written_speeds_come_back(tmp_path: Path) -> None:
