@@ -77,20 +77,9 @@ def part_of(path: str) -> str:
 
 def imports_of(tree: ast.Module) -> Iterator[tuple[int, int, str, bool]]:
     """Yield (line, leading dots, dotted name, whether it runs at import) of every import."""
-    inside_functions = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(function)
-    }
-    for_checker = {
-        id(node)
-        for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.dump(branch.test)
-        for node in ast.walk(branch)
-    }
-    for node in ast.walk(tree):
-        executed = id(node) not in inside_functions | for_checker
+    waiting: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while waiting:
+        node, executed = waiting.pop()
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, 0, alias.name, executed
@@ -98,6 +87,16 @@ def imports_of(tree: ast.Module) -> Iterator[tuple[int, int, str, bool]]:
             for alias in node.names:
                 base = f"{node.module}." if node.module else ""
                 yield node.lineno, node.level, base + alias.name, executed
+        elif not isinstance(node, ast.expr):  # no expression holds an import
+            executed = executed and not _runs_later(node)
+            waiting += [(child, executed) for child in ast.iter_child_nodes(node)]
+
+
+def _runs_later(node: ast.AST) -> bool:
+    """Whether a node holds code that does not run at import: functions, and what checkers read."""
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.dump(node.test)
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
 def target_part(path: str, dots: int, name: str) -> str | None:

@@ -70,12 +70,11 @@ def least_decoding_bytes(
     autoencoder: Autoencoder | None,
 ) -> int:
     """Return a lower bound for decoding a chunk: its frames in float32, or a call's features."""
-    network = getattr(autoencoder, "network", None)
-    features = 0
-    if network is not None:
-        in_call = min(frames, getattr(autoencoder, "chunk_frames", 1))
-        features = 3 * widest_channels(network) * next(network.parameters()).itemsize * in_call
-    pixels = size.width * size.height
+    network, in_call = (getattr(autoencoder, name, None) for name in ("network", "frames_in_call"))
+    features, pixels = 0, size.width * size.height
+    if network is not None and in_call is not None:
+        together = min(frames, in_call(pixels))
+        features = 3 * widest_channels(network) * next(network.parameters()).itemsize * together
     return max(3 * frames * _FLOAT_BYTES, features) * pixels
 
 

@@ -5,6 +5,7 @@ diffusers, imported when a file is loaded.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,11 @@ from torch import Tensor, nn
 
 from ..errors import InputError, WeightsError
 from ..networks.encoders.clip_vision import ClipVision, ClipVisionConfig
-from ..networks.encoders.tiny_autoencoder import TinyAutoencoder
+from ..networks.encoders.tiny_autoencoder import (
+    TinyAutoencoder,
+    by_places,
+    frames_in_call,
+)
 from .assign import assign
 from .detect import describe, identify
 from .read import Weights
@@ -51,7 +56,7 @@ class NetworkAutoencoder:
                 "multiples of 8. Resize or crop them."
             )
         assert self.network.encoder is not None, "the encoder was let go"
-        return torch.cat([self._encode(part) for part in frames.split(self.chunk_frames)])
+        return self._in_calls(self._encode, frames, frames[0, 0].numel())
 
     @torch.no_grad()
     def decode(
@@ -59,13 +64,33 @@ class NetworkAutoencoder:
         latents: Tensor,  # (f, c, h, w)
     ) -> Tensor:  # (f, 3, 8h, 8w), 0..1
         """Return the pictures of latents in the denoiser's scale."""
-        return torch.cat([self._decode(part) for part in latents.split(self.chunk_frames)])
+        return self._in_calls(self._decode, latents, 64 * latents[0, 0].numel())
 
     def let_go_of_encoder(self) -> None:
         """Forget what only `encode` needs, so that its memory becomes free."""
         for name in ("encoder", "quant_conv"):
             if hasattr(self.network, name):
                 setattr(self.network, name, None)
+
+    def frames_in_call(
+        self,
+        pixels: int,  # of a picture
+    ) -> int:
+        """Return how many frames a call of the network has at most."""
+        if not self._is_tiny_on_cpu:
+            return self.chunk_frames
+        value = next(self.network.parameters())
+        return frames_in_call(pixels, self.chunk_frames, self.network.width, value.itemsize)
+
+    @property
+    def _is_tiny_on_cpu(self) -> bool:
+        on = next(self.network.parameters()).device.type
+        return isinstance(self.network, TinyAutoencoder) and on == "cpu"
+
+    def _in_calls(self, call: Callable[[Tensor], Tensor], frames: Tensor, pixels: int) -> Tensor:
+        ordered = by_places(frames.cpu()) if self._is_tiny_on_cpu else frames
+        parts = ordered.split(self.frames_in_call(pixels))
+        return torch.cat([call(part).contiguous() for part in parts]).to(frames)
 
     def _encode(self, frames: Tensor) -> Tensor:
         encoded = self.network.encode(self._own(frames) * 2 - 1)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...animate_anyone.networks.encoders.tiny_autoencoder import by_places, frames_in_call
 from . import host
 
 
@@ -42,8 +43,13 @@ def decode(
     samples: Tensor,  # in the scale of the VAE
 ) -> Tensor:  # IMAGE
     """Return the pictures of latents; an interrupt is answered within the network."""
-    with watched(getattr(vae, "first_stage_model", None)):
-        return vae.decode(samples)
+    network, parts = getattr(vae, "first_stage_model", None), (samples,)
+    on_cpu = getattr(getattr(vae, "device", None), "type", None) == "cpu"
+    if on_cpu and hasattr(network, "taesd_decoder"):
+        many = frames_in_call(64 * samples[0, 0].numel(), len(samples))
+        parts = by_places(samples.cpu()).split(many)
+    with watched(network):
+        return torch.cat([vae.decode(part) for part in parts])
 
 
 def _look(layer: nn.Module, inputs: Any) -> None:

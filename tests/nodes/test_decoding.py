@@ -36,6 +36,22 @@ def test_chunks_do_not_change_the_pictures(run_node, load, latent):
     assert torch.allclose(pictures[0], pictures[2], atol=1e-5)
 
 
+def test_on_a_cpu_calls_hold_little_and_lie_by_places(run_node, load):
+    vae, seen = load().vae, []
+    whole = vae.decode
+
+    def decode(part):
+        seen.append(part)
+        return whole(part)
+
+    vae.decode = decode
+    latent = {"samples": torch.randn(6, 4, 16, 16)}
+    pictures = run_node("DecodeFrames", latent=latent, vae=vae, chunk=8)
+    assert [len(part) for part in seen] == [4, 2]
+    assert all(part.is_contiguous(memory_format=torch.channels_last) for part in seen)
+    assert torch.allclose(pictures, whole(latent["samples"]), atol=1e-5)
+
+
 def test_video_holds_the_decoded_frames(decode, run_node, load, latent, base):
     video = decode()
     pictures = run_node("DecodeFrames", latent=latent, vae=load().vae, chunk=8)

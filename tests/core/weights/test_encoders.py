@@ -74,10 +74,31 @@ def test_tiny_autoencoder_equals_the_one_of_diffusers_bit_for_bit(channels):
     frames = torch.rand(5, 3, 16, 24)
     with torch.no_grad():
         latents = network.encode(frames * 2 - 1).latents
+        pictures = network.decode(3 * latents).sample
+        assert torch.equal(own.network.encode(frames * 2 - 1), latents)
+        assert torch.equal(own.network.decode(3 * latents), pictures)
+        # On a CPU values lie in memory by places, in which order convolutions add differently.
+        frames = frames.contiguous(memory_format=torch.channels_last)
+        latents = network.encode(frames * 2 - 1).latents
         pictures = network.decode(3 * latents).sample / 2 + 0.5
     own.chunk_frames = 5
     assert torch.equal(own.encode(frames), latents)  # no scale: it is trained on such latents
     assert torch.equal(own.decode(3 * latents), pictures.clamp(0, 1))
+
+
+def test_on_a_cpu_calls_of_the_tiny_autoencoder_hold_little_and_lie_by_places():
+    own = load_autoencoder(
+        from_tensors(TinyAutoencoder(width=64).state_dict(), "tiny"), 1.0, torch.float32, "cpu"
+    )
+    seen = []
+    first = own.network.decoder.layers[0]
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for side, calls in ((4, [4, 1]), (16, [4, 1]), (24, [1] * 5)):  # 32, 128 and 192 pixels
+        seen.clear()
+        result = own.decode(torch.randn(5, 4, side, side))
+        assert [len(one) for one in seen] == calls
+        assert all(one.is_contiguous(memory_format=torch.channels_last) for one in seen)
+        assert result.is_contiguous()
 
 
 @pytest.mark.parametrize("make", [vae, lambda: TinyAutoencoder(width=8)], ids=["vae", "tiny"])
