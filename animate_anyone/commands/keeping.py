@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import AnimateAnyoneError, InputError
+from ..errors import InputError
 from ..pose.drawing.hull import PoseMask
 from ..types import PoseClip, Size
 from .following import Follower
@@ -243,10 +243,7 @@ def _person(picture: np.ndarray, follower: Follower, name: str) -> PoseClip:
 def _check_plate(path: Path, size: Size) -> None:
     from ..media import picture_size
 
-    try:
-        own = picture_size(path)
-    except AnimateAnyoneError as error:
-        raise type(error)(str(error).replace("picture", "plate", 1)) from error
+    own = picture_size(path, "plate")
     if own != size:
         logger.warning(
             "plate: %s has %dx%d pixels and is fitted to %dx%d",

@@ -39,14 +39,20 @@ def read_picture(
     return to_pixels(read_bytes(Path(path), longest)[None])
 
 
-def picture_size(path: Path | str) -> Size:
+def picture_size(
+    path: Path | str,
+    name: str = "picture",  # what the user calls the path, for messages
+) -> Size:
     """Return the size of a picture file after rotating it upright."""
-    return picture_facts(path)[0]
+    return picture_facts(path, name)[0]
 
 
-def picture_facts(path: Path | str) -> tuple[Size, int]:
+def picture_facts(
+    path: Path | str,
+    name: str = "picture",  # what the user calls the path, for messages
+) -> tuple[Size, int]:
     """Return the size of a picture file after rotating it upright, and its frames or pages."""
-    with opened_picture(Path(path)) as image:
+    with opened_picture(Path(path), name) as image:
         count = getattr(image, "n_frames", 1) if image.format in (*_MOVING, "TIFF") else 1
         return Size(*ImageOps.exif_transpose(image).size), count
 
@@ -189,10 +195,13 @@ def _in_srgb(image: Image.Image, path: Path) -> Image.Image:
 
 
 @contextmanager
-def opened_picture(path: Path) -> Iterator[Image.Image]:
+def opened_picture(
+    path: Path,
+    name: str = "picture",  # what the user calls the path, for messages
+) -> Iterator[Image.Image]:
     """Open a picture file; InputError or MediaError names the file if this fails."""
     if not path.is_file():
-        raise InputError(f"picture got {path}; {why_no_file(path)}. Check the path.")
+        raise InputError(f"{name} got {path}; {why_no_file(path)}. Check the path.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -200,11 +209,11 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
                 yield image
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"picture got {path}; it has more than 178 million pixels. Reduce it first."
+            f"{name} got {path}; it has more than 178 million pixels. Reduce it first."
         ) from error
     except UnidentifiedImageError as error:
         raise MediaError(
-            f"picture got {path}; it cannot be decoded, since it is no picture or a damaged "
+            f"{name} got {path}; it cannot be decoded, since it is no picture or a damaged "
             "one. Name a picture such as PNG, JPEG or WebP, not a video."
         ) from error
     except AnimateAnyoneError:
@@ -212,7 +221,7 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
     except Exception as error:  # a damaged picture makes Pillow's readers raise nearly anything
         why = str(error) or type(error).__name__
         raise MediaError(
-            f"picture got {path}; it cannot be decoded ({why}). Save it again as PNG."
+            f"{name} got {path}; it cannot be decoded ({why}). Save it again as PNG."
         ) from error
 
 

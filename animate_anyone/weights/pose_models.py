@@ -42,7 +42,10 @@ def open_pose_pair(
     is not a detector or estimator as named.
     """
     paths = chosen_pose_models(detector, estimator)
-    first, second = (opens(path, provider, engine_cache=engine_cache) for path in paths)
+    first, second = (
+        opens(path, provider, engine_cache=engine_cache, name=role)
+        for role, path in zip(("detector", "estimator"), paths, strict=True)
+    )
     return PosePair(Detector(first), Estimator(second, channel_order))
 
 

@@ -74,8 +74,8 @@ def open_networks(networks: DwPose) -> PosePair:
         cache = folders.model_folder() / ENGINES
         cache.mkdir(parents=True, exist_ok=True)
 
-    def shared(path: Path, provider: str, *, engine_cache: Path | None) -> PoseSession:
-        found = networks.sessions.get(path, provider, engine_cache=engine_cache)
+    def shared(path: Path, provider: str, *, engine_cache: Path | None, name: str) -> PoseSession:
+        found = networks.sessions.get(path, provider, engine_cache=engine_cache, name=name)
         return cast(PoseSession, _Interruptible(found))
 
     return open_pose_pair(

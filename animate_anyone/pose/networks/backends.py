@@ -58,6 +58,7 @@ def load(
     header: Header,  # of the same file
     provider: str,  # auto, or a key of PROVIDERS
     engine_cache: Path | None,  # for TensorRT
+    name: str = "path",  # what the user calls the path, for messages
 ) -> tuple[Backend, tuple[str, ...]]:  # and notes for the user
     """Load a network; PackageError if the provider does not run here."""
     try:
@@ -65,30 +66,31 @@ def load(
     except ImportError as error:
         if provider not in ("auto", "cpu"):
             raise _missing(provider, "onnxruntime is not installed") from error
-        return _OpenCv(path, header), (_NO_RUNTIME,)
+        return _OpenCv(path, header, name), (_NO_RUNTIME,)
     offered = onnxruntime.get_available_providers()
     available = [name for name, full in PROVIDERS.items() if full in offered]
     if provider == "auto":
-        return _load_automatic(onnxruntime, path, header, available)
+        return _load_automatic(onnxruntime, path, header, available, name)
     if provider not in available:
         raise _missing(provider, f"this onnxruntime has {', '.join(available)}")
     try:
-        return _OnnxRuntime(onnxruntime, path, header, provider, engine_cache), ()
+        return _OnnxRuntime(onnxruntime, path, header, provider, engine_cache, name), ()
     except _ProviderError as error:
         raise _missing(provider, str(error)) from error
 
 
 def _load_automatic(
-    onnxruntime: ModuleType, path: Path, header: Header, available: Sequence[str]
+    onnxruntime: ModuleType, path: Path, header: Header, available: Sequence[str], name: str
 ) -> tuple[Backend, tuple[str, ...]]:
     notes = []
     for provider in _AUTOMATIC:
         if provider in available:
             try:
-                return _OnnxRuntime(onnxruntime, path, header, provider, None), tuple(notes)
+                session = _OnnxRuntime(onnxruntime, path, header, provider, None, name)
+                return session, tuple(notes)
             except _ProviderError as error:
                 notes.append(f"{path.name} does not run on {provider}: {error}")
-    return _OnnxRuntime(onnxruntime, path, header, "cpu", None), tuple(notes)
+    return _OnnxRuntime(onnxruntime, path, header, "cpu", None, name), tuple(notes)
 
 
 class _ProviderError(AnimateAnyoneError):
@@ -105,6 +107,7 @@ class _OnnxRuntime:
         header: Header,
         provider: str,
         engine_cache: Path | None,
+        name: str,
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors
@@ -131,7 +134,7 @@ class _OnnxRuntime:
             if provider != "cpu":
                 raise _ProviderError(first_line(error)) from error
             raise WeightsError(
-                f"path got {path}; onnxruntime cannot load it: {first_line(error)}. Download it "
+                f"{name} got {path}; onnxruntime cannot load it: {first_line(error)}. Download it "
                 "again, or install a newer onnxruntime."
             ) from error
         if self.provider != provider:
@@ -152,14 +155,14 @@ class _OpenCv:
 
     provider = OPENCV
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, name: str) -> None:
         self._outputs = [array.name for array in header.outputs]
         self._lock = threading.Lock()  # input and forward pass are two calls
         try:
             self._net = cv2.dnn.readNetFromONNX(np.fromfile(path, np.uint8))
         except cv2.error as error:
             raise WeightsError(
-                f"path got {path}; OpenCV cannot import it: {first_line(error)}. Install "
+                f"{name} got {path}; OpenCV cannot import it: {first_line(error)}. Install "
                 "onnxruntime."
             ) from error
 

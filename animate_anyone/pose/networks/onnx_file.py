@@ -88,7 +88,10 @@ class Header:
         return f"{text(self.inputs)} -> {text(self.outputs)}"
 
 
-def read_header(path: Path) -> Header:
+def read_header(
+    path: Path,
+    name: str = "path",  # what the user calls the path, for messages
+) -> Header:
     """Return the inputs and outputs of an ONNX file; WeightsError if it is not a complete one."""
     try:
         require_regular(Path(path))
@@ -98,11 +101,13 @@ def read_header(path: Path) -> Header:
         ):
             return _header(data)
     except OSError as error:
-        raise WeightsError(f"path got {path}; cannot read it: {error}. Check the path.") from error
+        raise WeightsError(
+            f"{name} got {path}; cannot read it: {error}. Check the path."
+        ) from error
     except (ValueError, IndexError) as error:
         why = str(error) or "it ends within a record"
         raise WeightsError(
-            f"path got {path}; it is not a complete ONNX file: {why}. Download it again."
+            f"{name} got {path}; it is not a complete ONNX file: {why}. Download it again."
         ) from error
 
 

@@ -35,12 +35,14 @@ class PoseSession:
     notes: tuple[str, ...]  # for the user, about the choice of provider
     header: Header
 
-    def __init__(self, path: Path, provider: str, engine_cache: Path | None) -> None:
+    def __init__(
+        self, path: Path, provider: str, engine_cache: Path | None, name: str = "path"
+    ) -> None:
         """Load the network; see `open_session`."""
         self.path = Path(path)
-        self.header = read_header(self.path)
+        self.header = read_header(self.path, name)
         self._load: Callable[[], tuple[Backend, tuple[str, ...]]] = lambda: load(
-            self.path, self.header, provider, engine_cache
+            self.path, self.header, provider, engine_cache, name
         )
         self._lock = threading.Lock()
         self._backend: Backend | None = None
@@ -109,20 +111,25 @@ class SessionPool:
         self._lock = threading.Lock()
 
     def get(
-        self, path: Path, provider: str = "auto", *, engine_cache: Path | None = None
+        self,
+        path: Path,
+        provider: str = "auto",
+        *,
+        engine_cache: Path | None = None,
+        name: str = "path",  # what the user calls the path, for messages
     ) -> PoseSession:
         """Return the session of a file; a file that has changed is loaded again."""
         try:
             state = Path(path).stat()
         except OSError as error:
-            raise WeightsError(f"path got {path}; cannot read it: {error}. Check it.") from error
+            raise WeightsError(f"{name} got {path}; cannot read it: {error}. Check it.") from error
         key = (Path(path).resolve(), provider, engine_cache)
         version = (state.st_size, state.st_mtime_ns)
         with self._lock:
             for old in [k for k in self._sessions if k[:3] == key and k[3:] != version]:
                 self._sessions.pop(old).close()
             if (*key, *version) not in self._sessions:
-                session = open_session(path, provider, engine_cache=engine_cache)
+                session = open_session(path, provider, engine_cache=engine_cache, name=name)
                 self._sessions[(*key, *version)] = session
             return self._sessions[(*key, *version)]
 
@@ -139,6 +146,7 @@ def open_session(
     provider: str = "auto",  # auto, or a key of PROVIDERS
     *,
     engine_cache: Path | None = None,  # folder in which TensorRT caches its engines
+    name: str = "path",  # what the user calls the path, for messages
 ) -> PoseSession:
     """Load an ONNX network.
 
@@ -155,7 +163,7 @@ def open_session(
             "engine_cache got None; TensorRT takes minutes to build an engine and must cache it. "
             "Name a folder, or choose provider cuda."
         )
-    return PoseSession(path, provider, engine_cache)
+    return PoseSession(path, provider, engine_cache, name)
 
 
 def require_kind(session: PoseSession, kind: Kind) -> None:

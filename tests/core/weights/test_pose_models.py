@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from animate_anyone.errors import DownloadError, InputError, WeightsError
-from animate_anyone.pose.networks.sessions import open_session
+from animate_anyone.pose.networks.sessions import SessionPool, open_session
 from animate_anyone.weights.hub.download import download, fetch, ignore_progress
 from animate_anyone.weights.pose_models import embedded_pose_models, open_pose_pair
 from animate_anyone.weights.sets.table import SETS
@@ -64,13 +64,16 @@ def test_the_embedded_pair_opens_where_no_file_is_named():
 def test_both_files_are_opened_with_the_callers_function():
     asked = []
 
-    def opens(path, provider, *, engine_cache):
-        asked.append((path, provider, engine_cache))
+    def opens(path, provider, *, engine_cache, name):
+        asked.append((name, path, provider, engine_cache))
         return open_session(path, "cpu")
 
     files = embedded_pose_models()
     open_pose_pair(*files, "tensorrt", engine_cache=Path("engines"), opens=opens)
-    assert asked == [(file, "tensorrt", Path("engines")) for file in files]
+    assert asked == [
+        (role, file, "tensorrt", Path("engines"))
+        for role, file in zip(("detector", "estimator"), files, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("role", ["detector", "estimator"])
@@ -137,3 +140,14 @@ def test_wrong_file_is_refused_and_not_kept(tmp_path, small_pair):
     with pytest.raises(DownloadError, match="sha256"):
         download("dwpose", tmp_path)
     assert not (tmp_path / "yolox_l.onnx").exists()
+
+
+@pytest.mark.parametrize("damaged", ["detector", "estimator"])
+@pytest.mark.parametrize("opens", [open_session, SessionPool().get], ids=["alone", "pool"])
+def test_a_damaged_file_is_called_by_its_option(tmp_path, damaged, opens):
+    files = dict(zip(("detector", "estimator"), embedded_pose_models(), strict=True))
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(files[damaged].read_bytes()[:999])
+    files[damaged] = bad
+    with pytest.raises(WeightsError, match=rf"^{damaged} got .*bad\.onnx; it is not a complete"):
+        open_pose_pair(**files, opens=opens)
