@@ -6,6 +6,7 @@ run here.
 """
 
 import asyncio
+import gc
 import importlib
 import importlib.util
 import os
@@ -113,6 +114,9 @@ def pack(base, comfy_host):
     module.seconds = time.process_time() - start
     module.files = [Path(m.__file__) for n, m in sys.modules.items() if n.split(".")[0] == name]
     module.modules = {found.split(".")[0] for found in set(sys.modules) - before}
+    # Nodes and host collect garbage often; to look at all that was imported takes 0.3 s each time.
+    gc.collect()
+    gc.freeze()
     return module
 
 
