@@ -60,7 +60,8 @@ def core_run(core):
         preset, networks = found.loaded.preset, found.loaded.networks
         animate, token = core("animate"), found.clip.reference.token
         features = found.clip.reference.features
-        pose = networks["pose_guider"](found.clip.pictures.movedim(-1, 1)).transpose(0, 1)[None]
+        with torch.no_grad():
+            pose = networks["pose_guider"](found.clip.pictures.movedim(-1, 1)).transpose(0, 1)[None]
 
         class Condition:
             guided = True
