@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..media import Background, ClipInfo, clip_info, fit_drawing, frames_of
+from ..pose.drawing.colours import is_skeleton, with_colours_in_order
 from ..pose.drawing.draw import draw_frame
 from ..pose.drawing.read_back import read_skeleton_frames
 from ..pose.files.folders import holds_keypoints
@@ -33,10 +34,6 @@ NOTHING_DRAWN = "nothing is drawn in any frame; all skeletons are empty or off t
 Kind = Literal["keypoints", "skeleton", "video"]
 
 LOOKED_AT = 5  # frames that are examined to distinguish skeletons from a video of a person
-_DARK = 40  # of 0..255: darker pixels count as the black background of a skeleton
-_LEAST_DARK = 0.6  # share of dark pixels in a skeleton clip
-# Share of full colours or white among the other pixels; edges and compression make some grey.
-_LEAST_PALETTE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,22 +130,6 @@ def kind_of(clip: Path | ClipInfo, count: int) -> Literal["skeleton", "video"]:
     return "skeleton" if 2 * votes > len(looked_at) else "video"
 
 
-def is_skeleton(
-    frame: np.ndarray,  # (H, W, 3) uint8 RGB
-) -> bool:
-    """Return whether a frame is mostly black, and the rest in full colours or white.
-
-    A black frame counts as a skeleton frame without people.
-    """
-    brightest, darkest = frame.max(-1), frame.min(-1)
-    drawn = brightest >= _DARK
-    if drawn.mean() > 1 - _LEAST_DARK:
-        return False
-    coloured = darkest[drawn] <= 0.5 * brightest[drawn]
-    white = darkest[drawn] >= 200
-    return not drawn.any() or float((coloured | white).mean()) >= _LEAST_PALETTE
-
-
 def read_skeletons(driving: Driving, follower: Follower) -> Driving:
     """Return the motion with keypoints; pictures are read once, up to the last needed one."""
     if driving.clip is not None:
@@ -236,7 +217,11 @@ def _drawn(driving: Driving, size: Size) -> Iterator[np.ndarray]:
             yield draw_frame(driving.clip, frame, size, dimmed=driving.dimmed)
         return
     done = 0
-    for picture in frames_as_listed(driving):
+
+    def tell(note: str) -> None:
+        logger.warning("%s: %s", driving.path, note)
+
+    for picture in with_colours_in_order(frames_as_listed(driving), tell):
         yield fit_drawing(picture, size)
         done += 1
     if done < len(driving.frames):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from comfy_api.input import VideoInput
@@ -202,12 +203,15 @@ def encode_pose(
 ) -> Pose:
     """Return the driving motion, as features or, for long clips, as pictures."""
     from ...animate_anyone.media.fitting import fit_drawing
+    from ...animate_anyone.pose.drawing.colours import with_colours_in_order
 
+    name = "image" if video is None else "video"
     with driving_clip(image, video, mask, "black") as clip:
         total = clip.total
         size = fitting_size(size, clip.size)
         _require_room(keep, total, size, guider)
-        fitted = (fit_drawing(frame, size) for frame in clip.frames)
+        ordered = with_colours_in_order(clip.frames, partial(log.warning, "%s: %s", name))
+        fitted = (fit_drawing(frame, size) for frame in ordered)
         chunks = map(convert.as_tensor, in_chunks(fitted, CHUNK_FRAMES))
         if _keeps_features(keep, total, size, guider):
             return Pose(pose_features(chunks, total, guider, size), None, size, guider)

@@ -183,6 +183,17 @@ def test_a_clip_gives_the_features_of_its_pictures(run_node, load, base):
     assert torch.allclose(streamed.features, whole.features, atol=0.05)
 
 
+def test_skeletons_with_red_and_blue_exchanged_are_put_in_order(run_node, load, skeletons, caplog):
+    options = {"pose_guider": load().pose_guider, "width": 64, "height": 64, "keep": "pictures"}
+    parts = {"hands": True, "face": True, "body": True}
+    drawn = run_node("DrawPose", keypoints=skeletons, width=128, height=128, **parts)
+    wanted = run_node("EncodePose", image=drawn, **options).pictures
+    assert "exchanged" not in caplog.text
+    result = run_node("EncodePose", image=drawn.flip(-1), **options).pictures
+    assert "image: red and blue of its skeletons are exchanged" in caplog.text
+    assert torch.equal(result, wanted)
+
+
 def test_pose_needs_one_of_image_and_video(run_node, load):
     options = {"pose_guider": load().pose_guider, "width": 0, "height": 0, "keep": "automatic"}
     with pytest.raises(ValueError, match="image and video got nothing; connect"):

@@ -145,6 +145,13 @@ def _lead(tried: _Tried) -> int:
     return most[1] - most[0]
 
 
+def exchanged_lead(
+    frame: np.ndarray,  # (H, W, 3) uint8
+) -> int:
+    """Return how many more limbs of a frame fit with red and blue exchanged; below 0: fewer."""
+    return _lead({way: [way.read(frame)] for way in _ways(min(frame.shape[:2]))})
+
+
 def _is_certain(tried: _Tried) -> bool:
     return abs(_lead(tried)) >= _CERTAIN_LIMBS and any(
         sum(fitting > 0 for _, fitting in found) >= _TRIED_FRAMES for found in tried.values()
