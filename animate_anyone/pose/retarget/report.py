@@ -5,7 +5,7 @@ from typing import Any
 
 from .contacts import Contact
 
-SCALES = (0.2, 5.0)  # usual size of the reference over that of the driver
+SCALES = (0.2, 5.0)  # usual share of its canvas that the reference fills over that of the driver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class RetargetReport:
     mode: str
     strength: float
     scale: float  # all bones together; reference over driver
+    canvas_scale: float = 1.0  # that fits the driver's canvas into the reference's
     bones: tuple[BoneRatio, ...] = ()
     alpha: float = 0.0  # weight of the matched frame against the whole clip, 0..1
     match_frame: int | None = None  # of the driver; None: no frame is comparable
@@ -88,10 +89,11 @@ def doubts(report: RetargetReport) -> tuple[str, ...]:
     """Return warnings, a line each, if the result is probably not what the user wants."""
     lines = []
     low, high = SCALES
-    if report.bones and not low <= report.scale <= high:
+    share = report.scale / report.canvas_scale
+    if report.bones and not low <= share <= high:
         lines.append(
-            f"the reference's skeleton is {report.scale:.3g} times as large as the driver's; look "
-            f"whether both skeletons lie on the people"
+            f"in its picture the reference's skeleton is {share:.3g} times as large as the "
+            f"driver's in its own; look whether both skeletons lie on the people"
         )
     guessed = [bone.bone for bone in report.bones if bone.source == "fallback"]
     if 2 * len(guessed) > len(report.bones):

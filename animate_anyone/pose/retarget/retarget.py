@@ -87,6 +87,7 @@ def retarget(
         mode=config.mode,
         strength=config.strength,
         scale=scale,
+        canvas_scale=scale,
         people=len(figures),
         reference_missing=_missing(target),
         warnings=_missing_people(figures, target),

@@ -12,7 +12,7 @@ from animate_anyone.pose.retarget.bones import BONES, figure_of
 from animate_anyone.pose.retarget.foreshortening import facing_share
 from animate_anyone.pose.retarget.report import BoneRatio, RetargetReport, doubts
 from animate_anyone.pose.retarget.retarget import retarget
-from animate_anyone.types import PoseClip
+from animate_anyone.types import PoseClip, Size
 from benchmarks.retarget import (
     ALL,
     RANGES,
@@ -153,6 +153,7 @@ def bones(sources: str) -> tuple[BoneRatio, ...]:
     [
         (report_of(scale=5.5, bones=bones("p")), "5.5 times as large"),
         (report_of(scale=0.19, bones=bones("p")), "0.19 times as large"),
+        (report_of(canvas_scale=0.1, bones=bones("p")), "10 times as large"),
         (report_of(bones=bones("ffp")), "2 of 3 ratios are guesses (0, 1)"),
         (report_of(points=10, points_off_canvas=6), "60% of the points lie off the canvas"),
     ],
@@ -168,7 +169,28 @@ def test_usual_results_give_no_warning():
     usual = report_of(scale=4.9, bones=bones("fpps"), points=10, points_off_canvas=5)
 
     assert doubts(usual) == ()
+    small = {"scale": 0.063, "canvas_scale": 0.067}  # a large video and a small picture
+    assert doubts(report_of(bones=bones("p"), **small)) == ()
     assert doubts(report_of(scale=6.0)) == ()  # only the canvas is fitted: no skeleton is measured
+
+
+def test_size_is_judged_within_each_canvas():
+    rng = np.random.default_rng(3)
+    body = make_body(rng)
+    driver, reference = in_picture(body, [NEUTRAL] * 2), in_picture(body, [NEUTRAL])
+    canvas = reference.canvas
+    small = replace(
+        reference,
+        canvas=Size(canvas.width // 16, canvas.height // 16),
+        **{
+            part: replace(getattr(reference, part), xy=getattr(reference, part).xy / 16)
+            for part in ("body", "face", "left_hand", "right_hand", "feet")
+        },
+    )
+    report = retarget(driver, small)[1]
+
+    assert report.scale == pytest.approx(1 / 16, rel=0.01)
+    assert report.warnings == ()
 
 
 def test_the_report_of_a_bust_says_that_it_guesses():
