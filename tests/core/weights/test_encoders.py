@@ -93,9 +93,9 @@ def test_on_a_cpu_calls_of_the_tiny_autoencoder_hold_little_and_lie_by_places():
     seen = []
     first = own.network.decoder.layers[0]
     first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    for side, calls in ((4, [4, 1]), (16, [4, 1]), (24, [1] * 5)):  # 32, 128 and 192 pixels
+    for side, calls in ((4, [4, 1]), (16, [4, 1]), (24, [1, 1])):  # 32, 128 and 192 pixels
         seen.clear()
-        result = own.decode(torch.randn(5, 4, side, side))
+        result = own.decode(torch.randn(sum(calls), 4, side, side))
         assert [len(one) for one in seen] == calls
         assert all(one.is_contiguous(memory_format=torch.channels_last) for one in seen)
         assert result.is_contiguous()

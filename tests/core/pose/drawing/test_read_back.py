@@ -109,7 +109,7 @@ def test_lines_that_are_narrow_at_a_small_size_are_read_larger() -> None:
     assert errors(clip, true)[clip.body.confidence[:, 0] > 0.5].max() < 1.5
 
 
-@pytest.mark.parametrize("line", [1, 2, 3])
+@pytest.mark.parametrize("line", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
 def test_no_joint_is_taken_from_the_lines_of_a_hand(line: int) -> None:
     rng = np.random.default_rng(line)
     true = walking(24)
