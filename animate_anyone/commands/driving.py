@@ -179,7 +179,7 @@ def fit_to_reference(
     for doubt in found.doubts:
         logger.warning("reference: %s", doubt)
     clip, report = retarget(driving.clip, pose, config)
-    logger.info("retargeting: %s", report.text())
+    logger.info("retargeting: %s", replace(report, warnings=()).text())
     for warning in report.warnings:
         logger.warning("retargeting: %s", warning)
     return replace(driving, clip=clip, size=clip.canvas)
