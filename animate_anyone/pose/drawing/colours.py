@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from .read_back import LEAST_SIDE_PX, exchanged_lead
+from .read_back import CERTAIN_LIMBS, LEAST_SIDE_PX, exchanged_lead
 
 _DARK = 40  # of 0..255: darker pixels count as the black background of a skeleton
 _LEAST_DARK = 0.6  # share of dark pixels in a skeleton clip
 # Share of full colours or white among the other pixels; edges and compression make some grey.
 _LEAST_PALETTE = 0.5
 _TRIED_FRAMES = 5  # skeletons that are looked at until their limbs tell the order
-_CERTAIN_LIMBS = 8  # that fit in one order more than in the other
 
 
 def is_skeleton(
@@ -47,11 +46,11 @@ def with_colours_in_order(
             tried += 1
             if min(frame.shape[:2]) >= LEAST_SIDE_PX and is_skeleton(frame):
                 lead += exchanged_lead(frame)
-        if abs(lead) >= _CERTAIN_LIMBS or tried >= _TRIED_FRAMES:
+        if abs(lead) >= CERTAIN_LIMBS or tried >= _TRIED_FRAMES:
             break
         if not tried:
             yield waiting.pop()
-    exchanged = lead >= _CERTAIN_LIMBS
+    exchanged = lead >= CERTAIN_LIMBS
     if exchanged:
         tell(
             "red and blue of its skeletons are exchanged, as limbs show; they are put in the order "

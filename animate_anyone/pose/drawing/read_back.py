@@ -48,7 +48,7 @@ _SHORT_LIMB_PX = 20  # widths of shorter limbs are not used
 _LEAST_WIDTH, _LEAST_CLEAR = 0.8, 0.2
 _COVERED = 2.2  # largest length of a limb relative to its visible part
 _ESTIMATED = 0.4  # confidence of joints that were estimated from their limbs
-_CERTAIN_LIMBS = 8  # lead in fitting limbs that decides the order of the channels
+CERTAIN_LIMBS = 8  # lead in fitting limbs that decides the order of the channels
 # Drawings whose lines do not grow with the canvas are read at their own size, or larger if the
 # lines are narrow even there: what is tried, in frames with a skeleton and up to a short side; and
 # how many times as many limbs must fit there to use it instead of the usual size.
@@ -91,7 +91,7 @@ def read_skeleton_frames(
         seen=float((confidence > _ESTIMATED).mean()),
         estimated=float((confidence == _ESTIMATED).mean()),
         swapped=way.swapped,
-        certain=abs(lead) >= _CERTAIN_LIMBS,
+        certain=abs(lead) >= CERTAIN_LIMBS,
         line_side=way.side,
     )
     return clip, report
@@ -153,7 +153,7 @@ def exchanged_lead(
 
 
 def _is_certain(tried: _Tried) -> bool:
-    return abs(_lead(tried)) >= _CERTAIN_LIMBS and any(
+    return abs(_lead(tried)) >= CERTAIN_LIMBS and any(
         sum(fitting > 0 for _, fitting in found) >= _TRIED_FRAMES for found in tried.values()
     )
 
@@ -168,7 +168,7 @@ def _best(tried: _Tried) -> _Way:
     }
     best = next(iter(fit))
     for way, limbs in fit.items():
-        if limbs > _MUCH_BETTER * fit[best] and limbs >= _CERTAIN_LIMBS:
+        if limbs > _MUCH_BETTER * fit[best] and limbs >= CERTAIN_LIMBS:
             best = way
     return best
 

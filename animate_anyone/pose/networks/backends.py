@@ -68,7 +68,7 @@ def load(
             raise _missing(provider, "onnxruntime is not installed") from error
         return _OpenCv(path, header, name), (_NO_RUNTIME,)
     offered = onnxruntime.get_available_providers()
-    available = [name for name, full in PROVIDERS.items() if full in offered]
+    available = [short for short, full in PROVIDERS.items() if full in offered]
     if provider == "auto":
         return _load_automatic(onnxruntime, path, header, available, name)
     if provider not in available:

@@ -67,6 +67,18 @@ def test_colours_in_order_stay(skeletons):
     assert told == []
 
 
+@pytest.mark.parametrize("hidden", [0.0, 0.3, 0.6])
+def test_no_order_is_told_wrongly_however_little_of_people_is_seen(performance, hidden):
+    clip = skeletons_of(performance, Size(128, 128))
+    rng = np.random.default_rng(1)
+    clip.body.confidence[rng.random(clip.body.confidence.shape) < hidden] = 0
+    frames = draw_pose(clip, Size(256, 256))
+    for given in (frames, frames[..., ::-1]):
+        result, told = in_order(given)
+        np.testing.assert_array_equal(result, frames if told else given)
+    assert in_order(frames)[1] == []
+
+
 def test_pictures_that_tell_no_order_stay(performance, skeletons):
     people = np.stack([painting.picture[..., ::-1] for painting in performance])
     noise = np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), np.uint8)
