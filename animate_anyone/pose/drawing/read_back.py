@@ -298,10 +298,11 @@ def _enough(centre: np.ndarray, hands: np.ndarray, by_hand: bool) -> float:
 
 def _densest(pixels: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the centre of the disc that covers most pixels, and their number."""
-    x, y = pixels.T
-    squares = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
+    from scipy.spatial import cKDTree  # takes a while to import
+
     radius = JOINT_RADIUS_PX + 0.5
-    centre = pixels[np.argmax((squares <= radius**2).sum(1))]
+    around = cKDTree(pixels).query_ball_point(pixels, radius, return_length=True)
+    centre = pixels[np.argmax(around)]
     for _ in range(2):
         covered = pixels[_distances(pixels, centre) <= radius]
         centre = covered.mean(0) if len(covered) else centre
