@@ -32,8 +32,11 @@ class TinyHub:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._serve, daemon=True).start()
         return self
+
+    def _serve(self):
+        self.server.serve_forever(poll_interval=0.01)  # the end waits for it, by default 0.5 s
 
     def __exit__(self, *_):
         self.go_on.set()
