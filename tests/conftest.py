@@ -98,6 +98,11 @@ def comfy_host(request) -> ComfyHost:
     return request.param
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name a long text by its length: names of tests go from process to process many times."""
+    return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > 100 else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     """Assign tests to groups, each of which runs in one worker, and put long tests first.
