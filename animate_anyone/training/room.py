@@ -74,9 +74,7 @@ def least_needs(
     device: torch.device,
 ) -> Needs:
     """Return a lower bound of what a step needs on the device of a process."""
-    networks, chosen = _networks(preset, *(getattr(config, name) for name in _SHAPING))
-    every = sum(value.numel() for value in networks.parameters())
-    counts = {name: networks.get_parameter(name).numel() for name in chosen}
+    networks, every, counts = _networks(preset, *(getattr(config, name) for name in _SHAPING))
     learning = sum(count for name, count in counts.items() if _learns(name, config))
     averaged = sum(counts.values()) if config.average_decay else 0
     activations = 0
@@ -175,8 +173,11 @@ _SHAPING = ("preset", "variant", "stage", "train", "lora", "train_image_encoder"
 def _networks(
     preset: Preset,
     *values: str | int,  # of _SHAPING
-) -> tuple[AnimateNetworks, tuple[str, ...]]:
-    """Return the networks of a stage without values, and the names of what learns."""
+) -> tuple[AnimateNetworks, int, dict[str, int]]:
+    """Return the networks of a stage without values; how many they have, and each part that learns.
+
+    The numbers are kept as well: to count them takes longer than to build the networks.
+    """
     fields = dict(zip(_SHAPING, values, strict=True))
     config = TrainingConfig(**cast(dict, fields))
     unet = preset.unet if config.stage == 2 else replace(preset.unet, motion=None)
@@ -184,7 +185,8 @@ def _networks(
         networks = AnimateNetworks(
             replace(preset, unet=unet), config.variant, image_encoder=config.train_image_encoder
         )
-    return networks, tuple(networks.train_stage(config))
+    learning = {name: value.numel() for name, value in networks.train_stage(config).items()}
+    return networks, sum(value.numel() for value in networks.parameters()), learning
 
 
 def _learns(name: str, config: TrainingConfig) -> bool:

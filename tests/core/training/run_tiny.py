@@ -26,14 +26,14 @@ from animate_anyone.training.config import TrainingConfig
 from animate_anyone.training.loop.trainer import Surroundings, Trainer
 from animate_anyone.training.sources.shards import Shards
 
-PRESET = Preset(
+PRESET = Preset(  # with networks of one level: what a run does is the same with more
     name="tiny",
     title="tiny",
     unet=UNetConfig(
         in_channels=4,
         out_channels=4,
-        block_out_channels=(8, 16),
-        attention_levels=(True, True),
+        block_out_channels=(8,),
+        attention_levels=(True,),
         layers_per_block=1,
         heads=2,
         cross_attention_dim=16,
