@@ -27,13 +27,13 @@ def clip_of(models, sampling=None, frames=6, reference=None, **options):
     return torch.cat(list(animate(models, reference, poses_of(frames), sampling, **options)))
 
 
-def short(tiny, **changes):
-    usual = sampling_of(tiny.preset)
+def short(small, **changes):
+    usual = sampling_of(small.preset)
     return replace(usual, **{"windows": replace(usual.windows, overlap=2), **changes})
 
 
-def test_networks_are_let_go_when_they_are_not_needed_any_more(tiny, monkeypatch):
-    models, alive = tiny.models(), []
+def test_networks_are_let_go_when_they_are_not_needed_any_more(small, monkeypatch):
+    models, alive = small.models(), []
     names = ("reference_net", "image_encoder", "denoiser", "pose_guider", "autoencoder")
     refs = {name: weakref.ref(getattr(models, name)) for name in names}
 
@@ -46,12 +46,12 @@ def test_networks_are_let_go_when_they_are_not_needed_any_more(tiny, monkeypatch
     def look(*_):
         alive.append({name for name, ref in refs.items() if ref() is not None})
 
-    clip_of(tiny.models())  # all networks are kept without `let_go`
+    clip_of(small.models())  # all networks are kept without `let_go`
     chunks = animate(
         models,
         torch.rand(1, 3, 48, 32),
         poses_of(6),
-        short(tiny, frames_per_decode=2),
+        short(small, frames_per_decode=2),
         progress=look,
         let_go=let_go,
     )
@@ -63,25 +63,25 @@ def test_networks_are_let_go_when_they_are_not_needed_any_more(tiny, monkeypatch
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 5, 11])
-def test_every_length_gives_as_many_frames_as_poses(tiny, frames):
-    clip = clip_of(tiny.models(), frames=frames)
+def test_every_length_gives_as_many_frames_as_poses(small, frames):
+    clip = clip_of(small.models(), frames=frames)
 
     assert clip.shape == (frames, 3, 48, 32)
     assert 0 <= clip.min() <= clip.max() <= 1
 
 
-def test_the_same_seed_gives_the_same_clip_and_another_seed_another(tiny):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+def test_the_same_seed_gives_the_same_clip_and_another_seed_another(small):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
     first, again, other = (
-        clip_of(models, short(tiny, seed=seed), reference=reference) for seed in (1, 1, 2)
+        clip_of(models, short(small, seed=seed), reference=reference) for seed in (1, 1, 2)
     )
 
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def test_reference_and_pose_both_matter(tiny):
-    models, sampling = tiny.models(), short(tiny)
+def test_reference_and_pose_both_matter(small):
+    models, sampling = small.models(), short(small)
     one, other = torch.rand(2, 1, 3, 48, 32)
     poses = poses_of(4)
     clips = [
@@ -123,28 +123,28 @@ def test_ddim_of_one_window_equals_the_equations_written_out(tiny):
     assert torch.allclose(clip, expected, atol=1e-5)
 
 
-def test_guidance_of_one_runs_only_the_conditional_row(tiny, monkeypatch):
+def test_guidance_of_one_runs_only_the_conditional_row(small, monkeypatch):
     rows = []
     forward = UNet.forward
     monkeypatch.setattr(
         UNet, "forward", lambda self, x, *rest: rows.append(len(x)) or forward(self, x, *rest)
     )
-    clip_of(tiny.models(), short(tiny, guidance=1.0), frames=4)
-    clip_of(tiny.models(), short(tiny, guidance=1.5), frames=4)
+    clip_of(small.models(), short(small, guidance=1.0), frames=4)
+    clip_of(small.models(), short(small, guidance=1.5), frames=4)
 
     assert rows == [1, 1, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize("per_call", [1, 2])
-def test_steps_outside_of_the_interval_run_only_the_conditional_row(tiny, monkeypatch, per_call):
+def test_steps_outside_of_the_interval_run_only_the_conditional_row(small, monkeypatch, per_call):
     rows = []
     forward = UNet.forward
     monkeypatch.setattr(
         UNet, "forward", lambda self, x, *rest: rows.append(len(x)) or forward(self, x, *rest)
     )
     interval = GuidanceInterval(start=0.25, end=0.75)
-    usual = short(tiny, steps=4, windows_per_call=per_call)
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+    usual = short(small, steps=4, windows_per_call=per_call)
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
     run = partial(clip_of, models, reference=reference)
     clip = run(replace(usual, interval=interval))
 
@@ -159,16 +159,16 @@ def test_steps_outside_of_the_interval_run_only_the_conditional_row(tiny, monkey
     )
 
 
-def test_the_whole_interval_changes_nothing(tiny):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
-    whole = short(tiny, interval=GuidanceInterval(start=0, end=1))
-    one, other = (clip_of(models, each, reference=reference) for each in (short(tiny), whole))
+def test_the_whole_interval_changes_nothing(small):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
+    whole = short(small, interval=GuidanceInterval(start=0, end=1))
+    one, other = (clip_of(models, each, reference=reference) for each in (short(small), whole))
     assert torch.equal(one, other)
 
 
-def test_an_interval_without_a_step_is_refused(tiny):
+def test_an_interval_without_a_step_is_refused(small):
     with pytest.raises(ConfigError, match=r"guidance interval got .* has none"):
-        clip_of(tiny.models(), short(tiny, interval=GuidanceInterval(start=0.4, end=0.45)))
+        clip_of(small.models(), short(small, interval=GuidanceInterval(start=0.4, end=0.45)))
 
 
 def calls_of(tiny, monkeypatch, sampling, frames=6):
@@ -238,7 +238,7 @@ def test_a_step_cache_larger_than_the_steps_is_refused(tiny):
         clip_of(tiny.models(), short(tiny, step_cache=4))
 
 
-def test_reference_is_encoded_once_per_clip(tiny, monkeypatch):
+def test_reference_is_encoded_once_per_clip(small, monkeypatch):
     calls = []
     features = UNet.reference_features
     monkeypatch.setattr(
@@ -246,46 +246,46 @@ def test_reference_is_encoded_once_per_clip(tiny, monkeypatch):
         "reference_features",
         lambda self, *rest: calls.append(1) or features(self, *rest),
     )
-    clip_of(tiny.models(), short(tiny), frames=11)
+    clip_of(small.models(), short(small), frames=11)
 
     assert len(calls) == 1
 
 
 @pytest.mark.parametrize("per_call", [2, 3, 99])
-def test_windows_in_one_call_give_the_same_as_one_by_one(tiny, per_call):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+def test_windows_in_one_call_give_the_same_as_one_by_one(small, per_call):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
     single, together = (
-        clip_of(models, short(tiny, windows_per_call=n), frames=11, reference=reference)
+        clip_of(models, short(small, windows_per_call=n), frames=11, reference=reference)
         for n in (1, per_call)
     )
 
     assert torch.allclose(single, together, atol=1e-5)
 
 
-def test_pose_features_on_demand_equal_stored_ones(tiny):
-    guider, poses = tiny.models().pose_guider, poses_of(19)
+def test_pose_features_on_demand_equal_stored_ones(small):
+    guider, poses = small.models().pose_guider, poses_of(19)
     kept, made = PoseFeatures(guider, poses), PoseFeatures(guider, poses, kept_bytes=0)
 
     assert kept.of((3, 18, 7)).shape == (1, 8, 3, 6, 4)
     assert torch.allclose(kept.of((3, 18, 7)), made.of((3, 18, 7)), atol=1e-6)
 
 
-def test_frames_are_decoded_on_demand(tiny):
-    models = tiny.models()
+def test_frames_are_decoded_on_demand(small):
+    models = small.models()
     decoded = []
     original = models.autoencoder.decode
     models.autoencoder.decode = lambda x: decoded.append(len(x)) or original(x)
     chunks = animate(
-        models, torch.rand(1, 3, 48, 32), poses_of(7), short(tiny, frames_per_decode=3)
+        models, torch.rand(1, 3, 48, 32), poses_of(7), short(small, frames_per_decode=3)
     )
 
     assert decoded == []
     assert [len(chunk) for chunk in chunks] == [3, 3, 1]
 
 
-def test_progress_counts_windows_of_all_steps_and_may_interrupt(tiny):
+def test_progress_counts_windows_of_all_steps_and_may_interrupt(small):
     seen = []
-    clip_of(tiny.models(), short(tiny), progress=lambda *values: seen.append(values))
+    clip_of(small.models(), short(small), progress=lambda *values: seen.append(values))
     assert seen == [(i, 6) for i in range(1, 7)]
 
     class StopError(Exception):
@@ -295,27 +295,27 @@ def test_progress_counts_windows_of_all_steps_and_may_interrupt(tiny):
         raise StopError
 
     with pytest.raises(StopError):
-        clip_of(tiny.models(), short(tiny), progress=interrupt)
+        clip_of(small.models(), short(small), progress=interrupt)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "euler", "dpmpp_2m_sde"])
-def test_samplers_run_and_repeat(tiny, sampler):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+def test_samplers_run_and_repeat(small, sampler):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
     clips = [
-        clip_of(models, short(tiny, sampler=sampler), frames=2, reference=reference)
+        clip_of(models, short(small, sampler=sampler), frames=2, reference=reference)
         for _ in range(2)
     ]
 
     assert torch.equal(*clips)
 
 
-def test_half_precision_networks_give_nearly_the_same(tiny):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
-    exact = clip_of(models, short(tiny), reference=reference)
+def test_half_precision_networks_give_nearly_the_same(small):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
+    exact = clip_of(models, short(small), reference=reference)
     for network in (models.denoiser, models.reference_net, models.pose_guider):
         network.to(torch.bfloat16)
 
-    assert (clip_of(models, short(tiny), reference=reference) - exact).abs().max() < 0.1
+    assert (clip_of(models, short(small), reference=reference) - exact).abs().max() < 0.1
 
 
 @pytest.mark.parametrize(
@@ -328,11 +328,11 @@ def test_half_precision_networks_give_nearly_the_same(tiny):
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_options_change_the_clip_and_keep_its_length(tiny, changes):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+def test_options_change_the_clip_and_keep_its_length(small, changes):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
     usual, other = (
         clip_of(models, sampling, frames=9, reference=reference)
-        for sampling in (short(tiny), replace(short(tiny), **changes))
+        for sampling in (short(small), replace(short(small), **changes))
     )
 
     assert usual.shape == other.shape
@@ -340,8 +340,8 @@ def test_options_change_the_clip_and_keep_its_length(tiny, changes):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (300, 20), (32, 48), (1500, 1500)])
-def test_reference_of_any_size_is_fitted(tiny, size, caplog):
-    clip = clip_of(tiny.models(), short(tiny), frames=2, reference=torch.rand(1, 3, *size[::-1]))
+def test_reference_of_any_size_is_fitted(small, size, caplog):
+    clip = clip_of(small.models(), short(small), frames=2, reference=torch.rand(1, 3, *size[::-1]))
 
     assert clip.shape == (2, 3, 48, 32)
     assert ("edges are continued" in caplog.text) == (size != (32, 48))
@@ -359,13 +359,13 @@ def test_reference_of_any_size_is_fitted(tiny, size, caplog):
         (torch.full((1, 3, 48, 32), torch.nan), "reference got NaN or infinite values"),
     ],
 )
-def test_references_that_cannot_be_used_are_named(tiny, reference, message):
+def test_references_that_cannot_be_used_are_named(small, reference, message):
     with pytest.raises(InputError, match=message):
-        clip_of(tiny.models(), reference=reference)
+        clip_of(small.models(), reference=reference)
 
 
-def test_several_pictures_are_seen_and_the_strengths_count(tiny):
-    models, (one, other) = tiny.models(), torch.rand(2, 1, 3, 48, 32)
+def test_several_pictures_are_seen_and_the_strengths_count(small):
+    models, (one, other) = small.models(), torch.rand(2, 1, 3, 48, 32)
     small = torch.rand(1, 3, 5, 9)
     alone = clip_of(models, reference=one)
     assert torch.equal(clip_of(models, reference=[one], strengths=[1]), alone)
@@ -376,18 +376,18 @@ def test_several_pictures_are_seen_and_the_strengths_count(tiny):
         assert not torch.allclose(clip_of(models, reference=more), alone, atol=1e-4)
 
 
-def test_strengths_that_cannot_be_used_are_named(tiny):
+def test_strengths_that_cannot_be_used_are_named(small):
     two = torch.rand(2, 3, 48, 32)
     for strengths, message in (([1], "strengths got 1 values for 2"), ([0, 0], "none would be")):
         with pytest.raises(InputError, match=message):
-            animate(tiny.models(), two, poses_of(2), strengths=strengths)
+            animate(small.models(), two, poses_of(2), strengths=strengths)
 
 
-def test_strengths_in_parts_of_the_run(tiny):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+def test_strengths_in_parts_of_the_run(small):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
 
     def clip(reference=reference, strengths=None, **changes):
-        return clip_of(models, short(tiny, **changes), reference=reference, strengths=strengths)
+        return clip_of(models, short(small, **changes), reference=reference, strengths=strengths)
 
     usual = clip()
     explicit = {"pose_strength": Strength(end=1.0), "reference_strength": Strength(value=1.0)}
@@ -434,9 +434,9 @@ def test_a_step_cache_does_not_mix_strengths(tiny):
         (poses_of(2) / 255, "poses got float64"),
     ],
 )
-def test_poses_that_cannot_be_used_are_named(tiny, poses, message):
+def test_poses_that_cannot_be_used_are_named(small, poses, message):
     with pytest.raises(InputError, match=message):
-        animate(tiny.models(), torch.rand(1, 3, 48, 32), poses)
+        animate(small.models(), torch.rand(1, 3, 48, 32), poses)
 
 
 @pytest.mark.parametrize(
@@ -457,28 +457,28 @@ def test_poses_that_cannot_be_used_are_named(tiny, poses, message):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_settings_that_cannot_be_used_are_named(tiny, changes, message):
+def test_settings_that_cannot_be_used_are_named(small, changes, message):
     with pytest.raises(InputError, match=message):
-        clip_of(tiny.models(), short(tiny, **changes), frames=9)
+        clip_of(small.models(), short(small, **changes), frames=9)
 
 
-def test_short_clip_needs_no_long_motion_table(tiny):
-    sampling = replace(short(tiny), windows=WindowConfig(length=24))
+def test_short_clip_needs_no_long_motion_table(small):
+    sampling = replace(short(small), windows=WindowConfig(length=24))
 
-    assert len(clip_of(tiny.models(), sampling, frames=5)) == 5
+    assert len(clip_of(small.models(), sampling, frames=5)) == 5
 
 
 @pytest.mark.parametrize("part", ["autoencoder", "image_encoder"])
-def test_weights_without_encoders_are_refused(tiny, part):
-    models = tiny.models()
+def test_weights_without_encoders_are_refused(small, part):
+    models = small.models()
     setattr(models, part, None)
 
     with pytest.raises(WeightsError, match=f"{part} got none; tiny test weights needs one"):
         clip_of(models)
 
 
-def test_nan_weights_are_reported_in_the_first_step(tiny):
-    models = tiny.models()
+def test_nan_weights_are_reported_in_the_first_step(small):
+    models = small.models()
     models.denoiser.conv_in.weight.data[0] = torch.nan
 
     with pytest.raises(WeightsError, match=r"NaN or infinite values \(in step 1 of 3\)"):
