@@ -327,6 +327,7 @@ def test_root_file_imports_nothing_of_ours_when_loaded():
     assert {name.split(".")[0] for name in executed} <= sys.stdlib_module_names
 
 
+@pytest.mark.slow
 def test_modules_that_nodes_use_load_without_opencv_diffusers_and_transformers():
     """The host has no OpenCV, and the other two take seconds. Only drawn characters need OpenCV."""
     modules = [

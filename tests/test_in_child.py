@@ -47,6 +47,7 @@ def results(tmp_path_factory, request):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["good", "between", "last"])
 def test_a_good_test_passes_whatever_other_tests_do(results, name):
     assert results[name].passed

@@ -69,6 +69,7 @@ def test_a_combination_without_tests_fails(tests):
     assert outcome.trouble == "pytest ended with 5"
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_is_named():
     outcome, (reader, writer) = processors.Outcome(PLAIN), os.pipe()
     with os.fdopen(reader, "rb") as source:

@@ -224,6 +224,7 @@ def test_this_repository_lacks_only_facts_of_its_owner_or_of_a_release():
     assert [row for row in rows(ROOT) if not allowed.match(row)] == []
 
 
+@pytest.mark.slow
 @needs_git
 def test_the_command_fails_while_something_is_missing():
     run = subprocess.run(

@@ -32,8 +32,8 @@ def poses_of(frames):
     return rng.integers(0, 255, (frames, SIZE.height, SIZE.width, 3), np.uint8)
 
 
-def short(tiny, **changes):
-    usual = sampling_of(tiny.preset)
+def short(small, **changes):
+    usual = sampling_of(small.preset)
     return replace(usual, steps=2, **{"windows": replace(usual.windows, overlap=2), **changes})
 
 
@@ -79,8 +79,8 @@ def test_pieces_that_bring_nothing_new_are_refused(frames, length, held, message
         plan_pieces(frames, length, held)
 
 
-def test_held_frames_need_room_in_the_window_and_no_loop(tiny):
-    usual = sampling_of(tiny.preset).windows  # of 4 frames
+def test_held_frames_need_room_in_the_window_and_no_loop(small):
+    usual = sampling_of(small.preset).windows  # of 4 frames
     check_held(3, 9, usual)
     with pytest.raises(InputError, match=r"held got 4 frames; the first window has 4, .* Hold 3"):
         check_held(4, 9, usual)
@@ -91,8 +91,8 @@ def test_held_frames_need_room_in_the_window_and_no_loop(tiny):
 
 
 @pytest.mark.parametrize("options", [{}, {"shared_noise": 0.3}, {"repeat_noise": True}])
-def test_a_clip_of_one_piece_is_the_same_to_the_last_bit(tiny, options):
-    models, reference, sampling = tiny.models(), torch.rand(1, 3, 48, 32), short(tiny, **options)
+def test_a_clip_of_one_piece_is_the_same_to_the_last_bit(small, options):
+    models, reference, sampling = small.models(), torch.rand(1, 3, 48, 32), short(small, **options)
     chunks = animate(models, reference, poses_of(7), sampling)
     assert np.array_equal(
         np.concatenate([to_bytes(chunk) for chunk in chunks]),
@@ -101,16 +101,16 @@ def test_a_clip_of_one_piece_is_the_same_to_the_last_bit(tiny, options):
 
 
 @pytest.mark.parametrize("options", [{"shared_noise": 0.3}, {"repeat_noise": True}])
-def test_pieces_hold_the_last_frames_and_give_all_frames_once(tiny, monkeypatch, options):
+def test_pieces_hold_the_last_frames_and_give_all_frames_once(small, monkeypatch, options):
     seen, denoise = [], kept.Kept.over
     monkeypatch.setattr(
         kept.Kept, "over", lambda self, latents: seen.append(self) or denoise(self, latents)
     )
     progress = []
     result = made(
-        tiny.models(),
+        small.models(),
         plan_pieces(11, 6, 2),
-        short(tiny, **options),
+        short(small, **options),
         progress=lambda done, total: progress.append((done, total)),
     )
     assert len(result) == 11
@@ -119,21 +119,21 @@ def test_pieces_hold_the_last_frames_and_give_all_frames_once(tiny, monkeypatch,
     assert [done for done, _ in progress] == list(range(1, len(progress) + 1))
 
 
-def test_an_earlier_clip_is_not_shown_again_and_the_reference_is(tiny):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+def test_an_earlier_clip_is_not_shown_again_and_the_reference_is(small):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
     earlier = encode_beginning(models, torch.rand(2, 3, 48, 32))
     assert earlier.latents.shape == (1, 4, 2, 6, 4)
     pieces = plan_pieces(6, None)
-    assert len(made(models, pieces, short(tiny), reference, beginning=earlier)) == 4
+    assert len(made(models, pieces, short(small), reference, beginning=earlier)) == 4
     first = encode_reference_beginning(models, reference, SIZE)
-    result = made(models, pieces, short(tiny), reference, beginning=first)
+    result = made(models, pieces, short(small), reference, beginning=first)
     assert len(result) == 6
     shown = models.autoencoder.decode(models.autoencoder.encode(reference))
     assert np.abs(result[:1].astype(int) - to_bytes(shown)).max() <= 1
 
 
-def test_networks_are_let_go_before_the_last_piece_is_decoded(tiny):
-    models, alive = tiny.models(), []
+def test_networks_are_let_go_before_the_last_piece_is_decoded(small):
+    models, alive = small.models(), []
     refs = {name: weakref.ref(getattr(models, name)) for name in ("denoiser", "reference_net")}
     inputs = map(FrameInputs, poses_of(8))
     parts = animate_in_pieces(
@@ -141,7 +141,7 @@ def test_networks_are_let_go_before_the_last_piece_is_decoded(tiny):
         torch.rand(1, 3, 48, 32),
         inputs,
         plan_pieces(8, 6, 2),
-        short(tiny),
+        short(small),
         let_go=models.let_go,
     )
     for _ in parts:
@@ -149,8 +149,8 @@ def test_networks_are_let_go_before_the_last_piece_is_decoded(tiny):
     assert alive == [{"denoiser"}, set()]
 
 
-def test_the_encoder_stays_as_long_as_a_kept_background_needs_it(tiny):
-    models, told = tiny.models(), []
+def test_the_encoder_stays_as_long_as_a_kept_background_needs_it(small):
+    models, told = small.models(), []
     behind = np.zeros((48, 32, 3), np.uint8)
     mask = np.full((48, 32), 255, np.uint8)
     parts = animate_in_pieces(
@@ -158,7 +158,7 @@ def test_the_encoder_stays_as_long_as_a_kept_background_needs_it(tiny):
         torch.rand(1, 3, 48, 32),
         (FrameInputs(pose, mask=mask, behind=behind) for pose in poses_of(8)),
         plan_pieces(8, 6, 2),
-        short(tiny),
+        short(small),
         let_go=lambda name: (told.append(name), models.let_go(name)),
     )
     assert len(list(parts)) == 2
@@ -207,23 +207,23 @@ def scene_of(frames, masks):
     ]
 
 
-def test_outside_of_the_mask_everything_stays_to_the_pixel(tiny):
+def test_outside_of_the_mask_everything_stays_to_the_pixel(small):
     masks = np.zeros((5, 48, 32), np.uint8)
     masks[:, 10:30, 8:20], masks[:, 12:28, 10:18] = 100, 255
     behind, inputs = scene_of(5, masks)
-    result = made(tiny.models(), plan_pieces(5, None), short(tiny), inputs=inputs)
+    result = made(small.models(), plan_pieces(5, None), short(small), inputs=inputs)
     assert np.array_equal(result[masks == 0], behind[masks == 0])
     assert (result[masks == 255] != behind[masks == 255]).any()
-    pieces = made(tiny.models(), plan_pieces(5, 4, 1), short(tiny), inputs=inputs)
+    pieces = made(small.models(), plan_pieces(5, 4, 1), short(small), inputs=inputs)
     assert np.array_equal(pieces[masks == 0], behind[masks == 0])
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_empty_and_full_masks_give_the_background_and_the_plain_clip(tiny, value):
-    models, reference = tiny.models(), torch.rand(1, 3, 48, 32)
+def test_empty_and_full_masks_give_the_background_and_the_plain_clip(small, value):
+    models, reference = small.models(), torch.rand(1, 3, 48, 32)
     behind, inputs = scene_of(4, np.full((4, 48, 32), value, np.uint8))
-    result = made(models, plan_pieces(4, None), short(tiny), reference, inputs=inputs)
-    plain = made(models, plan_pieces(4, None), short(tiny), reference)
+    result = made(models, plan_pieces(4, None), short(small), reference, inputs=inputs)
+    plain = made(models, plan_pieces(4, None), short(small), reference)
     if value:
         assert np.abs(result.astype(int) - plain).max() <= 1
     else:

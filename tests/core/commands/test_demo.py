@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from animate_anyone.__main__ import main
 from animate_anyone.media import clip_info, frames_of, read_picture, to_bytes
@@ -36,6 +37,7 @@ def test_demo_goes_from_a_video_to_a_clip_a_sheet_and_a_report(tiny_bundle, tmp_
     assert (report["driving"]["extract"]["frames"], report["retargeting"]["mode"]) == (3, "limb")
 
 
+@pytest.mark.slow
 def test_driving_video_shows_the_named_driver(tiny_bundle, tmp_path):
     clips = []
     for driver in (3, 4):

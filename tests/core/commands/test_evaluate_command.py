@@ -170,6 +170,7 @@ def test_a_prepared_data_set_is_animated_and_listed_beside_the_paper(prepared, e
     )
 
 
+@pytest.mark.slow
 def test_frames_prepared_differently_from_the_protocol_are_reported(prepared, evaluated, capsys):
     data = evaluated("tiktok", 2)
     assert data["changed"]["fit"] == {"protocol": "crop", "here": "pad"}
@@ -252,6 +253,7 @@ def test_export_of_a_variant_says_how_it_is_measured(tmp_path, capsys):
     assert not (tmp_path / "files").exists()
 
 
+@pytest.mark.slow
 def test_frozen_encoders_of_a_run_must_be_named(prepared, tmp_path, capsys):
     run = write_run(tmp_path / "run", train_image_encoder=False)
     words = ["--data", str(prepared), "--models", str(run), "--steps", "1", "--cfg", "1"]

@@ -115,6 +115,7 @@ def test_a_test_goes_on_where_it_was(drawn, tmp_path, counted):
     assert places == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_rows_without_a_folder_of_their_own_are_in_one_for_now(
     drawn, tmp_path, monkeypatch, counted, capsys
 ):
@@ -170,6 +171,7 @@ def test_generated_clips_are_kept_and_measured_again(drawn, tmp_path, counted):
     assert set(figures_of(["evaluate", *again], tmp_path)["compared"]) == set(names)
 
 
+@pytest.mark.slow
 def test_kept_videos_have_the_clips_rate_and_their_folder_is_theirs(drawn, tmp_path, capsys):
     words, _ = drawn
     words = [*words, "--pairs", "2", "--keep-clips", str(tmp_path / "clips")]
@@ -342,6 +344,7 @@ def test_workers_give_the_rows_of_one_process(drawn, tmp_path, monkeypatch):
     assert made == [(True, True)] * 2
 
 
+@pytest.mark.slow
 def test_clips_whose_workers_died_are_named_and_the_others_kept(
     drawn, tmp_path, monkeypatch, capsys
 ):
@@ -381,6 +384,7 @@ def test_a_worker_with_other_networks_is_refused(drawn, monkeypatch, capsys):
     assert "Give --device and --dtype" in said
 
 
+@pytest.mark.slow
 def test_another_network_of_lpips_is_refused_and_its_files_are_named(
     tiny_bundle, tmp_path, monkeypatch, capsys
 ):

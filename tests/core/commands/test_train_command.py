@@ -99,6 +99,7 @@ def test_a_named_encoder_must_be_that_of_the_cache(tmp_path, data):
         source_of(replace(choices, vae=other), config)
 
 
+@pytest.mark.slow
 def test_clips_too_short_to_validate_with_are_left_out(tmp_path, data):
     choices = Choices(folder=tmp_path, data=data, vae=VAE)
     config = replace(get_recipe("aa-mini", 1), validate_every=1)

@@ -301,6 +301,7 @@ def test_the_split_is_in_the_manifest_and_missing_clips_in_the_report(three):
     assert [entry.split for entry in manifest.clips] == ["", "train", "test"]
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_files(three):
     clips, poses, out = three
     maker = ToolMaker(stored=poses)

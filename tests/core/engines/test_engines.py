@@ -34,6 +34,7 @@ def test_inline_makes_its_worker_once_and_reads_work_as_it_goes(tmp_path):
     assert made == [1]
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_its_item_another_try_and_nothing_else(tmp_path):
     make = MakeDoubler(str(tmp_path), ((3, 1), (5, 99)))
     results = dict(Processes(2, threads=1).run(make, range(8)))

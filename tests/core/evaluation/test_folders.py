@@ -79,6 +79,7 @@ def test_frames_are_read_with_number_and_stride_of_the_protocol(folders):
     assert rows["result"].clips["b"]["psnr"] == pytest.approx(float(psnr(*read).mean()), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_fvd_and_poses_of_finished_clips(folders, tmp_path):
     rule = FvdRule(frames=4, size=16, fps=15.0, sha256=write_fvd_network(tmp_path / "i3d.pt"))
     protocol = replace(PROTOCOL, fvd=rule)

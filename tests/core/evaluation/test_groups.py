@@ -52,8 +52,8 @@ def test_backs_are_asked_from_a_front_and_a_second_picture_shows_the_back():
         assert not torch.equal(second, pair.reference)
 
 
-def test_every_group_has_its_rows_and_backs_a_further_one(tiny):
-    models, sampling = tiny.models(), sampling_of(tiny.preset)
+def test_every_group_has_its_rows_and_backs_a_further_one(small):
+    models, sampling = small.models(), sampling_of(small.preset)
     pairs = [held_out_pair(0, size=SIZE), *(group_pair(group, 0, size=SIZE) for group in GROUPS)]
     rows = evaluate(models, sampling, pairs)
     ways = (RESULT, COPY, CEILING)

@@ -1,4 +1,4 @@
-"""Whole evaluations: of pairs through tiny networks, as JSON, as Markdown, beside the paper."""
+"""Whole evaluations: of pairs through small networks, as JSON, as Markdown, beside the paper."""
 
 import json
 from dataclasses import replace
@@ -31,8 +31,8 @@ def cells_of(markdown: str) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(header[1:], row[1:], strict=True)) for row in rows}
 
 
-def test_pairs_are_measured_by_clip_with_their_baselines(tiny):
-    models, sampling = tiny.models(), sampling_of(tiny.preset)
+def test_pairs_are_measured_by_clip_with_their_baselines(small):
+    models, sampling = small.models(), sampling_of(small.preset)
     pairs = list(held_out_pairs(2, 3, Size(64, 64)))
     done: list[int] = []
     rows = evaluate(models, sampling, pairs, progress=done.append)
@@ -47,8 +47,8 @@ def test_pairs_are_measured_by_clip_with_their_baselines(tiny):
     assert {"figure_psnr", "iou", "flicker"} <= set(rows[RESULT].mean)
 
 
-def test_clips_are_compared_at_the_size_of_the_protocol(tiny):
-    models, sampling = tiny.models(), sampling_of(tiny.preset)
+def test_clips_are_compared_at_the_size_of_the_protocol(small):
+    models, sampling = small.models(), sampling_of(small.preset)
     (pair,) = held_out_pairs(1, 1, Size(64, 64))
     rows = evaluate(models, sampling, [pair], Instruments(size=Size(32, 32)), baselines=False)
     small = torch.nn.functional.interpolate(
@@ -62,8 +62,8 @@ def test_clips_are_compared_at_the_size_of_the_protocol(tiny):
     assert "iou" not in rows[RESULT].mean
 
 
-def test_clips_longer_than_a_window_have_seams(tiny):
-    models, sampling = tiny.models(), sampling_of(tiny.preset)
+def test_clips_longer_than_a_window_have_seams(small):
+    models, sampling = small.models(), sampling_of(small.preset)
     (pair,) = held_out_pairs(1, 9, Size(64, 64))
     sampling = replace(sampling, windows=replace(sampling.windows, length=6, overlap=2))
     rows = evaluate(models, sampling, [pair], baselines=False)

@@ -19,8 +19,8 @@ from animate_anyone.weights.load import load_mini
 from animate_anyone.weights.pose_models import open_pose_pair
 
 
-def test_figures_are_means_over_pairs_and_gains_over_the_still_reference(tiny):
-    models, sampling = tiny.models(), sampling_of(tiny.preset)
+def test_figures_are_means_over_pairs_and_gains_over_the_still_reference(small):
+    models, sampling = small.models(), sampling_of(small.preset)
     pairs = list(held_out_pairs(2, 3, Size(64, 64)))
     report = validate(models, pairs, sampling, None)
     clips = [generate(models, pair, replace(sampling, seed=i)) for i, pair in enumerate(pairs)]
@@ -62,6 +62,6 @@ def test_true_frames_have_the_skeletons_that_they_were_drawn_from():
     assert pck(reader.read_pixels(pair.truth), pair.skeletons) > 0.95
 
 
-def test_no_pairs_are_refused(tiny):
+def test_no_pairs_are_refused(small):
     with pytest.raises(InputError, match="pairs got none"):
-        validate(tiny.models(), [], sampling_of(tiny.preset), None)
+        validate(small.models(), [], sampling_of(small.preset), None)

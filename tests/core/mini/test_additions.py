@@ -172,6 +172,7 @@ def test_the_error_for_a_missing_controlnet_says_how_to_get_it(tmp_path, monkeyp
         additions.example_control()
 
 
+@pytest.mark.slow
 def test_a_new_lora_names_layers_of_the_denoiser_and_changes_nothing(base):
     seen = {"draw": draw_ink, "characters": 1}
     plain = measure.sampled(base, predict=unchanged(base), **seen)

@@ -55,6 +55,7 @@ def test_the_encoder_starts_as_principal_components_of_patches():
     torch.testing.assert_close(ours.abs(), wanted.abs(), atol=2e-3, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_weights(whole, tmp_path, monkeypatch):
     def stop(run, values):
         raise KeyboardInterrupt
@@ -114,6 +115,7 @@ def test_polishing_continues_with_results_of_the_networks(folder, monkeypatch):
         write_results(folder, trained, shards=2, clips=2, frames=1)
 
 
+@pytest.mark.slow
 def test_results_show_all_kinds_too_and_may_have_two_references(folder, monkeypatch):
     monkeypatch.setattr(mini_results, "STEPS", (1,))
     monkeypatch.setattr(mini_results, "TWO_REFERENCES", 1.0)

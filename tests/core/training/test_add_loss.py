@@ -50,14 +50,14 @@ def log_of(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines]
 
 
-def train(tiny, data, folder, config) -> dict[str, torch.Tensor]:
-    trainer = Trainer(config, folder, tiny.preset)
+def train(small, data, folder, config) -> dict[str, torch.Tensor]:
+    trainer = Trainer(config, folder, small.preset)
     trainer.run(Shards(data, consecutive=False))
     return trainer.networks.state_dict()
 
 
-def test_an_added_term_changes_the_weights_and_is_logged(tmp_path, tiny, data, brightness):
-    weights = train(tiny, data, tmp_path / "with", replace(SMALL, losses={"brightness": 3.0}))
+def test_an_added_term_changes_the_weights_and_is_logged(tmp_path, small, data, brightness):
+    weights = train(small, data, tmp_path / "with", replace(SMALL, losses={"brightness": 3.0}))
     (entry,) = log_of(tmp_path / "with")
     assert entry["loss_brightness"] > 0
     both = entry["loss_prediction"] + entry["loss_brightness"]
@@ -67,7 +67,7 @@ def test_an_added_term_changes_the_weights_and_is_logged(tmp_path, tiny, data, b
     assert facts.timesteps.shape == (1, 2)
     assert facts.masks is not None
 
-    without = train(tiny, data, tmp_path / "without", replace(SMALL, losses={"brightness": 0.0}))
+    without = train(small, data, tmp_path / "without", replace(SMALL, losses={"brightness": 0.0}))
     (plain,) = log_of(tmp_path / "without")
     assert len(brightness) == 1, "a term of weight 0 is not computed"
     assert plain["loss"] == pytest.approx(entry["loss_prediction"], rel=1e-4)
@@ -89,6 +89,7 @@ def test_an_added_term_is_in_the_configuration_with_its_default_weight(tmp_path)
         SMALL.changed({"losses": {"brightness": -1}})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("brightness")
 def test_an_added_term_is_set_and_logged_from_the_command_line(tmp_path):
     autoencoder = load_models("aa-mini").autoencoder

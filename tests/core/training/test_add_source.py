@@ -73,6 +73,7 @@ def run(folder: Path, **changes) -> int:
     return main(["train", "stage1", f"--folder={folder}", "--data=noise", f"--config={path}"])
 
 
+@pytest.mark.slow
 def test_an_added_file_is_trained_on_from_the_command_line(tmp_path, noise):
     noise("lambda choices, config, size: lambda: held_out_pairs(1, size.frames)")
     assert run(tmp_path) == 0

@@ -132,6 +132,7 @@ def test_what_is_saved_after_the_answer_is_whole(tune, whole, tmp_path, monkeypa
     check_ends(tune, tmp_path, tensors, first_step=2)
 
 
+@pytest.mark.slow
 def test_it_is_cancelled_while_networks_are_read_and_the_file_is_written(tune, whole, tmp_path):
     tensors, looks = whole
     of_a_step = looks.at_steps[1] - looks.at_steps[0]

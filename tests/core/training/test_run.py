@@ -461,11 +461,11 @@ def test_resuming_with_other_data_is_logged(tmp_path, small, caplog):
     assert "weights" not in caplog.text
 
 
-def test_processes_that_do_not_find_each_other_are_refused(tmp_path, tiny, monkeypatch):
+def test_processes_that_do_not_find_each_other_are_refused(tmp_path, small, monkeypatch):
     """As torchrun without a card, and accelerate launch --cpu --num_processes 2, start them."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"got 2 from the launcher, but only 1 of them"):
-        Trainer(SMALL, tmp_path, tiny.preset)
+        Trainer(SMALL, tmp_path, small.preset)
     devices.check_launch(2, {"WORLD_SIZE": "2", "MASTER_PORT": "29500"})
     launched = {"ACCELERATE_MIXED_PRECISION": "no"}
     devices.check_launch(1, launched)
@@ -539,10 +539,10 @@ def test_a_frozen_image_encoder_is_not_among_the_networks(tmp_path, small):
     assert not any("image_encoder" in name for name in trainer.parameters)
 
 
-def test_tokens_for_an_image_encoder_that_is_trained_are_refused(tmp_path, tiny):
+def test_tokens_for_an_image_encoder_that_is_trained_are_refused(tmp_path, small):
     config = replace(SMALL, train_image_encoder=True)
     with pytest.raises(ConfigError, match="hold image tokens, so the encoder would never run"):
-        trained(tiny.preset, config, tmp_path, Noise(encoded=True, tokens=True))
+        trained(small.preset, config, tmp_path, Noise(encoded=True, tokens=True))
 
 
 @pytest.mark.parametrize("variant", ["clip", "controlnet", "clip_controlnet"])
@@ -614,8 +614,8 @@ def test_min_snr_weights_of_diffusers_leave_pure_noise_its_weight(caplog):
     assert not caplog.text
 
 
-def test_a_run_whose_first_sampling_steps_get_no_weight_says_so(tmp_path, tiny, caplog):
-    Trainer(replace(SMALL, min_snr_gamma=5.0), tmp_path, tiny.preset)
+def test_a_run_whose_first_sampling_steps_get_no_weight_says_so(tmp_path, small, caplog):
+    Trainer(replace(SMALL, min_snr_gamma=5.0), tmp_path, small.preset)
     assert "min_snr_gamma 5 gives pure noise the weight 0" in caplog.text
     with pytest.raises(ConfigError, match=r"min_snr_formula got 'kohya'; choose one of paper"):
         replace(SMALL, min_snr_formula="kohya")
@@ -648,20 +648,20 @@ def test_training_and_sampling_use_the_same_schedule(tiny):
         scheduled(tiny.preset, replace(SMALL, prediction_type="epsilon", zero_snr=True))
 
 
-def test_all_parts_of_a_step_take_one_exchange_of_losses(tmp_path, tiny, monkeypatch):
+def test_all_parts_of_a_step_take_one_exchange_of_losses(tmp_path, small, monkeypatch):
     calls, mean = [], Trainer._mean
     monkeypatch.setattr(Trainer, "_mean", lambda self, v: calls.append(v) or mean(self, v))
     config = replace(SMALL, steps=2, examples=4, accumulate=4, report_every=9)
-    trained(tiny.preset, config, tmp_path, Noise(encoded=True))
+    trained(small.preset, config, tmp_path, Noise(encoded=True))
     assert len(calls) == 2
 
 
-def test_a_spike_is_a_setting(tmp_path, tiny, monkeypatch):
+def test_a_spike_is_a_setting(tmp_path, small, monkeypatch):
     monkeypatch.setattr(loop, "SPIKE_FREE_STEPS", 1)
     skipped = {}
     for limit in (0.0, 1e-6):
         config = replace(SMALL, steps=3, report_every=3, spike_limit=limit)
-        trained(tiny.preset, config, tmp_path / str(limit), Noise(encoded=True))
+        trained(small.preset, config, tmp_path / str(limit), Noise(encoded=True))
         skipped[limit] = log_of(tmp_path / str(limit))[-1].get("skipped_steps", 0)
     assert skipped == {0.0: 0, 1e-6: 2}
 
@@ -669,19 +669,19 @@ def test_a_spike_is_a_setting(tmp_path, tiny, monkeypatch):
 # What a run tells.
 
 
-def test_a_slow_run_reports_and_saves_by_time(tmp_path, tiny):
+def test_a_slow_run_reports_and_saves_by_time(tmp_path, small):
     config = replace(SMALL, steps=3, report_every=99, save_every=99, keep_checkpoints=9)
     by_time = replace(config, report_minutes=1e-9, save_minutes=1e-9)
     for name, wanted in (("steps", config), ("time", by_time)):
-        trained(tiny.preset, wanted, tmp_path / name, Noise(encoded=True))
+        trained(small.preset, wanted, tmp_path / name, Noise(encoded=True))
     assert not (tmp_path / "steps" / "stage1" / "log.jsonl").exists()
     assert [entry["step"] for entry in log_of(tmp_path / "time")] == [1, 2, 3]
     assert len(list((tmp_path / "time" / "stage1" / "checkpoints").iterdir())) == 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
-def test_files_of_a_run_have_the_users_mode(tmp_path, tiny):
-    trained(tiny.preset, replace(SMALL, steps=2), tmp_path, Noise(encoded=True))
+def test_files_of_a_run_have_the_users_mode(tmp_path, small):
+    trained(small.preset, replace(SMALL, steps=2), tmp_path, Noise(encoded=True))
     (tmp_path / "usual").touch()
     files = [path for path in (tmp_path / "stage1").rglob("*") if path.is_file()]
     assert {path.stat().st_mode for path in files} == {(tmp_path / "usual").stat().st_mode}
@@ -690,10 +690,10 @@ def test_files_of_a_run_have_the_users_mode(tmp_path, tiny):
     }
 
 
-def test_a_run_tells_what_it_needs_on_the_disk(tmp_path, tiny, caplog, monkeypatch):
+def test_a_run_tells_what_it_needs_on_the_disk(tmp_path, small, caplog, monkeypatch):
     caplog.set_level("INFO")
     source, most = Noise(encoded=True), 0
-    trainer = Trainer(replace(SMALL, steps=4, save_every=1), tmp_path, tiny.preset)
+    trainer = Trainer(replace(SMALL, steps=4, save_every=1), tmp_path, small.preset)
     size = size_of_save(trainer.parameters, trainer._unused, trainer.average)
     trainer.run(source)
     (told,) = [each for each in caplog.records if "will be used" in each.message]
@@ -708,16 +708,16 @@ def test_a_run_tells_what_it_needs_on_the_disk(tmp_path, tiny, caplog, monkeypat
         "animate_anyone.places.shutil.disk_usage", lambda _: SimpleNamespace(free=most)
     )
     config = replace(SMALL, keep_checkpoints=9, steps=5)
-    Trainer(config, tmp_path, tiny.preset).run(source)
+    Trainer(config, tmp_path, small.preset).run(source)
     assert "That is not enough: free some space, or lower keep_checkpoints" in caplog.text
 
 
-def test_a_data_set_that_changed_under_a_run_is_noticed(tmp_path, tiny, caplog):
+def test_a_data_set_that_changed_under_a_run_is_noticed(tmp_path, small, caplog):
     origin = {"data": "clips", CONTENT: "0123"}
-    trained(tiny.preset, replace(SMALL, steps=1), tmp_path, Noise(encoded=True), origin=origin)
-    Trainer(SMALL, tmp_path, tiny.preset, Surroundings(origin={**origin, "data": "moved"}))
+    trained(small.preset, replace(SMALL, steps=1), tmp_path, Noise(encoded=True), origin=origin)
+    Trainer(SMALL, tmp_path, small.preset, Surroundings(origin={**origin, "data": "moved"}))
     assert "has changed" not in caplog.text
-    Trainer(SMALL, tmp_path, tiny.preset, Surroundings(origin={**origin, CONTENT: "4567"}))
+    Trainer(SMALL, tmp_path, small.preset, Surroundings(origin={**origin, CONTENT: "4567"}))
     assert "the data set has changed since the run was started" in caplog.text
 
 

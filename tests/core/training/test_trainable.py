@@ -130,6 +130,7 @@ def test_a_lora_added_to_the_base_gives_the_trained_networks(tmp_path, train, ba
             assert torch.allclose(value, wanted[name], rtol=0, atol=1e-6 if strength else 0), name
 
 
+@pytest.mark.slow
 def test_a_lora_run_resumes_exactly(tmp_path, train):
     train(LORA, tmp_path / "whole")
     train(replace(LORA, steps=1, decay_from=0.99), tmp_path / "parts")
@@ -144,6 +145,7 @@ def test_a_lora_run_resumes_exactly(tmp_path, train):
         train(replace(LORA, lora=4), tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_both_stages_become_one_lora(tmp_path, train, base, small):
     train(LORA, tmp_path / "run")
     again = replace(LORA, stage=2, lora=3, train="temporal,attention")

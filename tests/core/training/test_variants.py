@@ -58,9 +58,9 @@ def error_of(denoiser, reference_net, config, *, attends=None, conditioned=True)
 @pytest.mark.slow
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_animates(tiny, variant, guidance):
-    models = models_of(tiny, variant)
-    sampling = replace(sampling_of(tiny.preset), guidance=guidance, windows_per_call=2)
+def test_every_variant_animates(small, variant, guidance):
+    models = models_of(small, variant)
+    sampling = replace(sampling_of(small.preset), guidance=guidance, windows_per_call=2)
     sampling = replace(sampling, windows=replace(sampling.windows, overlap=2))
     poses = np.random.default_rng(5).integers(0, 255, (6, 48, 32, 3), np.uint8)
     one, other = torch.rand(2, 1, 3, 48, 32)
@@ -71,9 +71,9 @@ def test_every_variant_animates(tiny, variant, guidance):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_windows_in_one_call_give_the_same_as_one_by_one(tiny, variant):
-    models = models_of(tiny, variant)
-    usual = sampling_of(tiny.preset)
+def test_windows_in_one_call_give_the_same_as_one_by_one(small, variant):
+    models = models_of(small, variant)
+    usual = sampling_of(small.preset)
     usual = replace(usual, windows=replace(usual.windows, overlap=2))
     poses = np.random.default_rng(5).integers(0, 255, (6, 48, 32, 3), np.uint8)
     picture = torch.rand(1, 3, 48, 32)

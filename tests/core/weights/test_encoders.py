@@ -86,6 +86,7 @@ def test_tiny_autoencoder_equals_the_one_of_diffusers_bit_for_bit(channels):
     assert torch.equal(own.decode(3 * latents), pictures.clamp(0, 1))
 
 
+@pytest.mark.slow
 def test_on_a_cpu_calls_of_the_tiny_autoencoder_hold_little_and_lie_by_places():
     own = load_autoencoder(
         from_tensors(TinyAutoencoder(width=64).state_dict(), "tiny"), 1.0, torch.float32, "cpu"
