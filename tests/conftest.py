@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import sys
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ RINGS = {
     4: "browser",
 }
 RING_FOLDERS = {"nodes": 2, "server": 3, "browser": 4}
+MANY_MODULES = 300
+_kept = {"modules": 0}  # how many there were when the garbage collector last was told
 
 settings.register_profile("short", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
@@ -118,13 +121,25 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Let Python's garbage collector look less often, and never at what is imported by now.
+    """Let Python's garbage collector look less often, and never at what is imported by now."""
+    gc.set_threshold(20_000, 20, 20)
+    _keep_what_is_imported()
+
+
+def pytest_runtest_teardown():
+    """Do the same after a test that was the first to import a large package."""
+    if len(sys.modules) > _kept["modules"] + MANY_MODULES:
+        _keep_what_is_imported()
+
+
+def _keep_what_is_imported():
+    """Leave all objects out of later garbage collections.
 
     torch and its relatives are a million objects, and to look at all of them takes 0.3 s each time.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    _kept["modules"] = len(sys.modules)
 
 
 def host_of(item) -> ComfyHost | None:
