@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -156,15 +156,16 @@ def weights(base, core):
         if name not in known:
             preset = tiny_weights.tiny_preset(core, **kind)
             path = base / "models/animate_anyone" / f"{name}.safetensors"
-            tiny_weights.write_bundle(core, path, preset)
-            known[name] = preset, tiny_weights.random_networks(core, preset), path.name
+            networks = tiny_weights.random_networks(core, preset)
+            tiny_weights.write_bundle(core, path, preset, networks)
+            known[name] = preset, networks, path.name
         return known[name]
 
     return make
 
 
-@pytest.fixture
-def load(run_node, weights):
+@pytest.fixture(scope="session")
+def load_anew(run_node, weights):
     """Return a function that loads random weights through the Load Models node."""
 
     def run(dtype="automatic", **kind):
@@ -174,6 +175,29 @@ def load(run_node, weights):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def load(load_anew):
+    """Return a function like `load_anew` that loads each kind of weights once for all tests.
+
+    A test may change the record that it gets, but not the networks: the end looks at them.
+    """
+    known = {}
+
+    def run(**kind):
+        key = (torch.is_inference_mode_enabled(), *sorted(kind.items()))
+        if key not in known:
+            with torch.random.fork_rng(devices=[]):  # a test draws the same, loaded or not
+                loaded = load_anew(**kind)
+            known[key] = loaded, {k: value.clone() for k, value in loaded.tensors()}
+        return replace(known[key][0])
+
+    yield run
+    importlib.import_module("comfy.model_management").unload_all_models()  # takes LoRAs back
+    for loaded, tensors in known.values():
+        for key, value in loaded.tensors():
+            assert torch.equal(value, tensors[key]), f"a test has changed {key}"
 
 
 @dataclass
@@ -188,12 +212,28 @@ class Loaded:
     vae: object
     clip_vision: object
 
+    def tensors(self):
+        """Return the names and values of what Load Models has loaded."""
+        networks = (self.reference_net, self.pose_guider, self.vae, self.clip_vision)
+        for patcher in (self.model, *(network.patcher for network in networks)):
+            for key, value in patcher.model.state_dict().items():
+                yield f"{key} of {type(patcher.model).__name__}", value
 
-@pytest.fixture
+
+@pytest.fixture(scope="session")
 def scene(run_node):
-    """Return a function that makes reference and pose from random pictures."""
+    """Return a function that makes reference and pose from random pictures, once for all tests."""
+    known = {}
 
     def make(loaded, frames=6, width=48, height=56, keep="automatic"):
+        networks = (loaded.vae, loaded.clip_vision, loaded.reference_net, loaded.pose_guider)
+        size = (frames, width, height, keep, torch.is_inference_mode_enabled())
+        key = (*map(id, networks), *size)
+        if key not in known:
+            known[key] = networks, encode(loaded, frames, width, height, keep)
+        return replace(known[key][1])
+
+    def encode(loaded, frames, width, height, keep):
         generator = torch.Generator().manual_seed(frames)
         picture = torch.rand(1, 64, 40, 3, generator=generator)
         pictures = torch.rand(frames, height, width, 3, generator=generator).mul(255).round() / 255

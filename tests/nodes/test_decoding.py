@@ -36,7 +36,7 @@ def test_chunks_do_not_change_the_pictures(run_node, load, latent):
     assert torch.allclose(pictures[0], pictures[2], atol=1e-5)
 
 
-def test_on_a_cpu_calls_hold_little_and_lie_by_places(run_node, load):
+def test_on_a_cpu_calls_hold_little_and_lie_by_places(run_node, load, monkeypatch):
     vae, seen = load().vae, []
     whole = vae.decode
 
@@ -44,7 +44,7 @@ def test_on_a_cpu_calls_hold_little_and_lie_by_places(run_node, load):
         seen.append(part)
         return whole(part)
 
-    vae.decode = decode
+    monkeypatch.setattr(vae, "decode", decode)
     latent = {"samples": torch.randn(6, 4, 16, 16)}
     pictures = run_node("DecodeFrames", latent=latent, vae=vae, chunk=8)
     assert [len(part) for part in seen] == [4, 2]
@@ -150,7 +150,7 @@ def test_an_unwritable_place_is_named(decode, monkeypatch):
         decode(prefix="place/clip")
 
 
-def test_interrupt_while_decoding_leaves_no_file(decode, base, load):
+def test_interrupt_while_decoding_leaves_no_file(decode, base, load, monkeypatch):
     import comfy.model_management as management
 
     vae = load().vae
@@ -160,7 +160,7 @@ def test_interrupt_while_decoding_leaves_no_file(decode, base, load):
         management.interrupt_current_processing(True)
         return whole(samples, *args)
 
-    vae.decode = interrupted
+    monkeypatch.setattr(vae, "decode", interrupted)
     with pytest.raises(management.InterruptProcessingException):
         decode(prefix="stopped/clip", vae=vae)
     assert not list((base / "output/stopped").iterdir())

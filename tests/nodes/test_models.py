@@ -80,7 +80,7 @@ def test_partly_loaded_weights_give_the_same_video(load, scene, sampled, monkeyp
     patched.unpatch_model(patched.offload_device)
 
 
-def test_dynamic_vram_layers_are_filled_on_loading(load, scene, sampled, monkeypatch):
+def test_dynamic_vram_layers_are_filled_on_loading(load, load_anew, scene, sampled, monkeypatch):
     management = pytest.importorskip(
         "comfy.memory_management", reason="this host has no dynamic VRAM"
     )
@@ -88,7 +88,7 @@ def test_dynamic_vram_layers_are_filled_on_loading(load, scene, sampled, monkeyp
     clip = scene(expected)
     result = sampled(expected.model, clip)
     monkeypatch.setattr(management, "aimdo_enabled", True)
-    lazy = load()
+    lazy = load_anew()
     assert relative_error(sampled(lazy.model, clip), result) < 1e-5
     delegate, arguments = lazy.model.cached_patcher_init
     again = delegate(*arguments, disable_dynamic=True)
@@ -164,14 +164,14 @@ def test_loading_opens_each_file_and_reads_each_tensor_once(core, run_node, weig
     }
 
 
-def test_loading_shows_its_progress_and_can_be_cancelled(load, pack, monkeypatch):
+def test_loading_shows_its_progress_and_can_be_cancelled(load_anew, pack, monkeypatch):
     import comfy.model_management as management
 
     host, shown, looks = pack("nodes.comfyui.host"), [], []
     bar = host.comfy.utils.ProgressBar
     monkeypatch.setattr(bar, "update_absolute", lambda self, done, *_: shown.append(done))
     monkeypatch.setattr(host, "check_interrupt", lambda: looks.append(1))
-    load()
+    load_anew()
     assert len(looks) > 400
     assert 50 < len(shown) <= 101
     assert shown == sorted(shown)
@@ -181,25 +181,25 @@ def test_loading_shows_its_progress_and_can_be_cancelled(load, pack, monkeypatch
 
     monkeypatch.setattr(host, "check_interrupt", cancelled)
     with pytest.raises(management.InterruptProcessingException):
-        load()
+        load_anew()
 
 
-def test_weights_that_memory_cannot_hold_are_refused(load, core, monkeypatch):
+def test_weights_that_memory_cannot_hold_are_refused(load_anew, core, monkeypatch):
     monkeypatch.setattr(core("memory"), "free_memory", lambda: 1000)
     with pytest.raises(core("errors").WeightsError, match=r"weights got .* choose another dtype"):
-        load()
+        load_anew()
 
 
-def test_memory_is_given_back_after_the_networks_have_gone(load, core, monkeypatch):
+def test_memory_is_given_back_after_the_networks_have_gone(load_anew, core, monkeypatch):
     given = []
     monkeypatch.setattr(core("memory"), "give_back", lambda: given.append(1))
-    loaded = load()
+    loaded = load_anew()
     del loaded
     gc.collect()
     assert given
 
 
-def test_memory_is_given_back_after_loading_was_cancelled(load, core, pack, monkeypatch):
+def test_memory_is_given_back_after_loading_was_cancelled(load_anew, core, pack, monkeypatch):
     import comfy.model_management as management
 
     host, given, looks = pack("nodes.comfyui.host"), [], []
@@ -212,7 +212,7 @@ def test_memory_is_given_back_after_loading_was_cancelled(load, core, pack, monk
 
     monkeypatch.setattr(host, "check_interrupt", cancelled_after_some)
     with suppress(management.InterruptProcessingException):
-        load()
+        load_anew()
     assert len(looks) > 20
     gc.collect()
     assert given
@@ -331,7 +331,7 @@ def test_weights_without_encoders_stop_the_nodes_that_need_them(core, base, run_
     from comfy_execution.graph_utils import ExecutionBlocker
 
     path = base / "models/animate_anyone/bare.safetensors"
-    write_bundle(core, path, weights()[0], encoders=False)
+    write_bundle(core, path, *weights()[:2], encoders=False)
     *_, vae, clip_vision = run_node("LoadModels", **files(path.name), dtype="automatic")
     assert isinstance(vae, ExecutionBlocker)
     assert "connect a Load VAE node" in vae.message

@@ -66,9 +66,8 @@ def tiny_preset(core, prediction="v_prediction", latents=4, form="conv3", layout
     )
 
 
-def write_bundle(core, path, preset, *, encoders=True, seed=0):
-    """Write random weights of a preset as one bundle file."""
-    networks = random_networks(core, preset, seed)
+def write_bundle(core, path, preset, networks, *, encoders=True, seed=0):
+    """Write these networks of a preset, and random encoders, as one bundle file."""
     tensors = {
         f"{part}.{key}": value.contiguous()
         for part, module in networks.items()
