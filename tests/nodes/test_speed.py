@@ -121,9 +121,9 @@ def test_nodes_equal_the_core(sampled, core_run, run_node, core, cache, part, ca
 
 
 def test_with_windows_that_shift_the_nodes_equal_the_core(sampled, core_run, run_node, core):
-    options = {"length": 16, "overlap": 6, "fusing": "pyramid", "loop": False, "shift": True}
-    found = sampled(by_nodes(run_node, cache=3, part=(0.3, 0.6), windows=options), frames=40)
-    windows = core("diffusion.windows").WindowConfig(length=16, overlap=6, shift=True)
+    options = {"length": 6, "overlap": 2, "fusing": "pyramid", "loop": False, "shift": True}
+    found = sampled(by_nodes(run_node, cache=3, part=(0.3, 0.6), windows=options), frames=10)
+    windows = core("diffusion.windows").WindowConfig(length=6, overlap=2, shift=True)
     interval = core("diffusion.guidance").GuidanceInterval(start=0.3, end=0.6)
     expected = core_run(found, interval=interval, step_cache=3, windows=windows)
     assert relative_error(found.latents, expected) < LIMIT

@@ -21,7 +21,7 @@ IMAGE_ENCODER = {
 LAYOUTS = {
     "small": {
         "block_out_channels": (16, 32),
-        "attention_levels": (True, True),
+        "attention_levels": (True, False),
         "layers_per_block": 1,
     },
     # Blocks and ratios of widths as in Stable Diffusion 1.5.
