@@ -6,13 +6,13 @@ both supported versions (0.3.64 and 0.33); differences between them are handled 
 
 import gc
 import inspect
-import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import comfy.cli_args
 import comfy.clip_vision
 import comfy.context_windows
 import comfy.controlnet
@@ -31,7 +31,6 @@ import comfy.supported_models_base
 import comfy.utils
 import latent_preview
 import torch
-from comfy.ldm.modules.attention import optimized_attention
 from comfy_execution.graph_utils import ExecutionBlocker
 from comfy_execution.utils import get_executing_context
 from PIL.Image import Image
@@ -53,13 +52,9 @@ WrapperExecutor = comfy.patcher_extension.WrapperExecutor
 Wrappers = comfy.patcher_extension.WrappersMP
 get_wrappers = comfy.patcher_extension.get_all_wrappers
 ON_DETACH = comfy.patcher_extension.CallbacksMP.ON_DETACH
-attention = optimized_attention
+arguments = comfy.cli_args.args
+attentions = comfy.ldm.modules.attention
 
-ATTENTION_ROWS = 2**15  # in a call; more are an error of CUDA's kernels
-FEW_TOKENS, SAGE_HEAD = 32, 128  # queries; the widest head that SageAttention takes
-HEEDS_MASK = frozenset(
-    f"attention_{name}" for name in ("basic", "sub_quad", "split", "xformers", "pytorch")
-)
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
 DTYPES: Mapping[str, torch.dtype | None] = {
@@ -200,51 +195,6 @@ def make_reservation(
 def reserve(reservation: ModelPatcher) -> None:
     """Free enough memory for a reservation and count it as loaded."""
     comfy.model_management.load_models_gpu([reservation])
-
-
-def attend(
-    query: Tensor,  # (b, heads, n, d)
-    key: Tensor,  # (b, heads, m, d)
-    value: Tensor,  # (b, heads, m, d)
-    options: Mapping[str, Any] | None = None,  # the host's, with replacements by other nodes
-    bias: Tensor | None = None,  # (1 or b, 1, 1, m), added to the scores
-) -> Tensor:  # (b, heads, n, d)
-    """Run the host's attention, on parts of the batch if it has more rows than kernels take.
-
-    The host would split it too, but then it ignores that the heads shall stay apart. Temporal
-    attention has a row for each place of the latents: more than 32768 from 1536x1536 pixels on.
-    """
-    if not torch.compiler.is_compiling():
-        check_interrupt()  # 0.33 looks before each of its layers, earlier versions once a step
-    limit = getattr(comfy.ldm.modules.attention, "SDP_BATCH_LIMIT", ATTENTION_ROWS)
-    more: dict[str, Any] = {"skip_reshape": True, "skip_output_reshape": True}
-    more |= {} if options is None else {"transformer_options": options}
-    rows = max(1, min(limit, ATTENTION_ROWS))
-    if len(query) > rows:
-        biases = bias.split(rows) if bias is not None and len(bias) > 1 else itertools.repeat(bias)
-        parts = zip(query.split(rows), key.split(rows), value.split(rows), biases, strict=False)
-        return torch.cat([attend(*part[:3], options, part[3]) for part in parts])
-    more |= {} if bias is None else {"mask": bias}
-    return _attention_for(query, bias)(query, key, value, query.shape[1], **more)
-
-
-def _attention_for(query: Tensor, bias: Tensor | None) -> Callable[..., Tensor]:
-    """Return the host's attention, or PyTorch's where the host's would not do.
-
-    SageAttention ignores masks and refuses wide heads, FlashAttention refuses masks. The few
-    frames of temporal attention fill no block of their kernels.
-    """
-    wide = "sage" in attention.__name__ and query.shape[3] > SAGE_HEAD
-    suits = bias is None and query.shape[2] > FEW_TOKENS and not wide
-    own = suits or attention.__name__ in HEEDS_MASK
-    return attention if own else comfy.ldm.modules.attention.attention_pytorch
-
-
-def plain_attention(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
-) -> Tensor:
-    """Run the host's attention on (b, heads, n, d)."""
-    return attend(query, key, value, bias=bias)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from ...animate_anyone.networks.control.picture_control import PictureControlNet
 from ...animate_anyone.weights.additions import example_control
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI_EDGES
 from ..comfyui import host
+from ..comfyui.attention import plain_attention
 from .load import fill, parameter_count
 
 
@@ -16,8 +17,9 @@ class HostControlNet(PictureControlNet):
     """The core's ControlNet behind the signature that the host calls."""
 
     def __init__(self, *, operations: Any, dtype: torch.dtype) -> None:
-        attention = host.plain_attention
-        super().__init__(AA_MINI_EDGES, operations=operations, attention=attention, dtype=dtype)
+        super().__init__(
+            AA_MINI_EDGES, operations=operations, attention=plain_attention, dtype=dtype
+        )
         self.dtype = dtype  # the host reads it
 
     def forward(

@@ -23,6 +23,7 @@ from ...animate_anyone.weights.report import check_keys, module_shapes
 from ...animate_anyone.weights.sets.aa_mini import AA_MINI
 from ...animate_anyone.weights.sources import Parts, WeightPaths, open_parts
 from ..comfyui import convert, folders, host
+from ..comfyui.attention import plain_attention
 from ..comfyui.sockets import Network
 from ..sampler.denoiser import AnimateAnyoneModel, ModelConfig
 from ..sampler.windows import add_run_cache
@@ -138,8 +139,7 @@ def load_reference_net(parts: Parts, preset: Preset, dtype: str) -> Network:
     weights = parts.reference_net.without(surplus)
 
     def build(**options: Any) -> nn.Module:
-        attention = host.plain_attention
-        return UNet(preset.unet.reference(), attention=attention, **options)
+        return UNet(preset.unet.reference(), attention=plain_attention, **options)
 
     return _network(build, weights, preset, dtype)
 

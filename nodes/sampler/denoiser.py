@@ -16,6 +16,7 @@ from ...animate_anyone.networks.levels import Level
 from ...animate_anyone.networks.unet import PreparedCondition, UNet
 from ...animate_anyone.protocols import AttentionFunction
 from ..comfyui import convert, host
+from ..comfyui.attention import attend
 from .conditions import sees_reference, tell_foreign
 from .patches import CallInputs, HostPatches, Place
 from .scene import (
@@ -50,10 +51,10 @@ class RunCache:
 def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
     """Return the host's attention; `options` may hold replacements by other nodes."""
 
-    def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-        return host.attend(query, key, value, options, bias)
+    def run(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+        return attend(query, key, value, options, bias)
 
-    return attend
+    return run
 
 
 class HostDenoiser(UNet):

@@ -79,12 +79,12 @@ def test_an_evaluation_stops_within_the_network_of_lpips(run_node, pack, stops, 
 def test_attention_stops(pack):
     import comfy.model_management as management
 
-    host = pack("nodes.comfyui.host")
+    attend = pack("nodes.comfyui.attention").attend
     query = torch.rand(1, 2, 3, 4)
     management.interrupt_current_processing(True)
     with pytest.raises(management.InterruptProcessingException):
-        host.attend(query, query, query)
-    assert host.attend(query, query, query).shape == query.shape
+        attend(query, query, query)
+    assert attend(query, query, query).shape == query.shape
 
 
 def test_a_compiled_network_is_left_alone(pack):

@@ -10,18 +10,20 @@ KINDS = ("basic", "sub_quad", "split", "pytorch", "sage", "flash")
 
 @pytest.fixture
 def known_attention(pack, monkeypatch):
-    """Return a function that makes the host use one of its attention functions."""
+    """Return a function that makes the host use one of its attention functions, as a user can."""
     import comfy.ldm.modules.attention as attention
+    from comfy.cli_args import args
 
-    host = pack("nodes.comfyui.host")
+    ours = pack("nodes.comfyui.attention")
 
-    def use(kind):
+    def use(kind, asked=True):
         # SageAttention and FlashAttention need packages of their own: they may not be called.
         refusing = SimpleNamespace(__name__=f"attention_{kind}")
         chosen = getattr(attention, f"attention_{kind}", refusing)
-        monkeypatch.setattr(host, "attention", chosen if kind in KINDS[:4] else refusing)
+        monkeypatch.setattr(ours, "chosen", chosen if kind in KINDS[:4] else refusing)
+        monkeypatch.setattr(args, "use_quad_cross_attention", asked and kind == "sub_quad")
         monkeypatch.setattr(attention, "SDP_BATCH_LIMIT", 4)
-        return host
+        return ours
 
     return use
 
@@ -29,13 +31,13 @@ def known_attention(pack, monkeypatch):
 @pytest.mark.parametrize("rows", [1, 6], ids=["one bias", "a bias per row"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_attention_of_the_host_heeds_a_bias(known_attention, kind, rows):
-    host = known_attention(kind)
+    ours = known_attention(kind)
     query = torch.randn(6, 2, 5, 8)
     key, value = torch.randn(2, 6, 2, 9, 8).unbind()
     bias = torch.randn(rows, 1, 1, 9)
     bias[0, 0, 0, -1] = -torch.inf
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, bias)
-    found = host.plain_attention(query, key, value, bias)
+    found = ours.plain_attention(query, key, value, bias)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -51,9 +53,21 @@ def test_every_attention_of_the_host_heeds_a_bias(known_attention, kind, rows):
     ],
 )
 def test_attention_kernels_are_used_where_they_gain(known_attention, kind, tokens, width, own):
-    host = known_attention(kind)
+    ours = known_attention(kind)
     query = torch.empty(1, 1, tokens, width)
-    assert (host._attention_for(query, None) is host.attention) == own
+    assert (ours.function_for(query, None) is ours.chosen) == own
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "own"), [("cpu", False, False), ("cpu", True, True), ("meta", False, True)]
+)
+def test_a_cpu_gets_the_quicker_attention_unless_its_user_has_chosen(
+    known_attention, device, asked, own
+):
+    """The host takes `sub_quad` where no kernel of a card can run and nothing else was asked."""
+    ours = known_attention("sub_quad", asked)
+    query = torch.empty(1, 1, 64, 8, device=device)
+    assert (ours.function_for(query, None) is ours.chosen) == own
 
 
 @pytest.fixture

@@ -701,12 +701,12 @@ def test_copies_of_two_nodes_lead_back_to_the_loaded_model(
 def test_attention_over_more_rows_than_kernels_take_is_split(pack, monkeypatch):
     import comfy.ldm.modules.attention as attention
 
-    host = pack("nodes.comfyui.host")
+    ours = pack("nodes.comfyui.attention")
     monkeypatch.setattr(attention, "SDP_BATCH_LIMIT", 4)
-    monkeypatch.setattr(host, "attention", attention.attention_pytorch)
+    monkeypatch.setattr(ours, "chosen", attention.attention_pytorch)
     query, key, value = torch.randn(3, 10, 2, 5, 8).unbind()
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value)
-    for attend in (pack("nodes.sampler.denoiser").host_attention({}), host.plain_attention):
+    for attend in (pack("nodes.sampler.denoiser").host_attention({}), ours.plain_attention):
         assert torch.allclose(attend(query, key, value), expected, atol=1e-6)
 
 
