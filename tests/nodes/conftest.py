@@ -93,9 +93,7 @@ def pack(base, comfy_host):
     # The host's `nodes` is a module, ours a package of the same name: the host comes first.
     ours = {"", ".", str(REPOSITORY)}
     sys.path[:] = [str(host.path), *(entry for entry in sys.path if entry not in ours)]
-    # The attention of graphics cards, which is quicker than the host's own for a CPU.
-    options = ["--cpu", "--use-pytorch-cross-attention"]
-    sys.argv = ["main.py", *options, "--base-directory", str(base)]
+    sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
     importlib.import_module("comfy.options").enable_args_parsing()
     importlib.import_module("nodes")  # a running host has imported itself before its packs
     importlib.import_module("comfy_api.latest")

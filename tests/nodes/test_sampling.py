@@ -78,9 +78,10 @@ def test_ksampler_equals_the_standalone_run(core, load, scene, apply, ksample, v
     assert relative_error(ksample(bound, noise, steps=5), expected) < LIMIT
 
 
-def test_with_the_attention_of_a_cpu_the_result_is_the_same(
+def test_with_the_attention_that_a_user_chose_the_result_is_the_same(
     core, load, scene, apply, ksample, video_noise, pack, monkeypatch
 ):
+    from comfy.cli_args import args
     from comfy.ldm.modules.attention import attention_sub_quad
 
     called = []
@@ -94,7 +95,8 @@ def test_with_the_attention_of_a_cpu_the_result_is_the_same(
     clip = scene(loaded)
     bound = apply(loaded, clip)
     noise = video_noise(bound[3])
-    monkeypatch.setattr(pack("nodes.comfyui.host"), "attention", counted)
+    monkeypatch.setattr(args, "use_quad_cross_attention", True)
+    monkeypatch.setattr(pack("nodes.comfyui.attention"), "chosen", counted)
     result = ksample(bound, noise, steps=5)
     assert called
     assert relative_error(result, denoise(core, loaded, clip, noise, steps=5)) < LIMIT
