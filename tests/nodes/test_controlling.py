@@ -13,35 +13,30 @@ CONTROL = "edges (Canny)"
 FRAMES, SIDE = 6, 32  # pixels
 
 
+@pytest.fixture(scope="module")
+def scene(run_node):
+    """Return the model of aa-mini, and what Apply takes beside it."""
+    files = dict.fromkeys(("denoiser", "motion", "reference_net", "pose_guider"), "(none)")
+    model, reference_net, pose_guider, vae, clip_vision = run_node(
+        "LoadModels", preset="aa-mini", dtype="automatic", **files
+    )
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand(FRAMES, SIDE, SIDE, 3, generator=generator)
+    networks = {"vae": vae, "clip_vision": clip_vision, "reference_net": reference_net}
+    size = {"width": SIDE, "height": SIDE}
+    reference = run_node("EncodeReference", image=pictures[:1], **networks, **size)
+    options = {"width": 0, "height": 0, "keep": "automatic"}
+    pose = run_node("EncodePose", image=pictures, pose_guider=pose_guider, **options)
+    return model, {"reference": reference, "pose": pose}
+
+
 @pytest.fixture
-def mini(run_node):
-    """Return a function that loads aa-mini and binds it to a scene; options are those of Apply."""
+def mini(run_node, scene):
+    """Return a function that binds aa-mini to a scene; it may change the model before."""
 
     def make(change=lambda model: model):
-        files = dict.fromkeys(("denoiser", "motion", "reference_net", "pose_guider"), "(none)")
-        model, reference_net, pose_guider, vae, clip_vision = run_node(
-            "LoadModels", preset="aa-mini", dtype="automatic", **files
-        )
-        generator = torch.Generator().manual_seed(0)
-        pictures = torch.rand(FRAMES, SIDE, SIDE, 3, generator=generator)
-        reference = run_node(
-            "EncodeReference",
-            image=pictures[:1],
-            vae=vae,
-            clip_vision=clip_vision,
-            reference_net=reference_net,
-            width=SIDE,
-            height=SIDE,
-        )
-        pose = run_node(
-            "EncodePose",
-            image=pictures,
-            pose_guider=pose_guider,
-            width=0,
-            height=0,
-            keep="automatic",
-        )
-        return run_node("Apply", model=change(model), reference=reference, pose=pose)
+        model, inputs = scene
+        return run_node("Apply", model=change(model), **inputs)
 
     return make
 

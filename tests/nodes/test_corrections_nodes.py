@@ -35,9 +35,12 @@ def text(*edits, canvas=None):
     return json.dumps({"version": 1, **size, "edits": list(edits)})
 
 
-@pytest.fixture(params=["RetargetPose", "LoadKeypoints"])
+@pytest.fixture(scope="module", params=["RetargetPose", "LoadKeypoints"])
 def run(request, run_node, base, core):
-    """Return a function that runs a node with corrections; it returns its clip and `ui`."""
+    """Return a function that runs a node with corrections; it returns its clip and answer.
+
+    `run.plain` is the clip without corrections.
+    """
     shutil.copy(INPUTS / "motion.json", base / "input/corrected.json")
     inputs = {"file": "corrected.json"}
     if request.param == "RetargetPose":
@@ -50,7 +53,7 @@ def run(request, run_node, base, core):
         answer = node.execute(**inputs, **value)
         return core("pose.files.keypoints").parse_keypoints(answer.args[0]), answer
 
-    call.kind = request.param
+    call.kind, (call.plain, _) = request.param, call()
     return call
 
 
@@ -84,7 +87,7 @@ def edited(core, clip):
 
 @pytest.mark.parametrize("value", [(), (None,), ("",), ("{}",), (text(),)], ids=str)
 def test_nothing_corrected_changes_nothing(run, notes, value):
-    before, _ = run()
+    before = run.plain
     after, answer = run(*value)
     assert np.array_equal(after.body.xy, before.body.xy)
     assert np.array_equal(after.body.confidence, before.body.confidence)
@@ -93,7 +96,7 @@ def test_nothing_corrected_changes_nothing(run, notes, value):
 
 
 def test_a_moved_joint_moves_alone(run, core, notes):
-    before, _ = run()
+    before = run.plain
     after, answer = run(text(edit(WRIST, 3, 3, move=[12.5, -4])))
     offset = after.body.xy[3, 0, WRIST] - before.body.xy[3, 0, WRIST]
     assert offset == pytest.approx([12.5, -4], abs=0.01)
@@ -103,7 +106,7 @@ def test_a_moved_joint_moves_alone(run, core, notes):
 
 
 def test_offsets_are_pixels_of_the_canvas_on_which_they_were_made(run):
-    before, _ = run()
+    before = run.plain
     size = before.canvas
     twice = [2 * size.width, 4 * size.height]
     after, _ = run(text(edit(WRIST, 3, 3, move=[10, 8]), canvas=twice))
@@ -112,7 +115,7 @@ def test_offsets_are_pixels_of_the_canvas_on_which_they_were_made(run):
 
 
 def test_a_hidden_joint_is_missing_until_it_is_placed(run, core):
-    before, _ = run()
+    before = run.plain
     assert before.body.confidence[5, 0, KNEE] > 0.3
     hidden, _ = run(text(edit(KNEE, 5, 5, hide=True)))
     gone = before.body.confidence != hidden.body.confidence
@@ -125,7 +128,7 @@ def test_a_hidden_joint_is_missing_until_it_is_placed(run, core):
 
 
 def test_a_span_has_both_its_ends(run, core):
-    before, _ = run()
+    before = run.plain
     after, _ = run(text(edit(WRIST, 4, 9, move=[3, 3])))
     wanted = {(frame, WRIST) for frame in range(4, 10)}
     assert changed(before, after) == edited(core, after) == wanted
@@ -146,7 +149,7 @@ def test_the_stage_shows_the_clip_before_its_corrections(run, base):
     "beyond", [edit(WRIST, FRAMES, FRAMES, move=[9, 9]), edit(WRIST, 0, 5, person=1, hide=True)]
 )
 def test_a_correction_beyond_the_clip_does_nothing_and_is_reported(run, core, notes, beyond):
-    before, _ = run()
+    before = run.plain
     after, answer = run(text(edit(WRIST, 3, 3, move=[5, 5]), beyond))
     assert changed(before, after) == edited(core, after) == {(3, WRIST)}
     first, second = notes(answer)
@@ -158,7 +161,7 @@ def test_a_correction_beyond_the_clip_does_nothing_and_is_reported(run, core, no
 
 
 def test_a_span_that_goes_on_beyond_the_clip_ends_with_it(run, core):
-    before, _ = run()
+    before = run.plain
     after, _ = run(text(edit(WRIST, FRAMES - 2, FRAMES + 100, move=[5, 5])))
     assert changed(before, after) == edited(core, after) == {(22, WRIST), (23, WRIST)}
 

@@ -128,18 +128,18 @@ def test_an_interrupted_run_is_kept_and_goes_on(train, pack, monkeypatch, base):
 
     plain = ProgressBar.update_absolute
 
-    def cancel_after_3(bar, value, *rest, **more):
+    def cancel_after_2(bar, value, *rest, **more):
         plain(bar, value, *rest, **more)
-        if bar.total == 5 and value == 3:
+        if bar.total == 3 and value == 2:
             management.interrupt_current_processing()
 
-    monkeypatch.setattr(ProgressBar, "update_absolute", cancel_after_3)
+    monkeypatch.setattr(ProgressBar, "update_absolute", cancel_after_2)
     with pytest.raises(management.InterruptProcessingException):
-        train(steps=5, save_as="cut")
+        train(steps=3, save_as="cut")
     monkeypatch.undo()
     assert not (base / "models/animate_anyone/cut.safetensors").exists()
-    resumed = train(steps=5, save_as="cut", if_exists="go on")
-    assert "Trained 5 steps, of which 3 were taken earlier" in resumed.report
+    resumed = train(steps=3, save_as="cut", if_exists="go on")
+    assert "Trained 3 steps, of which 2 were taken earlier" in resumed.report
 
 
 def test_a_step_is_interrupted_in_its_middle_and_repeated(train, core, monkeypatch):
@@ -148,17 +148,17 @@ def test_a_step_is_interrupted_in_its_middle_and_repeated(train, core, monkeypat
     trainer = core("training.loop.trainer").Trainer
     plain = trainer.train_step
 
-    def cancelled_in_step_3(self, parts):
-        if self.step == 2:
+    def cancelled_in_step_2(self, parts):
+        if self.step == 1:
             management.interrupt_current_processing()
         return plain(self, parts)
 
-    monkeypatch.setattr(trainer, "train_step", cancelled_in_step_3)
+    monkeypatch.setattr(trainer, "train_step", cancelled_in_step_2)
     with pytest.raises(management.InterruptProcessingException):
-        train(steps=5, save_as="middle")
+        train(steps=3, save_as="middle")
     monkeypatch.undo()
-    resumed = train(steps=5, save_as="middle", if_exists="go on")
-    assert "Trained 5 steps, of which 2 were taken earlier" in resumed.report
+    resumed = train(steps=3, save_as="middle", if_exists="go on")
+    assert "Trained 3 steps, of which 1 were taken earlier" in resumed.report
 
 
 def test_files_of_others_are_not_overwritten(train, base):

@@ -10,6 +10,7 @@ the file on the server is still the same. Addresses and the offline switch are h
 import ssl
 import time
 from collections.abc import Callable
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,12 @@ def _append(answer: Any, part: Path, start: int, report: Report) -> None:  # noq
         raise ConnectionError(f"the connection ended at byte {size_of(part)} of {total}")
 
 
+@cache
 def _tls_context() -> ssl.SSLContext:
-    """Return a context with the system's certificates, and certifi's if it is installed."""
+    """Return a context with the system's certificates, and certifi's if it is installed.
+
+    To read them takes 30 ms, for each file and each attempt.
+    """
     context = ssl.create_default_context()
     try:
         import certifi
