@@ -28,17 +28,19 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(run_node, weights, tmp_path_factory):
+def bench(run_node, load, tmp_path_factory):
     """Return one model of the public layout and its inputs, for all cases."""
-    import tiny_weights
-
-    *_, file = weights(layout="public")
-    loaded = run_node("LoadModels", **tiny_weights.files(file), dtype="automatic")
-    model, reference_net, pose_guider, vae, clip_vision = loaded
+    loaded = load(layout="public")
+    model = loaded.model
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(FRAMES, HEIGHT, WIDTH, 3, generator=generator)
     pose = run_node(
-        "EncodePose", image=pictures, pose_guider=pose_guider, width=0, height=0, keep="automatic"
+        "EncodePose",
+        image=pictures,
+        pose_guider=loaded.pose_guider,
+        width=0,
+        height=0,
+        keep="automatic",
     )
 
     @torch.inference_mode()  # as the host runs nodes
@@ -46,9 +48,9 @@ def bench(run_node, weights, tmp_path_factory):
         reference = run_node(
             "EncodeReference",
             image=pictures[number : number + 1],
-            vae=vae,
-            clip_vision=clip_vision,
-            reference_net=reference_net,
+            vae=loaded.vae,
+            clip_vision=loaded.clip_vision,
+            reference_net=loaded.reference_net,
             width=WIDTH,
             height=HEIGHT,
         )

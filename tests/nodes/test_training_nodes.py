@@ -1,11 +1,21 @@
 """Training and evaluation from the graph."""
 
+import gc
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny_weights import files
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _networks_of_other_tests_are_no_garbage(load):
+    """Leave them out of collections: each training collects garbage four times."""
+    with torch.inference_mode():
+        load()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
