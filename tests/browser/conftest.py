@@ -3,11 +3,10 @@
 import json
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from page_start import Start
 
 from bundled_runs import BROWSERS, ON_EVERY_PAGE, find_browser
 from comfy_hosts import REPOSITORY, find_hosts
@@ -20,6 +19,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # No request leaves the machine. To look at each request here would cost more than to answer it.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 WAIT_MS = 180_000  # a busy machine needs many of them
 # Without a graphics card each frame of an animation is painted anew: while a prompt ran, the page's
@@ -31,21 +32,28 @@ addEventListener("DOMContentLoaded", () => {
   document.head.append(style);
 });
 """
+OPACITY = "(value) => { document.documentElement.style.opacity = value; }"
+SET = "([name, value]) => window.app.extensionManager.setting.set(name, value)"
 WORKFLOWS = REPOSITORY / "workflows"
-# Kept where a run names a folder for them, else gone with the test's own.
+# Where a run names a folder for them, pictures of the page are kept; otherwise only of failures.
 PICTURES = os.environ.get("ANIMATE_ANYONE_PICTURES")
 
 
 EVERY_HOST = "test_bundled_workflows.py"  # the tests for further hosts
+TWIN = "test_opens_and_is_its_twin"
 RUN = "test_runs_and_shows_its_result"
 EARLIER = "test_a_workflow_of_an_earlier_version_opens_and_runs"
+# What the marker `page` names. To open a page, or to load it anew, takes longer than most tests, so
+# the kinds follow each other as one page can be turned into the next. Only a new one is a
+# newcomer's; "tabs" need another one; another language is read when the page is loaded.
+KINDS = ("newcomer", "usual", "tabs", "nodes 2.0", "another language")
 
 
 def pytest_collection_modifyitems(config, items):
     """Mark the tests of this folder, leave out those of further hosts, and sort them by page.
 
-    Beyond the first host only the bundled workflows are tried. To open a page takes longer than
-    most tests, and only one is kept, so tests that use the same page follow each other.
+    Beyond the first host only the bundled workflows are tried. Tests that use the same page follow
+    each other.
     """
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
@@ -67,15 +75,37 @@ def _is_tried(item):
 
 
 def _page_of(item):
-    """Return what tests are sorted by: the host, the kind of page, and what is left on the page."""
+    """Return what tests are sorted by: the host, the kind of page, and what is run on it."""
     hosts, values = find_hosts(), item.callspec.params
     place = hosts.index(values["comfy_host"]) if values["comfy_host"] in hosts else 0
-    own = item.get_closest_marker("own_page") is not None
-    # A workflow and its earlier version are the same prompt: the second run is a cached one.
-    runs = values["name"] if item.originalname in (RUN, EARLIER) else ""
-    leaves_panel_open = item.path.name == "test_help.py"
-    traces = (leaves_panel_open, "hub" in item.fixturenames)
-    return place, own, values.get("nodes2", False), traces, runs
+    marker = item.get_closest_marker("page")
+    kind = marker.args[0] if marker else "nodes 2.0" if values.get("nodes2") else "usual"
+    # A newcomer, a workflow and its earlier version run much the same prompt, of which ComfyUI
+    # keeps results until the next one.
+    order = {TWIN: 0, RUN: 1, EARLIER: 1}.get(item.originalname, 2)
+    runs = (values["name"] != "first_run", values["name"]) if order == 1 else ()
+    return place, KINDS.index(kind), order, runs, "hub" in item.fixturenames
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep a picture of each page on which a test has failed, and let no other test use it."""
+    report = yield
+    if report.failed and (pages := item.funcargs.get("pages")):
+        for number, comfy in enumerate(pages.used):
+            comfy.failed = True
+            comfy.screenshot(f"failed_{item.originalname}_{number}")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Close the pages after the last test of a page: they would draw what other tests run."""
+    pages = item.funcargs.get("pages")
+    result = yield
+    if pages and (nextitem is None or Path(__file__).parent not in nextitem.path.parents):
+        pages.close()
+    return result
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -104,6 +134,8 @@ class ComfyPage:
         self.page, self.server, self.pictures = page, server, pictures
         self.timeout_error = sys.modules["playwright.sync_api"].TimeoutError
         self.errors = []  # error messages of our scripts
+        self.failed = False
+        self.start = None  # what the page's start took, once it is open
         page.on("pageerror", lambda error: self._note(error.stack or str(error)))
         page.on("console", lambda line: line.type == "error" and self._note(self._told(line)))
 
@@ -168,11 +200,19 @@ class ComfyPage:
         return set(self.server.get("/history", max_items=1))
 
     def ended(self, before):
-        """Wait for a prompt that is not the `newest` of before; return its entry in the history."""
+        """Wait for a prompt that is not the `newest` of before; return its entry in the history.
+
+        Meanwhile the page is transparent. Without a graphics card each step of progress is painted
+        by the processor, and nobody looks.
+        """
         wait = self.server.patience()
-        while not (new := self.newest() - before):
-            wait.check("the prompt")
-            self.page.wait_for_timeout(1000 * wait.pause)
+        self.evaluate(OPACITY, "0")
+        try:
+            while not (new := self.newest() - before):
+                wait.check("the prompt")
+                self.page.wait_for_timeout(1000 * wait.pause)
+        finally:
+            self.evaluate(OPACITY, "")
         return self.server.get(f"/history/{new.pop()}").popitem()[1]
 
     def alerts(self):
@@ -183,11 +223,14 @@ class ComfyPage:
         """Bring the whole graph into view."""
         self.evaluate("() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
 
-    def picture(self, name, **options):
-        """Keep a screenshot; return its file."""
-        path = self.pictures / f"{name}.png"
-        self.page.screenshot(path=path, **options)
-        return path
+    def picture(self, name):
+        """Keep a screenshot if a run asks for them: for the machine each is a fifth of a second."""
+        if PICTURES:
+            self.screenshot(name)
+
+    def screenshot(self, name):
+        """Keep a screenshot."""
+        self.page.screenshot(path=self.pictures / f"{name}.png")
 
     def node(self, kind):
         """Return a handle of the first node of one of our kinds."""
@@ -205,54 +248,76 @@ def pictures(tmp_path_factory):
     return folder
 
 
+def _settings(options):
+    """Return the settings by which pages differ; they count when a page is loaded."""
+    return {"Comfy.VueNodes.Enabled": options["nodes2"], "Comfy.Locale": options["locale"]}
+
+
 class Pages:
-    """The open pages of one server; a test may take over one that an earlier test has left."""
+    """The open pages of one server; a test may take over those that an earlier test has left."""
 
     def __init__(self, chromium, server, pictures):
         """Begin without a page."""
         self.chromium, self.server, self.pictures = chromium, server, pictures
-        self.kept = {}  # what a page was opened with -> a page that no test uses
+        self.used, self.free = [], []  # by the test that runs; by none
 
-    def open(self, *, nodes2, locale, size, newcomer):
+    def take(self, options, size):
+        """Return a page with these options, new or left by an earlier test."""
+        newcomer = options["newcomer"]
+        comfy = self._open(options, size) if newcomer or not self.free else self.free.pop(0)
+        self.used.append(comfy)
+        comfy.page.set_default_timeout(WAIT_MS)
+        comfy.page.set_viewport_size({"width": size[0], "height": size[1]})
+        comfy.page.mouse.move(0, 0)
+        comfy.evaluate("() => window.app.graph.clear()")
+        settings = _settings(options)
+        if _settings(comfy.options) != settings:
+            self.server.post("/settings", settings)
+            comfy.reload()
+        comfy.options = options
+        comfy.errors.clear()
+        return comfy
+
+    def leave(self):
+        """Keep the pages of this test, and no other: a page that nobody sees draws as well."""
+        used, self.used = self.used, []
+        if used:
+            self.close()
+        for comfy in used:
+            if comfy.failed:
+                comfy.page.context.close()
+                continue
+            comfy.evaluate("() => window.app.graph.clear()")
+            if comfy.options["newcomer"]:
+                comfy.evaluate(SET, ["Comfy.TutorialCompleted", True])
+                comfy.options = comfy.options | {"newcomer": False}
+            self.free.append(comfy)
+
+    def close(self):
+        """Close the pages that no test uses."""
+        while self.free:
+            self.free.pop().page.context.close()
+
+    def _open(self, options, size):
         """Open ComfyUI in a new page."""
-        chosen = {"Comfy.TutorialCompleted": not newcomer, "Comfy.VueNodes.Enabled": nodes2}
-        chosen |= {"Comfy.Locale": locale, "Comfy.Workflow.Persist": False}
-        chosen |= {"Comfy.VueNodes.AutoScaleLayout": False, "Comfy.ColorPalette": "dark"}
+        chosen = _settings(options) | {"Comfy.TutorialCompleted": not options["newcomer"]}
+        chosen |= {"Comfy.Workflow.Persist": False, "Comfy.ColorPalette": "dark"}
+        chosen |= {"Comfy.VueNodes.AutoScaleLayout": False}
         # Less work for a page without a graphics card: what it draws, and fetches after each run.
         chosen |= {"LiteGraph.Canvas.MaximumFps": 20, "Comfy.Queue.MaxHistoryItems": 4}
         self.server.post("/settings", chosen)
         context = self.chromium.new_context(viewport={"width": size[0], "height": size[1]})
-        context.route(
-            lambda address: urlsplit(address).hostname not in ("127.0.0.1", None),
-            lambda route: route.abort(),
-        )
         context.add_init_script(CALM)
         comfy = ComfyPage(context.new_page(), self.server, self.pictures)
+        comfy.options = options
         comfy.page.set_default_timeout(WAIT_MS)
+        start = Start(comfy.page)
         comfy.page.goto(self.server.address)
         comfy.ready()
+        comfy.page.wait_for_timeout(500)
+        start.end()
+        comfy.start = start
         return comfy
-
-    def take(self, key):
-        """Return a page that an earlier test has left, reset to a new state, or None."""
-        comfy = self.kept.pop(key, None)
-        if comfy is not None:
-            comfy.page.set_default_timeout(WAIT_MS)
-            comfy.page.mouse.move(0, 0)
-            comfy.evaluate("() => window.app.graph.clear()")
-            comfy.errors.clear()
-        return comfy
-
-    def leave(self, key, comfy):
-        """Keep a page for later tests, and only this one: a page that nobody sees draws as well."""
-        self.close()
-        comfy.evaluate("() => window.app.graph.clear()")
-        self.kept[key] = comfy
-
-    def close(self):
-        """Close the kept pages."""
-        while self.kept:
-            self.kept.popitem()[1].page.context.close()
 
 
 @pytest.fixture(scope="session")
@@ -263,43 +328,15 @@ def pages(chromium, server, pictures):
     pages.close()
 
 
-@contextmanager
-def opener(pages):
-    """Yield a function that opens ComfyUI in a page; pages are closed after the block."""
-    used = []
-
-    def open_one(
-        *,
-        nodes2=False,
-        locale="en",
-        size=(1600, 1000),
-        newcomer=False,
-        fresh=False,  # a page of its own, loaded now and closed afterwards
-    ):
-        options = {"nodes2": nodes2, "locale": locale, "size": size, "newcomer": newcomer}
-        key = None if fresh else json.dumps(options)
-        comfy = pages.take(key) if key else None
-        if comfy is None:
-            pages.close()
-            comfy = pages.open(**options)
-        used.append((key, comfy))
-        return comfy
-
-    try:
-        yield open_one
-    finally:
-        for key, comfy in used:
-            if key:
-                pages.leave(key, comfy)
-            else:
-                comfy.page.context.close()
-
-
 @pytest.fixture
 def open_page(pages):
     """Return a function that opens ComfyUI, in a page that an earlier test left if there is one."""
-    with opener(pages) as open_one:
-        yield open_one
+
+    def open_one(*, nodes2=False, locale="en", size=(1600, 1000), newcomer=False):
+        return pages.take({"nodes2": nodes2, "locale": locale, "newcomer": newcomer}, size)
+
+    yield open_one
+    pages.leave()
 
 
 @pytest.fixture

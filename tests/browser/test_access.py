@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.own_page
-
 NODES = (
     "LoadModels",
     "LoadDWPose",

@@ -58,10 +58,10 @@ def test_runs_and_shows_its_result(shared_page, server_base, name):
     assert comfy.errors == []
 
 
-@pytest.mark.own_page
-def test_a_newcomer_needs_five_clicks_at_most(open_page, comfy_host):
+@pytest.mark.page("newcomer")
+def test_a_newcomer_needs_five_clicks_at_most(open_page, comfy_host, server_base):
     """From the empty page to a finished clip, using only what the page shows."""
-    comfy = open_page(newcomer=True, fresh=True)
+    comfy = open_page(newcomer=True)
     clicks = 0
 
     def click(locator):
@@ -84,6 +84,7 @@ def test_a_newcomer_needs_five_clicks_at_most(open_page, comfy_host):
     click(comfy.page.get_by_test_id("queue-button"))
     entry = comfy.ended(before)
     assert entry["status"]["status_str"] == "success"
+    check("first_run", comfy.server, server_base, entry["outputs"])
     comfy.wait("() => [...document.querySelectorAll('video')].some((v) => v.videoWidth === 128)")
     comfy.picture("five_clicks")
     assert clicks <= CLICKS

@@ -27,7 +27,7 @@ def open_help(comfy):
     return comfy.wait(SHOWN, f"/docs/{NODE}/node.webp").json_value()
 
 
-@pytest.mark.own_page
+@pytest.mark.page("another language")
 def test_names_are_chinese(open_page):
     comfy = open_page(locale="zh")
     comfy.load("first_run")
@@ -44,7 +44,7 @@ def test_names_are_chinese(open_page):
     ("locale", "words"),
     [
         ("en", ["Frames that neighbouring windows share"]),
-        pytest.param("zh", ["相邻窗口共用的帧数"], marks=pytest.mark.own_page),
+        pytest.param("zh", ["相邻窗口共用的帧数"], marks=pytest.mark.page("another language")),
     ],
 )
 def test_help_panel_shows_text_and_picture(open_page, locale, words):

@@ -97,10 +97,10 @@ def hub(server, open_page):
 def panel(open_page, hub, comfy_host):
     """Return a function that opens a page with one loader and returns its panel."""
 
-    def open_one(kind="LoadModels", *, nodes2=False, fresh=False, **values):
+    def open_one(kind="LoadModels", *, nodes2=False, **values):
         if nodes2 and comfy_host.version.startswith("0.3."):
             pytest.skip("the first trial of Nodes 2.0 shows no elements of packs")
-        comfy = open_page(nodes2=nodes2, fresh=fresh)
+        comfy = open_page(nodes2=nodes2)
         hub.serve(comfy)
         comfy.evaluate("() => app.graph.clear()")
         comfy.evaluate(ADD, [kind, values])
@@ -211,9 +211,9 @@ def test_a_set_is_downloaded_from_the_panel(panel, hub, nodes2):
     assert len(comfy.errors) == 1  # the browser's own line on status 400
 
 
-@pytest.mark.own_page
+@pytest.mark.page("tabs")
 def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_base):
-    mine = panel(preset="moore", fresh=True)
+    mine = panel(preset="moore")
     mine.wait("0 of 6 files present")
     mine.press("Download missing")
     mine.wait("Cancel")
@@ -227,7 +227,7 @@ def test_a_reload_and_a_second_tab_see_the_running_download(panel, hub, server_b
     mine.comfy.evaluate(ADD, ["LoadModels", {"preset": "moore"}])
     assert mine.wait("1.00 GB of", "Cancel")["bar"] == pytest.approx(0.098, abs=0.01)
 
-    second = panel(preset="musepose", fresh=True)
+    second = panel(preset="musepose")
     seen = second.wait("Moore-AnimateAnyone is being downloaded; one set at a time")
     assert second.comfy.page.locator(".aa-models").get_by_role("button").is_disabled()
     second.set("preset", "moore")

@@ -220,7 +220,8 @@ def test_a_dragged_joint_changes_prompt_and_picture(open_page, server, keypoints
     assert bent[0] != straight[0], "the corrected frame has changed"
     assert bent[1:] == straight[1:], "and no other"
     graph = comfy.evaluate("() => window.app.graph.serialize()")
-    comfy.reload()
+    if not nodes2:  # the graph is the same for both
+        comfy.reload()
     comfy.load(graph)
     assert corrections(comfy) == found, "the correction is saved with the workflow"
     headless = server.result(server.queue(comfy.prompt()))
