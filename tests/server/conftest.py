@@ -6,9 +6,14 @@ import pytest
 
 from bundled_runs import page_can_run
 
+# What the tests without a name run.
+ONLY = {
+    "test_the_workflow_shows_that_training_helps": "fine_tune",
+    "test_a_newcomer_needs_five_clicks_at_most": "first_run",
+}
 HERE = Path(__file__).parent
 RUNS = ("test_workflow_returns_its_video", "test_the_workflow_shows_that_training_helps")
-IN_PAGE = "test_runs_and_shows_its_result"
+IN_PAGE = ("test_runs_and_shows_its_result", "test_a_newcomer_needs_five_clicks_at_most")
 
 
 @pytest.hookimpl(trylast=True)  # after other choices of tests
@@ -27,7 +32,7 @@ def pytest_collection_modifyitems(config, items):
 
 def _subject(item):
     values = item.callspec.params
-    return values["comfy_host"], values.get("name", "fine_tune")
+    return values["comfy_host"], values.get("name", ONLY.get(item.originalname))
 
 
 @pytest.fixture(scope="session", autouse=True)
