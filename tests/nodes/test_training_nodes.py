@@ -81,9 +81,9 @@ def moved(trained, part):
 
 
 def test_training_lowers_the_loss_and_saves_what_load_models_lists(train, run_node, base):
-    trained = train(steps=12, learning_rate=0.01)
+    trained = train(steps=20, learning_rate=6e-3)
     first, last = (float(word) for word in trained.report.split("Loss: ")[1].split()[0:6:5])
-    assert last < 0.8 * first, trained.report
+    assert last < 0.5 * first, trained.report
     assert (base / "output/animate_anyone/training/hero/stage1/checkpoints").is_dir()
     assert (
         "hero.safetensors"
