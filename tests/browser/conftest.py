@@ -24,15 +24,25 @@ FLAGS = (
 )
 WAIT_MS = 180_000  # a busy machine needs many of them
 # Without a graphics card each frame of an animation is painted anew: while a prompt ran, the page's
-# pulsing sign took more than all else in the page. So an animation ends after its first round.
+# pulsing sign took more than all else in the page. So an animation ends after its first round,
+# and while nobody looks the page draws five times a second.
 CALM = """
 addEventListener("DOMContentLoaded", () => {
   const style = document.createElement("style");
   style.textContent = "*, ::before, ::after { animation-iteration-count: 1 !important; }";
   document.head.append(style);
 });
+const { requestAnimationFrame: ask, cancelAnimationFrame: cancel } = window;
+window.requestAnimationFrame = (draw) => (window.unseen
+  ? -setTimeout(() => draw(performance.now()), 200) : ask(draw));
+window.cancelAnimationFrame = (id) => (id < 0 ? clearTimeout(-id) : cancel(id));
 """
-OPACITY = "(value) => { document.documentElement.style.opacity = value; }"
+UNSEEN = """
+(unseen) => {
+  window.unseen = unseen;
+  document.documentElement.style.opacity = unseen ? "0" : "";
+}
+"""
 SET = "([name, value]) => window.app.extensionManager.setting.set(name, value)"
 WORKFLOWS = REPOSITORY / "workflows"
 # Where a run names a folder for them, pictures of the page are kept; otherwise only of failures.
@@ -202,17 +212,17 @@ class ComfyPage:
     def ended(self, before):
         """Wait for a prompt that is not the `newest` of before; return its entry in the history.
 
-        Meanwhile the page is transparent. Without a graphics card each step of progress is painted
-        by the processor, and nobody looks.
+        Meanwhile the page draws hardly, as one in the background does: without a graphics card the
+        processor paints each step of progress, and nobody looks.
         """
         wait = self.server.patience()
-        self.evaluate(OPACITY, "0")
+        self.evaluate(UNSEEN, True)
         try:
             while not (new := self.newest() - before):
                 wait.check("the prompt")
                 self.page.wait_for_timeout(1000 * wait.pause)
         finally:
-            self.evaluate(OPACITY, "")
+            self.evaluate(UNSEEN, False)
         return self.server.get(f"/history/{new.pop()}").popitem()[1]
 
     def alerts(self):
