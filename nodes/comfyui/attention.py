@@ -52,8 +52,8 @@ def function_for(query: Tensor, bias: Tensor | None) -> Callable[..., Tensor]:
     its user has not chosen, takes up to four times as long as PyTorch's and keeps the scores.
     """
     name = chosen.__name__
-    usual = name == "attention_sub_quad" and not arguments.use_quad_cross_attention
-    slow = usual and query.device.type == "cpu"
+    asked = arguments.use_quad_cross_attention or arguments.force_upcast_attention
+    slow = name == "attention_sub_quad" and not asked and query.device.type == "cpu"
     wide = "sage" in name and query.shape[3] > SAGE_HEAD
     suits = bias is None and query.shape[2] > FEW_TOKENS and not wide
     own = (suits or name in HEEDS_MASK) and not slow

@@ -16,12 +16,13 @@ def known_attention(pack, monkeypatch):
 
     ours = pack("nodes.comfyui.attention")
 
-    def use(kind, asked=True):
+    def use(kind, option="use_quad_cross_attention"):
         # SageAttention and FlashAttention need packages of their own: they may not be called.
         refusing = SimpleNamespace(__name__=f"attention_{kind}")
         chosen = getattr(attention, f"attention_{kind}", refusing)
         monkeypatch.setattr(ours, "chosen", chosen if kind in KINDS[:4] else refusing)
-        monkeypatch.setattr(args, "use_quad_cross_attention", asked and kind == "sub_quad")
+        if option:
+            monkeypatch.setattr(args, option, True)
         monkeypatch.setattr(attention, "SDP_BATCH_LIMIT", 4)
         return ours
 
@@ -59,13 +60,19 @@ def test_attention_kernels_are_used_where_they_gain(known_attention, kind, token
 
 
 @pytest.mark.parametrize(
-    ("device", "asked", "own"), [("cpu", False, False), ("cpu", True, True), ("meta", False, True)]
+    ("device", "option", "own"),
+    [
+        ("cpu", "", False),
+        ("cpu", "use_quad_cross_attention", True),
+        ("cpu", "force_upcast_attention", True),
+        ("meta", "", True),
+    ],
 )
 def test_a_cpu_gets_the_quicker_attention_unless_its_user_has_chosen(
-    known_attention, device, asked, own
+    known_attention, device, option, own
 ):
     """The host takes `sub_quad` where no kernel of a card can run and nothing else was asked."""
-    ours = known_attention("sub_quad", asked)
+    ours = known_attention("sub_quad", option)
     query = torch.empty(1, 1, 64, 8, device=device)
     assert (ours.function_for(query, None) is ours.chosen) == own
 
