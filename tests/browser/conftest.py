@@ -273,8 +273,11 @@ class Pages:
 
     def take(self, options, size):
         """Return a page with these options, new or left by an earlier test."""
-        newcomer = options["newcomer"]
-        comfy = self._open(options, size) if newcomer or not self.free else self.free.pop(0)
+        if options["newcomer"] or not self.free:
+            comfy = self._open(options, size)  # with the errors of its start, if there were any
+        else:
+            comfy = self.free.pop(0)
+            comfy.errors.clear()
         self.used.append(comfy)
         comfy.page.set_default_timeout(WAIT_MS)
         comfy.page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -285,7 +288,6 @@ class Pages:
             self.server.post("/settings", settings)
             comfy.reload()
         comfy.options = options
-        comfy.errors.clear()
         return comfy
 
     def leave(self):

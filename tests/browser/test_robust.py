@@ -24,6 +24,11 @@ SHORTER = """
   }
 }
 """
+NOT_OFFERED = """
+() => window.app.graph._nodes.flatMap((node) => (node.widgets ?? [])
+  .filter(({ options, value }) => Array.isArray(options?.values) && !options.values.includes(value))
+  .map(({ name, value }) => [node.type, name, value]))
+"""
 SET_STEPS = """
 (steps) => {
   for (const node of window.app.graph._nodes) {
@@ -50,6 +55,7 @@ def test_a_workflow_of_an_earlier_version_opens_and_runs(shared_page, name):
     comfy = shared_page
     comfy.load(json.loads((EARLIER / f"{name}.json").read_text(encoding="utf-8")))
     assert comfy.kinds() == []
+    assert comfy.evaluate(NOT_OFFERED) == [], "saved values that the nodes no longer have"
     comfy.evaluate(SET_STEPS, 1)
     comfy.evaluate(SHORTER)
     entry = comfy.queue()

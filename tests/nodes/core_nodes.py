@@ -41,7 +41,7 @@ class Case:
     refused: str = ""  # in the error
     newer: bool = False  # the oldest supported ComfyUI does not have it
     refused_by_oldest: str = ""  # in the error on the oldest supported ComfyUI
-    fewest_steps: int = 1  # in which it acts
+    fewest_steps: int = 1  # in which it acts, and in which what it keeps between steps is used
     same_as: Callable | None = None  # another way to the same latents; None: the plain run differs
 
     @property
@@ -293,11 +293,13 @@ CASES = [
         "PerturbedAttentionGuidance",
         on_model("pag", "PerturbedAttentionGuidance", scale=3.0),
         "Half as much time more, as everywhere.",
+        fewest_steps=2,
     ),
     Case(
         "SelfAttentionGuidance",
         on_model("sag", "SelfAttentionGuidance", scale=0.5, blur_sigma=2.0),
         "Clips that fit one window.",
+        fewest_steps=2,
     ),
     Case(
         "SelfAttentionGuidance with Context Windows",
@@ -310,6 +312,7 @@ CASES = [
         on_model("nag", "NAGuidance", nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5),
         "Acts where both halves run in one call.",
         newer=True,
+        fewest_steps=2,
     ),
     Case(
         "HypernetworkLoader",
@@ -398,6 +401,7 @@ CASES = [
         "T2I-Adapter (ControlNetApplyAdvanced)",
         adapted,
         "Adapters for Stable Diffusion 1.5, with the public weights.",
+        fewest_steps=2,
     ),
     Case("ConditioningCombine of two references", combined, "The predictions are averaged."),
     Case(
