@@ -49,7 +49,7 @@ def function_for(query: Tensor, bias: Tensor | None) -> Callable[..., Tensor]:
 
     SageAttention ignores masks and refuses wide heads, FlashAttention refuses masks. The few
     frames of temporal attention fill no block of their kernels. What the host takes on a CPU, if
-    its user has not chosen, takes up to four times as long as PyTorch's and keeps the scores.
+    its user has not chosen, takes longer than PyTorch's and keeps the scores in memory.
     """
     name = chosen.__name__
     asked = arguments.use_quad_cross_attention or arguments.force_upcast_attention

@@ -23,6 +23,7 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 WAIT_MS = 180_000  # a busy machine needs many of them
+SETTLE_MS = 1000  # before a picture that is kept to be looked at: the view still moves
 # Without a graphics card each frame of an animation is painted anew: while a prompt ran, the page's
 # pulsing sign took more than all else in the page. So an animation ends after its first round,
 # and while nobody looks the page draws five times a second.
@@ -236,6 +237,7 @@ class ComfyPage:
     def picture(self, name):
         """Keep a screenshot if a run asks for them: for the machine each is a fifth of a second."""
         if PICTURES:
+            self.page.wait_for_timeout(SETTLE_MS)
             self.screenshot(name)
 
     def screenshot(self, name):

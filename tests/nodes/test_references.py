@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from living_bytes import LivingBytes
+
 KINDS = ("basic", "sub_quad", "split", "pytorch", "sage", "flash")
 
 
@@ -75,6 +77,18 @@ def test_a_cpu_gets_the_quicker_attention_unless_its_user_has_chosen(
     ours = known_attention("sub_quad", option)
     query = torch.empty(1, 1, 64, 8, device=device)
     assert (ours.function_for(query, None) is ours.chosen) == own
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_on_a_cpu_attention_keeps_no_scores(pack, biased):
+    """Its memory grows with the places, not with their square."""
+    query = torch.randn(1, 2, 512, 8)
+    key, value = torch.randn(2, 1, 2, 1024, 8).unbind()
+    bias = torch.zeros(1, 1, 1, 1024) if biased else None
+    with LivingBytes() as living:
+        pack("nodes.comfyui.attention").plain_attention(query, key, value, bias)
+    scores = 2 * 512 * 1024 * query.element_size()
+    assert living.most < 0.1 * scores
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def ssim(
         ) from error
 
     frames = same_clip(result, truth)
-    # In this order torch filters the frames in a third of the time, and to the same bits.
+    # In this order torch filters the frames in less time.
     result, truth = (v.contiguous(memory_format=torch.channels_last) for v in frames)
     values = structural_similarity_index_measure(result, truth, data_range=1.0, reduction="none")
     assert isinstance(values, Tensor)
